@@ -1,0 +1,208 @@
+"""What a model file says of itself: features in, head out. Frozen, JSON, with a digest.
+
+The same text travels in the `.keras` checkpoint and in the `.tflite` file; a runner that meets
+another feature path than its own refuses the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+from doa_core.decode import GRID_HEADS, HEADS, METHODS, head_outputs
+from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels
+from doa_core.grid import Grid, sphere_grid
+from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames
+
+SPEC_VERSION = 1
+SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
+SAMPLE_RATE = 16_000  # hertz
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """The path from AmbiX samples to a network's input.
+
+    Attributes:
+        sample_rate: [hertz].
+        window: name of the analysis window; `sine` is the only one.
+        window_length: [samples].
+        hop: [samples].
+        frames: frames of one window of the network, T.
+        channels: feature channels in order, K.
+        energy_floor: smallest energy that a bin is divided by.
+    """
+
+    sample_rate: int = SAMPLE_RATE
+    window: str = "sine"
+    window_length: int = WINDOW_LENGTH
+    hop: int = HOP
+    frames: int = 25
+    channels: tuple[str, ...] = INTENSITY_CHANNELS
+    energy_floor: float = ENERGY_FLOOR
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        check_channels(self.channels)
+        if self.window != "sine":
+            raise ValueError(f"`window` must be 'sine'. Received: window={self.window!r}")
+        for name in ("sample_rate", "window_length", "hop", "frames"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        if self.window_length % 2 or self.hop > self.window_length:
+            raise ValueError(
+                "`window_length` must be even and not shorter than `hop`. Received: "
+                f"window_length={self.window_length}, hop={self.hop}"
+            )
+        if not self.energy_floor > 0.0:
+            raise ValueError(
+                f"`energy_floor` must be positive. Received: energy_floor={self.energy_floor!r}"
+            )
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins F."""
+        return self.window_length // 2 + 1
+
+    @property
+    def samples(self) -> int:
+        """Samples of one window of the network, N."""
+        return samples_of_frames(self.frames, window_length=self.window_length, hop=self.hop)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(T, F, K) of the network's input."""
+        return (self.frames, self.bins, len(self.channels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON."""
+        return {**asdict(self), "channels": list(self.channels)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FeatureSpec:
+        """The spec of `to_dict`. Raises ValueError for an unknown key."""
+        _check_keys(cls, values)
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Features, head and decoding of a model, and where the file comes from.
+
+    Attributes:
+        features: the path to the input.
+        head: name of the output head.
+        resolution_deg: grid step of a grid head [degrees]; None for a regression head.
+        decode: `peak` or `centroid`.
+        quantization: of the weights in this file.
+        provenance: free JSON values: digests, versions, command, figures.
+    """
+
+    features: FeatureSpec = field(default_factory=FeatureSpec)
+    head: str = "cartesian"
+    resolution_deg: float | None = None
+    decode: str = "peak"
+    quantization: str = "none"
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("head", HEADS),
+            ("decode", METHODS),
+            ("quantization", QUANTIZATIONS),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}"
+                )
+        if (self.head in GRID_HEADS) != (self.resolution_deg is not None):
+            raise ValueError(
+                f"`resolution_deg` belongs to the heads {', '.join(GRID_HEADS)} and to no other. "
+                f"Received: head={self.head!r}, resolution_deg={self.resolution_deg!r}"
+            )
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """The cells of a grid head."""
+        return None if self.resolution_deg is None else sphere_grid(self.resolution_deg)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the head per frame, K."""
+        return head_outputs(self.head, self.grid)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything but the provenance: two files that must behave alike agree."""
+        text = json.dumps(self._behaviour(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields with version and digest, ready for JSON."""
+        return {**self._behaviour(), "provenance": self.provenance, "digest": self.digest}
+
+    def _behaviour(self) -> dict[str, Any]:
+        return {
+            "version": SPEC_VERSION,
+            "features": self.features.to_dict(),
+            "head": self.head,
+            "resolution_deg": self.resolution_deg,
+            "decode": self.decode,
+            "quantization": self.quantization,
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """The spec of `to_dict`.
+
+        Raises:
+            ValueError: another version, an unknown key, a bad value or a wrong digest.
+        """
+        values = dict(values)
+        version = values.pop("version", None)
+        digest = values.pop("digest", None)
+        if version != SPEC_VERSION:
+            raise ValueError(
+                f"The model's spec must have version {SPEC_VERSION}. Received: version={version!r}"
+            )
+        _check_keys(cls, values)
+        if isinstance(values.get("features"), Mapping):
+            values["features"] = FeatureSpec.from_dict(values["features"])
+        spec = cls(**values)
+        if digest != spec.digest:
+            raise ValueError(
+                f"The model's spec does not match its digest {spec.digest[:12]}: it was changed "
+                f"after it was written. Received: digest={str(digest)[:12]}"
+            )
+        return spec
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelSpec:
+        """The spec of `to_json`. Raises ValueError for anything else."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"The model's spec is not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"The model's spec must be a JSON object. Received: {type(values)}")
+        return cls.from_dict(values)
+
+
+def _check_keys(cls: type, values: Mapping[str, Any]) -> None:
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"{cls.__name__} has the keys {', '.join(sorted(known))}. Received: {', '.join(unknown)}"
+        )

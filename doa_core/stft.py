@@ -1,0 +1,103 @@
+"""Short-time Fourier transform: of a whole signal, and of a stream, with the same numbers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray
+
+ComplexArray = npt.NDArray[np.complex64]
+
+WINDOW_LENGTH = 1024  # samples
+HOP = 512  # samples
+
+
+@lru_cache(maxsize=4)
+def sine_window(length: int = WINDOW_LENGTH) -> npt.NDArray[np.float32]:
+    """(N,) float32 window sin(pi (n + 0.5) / N)."""
+    window = np.sin(np.pi * (np.arange(length) + 0.5) / length).astype(np.float32)
+    window.setflags(write=False)
+    return window
+
+
+def frame_count(samples: int, *, window_length: int = WINDOW_LENGTH, hop: int = HOP) -> int:
+    """Number of whole frames in a signal of that many samples."""
+    return max(0, 1 + (samples - window_length) // hop)
+
+
+def samples_of_frames(frames: int, *, window_length: int = WINDOW_LENGTH, hop: int = HOP) -> int:
+    """Number of samples that `frames` frames span: 13,312 for 25."""
+    return (frames - 1) * hop + window_length
+
+
+def stft(
+    signal: npt.ArrayLike, *, window_length: int = WINDOW_LENGTH, hop: int = HOP
+) -> ComplexArray:
+    """(..., T, F, C) transform of a signal; no padding, an incomplete last frame is left out.
+
+    Args:
+        signal: (..., N, C) float.
+        window_length: [samples]; F is window_length / 2 + 1.
+        hop: [samples] between frames.
+
+    Returns:
+        (..., T, F, C) complex64, not scaled by the window.
+
+    Raises:
+        ValueError: a signal without a channel axis.
+    """
+    signal = np.asarray(signal, dtype=np.float32)
+    if signal.ndim < 2:
+        raise ValueError(
+            f"`signal` must be (..., samples, channels). Received: signal.shape={signal.shape}"
+        )
+    frames = frame_count(signal.shape[-2], window_length=window_length, hop=hop)
+    if frames == 0:
+        shape = (*signal.shape[:-2], 0, window_length // 2 + 1, signal.shape[-1])
+        return np.zeros(shape, np.complex64)
+    slices = np.lib.stride_tricks.sliding_window_view(signal, window_length, axis=-2)
+    # (..., T, C, window): the transform runs along the last, contiguous axis.
+    windowed = slices[..., ::hop, :, :] * sine_window(window_length)
+    return np.moveaxis(np.fft.rfft(windowed, axis=-1), -2, -1).astype(np.complex64)
+
+
+class StreamingStft:
+    """`stft` of a signal that arrives in blocks of any size.
+
+    The frames that `push` returns, put one after the other, are those of `stft` on the whole
+    signal, whatever the block sizes. At most one window of samples is kept.
+    """
+
+    def __init__(
+        self, channels: int = 4, *, window_length: int = WINDOW_LENGTH, hop: int = HOP
+    ) -> None:
+        self.channels = channels
+        self.window_length = window_length
+        self.hop = hop
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the samples seen so far."""
+        self._pending: FloatArray = np.zeros((0, self.channels), np.float32)
+
+    def push(self, block: npt.ArrayLike) -> ComplexArray:
+        """(T, F, C) frames completed by a block, T >= 0.
+
+        Args:
+            block: (N, C) float, N >= 0.
+
+        Raises:
+            ValueError: another number of channels than the stream has.
+        """
+        block = np.asarray(block, dtype=np.float32)
+        if block.ndim != 2 or block.shape[1] != self.channels:
+            raise ValueError(
+                f"`block` must be (samples, {self.channels}). Received: block.shape={block.shape}"
+            )
+        signal = np.concatenate([self._pending, block])
+        frames = stft(signal, window_length=self.window_length, hop=self.hop)
+        self._pending = signal[len(frames) * self.hop :]
+        return frames

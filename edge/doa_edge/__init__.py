@@ -1,0 +1,1 @@
+"""Localise a voice on a small computer: no TensorFlow, streaming, frame averaging."""

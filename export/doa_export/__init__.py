@@ -1,0 +1,1 @@
+"""Keras checkpoints to verified TFLite files."""

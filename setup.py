@@ -1,0 +1,72 @@
+"""Metadata of the distribution `doa-tf`; tool settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+EDGE = ["soundfile>=0.12", "soxr>=0.3.7", "rich>=13"]
+# tflite-runtime is the last choice: the only one for 32-bit ARM, Python <= 3.11 and numpy < 2.
+RUNTIME = [
+    'ai-edge-litert>=2.0; platform_machine != "armv7l" and platform_machine != "armv6l"',
+    'tflite-runtime>=2.14; platform_machine == "armv7l" or platform_machine == "armv6l"',
+]
+PLOT = ["matplotlib>=3.8"]
+TRAIN = [
+    "tensorflow>=2.20,<2.22",
+    "keras>=3.10,<4",
+    "librosa>=0.10.2",
+    "pyroomacoustics>=0.10",
+    "scipy>=1.11",
+    "tensorboard>=2.19",
+]
+DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff==0.17.6"]
+
+setup(
+    name="doa-tf",
+    version="0.1.0",
+    description=(
+        "Where does a voice come from? Direction of arrival of a speaker from first-order "
+        "Ambisonics: trained with Keras, run on small boards with TFLite"
+    ),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=["doa_core", "doa_edge", "doa_tf", "doa_export"],
+    package_dir={
+        "doa_core": "doa_core",
+        "doa_edge": "edge/doa_edge",
+        "doa_tf": "doa_tf",
+        "doa_export": "export/doa_export",
+    },
+    package_data={
+        "doa_core": ["py.typed"],
+        "doa_edge": ["py.typed", "models/*.tflite", "models/*.md"],
+    },
+    install_requires=["numpy>=1.24"],
+    extras_require={
+        "edge": EDGE + RUNTIME,
+        "plot": PLOT,
+        "train": TRAIN + EDGE + RUNTIME + PLOT,
+        "export": TRAIN + EDGE + RUNTIME,
+        "dev": DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "doa_tf = doa_tf.cli:main",
+            "doa_export = doa_export.cli:main",
+            "doa_edge = doa_edge.cli:main",
+        ]
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+)
