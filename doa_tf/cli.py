@@ -1,0 +1,224 @@
+"""`doa_tf`: simulate, render, train, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from doa_edge.errors import InputError
+from doa_tf import cli_evaluate
+
+CONDITIONS = ("clean", "diffuse", "interferer")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
+    try:
+        return int(args.run(args))
+    except InputError as error:
+        sys.stderr.write(f"doa_tf: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"doa_tf: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("doa_tf: interrupted; the same command goes on from here\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_simulate(commands)
+    _add_render(commands)
+    _add_train(commands)
+    cli_evaluate.add_parser(commands)
+    return parser
+
+
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("simulate", help="simulate rooms into a bank")
+    parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
+    parser.add_argument("--rooms", type=int, default=1000, metavar="N")
+    parser.add_argument("--mic", choices=("ideal",), default="ideal", help="the microphone")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--sources", type=int, default=3, metavar="N", help="per room")
+    parser.add_argument("--rt60", type=_pair, default=(0.2, 1.0), metavar="LOW,HIGH", help="[s]")
+    parser.add_argument("--dry-share", type=float, default=0.1, metavar="SHARE", help="of rooms")
+    parser.add_argument(
+        "--image-order",
+        type=_image_order,
+        default=10,
+        metavar="N|full",
+        help="reflections traced one by one before the diffuse tail; `full` is slow",
+    )
+    parser.set_defaults(run=_simulate)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from doa_tf.bank import simulate_bank
+    from doa_tf.rooms import RoomSettings
+
+    with _bad_options():
+        settings = RoomSettings(
+            rt60=args.rt60,
+            dry_share=args.dry_share,
+            sources=args.sources,
+            image_order=args.image_order,
+        )
+    with progress_bar("rooms") as progress, _bad_options():
+        simulate_bank(
+            args.out,
+            rooms=args.rooms,
+            seed=args.seed,
+            settings=settings,
+            workers=args.workers,
+            progress=progress,
+        )
+    return 0
+
+
+def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
+    parser.add_argument("--bank", required=True)
+    parser.add_argument("--speech", required=True, metavar="DIR")
+    parser.add_argument("--noise", metavar="DIR", help="recorded interferers")
+    parser.add_argument(
+        "--condition", choices=CONDITIONS, action="append", help="may be given several times"
+    )
+    parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
+    parser.set_defaults(run=_render)
+
+
+def _render(args: argparse.Namespace) -> int:
+    from doa_tf.data import render_scenes
+
+    conditions = args.condition or list(CONDITIONS)
+    with progress_bar("scenes") as progress, _bad_options():
+        render_scenes(
+            args.out,
+            mixer=_mixer(args),
+            conditions=conditions,
+            scenes=args.scenes,
+            seed=args.seed,
+            progress=progress,
+        )
+    return 0
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("train", help="train a network; run again to resume")
+    parser.add_argument("--bank", required=True)
+    parser.add_argument("--speech", required=True, metavar="DIR")
+    parser.add_argument("--noise", metavar="DIR", help="recorded interferers")
+    parser.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    parser.add_argument("--head", required=True, metavar="NAME", help="cartesian, gibbs-weighted")
+    parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
+    parser.add_argument("--epochs", type=int, default=60, metavar="N")
+    parser.add_argument("--sequences", type=int, default=16384, metavar="N", help="mixed scenes")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="B")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
+    parser.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
+    parser.set_defaults(run=_train)
+
+
+def _train(args: argparse.Namespace) -> int:
+    if args.threads:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+    from doa_core.spec import FeatureSpec
+    from doa_tf.training import TrainSettings, train
+
+    level = (LEVEL_CHANNEL,) if args.level else ()
+    with _bad_options():
+        settings = TrainSettings(
+            head=args.head,
+            epochs=args.epochs,
+            sequences=args.sequences,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            seed=args.seed,
+        )
+        features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
+    with progress_bar("mixing") as progress:
+        train(
+            args.out,
+            mixer=lambda: _mixer(args),
+            sources={"bank": args.bank, "speech": args.speech, "noise": args.noise},
+            valid=args.valid,
+            settings=settings,
+            features=features,
+            cache=args.cache,
+            progress=progress,
+        )
+    return 0
+
+
+def _mixer(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from doa_tf.bank import read_bank
+    from doa_tf.mixing import SceneMixer, read_voices
+
+    rooms = read_bank(args.bank)
+    speech = read_voices(args.speech, shortest=13_312)
+    noise = read_voices(args.noise) if args.noise else []
+    return SceneMixer(rooms, speech, noise, seed=args.seed)
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total) that draws a bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(unit, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _bad_options() -> Iterator[None]:
+    """Values that a settings class refuses are the user's to mend."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"two numbers LOW,HIGH are needed, not {text!r}") from error
+    return low, high
+
+
+def _image_order(text: str) -> int | None:
+    if text == "full":
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a number or `full` is needed, not {text!r}") from error

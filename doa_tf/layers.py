@@ -1,0 +1,135 @@
+"""Keras layers: the feature layer, and the two that carry the model's spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
+from doa_core.spec import FeatureSpec
+from doa_core.stft import sine_window
+from doa_tf import heads
+
+
+def features_of_waveform(waveform: Any, spec: FeatureSpec) -> Any:
+    """(B, T, F, K) input features of (B, N, 4) AmbiX at the spec's rate, in `keras.ops`.
+
+    `doa_core.features.intensity_features` is the specification; this is equal to 1e-5.
+    """
+    waveform = ops.cast(waveform, "float32")
+    channels = ops.transpose(waveform, (0, 2, 1))  # (B, 4, N): frames along the last axis
+    frames = ops.extract_sequences(channels, spec.window_length, spec.hop)
+    frames = frames * ops.convert_to_tensor(np.array(sine_window(spec.window_length)))
+    real, imag = (ops.transpose(part, (0, 2, 3, 1)) for part in ops.rfft(frames))
+    w_real, w_imag = real[..., :1], imag[..., :1]
+    dipole_real = ops.take(real, [3, 1, 2], axis=-1)  # x, y, z
+    dipole_imag = ops.take(imag, [3, 1, 2], axis=-1)
+    power = ops.sum(real**2 + imag**2, axis=-1, keepdims=True)
+    energy = ops.maximum(0.5 * power, spec.energy_floor)
+    parts = [
+        (w_real * dipole_real + w_imag * dipole_imag) / energy,
+        (w_real * dipole_imag - w_imag * dipole_real) / energy,
+    ]
+    if LEVEL_CHANNEL in spec.channels:
+        w_power = w_real**2 + w_imag**2
+        mean = ops.maximum(ops.mean(w_power, axis=-2, keepdims=True), ENERGY_FLOOR)
+        level = ops.log10(w_power / mean + LEVEL_FLOOR)
+        parts.append(0.5 * (level - ops.mean(level, axis=-2, keepdims=True)))
+    return ops.concatenate(parts, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class IntensityFeatures(keras.layers.Layer):
+    """(B, N, 4) AmbiX at 16 kHz to (B, T, F, K) features, for models that take waveforms.
+
+    Args:
+        features: a `FeatureSpec`, or its `to_dict`.
+    """
+
+    def __init__(self, features: Any = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.features = _feature_spec(features)
+
+    def call(self, waveform: Any) -> Any:
+        return features_of_waveform(waveform, self.features)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        samples = input_shape[1]
+        spec = self.features
+        frames = None if samples is None else 1 + (samples - spec.window_length) // spec.hop
+        return (input_shape[0], frames, spec.bins, len(spec.channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {**super().get_config(), "features": self.features.to_dict()}
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class FeatureInput(keras.layers.Layer):
+    """Passes features on; carries their spec in the model file.
+
+    Args:
+        features: a `FeatureSpec`, or its `to_dict`.
+    """
+
+    def __init__(self, features: Any = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.features = _feature_spec(features)
+
+    def build(self, input_shape: Any) -> None:
+        if tuple(input_shape[1:]) != self.features.input_shape:
+            raise ValueError(
+                f"The input must be (batch, {', '.join(map(str, self.features.input_shape))}), as "
+                f"its feature spec says. Received: {tuple(input_shape)}"
+            )
+
+    def call(self, features: Any) -> Any:
+        return features
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {**super().get_config(), "features": self.features.to_dict()}
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class HeadOutput(keras.layers.Layer):
+    """Gives a head's outputs to be trained on; carries the head in the model file.
+
+    Regression heads are squashed to [0, 1] here; grid heads stay logits.
+
+    Args:
+        head: its name.
+        resolution_deg: grid step of a grid head.
+    """
+
+    def __init__(
+        self, head: str = "cartesian", resolution_deg: float | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.head = heads.get(head, resolution_deg=resolution_deg)
+
+    def call(self, outputs: Any) -> Any:
+        return outputs if self.head.gives_logits else ops.sigmoid(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {
+            **super().get_config(),
+            "head": self.head.name,
+            "resolution_deg": self.head.resolution_deg,
+        }
+
+
+def _feature_spec(features: Any) -> FeatureSpec:
+    if features is None:
+        return FeatureSpec()
+    return features if isinstance(features, FeatureSpec) else FeatureSpec.from_dict(features)

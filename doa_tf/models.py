@@ -1,0 +1,116 @@
+"""The convolutional recurrent network, and reading a model's spec back from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from doa_core.spec import FeatureSpec, ModelSpec
+from doa_edge.errors import InputError
+from doa_tf.heads import Head
+from doa_tf.layers import FeatureInput, HeadOutput
+
+POOLS = (8, 8, 4)  # over frequency: 513 bins become 64, 8, 2
+
+
+def build_crnn(
+    head: Head,
+    *,
+    features: FeatureSpec | None = None,
+    filters: int = 64,
+    lstm_units: int = 64,
+    dense_units: int = 429,
+    dropout: float = 0.2,
+) -> keras.Model:
+    """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
+
+    Three times convolution, batch normalisation over channels and max-pooling over frequency;
+    two bidirectional LSTMs; a dense layer and the head's outputs per frame.
+
+    Args:
+        head: from `doa_tf.heads.get`.
+        features: the input; the paper's six channels by default.
+        filters: of each convolution.
+        lstm_units: in each direction.
+        dense_units: of the dense layer before the outputs.
+        dropout: share of activations dropped after each pooling.
+
+    References:
+        doi:10.1109/WASPAA.2019.8937277
+    """
+    features = features or FeatureSpec()
+    inputs = keras.Input(features.input_shape, name="features")
+    x = FeatureInput(features, name="feature_input")(inputs)
+    for number, pool in enumerate(POOLS, start=1):
+        x = keras.layers.Conv2D(
+            filters, 3, padding="same", activation="relu", name=f"convolution_{number}"
+        )(x)
+        # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
+        x = keras.layers.BatchNormalization(momentum=0.95, name=f"normalisation_{number}")(x)
+        x = keras.layers.MaxPooling2D((1, pool), name=f"pooling_{number}")(x)
+        x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
+    x = keras.layers.Reshape((features.frames, -1), name="frames")(x)
+    for number in (1, 2):
+        lstm = keras.layers.LSTM(lstm_units, return_sequences=True)
+        x = keras.layers.Bidirectional(lstm, name=f"recurrence_{number}")(x)
+    x = keras.layers.Dense(dense_units, name="dense")(x)
+    bias = keras.initializers.Constant(head.output_bias())
+    x = keras.layers.Dense(head.outputs, bias_initializer=bias, name="directions")(x)
+    outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
+    return keras.Model(inputs, outputs, name="doa_crnn")
+
+
+def model_spec(model: keras.Model) -> ModelSpec:
+    """What the model says of itself.
+
+    Raises:
+        InputError: a model that was not built by this package.
+    """
+    features = [layer for layer in model.layers if isinstance(layer, FeatureInput)]
+    heads = [layer for layer in model.layers if isinstance(layer, HeadOutput)]
+    if len(features) != 1 or len(heads) != 1:
+        raise InputError(
+            "A model must hold one FeatureInput and one HeadOutput layer, as `doa_tf.build_crnn` "
+            f"makes it. Received: {len(features)} and {len(heads)} in '{model.name}'"
+        )
+    head = heads[0].head
+    return ModelSpec(
+        features=features[0].features, head=head.name, resolution_deg=head.resolution_deg
+    )
+
+
+def scoring_model(model: keras.Model) -> keras.Model:
+    """The same network with scores in [0, 1] as outputs, whatever it is trained on."""
+    head = next(layer for layer in model.layers if isinstance(layer, HeadOutput)).head
+    if not head.gives_logits:
+        return model
+    scores = keras.layers.Activation("sigmoid", name="scores")(model.output)
+    return keras.Model(model.input, scores, name=model.name)
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """A checkpoint of this package; `keras.saving.load_model` with clear errors.
+
+    Raises:
+        InputError: no such file, not a `.keras` archive, cut short, or not of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"A .keras file is needed. Received: {path}, which does not exist")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
+    model_spec(model)
+    return model
+
+
+def load_scoring_model(model: str | Path | keras.Model) -> tuple[keras.Model, ModelSpec]:
+    """(model whose outputs are scores, its spec) of a checkpoint or of a model."""
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    spec = model_spec(model)
+    return scoring_model(model), spec
