@@ -5,7 +5,7 @@ the unit vector (x, y, z) gives s(t) * (1, y, z, x). Other formats are one 4 x 4
 
     fuma          W, X, Y, Z with W attenuated by sqrt(2) (Furse-Malham)
     n3d           W, X, Y, Z with dipoles amplified by sqrt(3)
-    tetrahedral   four capsules (A-format) of a named layout
+    tetrahedral   four capsules (A-format) of a named layout, `flu-frd-bld-bru` when none is named
 
 References:
     C. Nachbar, F. Zotter, E. Deleflie, A. Sontacchi, "ambiX - a suggested ambisonics format",
@@ -15,13 +15,15 @@ References:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, as_vectors
 
 FORMATS = ("ambix", "fuma", "n3d", "tetrahedral")
-# Capsule directions by name: Front/Back, Left/Right, Up/Down, in channel order.
+# Capsules in channel order, each named Front/Back, Left/Right, Up/Down.
 TETRAHEDRAL_LAYOUTS = {
     "flu-frd-bld-bru": ("FLU", "FRD", "BLD", "BRU"),
     "fld-fru-blu-brd": ("FLD", "FRU", "BLU", "BRD"),
@@ -29,9 +31,11 @@ TETRAHEDRAL_LAYOUTS = {
 DEFAULT_LAYOUT = "flu-frd-bld-bru"
 CARDIOID = 0.5  # the omnidirectional share of a cardioid capsule's pattern
 
-_WXYZ_TO_AMBIX = np.array(
-    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
-)
+_WXYZ_TO_AMBIX: FloatArray = np.eye(4)[[0, 2, 3, 1]]
+_WXYZ_GAINS = {
+    "fuma": [np.sqrt(2.0), 1.0, 1.0, 1.0],
+    "n3d": [1.0, *3 * [1.0 / np.sqrt(3.0)]],
+}
 
 
 def encode_plane_wave(signal: npt.ArrayLike, direction: npt.ArrayLike) -> FloatArray:
@@ -61,15 +65,16 @@ def tetrahedral_to_ambix_matrix(
     no filter corrects their spacing.
 
     Args:
-        layout: a name in `TETRAHEDRAL_LAYOUTS`, or four capsule names such as
-            "FLU,FRD,BLD,BRU" in channel order.
+        layout: as in `capsule_directions`.
         pattern: omnidirectional share p of the capsules, 0 < p < 1; 0.5 is a cardioid.
 
     Raises:
         ValueError: unknown layout, capsules that are no regular tetrahedron, pattern out of range.
     """
     if not 0.0 < pattern < 1.0:
-        raise ValueError(f"`pattern` must lie between 0 and 1. Received: pattern={pattern}")
+        raise ValueError(
+            f"`pattern` must lie between 0 and 1, both excluded. Received: pattern={pattern}"
+        )
     capsules = capsule_directions(layout)
     to_ambix = np.empty((4, 4))
     to_ambix[0] = 1.0 / (4.0 * pattern)
@@ -78,28 +83,35 @@ def tetrahedral_to_ambix_matrix(
 
 
 def capsule_directions(layout: str = DEFAULT_LAYOUT) -> FloatArray:
-    """(4, 3) unit vectors of the capsules of a tetrahedral layout, in channel order."""
-    names = TETRAHEDRAL_LAYOUTS.get(layout.lower(), tuple(layout.upper().split(",")))
-    signs = {"F": (0, 1.0), "B": (0, -1.0), "L": (1, 1.0), "R": (1, -1.0), "U": (2, 1.0)}
-    signs["D"] = (2, -1.0)
-    directions = np.zeros((len(names), 3))
-    for row, name in enumerate(names):
-        for letter in name:
-            if letter in signs:
-                axis, sign = signs[letter]
-                directions[row, axis] = sign
+    """(4, 3) unit vectors of the capsules of a tetrahedral layout, in channel order.
+
+    Args:
+        layout: a name in `TETRAHEDRAL_LAYOUTS`, or any order of four capsule names that form a
+            regular tetrahedron, such as "FLU,BRU,FRD,BLD". Upper or lower case, commas or hyphens.
+
+    Raises:
+        ValueError: unknown layout, or capsules that are no regular tetrahedron.
+    """
+    capsules = tuple(layout.upper().replace(",", "-").split("-"))
+    names = TETRAHEDRAL_LAYOUTS.get(layout.lower(), capsules)
+    directions = np.array(
+        [
+            [float(plus in name) - float(minus in name) for plus, minus in ("FB", "LR", "UD")]
+            for name in names
+        ]
+    )
     regular = (
         directions.shape == (4, 3)
         and all(len(name) == 3 for name in names)
-        and bool(np.all(directions != 0.0))
         and np.array_equal(directions @ directions.T, 4.0 * np.eye(4) - 1.0)
     )
     if not regular:
         raise ValueError(
-            f"`layout` must be one of {', '.join(TETRAHEDRAL_LAYOUTS)}, or four capsules that form a "
-            f"regular tetrahedron, such as FLU,FRD,BLD,BRU. Received: layout={layout!r}"
+            f"`layout` must be one of {', '.join(TETRAHEDRAL_LAYOUTS)}, or four capsules that "
+            f"form a regular tetrahedron, such as FLU,BRU,FRD,BLD. Received: layout={layout!r}"
         )
-    return directions / np.sqrt(3.0)
+    unit: FloatArray = directions / np.sqrt(3.0)
+    return unit
 
 
 def format_to_ambix_matrix(audio_format: str) -> FloatArray:
@@ -119,40 +131,54 @@ def format_to_ambix_matrix(audio_format: str) -> FloatArray:
             f"`format` must be one of {', '.join(FORMATS)} (tetrahedral also with a layout, "
             f"tetrahedral:{DEFAULT_LAYOUT}). Received: format={audio_format!r}"
         )
-    if name == "fuma":
-        return _WXYZ_TO_AMBIX @ np.diag([np.sqrt(2.0), 1.0, 1.0, 1.0])
-    if name == "n3d":
-        return _WXYZ_TO_AMBIX @ np.diag([1.0, *3 * [1.0 / np.sqrt(3.0)]])
+    if name in _WXYZ_GAINS:
+        matrix: FloatArray = _WXYZ_TO_AMBIX * _WXYZ_GAINS[name]
+        return matrix
     return np.eye(4)
 
 
 def to_ambix(signal: npt.ArrayLike, audio_format: str) -> FloatArray:
     """(..., 4) AmbiX from (..., 4) channels of a named format, in the signal's dtype."""
-    signal = as_four_channels(signal, name="signal")
-    return signal @ format_to_ambix_matrix(audio_format).T.astype(signal.dtype)
+    return _mix(signal, format_to_ambix_matrix(audio_format))
 
 
 def from_ambix(signal: npt.ArrayLike, audio_format: str) -> FloatArray:
     """(..., 4) channels of a named format from (..., 4) AmbiX, in the signal's dtype."""
-    signal = as_four_channels(signal, name="signal")
-    return signal @ np.linalg.inv(format_to_ambix_matrix(audio_format)).T.astype(signal.dtype)
+    return _mix(signal, np.linalg.inv(format_to_ambix_matrix(audio_format)))
 
 
 def rotation_to_ambix_matrix(rotation: npt.ArrayLike) -> FloatArray:
-    """(4, 4) AmbiX matrix of a (3, 3) rotation (or reflection) of directions."""
+    """(4, 4) AmbiX matrix of a (3, 3) rotation (or reflection) of directions.
+
+    Raises:
+        ValueError: another shape.
+    """
+    rotation = np.asarray(rotation)
+    if rotation.shape != (3, 3):
+        raise ValueError(
+            f"`rotation` must be a 3 x 3 matrix. Received: rotation.shape={rotation.shape}"
+        )
     matrix = np.eye(4)
     order = [1, 2, 0]  # y, z, x
-    matrix[1:, 1:] = np.asarray(rotation)[np.ix_(order, order)]
+    matrix[1:, 1:] = rotation[np.ix_(order, order)]
     return matrix
 
 
 def rotate_ambix(signal: npt.ArrayLike, rotation: npt.ArrayLike) -> FloatArray:
     """(..., 4) AmbiX scene turned so that a source at u is heard from `rotation @ u`."""
+    return _mix(signal, rotation_to_ambix_matrix(rotation))
+
+
+def _mix(signal: npt.ArrayLike, matrix: FloatArray) -> FloatArray:
+    """(..., 4) `matrix` applied to the channels, in the precision of a float or complex signal."""
     signal = as_four_channels(signal, name="signal")
-    return signal @ rotation_to_ambix_matrix(rotation).T.astype(signal.dtype)
+    if np.issubdtype(signal.dtype, np.inexact):  # integers must not round the matrix
+        matrix = matrix.astype(signal.dtype)
+    mixed: FloatArray = signal @ matrix.T
+    return mixed
 
 
-def as_four_channels(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.generic]:
+def as_four_channels(values: npt.ArrayLike, *, name: str) -> npt.NDArray[Any]:
     """(..., 4) array, or an error that names the argument."""
     array = np.asarray(values)
     if array.ndim == 0 or array.shape[-1] != 4:

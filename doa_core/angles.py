@@ -45,10 +45,10 @@ def vector_to_angles(vector: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     Raises:
         ValueError: the last axis does not hold three coordinates.
     """
-    vector = as_vectors(vector, name="vector")
-    x, y, z = np.moveaxis(vector, -1, 0)
+    # Adding zero turns -0.0 into 0.0: arctan2(0.0, -0.0) would be pi.
+    x, y, z = np.moveaxis(as_vectors(vector, name="vector") + 0.0, -1, 0)
     azimuth = np.arctan2(y, x)
-    # arctan2 gives -pi for y = -0.0: the same direction as +pi, which is the one in range.
+    # arctan2 rounds to -pi just below the half-line y = 0, x < 0: +pi is the one in range.
     azimuth = np.where(azimuth <= -np.pi, np.asarray(np.pi, azimuth.dtype), azimuth)
     return azimuth, np.arctan2(z, np.hypot(x, y))
 
@@ -67,8 +67,8 @@ def great_circle_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
         (...) float in [0, pi] [rad].
     """
     a, b = as_vectors(a, name="a"), as_vectors(b, name="b")
-    difference = np.linalg.norm(a - b, axis=-1)
-    return 2.0 * np.arctan2(difference, np.linalg.norm(a + b, axis=-1))
+    angle: FloatArray = np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+    return 2.0 * angle
 
 
 def rotation_matrix(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
@@ -88,7 +88,8 @@ def rotation_matrix(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> 
     about_z = np.array([[cy, -sy, 0.0], [sy, cy, 0.0], [0.0, 0.0, 1.0]])
     nose_up = np.array([[cp, 0.0, -sp], [0.0, 1.0, 0.0], [sp, 0.0, cp]])
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cr, -sr], [0.0, sr, cr]])
-    return about_z @ nose_up @ about_x
+    rotation: FloatArray = about_z @ nose_up @ about_x
+    return rotation
 
 
 def random_rotation(rng: np.random.Generator) -> FloatArray:
@@ -109,7 +110,8 @@ def as_vectors(values: npt.ArrayLike, *, name: str) -> FloatArray:
     vectors = np.asarray(values)
     if vectors.ndim == 0 or vectors.shape[-1] != 3:
         raise ValueError(
-            f"`{name}` must hold x, y and z on its last axis. Received: {name}.shape={vectors.shape}"
+            f"`{name}` must hold x, y and z on its last axis. "
+            f"Received: {name}.shape={vectors.shape}"
         )
     if not np.issubdtype(vectors.dtype, np.floating):
         vectors = vectors.astype(np.float64)

@@ -28,8 +28,8 @@ from doa_core.ambisonics import as_four_channels
 
 INTENSITY_CHANNELS = ("active_x", "active_y", "active_z", "reactive_x", "reactive_y", "reactive_z")
 LEVEL_CHANNEL = "level"
-# A bin of white noise at -127 dBFS has this energy. Below it a bin fades to zero, so that digital
-# silence gives zeros and the noise of the last bits does not look like a direction.
+# The mean E of a bin for a white plane wave at -127 dBFS (mean |W|^2 = 512 mean w^2). Below it a
+# bin fades to zero: digital silence gives zeros, and rounding does not look like a direction.
 ENERGY_FLOOR = 1e-10
 LEVEL_FLOOR = 1e-6  # of the frame's mean power: 60 dB below it
 
@@ -60,7 +60,7 @@ def intensity_features(
     w_power = w.real**2 + w.imag**2
     dipole_power = np.sum(dipoles.real**2 + dipoles.imag**2, axis=-1, keepdims=True)
     energy = np.maximum(0.5 * (w_power + dipole_power), energy_floor)
-    intensity = np.conj(w) * dipoles / energy
+    intensity = np.conj(w) / energy * dipoles
     parts = [intensity.real, intensity.imag]
     if LEVEL_CHANNEL in channels:
         parts.append(level_feature(w_power[..., 0])[..., np.newaxis])
@@ -81,7 +81,8 @@ def level_feature(w_power: npt.ArrayLike) -> npt.NDArray[np.float32]:
     w_power = np.asarray(w_power)
     mean = np.maximum(np.mean(w_power, axis=-1, keepdims=True), ENERGY_FLOOR)
     level = np.log10(w_power / mean + LEVEL_FLOOR)
-    return (0.5 * (level - np.mean(level, axis=-1, keepdims=True))).astype(np.float32, copy=False)
+    centred = 0.5 * (level - np.mean(level, axis=-1, keepdims=True))
+    return np.asarray(centred, np.float32)
 
 
 def check_channels(channels: Sequence[str]) -> None:

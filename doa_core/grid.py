@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import FloatArray, angles_to_vector, as_vectors
+from doa_core.angles import FloatArray, angles_to_vector, as_vectors, great_circle_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,13 @@ class Grid:
     def nearest(self, direction: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(...) index of the cell closest to each of (..., 3) unit vectors."""
         direction = as_vectors(direction, name="direction")
-        return np.argmax(direction @ self.vectors.T, axis=-1)
+        cell: npt.NDArray[np.intp] = np.argmax(direction @ self.vectors.T, axis=-1)
+        return cell
 
     def neighbours(self, cell: int, *, radius: float) -> npt.NDArray[np.intp]:
         """(K,) indices of the cells within `radius` [rad] of a cell, itself included."""
-        return np.flatnonzero(self.vectors @ self.vectors[cell] >= np.cos(radius) - 1e-12)
+        distance = great_circle_distance(self.vectors, self.vectors[cell])
+        return np.flatnonzero(distance <= radius + 1e-9)  # cells on the rim count
 
 
 @lru_cache(maxsize=8)
@@ -56,11 +58,7 @@ def sphere_grid(resolution_deg: float = 10.0) -> Grid:
     References:
         doi:10.1109/WASPAA.2019.8937277
     """
-    if not 1.0 <= resolution_deg <= 90.0:
-        raise ValueError(
-            "`resolution_deg` must lie between 1 and 90 degrees. "
-            f"Received: resolution_deg={resolution_deg}"
-        )
+    check_resolution(resolution_deg)
     rows = round(180.0 / resolution_deg)
     azimuth_deg: list[float] = []
     elevation_deg: list[float] = []
@@ -76,3 +74,12 @@ def sphere_grid(resolution_deg: float = 10.0) -> Grid:
     for array in (azimuth, elevation, vectors):
         array.setflags(write=False)
     return Grid(float(resolution_deg), azimuth, elevation, vectors)
+
+
+def check_resolution(resolution_deg: float) -> None:
+    """Raise ValueError for a grid step outside of [1, 90] degrees."""
+    if not 1.0 <= resolution_deg <= 90.0:
+        raise ValueError(
+            "`resolution_deg` must lie between 1 and 90 degrees. "
+            f"Received: resolution_deg={resolution_deg}"
+        )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
 from typing import Any
 
 from doa_core.decode import GRID_HEADS, HEADS, METHODS, head_outputs
 from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels
-from doa_core.grid import Grid, sphere_grid
+from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames
 
 SPEC_VERSION = 1
@@ -47,6 +47,10 @@ class FeatureSpec:
     energy_floor: float = ENERGY_FLOOR
 
     def __post_init__(self) -> None:
+        if not isinstance(self.channels, (tuple, list)):  # JSON has lists
+            raise ValueError(
+                f"`channels` must be a list of names. Received: channels={self.channels!r}"
+            )
         object.__setattr__(self, "channels", tuple(self.channels))
         check_channels(self.channels)
         if self.window != "sine":
@@ -60,7 +64,8 @@ class FeatureSpec:
                 "`window_length` must be even and not shorter than `hop`. Received: "
                 f"window_length={self.window_length}, hop={self.hop}"
             )
-        if not self.energy_floor > 0.0:
+        object.__setattr__(self, "energy_floor", _as_float("energy_floor", self.energy_floor))
+        if self.energy_floor <= 0.0:
             raise ValueError(
                 f"`energy_floor` must be positive. Received: energy_floor={self.energy_floor!r}"
             )
@@ -109,9 +114,17 @@ class ModelSpec:
     resolution_deg: float | None = None
     decode: str = "peak"
     quantization: str = "none"
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.features, FeatureSpec):
+            raise ValueError(
+                f"`features` must be a FeatureSpec. Received: {type(self.features).__name__}"
+            )
+        if not isinstance(self.provenance, dict):
+            raise ValueError(
+                f"`provenance` must be a dictionary. Received: {type(self.provenance).__name__}"
+            )
         for name, allowed in (
             ("head", HEADS),
             ("decode", METHODS),
@@ -120,15 +133,20 @@ class ModelSpec:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(
-                    f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}"
+                    f"`{name}` must be one of {', '.join(allowed)}. Received: {name}={value!r}"
                 )
         if (self.head in GRID_HEADS) != (self.resolution_deg is not None):
             raise ValueError(
                 f"`resolution_deg` belongs to the heads {', '.join(GRID_HEADS)} and to no other. "
                 f"Received: head={self.head!r}, resolution_deg={self.resolution_deg!r}"
             )
+        if self.resolution_deg is not None:
+            # As a float, so that 10 and 10.0 have one digest.
+            resolution_deg = _as_float("resolution_deg", self.resolution_deg)
+            object.__setattr__(self, "resolution_deg", resolution_deg)
+            check_resolution(resolution_deg)
 
-    @cached_property
+    @property
     def grid(self) -> Grid | None:
         """The cells of a grid head."""
         return None if self.resolution_deg is None else sphere_grid(self.resolution_deg)
@@ -146,7 +164,7 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields with version and digest, ready for JSON."""
-        return {**self._behaviour(), "provenance": self.provenance, "digest": self.digest}
+        return {**self._behaviour(), "provenance": dict(self.provenance), "digest": self.digest}
 
     def _behaviour(self) -> dict[str, Any]:
         return {
@@ -195,8 +213,16 @@ class ModelSpec:
         except ValueError as error:
             raise ValueError(f"The model's spec is not JSON: {error}") from error
         if not isinstance(values, dict):
-            raise ValueError(f"The model's spec must be a JSON object. Received: {type(values)}")
+            raise ValueError(
+                f"The model's spec must be a JSON object. Received: {type(values).__name__}"
+            )
         return cls.from_dict(values)
+
+
+def _as_float(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
+    return float(value)
 
 
 def _check_keys(cls: type, values: Mapping[str, Any]) -> None:
@@ -204,5 +230,6 @@ def _check_keys(cls: type, values: Mapping[str, Any]) -> None:
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(
-            f"{cls.__name__} has the keys {', '.join(sorted(known))}. Received: {', '.join(unknown)}"
+            f"{cls.__name__} has the keys {', '.join(sorted(known))}. "
+            f"Received: {', '.join(unknown)}"
         )

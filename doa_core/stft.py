@@ -61,19 +61,34 @@ def stft(
     slices = np.lib.stride_tricks.sliding_window_view(signal, window_length, axis=-2)
     # (..., T, C, window): the transform runs along the last, contiguous axis.
     windowed = slices[..., ::hop, :, :] * sine_window(window_length)
-    return np.moveaxis(np.fft.rfft(windowed, axis=-1), -2, -1).astype(np.complex64)
+    # numpy 1 transforms in double precision and returns it.
+    transform = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
+    return np.moveaxis(transform, -2, -1)
 
 
 class StreamingStft:
     """`stft` of a signal that arrives in blocks of any size.
 
     The frames that `push` returns, put one after the other, are those of `stft` on the whole
-    signal, whatever the block sizes. At most one window of samples is kept.
+    signal, whatever the block sizes. Less than one window of samples is kept.
+
+    Args:
+        channels: C of every block.
+        window_length: [samples].
+        hop: [samples], not longer than the window.
+
+    Raises:
+        ValueError: a hop that is longer than the window.
     """
 
     def __init__(
         self, channels: int = 4, *, window_length: int = WINDOW_LENGTH, hop: int = HOP
     ) -> None:
+        if not 1 <= hop <= window_length:
+            raise ValueError(
+                "`hop` must lie between 1 and `window_length`. "
+                f"Received: hop={hop}, window_length={window_length}"
+            )
         self.channels = channels
         self.window_length = window_length
         self.hop = hop
@@ -99,5 +114,6 @@ class StreamingStft:
             )
         signal = np.concatenate([self._pending, block])
         frames = stft(signal, window_length=self.window_length, hop=self.hop)
-        self._pending = signal[len(frames) * self.hop :]
+        # A copy: a view would keep the whole block in memory.
+        self._pending = signal[len(frames) * self.hop :].copy()
         return frames
