@@ -1,0 +1,212 @@
+import dataclasses
+import json
+
+import pytest
+
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import SPEC_VERSION, FeatureSpec, ModelSpec
+
+# Nothing in these is a default.
+FEATURES = FeatureSpec(
+    sample_rate=8000,
+    window_length=512,
+    hop=128,
+    frames=10,
+    channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL),
+    energy_floor=1e-8,
+)
+SPEC = ModelSpec(
+    features=FEATURES,
+    head="gibbs",
+    resolution_deg=15.0,
+    decode="centroid",
+    quantization="int8",
+    provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
+)
+
+
+def changed(**values):
+    """The JSON object of a default spec with other values, as an editor would change it."""
+    return {**ModelSpec().to_dict(), **values}
+
+
+def test_defaults_are_the_paper():
+    spec = ModelSpec()
+    assert spec.features.input_shape == (25, 513, 6)
+    assert spec.features.samples == 13_312
+    assert spec.features.sample_rate == 16_000
+    assert spec.outputs == 3
+    assert spec.grid is None
+    assert ModelSpec(head="onehot", resolution_deg=10.0).outputs == 429
+
+
+def test_derived_values():
+    assert FEATURES.bins == 257
+    assert FEATURES.samples == 9 * 128 + 512
+    assert FEATURES.input_shape == (10, 257, 7)
+    assert SPEC.outputs == len(SPEC.grid)
+    assert SPEC.grid.resolution_deg == 15.0
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), SPEC])
+def test_json_round_trip(spec):
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert ModelSpec.from_json(spec.to_json().encode()) == spec
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    assert ModelSpec.from_json(spec.to_json()).to_json() == spec.to_json()
+
+
+def test_features_round_trip():
+    assert FeatureSpec.from_dict(json.loads(json.dumps(FEATURES.to_dict()))) == FEATURES
+
+
+def test_json_holds_every_field():
+    values = json.loads(SPEC.to_json())
+    assert set(values) == {f.name for f in dataclasses.fields(ModelSpec)} | {"version", "digest"}
+    assert set(values["features"]) == {f.name for f in dataclasses.fields(FeatureSpec)}
+
+
+def test_digest_ignores_the_provenance():
+    other = dataclasses.replace(SPEC, provenance={"host": "elsewhere"})
+    assert other.digest == SPEC.digest
+    assert len(SPEC.digest) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head": "gibbs-weighted"},
+        {"resolution_deg": 10.0},
+        {"decode": "peak"},
+        {"quantization": "none"},
+        *(
+            {"features": dataclasses.replace(FEATURES, **feature)}
+            for feature in (
+                {"sample_rate": 16_000},
+                {"window_length": 1024},
+                {"hop": 256},
+                {"frames": 25},
+                {"channels": INTENSITY_CHANNELS},
+                {"energy_floor": 1e-10},
+            )
+        ),
+    ],
+)
+def test_digest_changes_with_everything_else(change):
+    assert dataclasses.replace(SPEC, **change).digest != SPEC.digest
+
+
+def test_digest_is_the_same_everywhere():
+    # Files in the world carry it: a change of this value breaks every one of them.
+    assert ModelSpec().digest == (
+        "41fcf90de890c0ed1dc852816775c193ca5ed8134e8822f2a6ad910034a8d679"
+    )
+
+
+def test_whole_numbers_and_floats_are_one_spec():
+    one, other = (ModelSpec(head="onehot", resolution_deg=step) for step in (10, 10.0))
+    assert one == other
+    assert one.digest == other.digest
+
+
+def test_specs_are_frozen_and_hashable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SPEC.head = "onehot"
+    assert len({SPEC, dataclasses.replace(SPEC), ModelSpec()}) == 2
+
+
+def test_unknown_key():
+    with pytest.raises(ValueError, match=r"ModelSpec has the keys decode, .*Received: colour"):
+        ModelSpec.from_dict(changed(colour="red"))
+    features = {**FeatureSpec().to_dict(), "padding": 0}
+    with pytest.raises(ValueError, match=r"FeatureSpec has the keys channels, .*Received: padding"):
+        ModelSpec.from_dict(changed(features=features))
+
+
+@pytest.mark.parametrize("version", [SPEC_VERSION + 1, None, "1"])
+def test_another_version(version):
+    with pytest.raises(ValueError, match=f"must have version {SPEC_VERSION}. Received: version="):
+        ModelSpec.from_dict(changed(version=version))
+
+
+def test_no_version():
+    with pytest.raises(ValueError, match="version=None"):
+        ModelSpec.from_json("{}")
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, None, ""])
+def test_wrong_digest(digest):
+    with pytest.raises(ValueError, match="does not match its digest"):
+        ModelSpec.from_dict(changed(digest=digest))
+
+
+def test_a_changed_value_does_not_match_the_digest():
+    with pytest.raises(ValueError, match="changed after it was written"):
+        ModelSpec.from_dict(changed(quantization="int8"))
+    features = {**FeatureSpec().to_dict(), "frames": 24}
+    with pytest.raises(ValueError, match="changed after it was written"):
+        ModelSpec.from_dict(changed(features=features))
+
+
+@pytest.mark.parametrize("text", ["", "{", b"\xff\xfe", b"RIFF\x00\x00", "direction: left"])
+def test_text_that_is_not_json(text):
+    with pytest.raises(ValueError, match="The model's spec is not JSON"):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ("3", "int"), ("null", "NoneType")])
+def test_json_that_is_no_object(text, kind):
+    with pytest.raises(ValueError, match=f"must be a JSON object. Received: {kind}"):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"head": "softmax"}, r"`head` must be one of spherical, .*Received: head='softmax'"),
+        ({"head": ["cartesian"]}, "`head` must be one of"),
+        ({"decode": "mean"}, "`decode` must be one of peak, centroid"),
+        ({"quantization": "int4"}, "`quantization` must be one of none, float16"),
+        ({"resolution_deg": 10.0}, "`resolution_deg` belongs to the heads onehot, gibbs"),
+        ({"head": "onehot"}, r"`resolution_deg` belongs to.*resolution_deg=None"),
+        ({"head": "onehot", "resolution_deg": 0.1}, "must lie between 1 and 90 degrees"),
+        ({"head": "onehot", "resolution_deg": "10"}, "`resolution_deg` must be a finite number"),
+        ({"head": "onehot", "resolution_deg": float("nan")}, "must be a finite number"),
+        ({"head": "onehot", "resolution_deg": True}, "must be a finite number"),
+        ({"features": "stft"}, "`features` must be a FeatureSpec. Received: str"),
+        ({"features": None}, "`features` must be a FeatureSpec. Received: NoneType"),
+        ({"provenance": "me"}, "`provenance` must be a dictionary. Received: str"),
+    ],
+)
+def test_bad_values_of_a_model(values, match):
+    with pytest.raises(ValueError, match=match):
+        ModelSpec(**values)
+    with pytest.raises(ValueError, match=match):
+        ModelSpec.from_dict(changed(**values))
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"window": "hann"}, "`window` must be 'sine'. Received: window='hann'"),
+        ({"frames": 0}, "`frames` must be a positive integer. Received: frames=0"),
+        ({"frames": 25.0}, "`frames` must be a positive integer"),
+        ({"frames": True}, "`frames` must be a positive integer"),
+        ({"hop": -512}, "`hop` must be a positive integer"),
+        ({"sample_rate": "16000"}, "`sample_rate` must be a positive integer"),
+        ({"window_length": 1023}, r"`window_length` must be even.*window_length=1023, hop=512"),
+        ({"hop": 2048}, r"`window_length` must be even and not shorter than `hop`"),
+        ({"channels": ["active_x"]}, "`channels` must be"),
+        ({"channels": "active_x"}, "`channels` must be a list of names"),
+        ({"channels": 6}, "`channels` must be a list of names"),
+        ({"energy_floor": 0.0}, "`energy_floor` must be positive"),
+        ({"energy_floor": -1e-10}, "`energy_floor` must be positive"),
+        ({"energy_floor": float("inf")}, "`energy_floor` must be a finite number"),
+        ({"energy_floor": "small"}, "`energy_floor` must be a finite number"),
+    ],
+)
+def test_bad_values_of_features(values, match):
+    with pytest.raises(ValueError, match=match):
+        FeatureSpec(**values)
+    with pytest.raises(ValueError, match=match):
+        ModelSpec.from_dict(changed(features={**FeatureSpec().to_dict(), **values}))

@@ -1,0 +1,108 @@
+"""What may import what: held on paper by import-linter, in fact by subprocesses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TRAINING_ONLY = ("tensorflow", "keras", "scipy", "librosa", "pyroomacoustics")
+BEYOND_NUMPY = (*TRAINING_ONLY, "matplotlib", "soundfile", "soxr", "rich", "ai_edge_litert")
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+
+blocked = set(json.loads(sys.argv[1]))
+
+
+class Block:
+    # Raising at the import itself: merely looking for the package must not pass for its absence.
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ImportError(f"{name} is blocked")
+        return None
+
+
+sys.meta_path.insert(0, Block())
+names = []
+for root in sys.argv[2:]:
+    package = importlib.import_module(root)
+    names.append(root)
+    for module in pkgutil.walk_packages(package.__path__, root + "."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+            names.append(module.name)
+print(json.dumps({"imported": names, "loaded": sorted(sys.modules)}))
+"""
+
+
+def python(code, *arguments):
+    """The JSON object that a fresh interpreter prints last."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def top_level(modules):
+    return {name.partition(".")[0] for name in modules}
+
+
+def test_contracts_of_import_linter():
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(ROOT / path) for path in (".", "edge", "export")),
+    }
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 kept, 0 broken" in result.stdout
+
+
+def test_signal_contract_needs_numpy_alone():
+    found = python(IMPORT_ALL, json.dumps(BEYOND_NUMPY), "doa_core")
+    modules = {path.stem for path in (ROOT / "doa_core").glob("*.py")} - {"__init__"}
+    assert set(found["imported"]) == {"doa_core"} | {f"doa_core.{name}" for name in modules}
+    assert len(modules) >= 7
+    third_party = top_level(found["loaded"]) - set(sys.stdlib_module_names)
+    assert {"doa_core", "numpy"} <= third_party
+    assert not third_party & {*BEYOND_NUMPY, "doa_edge", "doa_tf", "doa_export"}
+
+
+def test_device_runner_needs_no_training_environment():
+    found = python(IMPORT_ALL, json.dumps([*TRAINING_ONLY, "doa_tf", "doa_export"]), "doa_edge")
+    files = (ROOT / "edge" / "doa_edge").rglob("*.py")
+    assert len(found["imported"]) >= len([path for path in files if path.stem != "__main__"])
+    assert not top_level(found["loaded"]) & {*TRAINING_ONLY, "doa_tf", "doa_export"}
+
+
+@pytest.mark.parametrize("package", ["doa_tf", "doa_export", "doa_edge"])
+def test_importing_a_package_stays_light(package):
+    code = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
+    loaded = top_level(python(code))
+    assert package in loaded
+    assert not loaded & {*TRAINING_ONLY, "matplotlib", "soundfile", "soxr", "numba", "pandas"}
+
+
+@pytest.mark.parametrize("blocked", ["tensorflow", "numpy"])
+def test_the_block_itself_blocks(blocked):
+    # Without this the tests above could pass because nothing is blocked.
+    with pytest.raises(AssertionError, match=f"ImportError: {blocked} is blocked"):
+        python(IMPORT_ALL + f"\nimport {blocked}\n", json.dumps([blocked]), "json")
