@@ -1,1 +1,10 @@
-"""Localise a voice on a small computer: no TensorFlow, streaming, frame averaging."""
+"""The device runner: a recording in, directions out. No TensorFlow.
+
+Nothing is imported here, so that a command answers at once. The parts:
+
+    audio       recordings of any rate and format as AmbiX blocks
+    engine      blocks in, one `Estimate` per window out
+    model       a .tflite file with its spec, run by LiteRT
+    model_file  the spec inside a .tflite
+    cli         the command `doa_edge`
+"""

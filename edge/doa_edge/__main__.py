@@ -1,0 +1,7 @@
+"""`python -m doa_edge` is `doa_edge`."""
+
+import sys
+
+from doa_edge.cli import main
+
+sys.exit(main())

@@ -1,0 +1,429 @@
+"""The command `doa_edge`. Only the standard library is imported at the top: help answers at once.
+
+Standard output carries data, standard error carries talk. Exit status: 0 done, 1 failed,
+2 misuse or bad input, 130 interrupted, 141 the reader of standard output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from doa_edge.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from doa_edge.engine import DirectionEngine, Estimate, OutputAverage
+    from doa_edge.model import TfliteModel
+
+EXIT_FAILED, EXIT_MISUSE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser().parse_args(_join_negative_values(arguments))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except InputError as error:
+        return _complain(error, EXIT_MISUSE)
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except (OSError, ImportError, MemoryError) as error:
+        _let_go_of_stdout()
+        return _complain(error, EXIT_FAILED)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="doa_edge",
+        description="Where does the voice come from? Directions from first-order Ambisonics.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="directions of a recording",
+        description="Print the direction of the voice in a recording, one JSON object per window.",
+        epilog="On a terminal the directions are drawn instead; --json prints them all the same.",
+        allow_abbrev=False,
+    )
+    run.set_defaults(run=_run)
+    run.add_argument(
+        "--input",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="a sound file with four channels: WAV, FLAC or AIFF, 8 to 192 kHz",
+    )
+    run.add_argument(
+        "--model",
+        metavar="FILE",
+        type=Path,
+        help="a .tflite made by doa_export (default: built in)",
+    )
+    run.add_argument(
+        "--format",
+        default="ambix",
+        help="what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), tetrahedral or "
+        "tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: %(default)s)",
+    )
+    run.add_argument(
+        "--mount",
+        metavar="YAW,PITCH,ROLL",
+        type=_angles,
+        help="how the microphone stands in the room, in degrees: turned left, nose up, left side "
+        "up; 0,0,180 is upside down (default: 0,0,0)",
+    )
+    run.add_argument(
+        "--every",
+        metavar="FRAMES",
+        type=_positive_integer,
+        help="frames of 32 ms between two directions (default: 5)",
+    )
+    run.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
+    run.add_argument(
+        "--gate",
+        metavar="DBFS",
+        type=_level,
+        help="a window below this level is not active (default: -60)",
+    )
+    run.add_argument(
+        "--threads",
+        metavar="N",
+        type=_positive_integer,
+        default=1,
+        help="threads of the network (default: %(default)s)",
+    )
+    run.add_argument(
+        "--out", metavar="FILE.jsonl", type=Path, help="write the JSON lines to this file, too"
+    )
+    run.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        type=Path,
+        help="draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
+    )
+    run.add_argument("--json", action="store_true", help="print JSON lines on a terminal, too")
+    run.add_argument(
+        "--summary",
+        action="store_true",
+        help="print one JSON object with the direction of the whole recording, and no others",
+    )
+    run.add_argument(
+        "--verbose", action="store_true", help="time per stage and memory, on standard error"
+    )
+    info = commands.add_parser(
+        "info",
+        help="what a model file says of itself",
+        description="Print the spec of a model file as JSON.",
+        allow_abbrev=False,
+    )
+    info.set_defaults(run=_info)
+    info.add_argument(
+        "model", metavar="FILE", type=Path, nargs="?", help="a .tflite (default: the built-in one)"
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    from doa_edge.audio import open_recording, read_blocks
+    from doa_edge.engine import (
+        DEFAULT_EVERY,
+        DEFAULT_GATE_DBFS,
+        DirectionEngine,
+        summary_dict,
+    )
+    from doa_edge.model import TfliteModel, default_model_path
+    from doa_edge.output import INTERRUPTIONS, write_beside
+    from doa_edge.view import json_line
+
+    model_path = options.model or default_model_path()
+    _check_outputs(options, model_path)
+    open_recording(options.input).close()  # a bad file is refused before a model is loaded
+    with _quiet_runtime():
+        model = TfliteModel(model_path, threads=options.threads)
+    with _user_values():
+        engine = DirectionEngine(
+            model,
+            every=options.every or DEFAULT_EVERY,
+            method=options.decode,
+            gate_dbfs=DEFAULT_GATE_DBFS if options.gate is None else options.gate,
+            keep_outputs=bool(options.summary or options.plot),
+        )
+    ready = time.perf_counter()
+    blocks = _Timed(
+        read_blocks(
+            options.input,
+            audio_format=options.format,
+            mount=options.mount,
+            sample_rate=model.spec.features.sample_rate,
+        )
+    )
+    with ExitStack() as stack:
+        file: TextIO | None = None
+        if options.out:
+            part = stack.enter_context(write_beside(options.out, keep_on=INTERRUPTIONS))
+            file = stack.enter_context(part.open("w", encoding="utf-8"))
+        average, track = _follow(engine, blocks, options, file)
+    if options.summary:
+        duration_s = engine.samples / model.spec.features.sample_rate
+        summary = summary_dict(average, method=engine.method, duration_s=duration_s)
+        sys.stdout.write(json_line(summary))
+    ended = time.perf_counter()
+    if options.verbose:
+        _report(engine, model, blocks.seconds, ready - started, ended - ready)
+    if options.plot:
+        from doa_edge.plot import plot_track
+
+        plot_track(
+            options.plot,
+            track,
+            average.outputs,
+            spec=model.spec,
+            method=engine.method,
+            title=options.input.name,
+        )
+    return 0
+
+
+def _follow(
+    engine: DirectionEngine,
+    blocks: Iterator[npt.NDArray[np.float32]],
+    options: argparse.Namespace,
+    file: TextIO | None,
+) -> tuple[OutputAverage, list[Estimate]]:
+    """Run the stream and hand every estimate to whoever wants it."""
+    from dataclasses import replace
+
+    from doa_edge.engine import OutputAverage
+    from doa_edge.view import TerminalView, json_line
+
+    average = OutputAverage(engine.spec)
+    track: list[Estimate] = []
+    print_lines = not options.summary and (options.json or not sys.stdout.isatty())
+    with ExitStack() as stack:
+        view = None
+        if not options.summary and not print_lines:
+            view = stack.enter_context(TerminalView(str(options.input)))
+        for estimate in engine.run(blocks):
+            line = json_line(estimate.to_dict())
+            if file:
+                file.write(line)
+            if print_lines:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            if view:
+                view.update(estimate)
+            if engine.keep_outputs:
+                average.add(estimate)
+            if options.plot:
+                track.append(replace(estimate, outputs=None))
+    return average, track
+
+
+def _info(options: argparse.Namespace) -> int:
+    import hashlib
+    import json
+
+    from doa_edge.model import default_model_path
+    from doa_edge.model_file import read_model
+
+    path = options.model or default_model_path()
+    flatbuffer, spec = read_model(path)
+    features = spec.features
+    facts = {
+        **spec.to_dict(),
+        "input_shape": [1, *features.input_shape],
+        "output_shape": [1, features.frames, spec.outputs],
+        "window_s": features.samples / features.sample_rate,
+        "file": {
+            "path": str(path),
+            "bytes": path.stat().st_size,
+            "flatbuffer_bytes": len(flatbuffer),
+            "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
+        },
+    }
+    sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    return 0
+
+
+def _check_outputs(options: argparse.Namespace, model_path: Path) -> None:
+    """Refuse before the work what would fail after it, and what would overwrite an input."""
+    from doa_edge.audio import ambix_matrix
+
+    with _user_values():
+        ambix_matrix(options.format, options.mount)
+    outputs = [path for path in (options.out, options.plot) if path]
+    for path in outputs:
+        taken = [options.input, model_path, *(other for other in outputs if other is not path)]
+        if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):
+            raise InputError(f"An output must not replace another file in use. Received: {path}")
+        if path.is_dir() or not path.resolve().parent.is_dir():
+            raise OSError(f"An output must be a file in a folder that exists. Received: {path}")
+    if options.plot:
+        from doa_edge.plot import check_plot
+
+        check_plot(options.plot)
+
+
+def _report(
+    engine: DirectionEngine,
+    model: TfliteModel,
+    read_seconds: float,
+    load_seconds: float,
+    run_seconds: float,
+) -> None:
+    """Time per stage, real-time factor and memory, on standard error."""
+    import resource
+
+    duration = engine.samples / engine.spec.features.sample_rate
+    stages = {"read and resample": read_seconds, **engine.seconds}
+    peak_megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux: KiB
+    lines = [
+        f"model              {model.spec.head}, {model.spec.quantization}, run by {model.runtime}",
+        f"loading            {load_seconds:.3f} s",
+        *(
+            f"{name:18} {seconds:.3f} s, {1e3 * seconds / duration:.2f} ms per second of sound"
+            for name, seconds in stages.items()
+        ),
+        f"all                {run_seconds:.3f} s for {duration:.3f} s of sound",
+        f"real-time factor   {run_seconds / duration:.4f} "
+        f"({duration / run_seconds:.0f} times faster than real time)",
+        f"peak memory        {peak_megabytes:.0f} MB",
+    ]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+class _Timed:
+    """Blocks, and the time it took to make them [seconds]."""
+
+    def __init__(self, blocks: Iterator[npt.NDArray[np.float32]]) -> None:
+        self.blocks = blocks
+        self.seconds = 0.0
+
+    def __iter__(self) -> _Timed:
+        return self
+
+    def __next__(self) -> npt.NDArray[np.float32]:
+        started = time.perf_counter()
+        try:
+            return next(self.blocks)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+@contextmanager
+def _user_values() -> Iterator[None]:
+    """A ValueError of a check inside is the user's."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(one_line(error)) from error
+
+
+@contextmanager
+def _quiet_runtime() -> Iterator[None]:
+    """Drop the INFO lines that a runtime writes to descriptor 2, past Python.
+
+    What else it writes is passed on, unless it raises: the exception carries the reason.
+    """
+    import tempfile
+
+    with ExitStack() as stack:
+        try:
+            said = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        except OSError:  # nowhere to keep it, or no standard error
+            yield
+            return
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        said.seek(0)
+        for line in said:
+            if not line.startswith(b"INFO:"):
+                os.write(2, line)
+
+
+def _join_negative_values(arguments: list[str]) -> list[str]:
+    """`--mount -90,0,0` as `--mount=-90,0,0`: argparse takes the value for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--mount", "--gate") and re.match(r"-[\d.]", argument):
+            joined[-1] += "=" + argument
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _angles(text: str) -> tuple[float, ...]:
+    """Three angles in degrees -> radians."""
+    try:
+        angles = tuple(math.radians(float(part)) for part in text.split(","))
+    except ValueError:
+        angles = ()
+    if len(angles) != 3 or not all(map(math.isfinite, angles)):
+        raise argparse.ArgumentTypeError(f"must be three angles YAW,PITCH,ROLL. Received: {text!r}")
+    return angles
+
+
+def _positive_integer(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer, 1 or more. Received: {text!r}")
+    return value
+
+
+def _level(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite level in dBFS. Received: {text!r}")
+    return value
+
+
+def _complain(message: object, status: int) -> int:
+    sys.stderr.write(f"doa_edge: {one_line(message)}\n")
+    return status
+
+
+def _let_go_of_stdout() -> None:
+    """Drop what cannot be written, or the interpreter complains about it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

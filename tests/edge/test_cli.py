@@ -1,0 +1,440 @@
+"""`doa_edge` from the outside: data on stdout, one line for each mistake, no file half written."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import doa_edge.cli
+from doa_core.spec import ModelSpec
+from doa_edge.cli import main
+from doa_edge.model_file import embed_spec
+from tests.edge.conftest import IntensityModel
+
+pytest.importorskip("soundfile")
+pytest.importorskip("soxr")
+
+FLATBUFFER = b"\x20\0\0\0TFL3" + bytes(2048)
+KEYS = ["time_s", "azimuth_deg", "elevation_deg", "confidence", "active", "level_dbfs"]
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_run_prints_one_object_a_window(write_wave, tiny_tflite, capfd):
+    path = write_wave(40.0, 20.0)
+    assert main(["run", "--model", str(tiny_tflite), "--input", str(path)]) == 0
+    printed = lines(capfd.readouterr().out)
+    assert len(printed) == 3
+    for index, estimate in enumerate(printed):
+        assert list(estimate) == KEYS
+        assert estimate["time_s"] == (13_312 + index * 2_560) / 16_000
+        assert estimate["azimuth_deg"] == pytest.approx(40.0, abs=0.05)
+        assert estimate["elevation_deg"] == pytest.approx(20.0, abs=0.05)
+        assert estimate["confidence"] > 0.99
+        assert estimate["active"] is True
+        assert estimate["level_dbfs"] == pytest.approx(-20.0, abs=0.3)
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_rate_does_not_change_the_result(write_wave, no_network, capsys, rate):
+    results = []
+    for name, file_rate in (("reference.wav", 16_000), ("other.wav", rate)):
+        path = write_wave(-100.0, -30.0, name=name, rate=file_rate)
+        assert main(["run", "--input", str(path)]) == 0
+        results.append(lines(capsys.readouterr().out))
+    reference, other = results
+    assert [e["time_s"] for e in other] == [e["time_s"] for e in reference]
+    for a, b in zip(reference, other, strict=True):
+        assert abs(a["azimuth_deg"] - b["azimuth_deg"]) < 1.0
+        assert abs(a["elevation_deg"] - b["elevation_deg"]) < 1.0
+
+
+@pytest.mark.parametrize("mount", [["--mount", "-90,0,0"], ["--mount=-90,0,0"]])
+def test_mount_takes_negative_angles(write_wave, no_network, capsys, mount):
+    assert main(["run", "--input", str(write_wave(40.0, 20.0)), *mount]) == 0
+    assert lines(capsys.readouterr().out)[0]["azimuth_deg"] == pytest.approx(-50.0, abs=0.05)
+
+
+def test_format_every_and_gate_are_used(write_wave, no_network, capsys):
+    path = write_wave(40.0, 20.0, audio_format="tetrahedral", seconds=2.0)
+    options = ["--format", "tetrahedral", "--every", "10", "--gate", "-10"]
+    assert main(["run", "--input", str(path), *options]) == 0
+    printed = lines(capsys.readouterr().out)
+    assert np.diff([e["time_s"] for e in printed]) == pytest.approx(0.32)
+    assert printed[0]["azimuth_deg"] == pytest.approx(40.0, abs=0.05)
+    assert not printed[0]["active"]
+    assert printed[0]["confidence"] == 0.0
+
+
+def test_digital_silence_is_valid_json_and_inactive(write_wave, no_network, capsys):
+    path = write_wave(samples=np.zeros((32_000, 4), np.float32))
+    assert main(["run", "--input", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "NaN" not in out
+    assert [e["active"] for e in lines(out)] == 8 * [False]
+
+
+def test_summary_is_one_line(write_wave, no_network, capsys, tmp_path):
+    out = tmp_path / "track.jsonl"
+    path = write_wave(40.0, 20.0, seconds=2.0)
+    assert main(["run", "--input", str(path), "--summary", "--out", str(out)]) == 0
+    (summary,) = lines(capsys.readouterr().out)
+    assert list(summary) == [
+        "azimuth_deg",
+        "elevation_deg",
+        "confidence",
+        "active_share",
+        "duration_s",
+    ]
+    assert summary["azimuth_deg"] == pytest.approx(40.0, abs=0.05)
+    assert summary["active_share"] == 1.0
+    assert summary["duration_s"] == 2.0
+    assert len(lines(out.read_text())) == 8
+
+
+def test_out_has_the_lines_of_stdout(write_wave, no_network, capsys, tmp_path):
+    out = tmp_path / "track.jsonl"
+    out.write_text("an older file")
+    assert main(["run", "--input", str(write_wave()), "--out", str(out)]) == 0
+    assert out.read_text() == capsys.readouterr().out
+    assert files(tmp_path) == ["track.jsonl", "wave.wav"]
+
+
+def test_verbose_talks_on_stderr(write_wave, no_network, capsys):
+    assert main(["run", "--input", str(write_wave()), "--verbose"]) == 0
+    captured = capsys.readouterr()
+    assert len(lines(captured.out)) == 3
+    for word in (
+        "read and resample",
+        "features",
+        "network",
+        "decode",
+        "real-time factor",
+        "peak memory",
+        "run by numpy",
+    ):
+        assert word in captured.err
+
+
+def test_info_prints_the_spec(tmp_path, capsys):
+    spec = ModelSpec(head="gibbs", resolution_deg=10.0, provenance={"note": "a test"})
+    path = tmp_path / "model.tflite"
+    path.write_bytes(embed_spec(FLATBUFFER, spec))
+    assert main(["info", str(path)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert spec.to_dict().items() <= facts.items()
+    assert facts["input_shape"] == [1, 25, 513, 6]
+    assert facts["output_shape"] == [1, 25, 429]
+    assert facts["window_s"] == 0.832
+    assert facts["file"]["bytes"] == path.stat().st_size
+    assert facts["file"]["flatbuffer_bytes"] == len(FLATBUFFER)
+
+
+# --- bad input: one line, status 2, nothing left behind
+
+
+def bad_recordings(tmp_path, write_wave, plane_wave):
+    """Name of the mistake -> a path and what the line must say."""
+    wave = plane_wave(0.0, 0.0)
+    broken = wave.copy()
+    broken[16_000, 1] = np.nan
+    infinite = wave.copy()
+    infinite[10, 0] = np.inf
+    cut = write_wave(name="cut.wav", subtype="PCM_16")
+    cut.write_bytes(cut.read_bytes()[:-4_000])
+    flac = write_wave(name="cut.flac", subtype="PCM_16")
+    flac.write_bytes(flac.read_bytes()[:30_000])
+    header = write_wave(name="header.wav", subtype="PCM_16")
+    header.write_bytes(header.read_bytes()[:30])
+    empty = tmp_path / "empty.wav"
+    empty.write_bytes(b"")
+    text = tmp_path / "text.wav"
+    text.write_text("this is a text file\nof two lines\n")
+    raw = tmp_path / "sound.raw"
+    raw.write_bytes(bytes(4_000))
+    return {
+        "missing": (tmp_path / "none.wav", "Not found"),
+        "folder": (tmp_path, "the folder"),
+        "empty": (empty, "empty"),
+        "no samples": (write_wave(name="zero.wav", samples=wave[:0]), "0 samples"),
+        "text": (text, "libsndfile reads"),
+        "raw": (raw, "libsndfile reads"),
+        "mono": (write_wave(name="mono.wav", samples=wave[:, :1]), "4 channels.* 1 channel$"),
+        "stereo": (write_wave(name="two.wav", samples=wave[:, :2]), "4 channels.* 2 channels$"),
+        "five": (write_wave(name="five.wav", samples=wave[:, [0, 1, 2, 3, 3]]), "5 channels$"),
+        "cut": (cut, "cut short"),
+        "cut flac": (flac, "cut short"),
+        "cut header": (header, "libsndfile reads"),
+        "nan": (write_wave(name="nan.wav", samples=broken), "nan in channel 2 .* 1.0000 s"),
+        "infinite": (write_wave(name="inf.wav", samples=infinite), "inf in channel 1"),
+        "slow": (write_wave(name="slow.wav", rate=4_000), "8000 to 192000 Hz.* 4000 Hz"),
+        "fast": (write_wave(name="fast.wav", rate=384_000, seconds=0.1), "384000 Hz"),
+        "short": (write_wave(name="short.wav", samples=wave[:13_311]), "0.832 s or more.*13311"),
+    }
+
+
+BAD_RECORDINGS = [
+    "missing",
+    "folder",
+    "empty",
+    "no samples",
+    "text",
+    "raw",
+    "mono",
+    "stereo",
+    "five",
+    "cut",
+    "cut flac",
+    "cut header",
+    "nan",
+    "infinite",
+    "slow",
+    "fast",
+    "short",
+]
+
+
+@pytest.mark.parametrize("mistake", BAD_RECORDINGS)
+def test_bad_recording(
+    tmp_path, tmp_path_factory, write_wave, plane_wave, no_network, capfd, mistake
+):
+    path, message = bad_recordings(tmp_path, write_wave, plane_wave)[mistake]
+    out = tmp_path_factory.mktemp("out")
+    outputs = ["--out", str(out / "track.jsonl"), "--plot", str(out / "track.png")]
+    check_misuse(capfd, ["run", "--input", str(path), *outputs], message)
+    assert files(out) == []
+
+
+def test_every_bad_recording_is_tried(tmp_path, write_wave, plane_wave):
+    assert sorted(bad_recordings(tmp_path, write_wave, plane_wave)) == sorted(BAD_RECORDINGS)
+
+
+def test_bad_sound_after_a_real_model_is_one_line(write_wave, tiny_tflite, plane_wave, capfd):
+    wave = plane_wave(0.0, 0.0)
+    wave[-1, 0] = np.nan
+    arguments = ["run", "--input", str(write_wave(samples=wave)), "--model", str(tiny_tflite)]
+    check_misuse(capfd, arguments, "nan in channel 1")
+
+
+@pytest.mark.parametrize("command", [["run"], ["info"]])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "Not found"),
+        (b"", "empty"),
+        (b"a text, no model", "TFL3"),
+        (FLATBUFFER, "has no doa_spec.json inside: it was not made by doa_export"),
+        (embed_spec(FLATBUFFER, ModelSpec())[:-20], "cut short"),
+        (embed_spec(FLATBUFFER, ModelSpec())[:1_000], "cut short"),
+        (embed_spec(FLATBUFFER, ModelSpec()).replace(b"cartesian", b"cartesien"), "cannot be read"),
+    ],
+)
+def test_bad_model(tmp_path, write_wave, capfd, command, data, message):
+    path = tmp_path / "model.tflite"
+    if data is not None:
+        path.write_bytes(data)
+    if command == ["run"]:
+        command = ["run", "--input", str(write_wave()), "--model"]
+    check_misuse(capfd, [*command, str(path)], message)
+
+
+def test_model_that_the_runtime_refuses(tmp_path, write_wave, capfd):
+    pytest.importorskip("ai_edge_litert")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(embed_spec(FLATBUFFER, ModelSpec()))
+    arguments = ["run", "--input", str(write_wave()), "--model", str(path)]
+    check_misuse(capfd, arguments, "cannot be run by ai-edge-litert")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "mp3"], "ambix, fuma, n3d, tetrahedral.*'mp3'"),
+        (["--format", "tetrahedral:AAA,BBB,CCC,DDD"], "regular tetrahedron"),
+        (["--mount", "1,2"], "three angles.*'1,2'"),
+        (["--mount", "-1,2,x"], "three angles"),
+        (["--mount", "nan,0,0"], "three angles"),
+        (["--every", "0"], "1 or more.*'0'"),
+        (["--every", "2.5"], "1 or more"),
+        (["--threads", "-1"], "1 or more|expected one argument"),
+        (["--gate", "loud"], "finite level in dBFS.*'loud'"),
+        (["--gate", "-inf"], "finite level|expected one argument"),
+        (["--decode", "mean"], "peak, centroid.*'mean'"),
+        (["--plot", "track.mp4"], ".png, .pdf, .svg"),
+        (["--sumary"], "unrecognized arguments: --sumary"),
+    ],
+)
+def test_bad_option(write_wave, no_network, capfd, options, message):
+    check_misuse(capfd, ["run", "--input", str(write_wave()), *options], message)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["listen"], ["run"], ["run", "--input"], ["info", "a", "b"]]
+)
+def test_bad_command(capfd, arguments):
+    check_misuse(capfd, arguments, "doa_edge")
+
+
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_output_never_replaces_the_input(write_wave, no_network, capfd, option):
+    path = write_wave()
+    before = path.read_bytes()
+    check_misuse(capfd, ["run", "--input", str(path), option, str(path)], "must not replace")
+    assert path.read_bytes() == before
+
+
+def check_misuse(capfd, arguments, message):
+    import re
+
+    assert main(arguments) == 2
+    captured = capfd.readouterr()
+    assert len(captured.err.splitlines()) == 1, captured.err
+    assert "Traceback" not in captured.err
+    assert re.search(message, captured.err.strip()), captured.err
+
+
+# --- failures that are not the user's input
+
+
+def test_missing_output_folder_fails_before_the_work(tmp_path, write_wave, no_network, capsys):
+    arguments = ["run", "--input", str(write_wave()), "--out", str(tmp_path / "none" / "x.jsonl")]
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_full_disk_is_a_failure(write_wave, no_network, capsys):
+    assert main(["run", "--input", str(write_wave()), "--out", "/dev/full"]) == 1
+    assert "No space left" in capsys.readouterr().err
+    assert os.path.exists("/dev/full")
+
+
+def test_device_file_is_written_in_place(write_wave, no_network, capsys):
+    assert main(["run", "--input", str(write_wave()), "--out", os.devnull]) == 0
+    assert not os.path.isfile(os.devnull)
+
+
+class InterruptedModel(IntensityModel):
+    def predict(self, features):
+        if self.calls == 2:
+            raise KeyboardInterrupt
+        return super().predict(features)
+
+
+def test_interruption_keeps_the_complete_lines(tmp_path, write_wave, monkeypatch, capsys):
+    monkeypatch.setattr("doa_edge.model.TfliteModel", InterruptedModel)
+    out = tmp_path / "track.jsonl"
+    assert main(["run", "--input", str(write_wave()), "--out", str(out)]) == 130
+    assert len(lines(out.read_text())) == 2
+    assert files(tmp_path) == ["track.jsonl", "wave.wav"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_failed_plot_leaves_nothing_but_the_lines(tmp_path, write_wave, no_network, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure")
+
+    def half_written(self, path, **options):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(figure.Figure, "savefig", half_written)
+    out = tmp_path / "out"
+    out.mkdir()
+    outputs = ["--out", str(out / "track.jsonl"), "--plot", str(out / "track.png")]
+    assert main(["run", "--input", str(write_wave()), *outputs]) == 1
+    assert files(out) == ["track.jsonl"]
+
+
+def test_a_missing_package_names_its_pip_line(write_wave, no_network, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["run", "--input", str(write_wave()), "--plot", "x.png"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert 'pip install "doa-tf[plot]"' in captured.err
+
+
+# --- the process
+
+
+def run_python(code, *arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        **options,
+    )
+
+
+def test_runs_without_the_training_environment(write_wave, tiny_tflite):
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'scipy', 'librosa', 'doa_tf', 'pyroomacoustics'):\n"
+        "    sys.modules[name] = None\n"
+        "from doa_edge.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    path = write_wave(40.0, 20.0, rate=48_000)
+    arguments = ["run", "--model", tiny_tflite, "--input", path, "--summary"]
+    done = run_python(code, *arguments, stdout=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["azimuth_deg"] == pytest.approx(40.0, abs=0.5)
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["info"]])
+def test_help_answers_at_once_and_imports_nothing_heavy(command):
+    code = (
+        "import sys\n"
+        "from doa_edge.cli import main\n"
+        "status = main([*sys.argv[1:], '--help'])\n"
+        "heavy = {'numpy', 'soundfile', 'soxr', 'rich', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else status)\n"
+    )
+    started = time.perf_counter()
+    done = run_python(code, *command, stdout=subprocess.PIPE)
+    assert time.perf_counter() - started < 2.0  # 0.03 s on an idle machine
+    assert done.returncode == 0, done.stderr
+    assert "usage: doa_edge" in done.stdout
+
+
+def test_closed_pipe_ends_quietly(write_wave, tiny_tflite):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    code = "import sys; from doa_edge.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = run_python(
+        code, "run", "--model", tiny_tflite, "--input", write_wave(), stdout=write_end
+    )
+    os.close(write_end)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_full_stdout_is_a_failure_in_one_line(write_wave, tiny_tflite):
+    code = "import sys; from doa_edge.cli import main; sys.exit(main(sys.argv[1:]))"
+    with open("/dev/full", "w") as full:
+        done = run_python(code, "run", "--model", tiny_tflite, "--input", write_wave(), stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["doa_edge: [Errno 28] No space left on device"]
+
+
+def test_terminal_gets_a_view_unless_json_is_asked_for(write_wave, no_network, monkeypatch, capsys):
+    pytest.importorskip("rich")
+    path = write_wave(40.0, 20.0)
+    monkeypatch.setattr(doa_edge.cli.sys.stdout, "isatty", lambda: True, raising=False)
+    assert main(["run", "--input", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "azimuth" in out
+    assert "+40.0°" in out
+    assert main(["run", "--input", str(path), "--json"]) == 0
+    assert len(lines(capsys.readouterr().out)) == 3
