@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -125,6 +126,21 @@ def test_a_stream_keeps_its_own_copy(signal):
     stream.push(buffer)
     buffer[:] = np.nan
     np.testing.assert_array_equal(stream.push(signal[700:1024]), stft(signal[:1024]))
+
+
+def test_a_stream_keeps_less_than_a_window():
+    stream = StreamingStft()
+    block = np.zeros((100_000, 4), np.float32)
+    stream.push(block)  # fills the caches
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            stream.push(block)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    # 1023 samples of 4 channels of 4 bytes, and a few Python objects; the block has 1.6 MB.
+    assert kept < 1024 * 4 * 4 + 10_000
 
 
 def test_a_bad_block_leaves_the_stream_as_it_was(signal):
