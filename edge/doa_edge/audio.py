@@ -253,7 +253,8 @@ def _check_samples(block: Samples, path: Path, position: int, sample_rate: int) 
     sample, channel = np.argwhere(~usable)[0]
     raise InputError(
         "The samples must be finite, with full scale at 1. "
-        f"Received: {block[sample, channel]:g} in channel {channel + 1} of {path} at {(position + sample) / sample_rate:.4f} s"
+        f"Received: {block[sample, channel]:g} in channel {channel + 1} of {path} "
+        f"at {(position + sample) / sample_rate:.4f} s"
     )
 
 

@@ -22,6 +22,7 @@ STEP_DEG = 2.0  # of the map of scores
 _CHUNK = 256  # windows whose lobes are drawn at once: bounds the memory of a long recording
 _ACCENT = "#c2185b"
 _GREY = "#b8bcc4"
+_PLACES = {-180: "\nback", -90: "\nright", 0: "\nfront", 90: "\nleft", 180: "\nback"}
 
 
 def check_plot(path: str | os.PathLike[str]) -> None:
@@ -108,9 +109,10 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
         ylim=(-90, 90),
         xticks=range(-180, 181, 45),
         yticks=range(-90, 91, 30),
-        xlabel="azimuth [degrees]: left is positive",
+        xlabel="azimuth [degrees]",
         ylabel="elevation [degrees]",
     )
+    axes.set_xticklabels([f"{tick}{_PLACES.get(tick, '')}" for tick in range(-180, 181, 45)])
     if not len(outputs):
         axes.set_title("No window was above the gate", fontsize=11, loc="left")
         return
