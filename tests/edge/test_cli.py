@@ -368,8 +368,11 @@ def test_a_missing_package_names_its_pip_line(write_wave, no_network, monkeypatc
 
 
 def run_python(code, *arguments, **options):
+    # Unbuffered output would hide what the interpreter does with the rest at its end.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
