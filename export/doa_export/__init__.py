@@ -1,1 +1,4 @@
-"""Keras checkpoints to verified TFLite files."""
+"""Keras checkpoints to verified TFLite files.
+
+`doa_export.export.export_model` does what the command `doa_export` does.
+"""

@@ -1,0 +1,33 @@
+"""How far a file may point away from its checkpoint, and how far each mode may by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a file may differ by.
+
+    Attributes:
+        median_deg: largest median angle [degrees].
+        p99_deg: largest 99th percentile [degrees].
+    """
+
+    median_deg: float
+    p99_deg: float
+
+    def __post_init__(self) -> None:
+        for name in ("median_deg", "p99_deg"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 180.0:  # also catches NaN
+                raise ValueError(
+                    f"`{name}` must lie between 0 and 180 degrees. Received: {name}={value}"
+                )
+
+
+# For trained networks: an untrained Cartesian one has next to no direction to keep.
+BUDGETS = {
+    "none": Budget(median_deg=0.01, p99_deg=0.05),
+    "dynamic": Budget(median_deg=0.3, p99_deg=1.5),
+}

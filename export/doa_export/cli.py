@@ -1,0 +1,194 @@
+"""The command `doa_export`. Only light imports at the top: help answers at once.
+
+Standard output carries one JSON object, standard error carries talk. Exit status: 0 done,
+1 failed, 2 misuse or bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_export.budget import BUDGETS, Budget
+from doa_export.convert import QUANTIZE, ConversionError
+
+EXIT_FAILED, EXIT_MISUSE, EXIT_INTERRUPTED = 1, 2, 130
+_EPILOG = """\
+The file is compared with the checkpoint, window by window, and is written only if the angles
+between the two answers are within the budget. The answers of a grid head are compared by their
+centroid, because its peak jumps a whole grid step between cells with nearly equal scores; the share
+of windows with the same peak is reported beside it. The default budgets are meant for trained
+networks."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export one model and return the exit status."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    try:
+        return _export(args)
+    except InputError as error:
+        return _complain(error, EXIT_MISUSE)
+    except KeyboardInterrupt:
+        return _complain("interrupted; no file written", EXIT_INTERRUPTED)
+    except (ConversionError, OSError, ImportError, MemoryError) as error:
+        return _complain(error, EXIT_FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="doa_export",
+        description="Turn a .keras checkpoint into a verified .tflite file for doa_edge.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="made by doa_tf train")
+    parser.add_argument(
+        "--quantize",
+        required=True,
+        choices=QUANTIZE,
+        help="none: float32. dynamic: 8-bit weights, a quarter of the size",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    parser.add_argument(
+        "--decode",
+        choices=("peak", "centroid"),
+        help="how a grid head is to be decoded (default: as the checkpoint says)",
+    )
+    parser.add_argument(
+        "--check",
+        metavar="SCENES",
+        type=Path,
+        help="compare on the recordings of this folder (default: built-in synthetic windows)",
+    )
+    parser.add_argument(
+        "--max-median-deg",
+        metavar="X",
+        type=_degrees,
+        help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
+    )
+    parser.add_argument(
+        "--max-p99-deg",
+        metavar="X",
+        type=_degrees,
+        help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the JSON object to this file, too"
+    )
+    return parser
+
+
+def _export(args: argparse.Namespace) -> int:
+    from doa_edge.output import write_beside
+    from doa_export.export import check_options, export_model
+
+    check_options(args.model, args.out, quantize=args.quantize, decode=args.decode)
+    if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
+        raise InputError(f"--json must name a file in a folder that exists. Received: {args.json}")
+    if args.json is not None and args.json.resolve() == args.out.resolve():
+        raise InputError(f"--json and --out must be two files. Received: {args.json} for both")
+    default = BUDGETS[args.quantize]
+    budget = Budget(
+        median_deg=default.median_deg if args.max_median_deg is None else args.max_median_deg,
+        p99_deg=default.p99_deg if args.max_p99_deg is None else args.max_p99_deg,
+    )
+    _import_keras()
+    with ExitStack() as files:
+        report = None if args.json is None else files.enter_context(write_beside(args.json))
+        with _spinner() as progress:
+            made = export_model(
+                args.model,
+                args.out,
+                quantize=args.quantize,
+                decode=args.decode,
+                check=args.check,
+                budget=budget,
+                progress=progress,
+            )
+        text = json.dumps(made)
+        if report is not None:
+            report.write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+    sys.stderr.write(f"doa_export: {_summary(made)}\n")
+    return 0
+
+
+def _import_keras() -> None:
+    """Import TensorFlow and Keras without TensorFlow's talk; raises MissingPackageError.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach the notes of its start (tensorflow/tensorflow#100442).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU's TF32 is no reference for float32
+    sys.stderr.flush()
+    with ExitStack() as undo:
+        with suppress(OSError):  # standard error may be closed
+            stderr = os.dup(2)
+            undo.callback(os.close, stderr)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            undo.callback(os.dup2, stderr, 2)
+        try:
+            import doa_tf.models  # noqa: F401
+        except ImportError as error:
+            raise MissingPackageError("TensorFlow with Keras 3", "export", error) from error
+
+
+def _defaults(name: str) -> str:
+    return ", ".join(f"{mode} {getattr(BUDGETS[mode], name):g}" for mode in QUANTIZE)
+
+
+def _summary(made: dict[str, Any]) -> str:
+    figures = made["parity"]
+    text = (
+        f"{made['out']}, {made['bytes'] / 1e6:.2f} MB, {made['quantization']}: "
+        f"{figures['median_deg']:g} degrees from the checkpoint (median; 99th percentile "
+        f"{figures['p99_deg']:g}) over {figures['n']} windows"
+    )
+    if figures["equal_peaks"] is not None:
+        text += f", {100.0 * figures['equal_peaks']:.1f} % with the same peak"
+    return text
+
+
+@contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
+    """A callback for what is being done, shown on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status.update
+
+
+def _degrees(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 180.0:  # also catches NaN
+        raise argparse.ArgumentTypeError(f"an angle of 0 to 180 degrees is needed, not {text!r}")
+    return value
+
+
+def _complain(message: object, status: int) -> int:
+    sys.stderr.write(f"doa_export: {one_line(message)}\n")
+    return status

@@ -1,0 +1,104 @@
+"""`.keras` checkpoint -> TFLite flatbuffer, in a subprocess that may crash without us."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from doa_edge.errors import InputError, one_line
+from doa_export.convert_worker import EXIT_BAD_INPUT
+
+QUANTIZE = ("none", "dynamic")
+TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core
+# Start-up talk of TensorFlow and absl, which is not what went wrong.
+_TALK = re.compile(r"^(WARNING|INFO|\[?[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$)")
+_ERROR = re.compile(r"(?i:\berror: )|^[\w.]*(Error|Exception)\b")
+
+
+class ConversionError(RuntimeError):
+    """The converter crashed, gave up or took too long, or its file does not do what it should."""
+
+
+def convert(
+    model_path: str | os.PathLike[str], *, quantize: str, timeout: float = TIMEOUT
+) -> bytes:
+    """TFLite flatbuffer of a checkpoint: scores out, one window a call, builtins only.
+
+    TensorFlow's converter can end its process with a segmentation fault; so it has its own.
+
+    Args:
+        model_path: a `.keras` file made by this package.
+        quantize: `none` for float32, `dynamic` for 8-bit weights with float activations.
+        timeout: [seconds] after which the converter is stopped.
+
+    Returns:
+        The flatbuffer, without a spec; equal input gives equal bytes.
+
+    Raises:
+        InputError: an unknown mode, or a checkpoint that cannot be used.
+        ConversionError: with the converter's own last words.
+    """
+    if quantize not in QUANTIZE:
+        raise InputError(
+            f"`quantize` must be one of {', '.join(QUANTIZE)}. Received: quantize={quantize!r}"
+        )
+    # The converter's own intermediate files lie in the same folder and go with it.
+    with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
+        out = Path(folder) / "model.tflite"
+        environment = {
+            **os.environ,
+            "TMPDIR": folder,
+            "KERAS_BACKEND": "tensorflow",
+            "CUDA_VISIBLE_DEVICES": "-1",  # on a GPU an LSTM would become a cuDNN call
+            "TF_CPP_MIN_LOG_LEVEL": "2",  # errors are wanted here
+        }
+        try:
+            done = subprocess.run(
+                _worker_command(Path(model_path).absolute(), out, quantize),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ConversionError(
+                f"The converter was stopped after {timeout:g} s without a result"
+            ) from error
+        if done.returncode == EXIT_BAD_INPUT:
+            raise InputError(last_words(done.stderr))
+        if done.returncode != 0:
+            raise ConversionError(f"{_ending(done.returncode)}: {last_words(done.stderr)}")
+        if not out.is_file():
+            raise ConversionError(f"The converter wrote no file: {last_words(done.stderr)}")
+        return out.read_bytes()
+
+
+def last_words(stderr: str) -> str:
+    """The last line of an error output that says what went wrong."""
+    lines = [line for line in stderr.splitlines() if not _TALK.match(line)]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return one_line((errors or lines or ["it said nothing"])[-1])
+
+
+def _worker_command(model: Path, out: Path, quantize: str) -> list[str]:
+    module = "doa_export.convert_worker"
+    return [sys.executable, "-m", module, str(model), str(out), "--quantize", quantize]
+
+
+def _ending(returncode: int) -> str:
+    if returncode > 0:
+        return f"The converter failed with exit status {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = str(-returncode)
+    return f"The converter crashed with signal {name}"

@@ -1,0 +1,231 @@
+"""Checkpoint in, verified model file out: convert, embed the spec, prove, then rename.
+
+from doa_export.export import export_model
+
+export_model("run/model.keras", "model.tflite", quantize="dynamic")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from doa_core.decode import GRID_HEADS, METHODS
+from doa_core.spec import ModelSpec
+from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_edge.model_file import embed_spec
+from doa_edge.output import write_beside
+from doa_export.budget import BUDGETS, Budget
+from doa_export.convert import QUANTIZE, ConversionError, convert
+from doa_export.parity import Parity, parity
+from doa_export.windows import scene_windows, synthetic_windows
+
+BUILT_IN = "built-in"  # where the windows came from, in the figures
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,  # an unknown compression
+    RuntimeError,  # an encrypted entry
+)
+_PACKAGES = ("doa-tf", "keras", "tensorflow")
+
+Progress = Callable[[str], None]
+
+
+def export_model(
+    model_path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    quantize: str,
+    decode: str | None = None,
+    check: str | os.PathLike[str] | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a `.tflite` with its spec inside that points where the checkpoint does.
+
+    Nothing is written unless all of it went well; what was at `out` before stays until then.
+
+    Args:
+        model_path: a `.keras` file made by this package.
+        out: the `.tflite` to write, in a folder that exists.
+        quantize: a name in `doa_export.convert.QUANTIZE`.
+        decode: `peak` or `centroid`, how a grid head's file is to be decoded; by default what the
+            checkpoint says. Regression heads have one decoding and ignore it.
+        check: scenes folder to compare on; by default built-in synthetic windows.
+        budget: largest angles to the checkpoint's answers; by default the mode's.
+        progress: called with what is being done.
+
+    Returns:
+        What was made, ready for JSON: `out`, `bytes`, `quantization`, `head`, `decode`, `digest`
+        and the figures of `parity`.
+
+    Raises:
+        InputError: a file, folder or option that cannot be used.
+        ConversionError: the converter failed, or the file is above the budget.
+        MissingPackageError: TensorFlow or Keras is not installed.
+        OSError: the disk is full, or what was there is gone.
+    """
+    say = progress or (lambda _: None)
+    model_path, out = Path(model_path), Path(out)
+    check_options(model_path, out, quantize=quantize, decode=decode)
+    budget = budget or BUDGETS[quantize]
+    scenes = _read_scenes(check)
+    say("reading the checkpoint")
+    digest = _sha256(model_path)
+    model, spec = _load(model_path)
+    spec = dataclasses.replace(
+        spec,
+        quantization=quantize,
+        decode=decode if decode and spec.head in GRID_HEADS else spec.decode,
+        provenance={**spec.provenance, **_provenance(model_path.name, digest)},
+    )
+    with write_beside(out) as part:
+        _claim(part, out)
+        say("converting")
+        flatbuffer = convert(model_path, quantize=quantize)
+        _write(part, flatbuffer, spec)
+        say("comparing")
+        windows = (
+            synthetic_windows(spec.features)
+            if scenes is None
+            else scene_windows(scenes, spec.features)
+        )
+        _check_runs(part)
+        result = parity(
+            model, part, windows, progress=lambda done: say(f"comparing, {done} windows")
+        )
+        _check_budget(result, budget)
+        if _sha256(model_path) != digest:  # a training that goes on replaces it
+            raise ConversionError(f"{model_path} changed meanwhile: export it again")
+        figures = {
+            "windows": BUILT_IN if check is None else Path(check).resolve().name,
+            **result.to_dict(),
+        }
+        spec = dataclasses.replace(spec, provenance={**spec.provenance, "parity": figures})
+        size = _write(part, flatbuffer, spec)
+    return {
+        "out": str(out),
+        "bytes": size,
+        "quantization": spec.quantization,
+        "head": spec.head,
+        "decode": spec.decode,
+        "digest": spec.digest,
+        "parity": figures,
+    }
+
+
+def check_options(model_path: Path, out: Path, *, quantize: str, decode: str | None = None) -> None:
+    """Raise InputError for what can be seen to be wrong before TensorFlow is imported."""
+    if quantize not in QUANTIZE:
+        raise InputError(f"`quantize` must be one of {', '.join(QUANTIZE)}. Received: {quantize!r}")
+    if decode is not None and decode not in METHODS:
+        raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
+    if model_path.suffix.lower() != ".keras":
+        raise InputError(f"The model must be a .keras file. Received: {model_path}")
+    if not model_path.is_file():
+        raise InputError(f"The model must be a .keras file. Not found: {model_path}")
+    _check_archive(model_path)
+    if out.suffix.lower() != ".tflite":
+        raise InputError(f"The output must be a .tflite file. Received: {out}")
+    if out.is_dir():
+        raise InputError(f"The output must be a file. Received the folder {out}")
+    if not out.parent.is_dir():
+        raise InputError(f"The output's folder must exist. Received: {out}")
+
+
+def _check_archive(path: Path) -> None:
+    """Raise InputError unless every part of the zip that a .keras file is can be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except _ZIP_ERRORS as error:
+        raise InputError(
+            f"{path} is no .keras file, or was cut short: {one_line(error)}"
+        ) from error
+    if damaged is not None:
+        raise InputError(f"{path} is damaged: {damaged} in it can't be read")
+
+
+def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
+    if folder is None:
+        return None
+    from doa_tf.scenes import read_scenes
+
+    return read_scenes(folder)
+
+
+def _load(model_path: Path) -> tuple[Any, ModelSpec]:
+    try:
+        from doa_tf.models import load_model, model_spec
+    except ImportError as error:
+        raise MissingPackageError("TensorFlow with Keras 3", "export", error) from error
+    try:
+        model = load_model(model_path)
+        return model, model_spec(model)
+    except InputError as error:
+        raise InputError(one_line(error)) from error
+
+
+def _provenance(file: str, digest: str) -> dict[str, Any]:
+    """Where the file comes from. No date and no folder: equal input gives equal bytes."""
+    return {
+        "checkpoint": {"file": file, "sha256": digest},
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # tensorflow-cpu, for one, has another name
+        return None
+
+
+def _claim(part: Path, out: Path) -> None:
+    """Find out now, not after the conversion, whether the folder can be written."""
+    try:
+        part.touch()
+    except OSError as error:
+        raise InputError(f"{out} can't be written: {one_line(error)}") from error
+
+
+def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> int:
+    """Size of the file that was written [bytes]."""
+    try:
+        data = embed_spec(flatbuffer, spec)
+    except ValueError as error:
+        raise ConversionError(f"The converter's file is none: {one_line(error)}") from error
+    return part.write_bytes(data)
+
+
+def _check_runs(part: Path) -> None:
+    """What the device's code refuses here is our file, not the user's: no bad input."""
+    from doa_edge.model import TfliteModel
+
+    try:
+        TfliteModel(part)
+    except InputError as error:
+        raise ConversionError(f"The converted file does not run: {one_line(error)}") from error
+
+
+def _check_budget(result: Parity, budget: Budget) -> None:
+    if not result.within(budget):
+        raise ConversionError(
+            f"The converted file answers {result.median_deg:.4f} degrees (median) and "
+            f"{result.p99_deg:.4f} (99th percentile) away from the checkpoint over {result.n} "
+            f"windows; allowed are {budget.median_deg:g} and {budget.p99_deg:g}: no file written"
+        )

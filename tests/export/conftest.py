@@ -1,0 +1,76 @@
+"""Small checkpoints that know directions, and their exports."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from doa_export.cli import main
+
+HEADS = ("cartesian", "gibbs-weighted")
+MODES = ("none", "dynamic")
+# Nets this small lose more to 8 bits than the paper's, and theirs is what the defaults are for.
+ROOMY = ("--max-median-deg", "20", "--max-p99-deg", "60")
+
+
+def small_model(head_name, *, channels=None):
+    """A network of few weights whose answers are directions, not the noise of an untrained one.
+
+    Twelve filters, because the converter leaves tensors of less than 1,024 weights as they are.
+    """
+    import keras
+
+    from doa_core.features import INTENSITY_CHANNELS
+    from doa_core.grid import sphere_grid
+    from doa_core.spec import FeatureSpec
+    from doa_tf import build_crnn, heads
+
+    keras.utils.set_random_seed(3)
+    model = build_crnn(
+        heads.get(head_name),
+        features=FeatureSpec(channels=channels or INTENSITY_CHANNELS),
+        filters=12,
+        lstm_units=4,
+        dense_units=8,
+    )
+    rng = np.random.default_rng(3)
+    for number in (1, 2, 3):  # statistics that a training leaves
+        layer = model.get_layer(f"normalisation_{number}")
+        layer.set_weights([rng.uniform(0.5, 1.5, values.shape) for values in layer.get_weights()])
+    to_vector = 2.0 * rng.standard_normal((8, 3))
+    mean = np.array([1.0, 0.5, -0.5])
+    if head_name == "cartesian":
+        weights = [to_vector, mean]
+    else:  # a lobe around the vector
+        cells = sphere_grid(10.0).vectors
+        weights = [4.0 * to_vector @ cells.T, 4.0 * cells @ mean - 4.0]
+    model.get_layer("directions").set_weights(weights)
+    return model
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """Paths of a checkpoint for each head."""
+    pytest.importorskip("tensorflow")
+    folder = tmp_path_factory.mktemp("checkpoints")
+    paths = {name: folder / f"{name}.keras" for name in HEADS}
+    for name, path in paths.items():
+        small_model(name).save(path)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def exports(checkpoints, tmp_path_factory):
+    """(path, figures) of each head in each mode, made by the command in its subprocess."""
+    folder = tmp_path_factory.mktemp("exports")
+    made = {}
+    for head in HEADS:
+        for mode in MODES:
+            out, report = folder / f"{head}-{mode}.tflite", folder / f"{head}-{mode}.json"
+            budget = ROOMY if mode == "dynamic" else ()
+            arguments = ["--quantize", mode, "--out", out, "--json", report, *budget]
+            assert main([str(argument) for argument in (checkpoints[head], *arguments)]) == 0
+            made[head, mode] = out, json.loads(report.read_text())
+    return made

@@ -1,0 +1,183 @@
+"""The file: what it computes, what it is made of, what is written in it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_edge.errors import InputError
+from doa_edge.model import TfliteModel
+from doa_edge.model_file import embed_spec, read_model
+from doa_export import convert as convert_module
+from doa_export.convert import ConversionError, convert, last_words
+from doa_export.windows import synthetic_windows
+
+from .conftest import HEADS, MODES, small_model
+
+# Float32 arithmetic in another order; 8-bit weights and activations of few, large weights.
+TOLERANCE = {"none": 2e-6, "dynamic": 0.1}
+PER_TENSOR_LIMIT = 11  # the last FULLY_CONNECTED version that tflite-runtime 2.14 runs
+CUSTOM = 32  # the operator code of what is not builtin, Flex among it
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return np.stack(list(synthetic_windows(FeatureSpec(), count=4)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("head", HEADS)
+def test_scores_equal_keras(exports, checkpoints, windows, head, mode):
+    from doa_tf.models import load_scoring_model
+
+    path, _ = exports[head, mode]
+    model, spec = load_scoring_model(checkpoints[head])
+    expected = model.predict_on_batch(windows)
+    network = TfliteModel(path)
+    outputs = np.stack([network.predict(window) for window in windows])
+    assert outputs.shape == (4, 25, spec.outputs)
+    assert 0.0 <= outputs.min() < outputs.max() <= 1.0  # scores, not logits
+    assert expected.std(axis=(0, 1)).max() > 1e-3  # the network hears its input
+    np.testing.assert_allclose(outputs, expected, atol=TOLERANCE[mode], rtol=0.0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_dynamic_is_quantised(exports, head):
+    float_bytes, dynamic_bytes = (exports[head, mode][0].read_bytes() for mode in MODES)
+    assert float_bytes != dynamic_bytes
+    float_size, dynamic_size = (
+        exports[head, "none"][1]["bytes"],
+        exports[head, "dynamic"][1]["bytes"],
+    )
+    assert (float_size, dynamic_size) == (len(float_bytes), len(dynamic_bytes))
+    assert dynamic_size < float_size
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("head", HEADS)
+def test_builtins_only_of_versions_that_old_boards_know(exports, head, mode):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffer, _ = read_model(exports[head, mode][0])
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer)
+    dense = schema.BuiltinOperator.FULLY_CONNECTED
+    codes = {(code.builtinCode, code.version) for code in model.operatorCodes}
+    assert dense in {code for code, _ in codes}
+    assert CUSTOM not in {code for code, _ in codes}
+    assert not [code.customCode for code in model.operatorCodes if code.customCode]
+    assert b"Flex" not in flatbuffer
+    assert all(version <= PER_TENSOR_LIMIT for code, version in codes if code == dense)
+    graph = model.subgraphs[0]
+    for index in (*graph.inputs, *graph.outputs):
+        assert graph.tensors[index].shape[0] == 1
+        assert graph.tensors[index].shapeSignature is None  # no free size
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("head", HEADS)
+def test_spec_is_inside(exports, checkpoints, head, mode):
+    path, figures = exports[head, mode]
+    flatbuffer, spec = read_model(path)  # checks both digests
+    assert (spec.head, spec.quantization, spec.features) == (head, mode, FeatureSpec())
+    assert spec.resolution_deg == (10.0 if head == "gibbs-weighted" else None)
+    assert spec.digest == figures["digest"]
+    checkpoint = checkpoints[head]
+    assert spec.provenance["checkpoint"] == {
+        "file": checkpoint.name,
+        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+    }
+    assert spec.provenance["packages"]["keras"] == metadata.version("keras")
+    assert set(spec.provenance["packages"]) == {"doa-tf", "keras", "tensorflow"}
+    assert spec.provenance["parity"] == figures["parity"]
+    assert str(checkpoint.parent).encode() not in path.read_bytes()
+    assert embed_spec(flatbuffer, spec) == path.read_bytes()
+
+
+def test_equal_input_gives_equal_bytes(exports, checkpoints):
+    path, _ = exports["gibbs-weighted", "dynamic"]
+    assert convert(checkpoints["gibbs-weighted"], quantize="dynamic") == read_model(path)[0]
+
+
+def test_level_channel(tmp_path):
+    from doa_export.convert_worker import convert_model
+    from doa_tf import model_spec
+
+    model = small_model("cartesian", channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
+    spec = model_spec(model)
+    path = tmp_path / "level.tflite"
+    flatbuffer = convert_model(model, spec.features.input_shape, dynamic=False)
+    path.write_bytes(embed_spec(flatbuffer, spec))
+    (window,) = synthetic_windows(spec.features, count=1)
+    assert window.shape == (25, 513, 7)
+    expected = model.predict_on_batch(window[np.newaxis])[0]
+    np.testing.assert_allclose(TfliteModel(path).predict(window), expected, atol=2e-6)
+
+
+def worker(monkeypatch, code):
+    """Let the converter's process run this code instead."""
+    command = lambda model, out, quantize: [sys.executable, "-c", code, str(out)]  # noqa: E731
+    monkeypatch.setattr(convert_module, "_worker_command", command)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "import os, signal, sys; open(sys.argv[1], 'wb').write(b'half');"
+            "print('loc(x): error: no such op', file=sys.stderr, flush=True);"
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            r"crashed with signal SIGSEGV: loc\(x\): error: no such op",
+        ),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV: it said nothing"),
+        ("raise ValueError('no\\nluck')", "exit status 1: ValueError: no"),
+        ("import os; os._exit(3)", "exit status 3: it said nothing"),
+        ("pass", "wrote no file"),
+    ],
+)
+def test_crash_is_contained(checkpoints, monkeypatch, tmp_path, code, words):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    worker(monkeypatch, code)
+    with pytest.raises(ConversionError, match=words):
+        convert(checkpoints["cartesian"], quantize="none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_limit(checkpoints, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    worker(monkeypatch, "import time; time.sleep(60)")
+    with pytest.raises(ConversionError, match=r"stopped after 0\.2 s"):
+        convert(checkpoints["cartesian"], quantize="none", timeout=0.2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_worker_refuses_what_is_not_ours(tmp_path):
+    missing = tmp_path / "missing.keras"
+    with pytest.raises(InputError, match="does not exist"):
+        convert(missing, quantize="none")
+
+
+@pytest.mark.parametrize("mode", ["int8", "float16", "int16x8", "half"])
+def test_unknown_mode(checkpoints, mode):
+    with pytest.raises(InputError, match=f"must be one of none, dynamic. Received: .*'{mode}'"):
+        convert(checkpoints["cartesian"], quantize=mode)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("", "it said nothing"),
+        ("WARNING: All log messages\nI0000 00:00 1 port.cc:153] oneDNN\n", "it said nothing"),
+        ("E0000 00:00 1 cuda.cc:52] failed call to cuInit: error: 303\nkilled\n", "killed"),
+        (
+            "Traceback\nX.ConverterError: <unknown>:0: error: first\n<unknown>:0: note: here\n",
+            "X.ConverterError: <unknown>:0: error: first",
+        ),
+    ],
+)
+def test_last_words(stderr, words):
+    assert last_words(stderr) == words
