@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.ambisonics import encode_plane_wave
+from doa_core.ambisonics import encode_plane_wave, steering_vector
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.features import intensity_features
 from doa_core.spec import FeatureSpec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from doa_tf.scenes import Scene
 
 SYNTHETIC_WINDOWS = 64
-_DIFFUSE_WAVES = 32
+_DIFFUSE_WAVES = 16
 _SLOPES = (0.0, 0.5, 1.0)  # of the amplitude spectrum, 1/f^slope: white, pink, red
 _DIFFUSE_DB = (-30.0, -15.0, -5.0)  # diffuse against direct power [dB]
 _SYLLABLES = 4.0  # hertz, at which speech gets louder and softer
@@ -64,8 +64,7 @@ def synthetic_windows(
         direct *= _LEVEL / np.sqrt(np.mean(direct**2))
         diffuse = _coloured_noise(rng, len(around), features.samples, slope)
         diffuse *= _LEVEL * 10.0 ** (diffuse_db / 20.0) / np.sqrt(len(around))
-        signal = encode_plane_wave(direct, direction)
-        signal = signal + encode_plane_wave(diffuse, around).sum(axis=0)
+        signal = encode_plane_wave(direct, direction) + diffuse.T @ steering_vector(around)
         yield intensity_features(
             stft(signal, window_length=features.window_length, hop=features.hop),
             channels=features.channels,
