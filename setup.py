@@ -19,7 +19,7 @@ TRAIN = [
     "scipy>=1.11",
     "tensorboard>=2.19",
 ]
-DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff==0.17.6"]
+DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
 
 setup(
     name="doa-tf",

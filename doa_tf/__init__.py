@@ -28,7 +28,7 @@ _NAMES = {
     "scoring_model": "doa_tf.models",
 }
 
-__all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604
+__all__ = [*_MODULES, *_NAMES]
 
 registration.register_with_keras()
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from doa_edge.errors import InputError
+from doa_edge.output import write_beside
 from doa_tf.rooms import Room, RoomSettings, simulate_room
 
 logger = logging.getLogger(__name__)
@@ -107,9 +108,8 @@ def read_bank(folder: str | Path) -> list[Room]:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write JSON beside `path`, then rename it."""
-    partial_path = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial_path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial_path, path)
+    with write_beside(path) as beside:
+        beside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _claim(folder: Path, made_with: dict[str, Any], rooms: int) -> None:
@@ -155,11 +155,9 @@ def _shard(folder: Path, start: int, rooms: int) -> Path:
 def _write_shard(path: Path, rooms: list[Room]) -> None:
     import tensorflow as tf
 
-    partial_path = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    with tf.io.TFRecordWriter(str(partial_path)) as writer:
+    with write_beside(path) as beside, tf.io.TFRecordWriter(str(beside)) as writer:
         for room in rooms:
             writer.write(_serialise(room))
-    os.replace(partial_path, path)
 
 
 def _floats(values: Any) -> Any:
@@ -188,9 +186,7 @@ def _serialise(room: Room) -> bytes:
         "scales": _floats(scales),
         "srirs": tf.train.Feature(bytes_list=tf.train.BytesList(value=blobs)),
     }
-    return bytes(
-        tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-    )
+    return bytes(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
 def _parse(record: bytes) -> Room:
@@ -216,5 +212,3 @@ def _parse(record: bytes) -> Room:
         floats("distances"),
         srirs,
     )
-
-

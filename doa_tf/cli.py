@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from doa_edge.errors import InputError
+from doa_edge.command import CommandParser, exit_status
+from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_tf import cli_evaluate
 
 CONDITIONS = ("clean", "diffuse", "interferer")
@@ -17,16 +18,19 @@ CONDITIONS = ("clean", "diffuse", "interferer")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
-    args = _parser().parse_args(argv)
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return exit_status(stop)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     try:
         return int(args.run(args))
     except InputError as error:
-        sys.stderr.write(f"doa_tf: {error}\n")
+        sys.stderr.write(f"doa_tf: {one_line(error)}\n")
         return 2
-    except OSError as error:
-        sys.stderr.write(f"doa_tf: {error}\n")
+    except (OSError, MissingPackageError, FloatingPointError) as error:
+        sys.stderr.write(f"doa_tf: {one_line(error)}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("doa_tf: interrupted; the same command goes on from here\n")
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -186,8 +190,13 @@ def _mixer(args: argparse.Namespace):  # type: ignore[no-untyped-def]
 def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
     """A callback (done, total) that draws a bar on stderr where that is a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -211,7 +220,9 @@ def _pair(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"two numbers LOW,HIGH are needed, not {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            f"two numbers LOW,HIGH are needed, not {text!r}"
+        ) from error
     return low, high
 
 

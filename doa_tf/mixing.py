@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 CONDITIONS = ("clean", "diffuse", "interferer")
 SPEECH_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
-_FIELD_SAMPLES = 6 * SAMPLE_RATE
+_FIELD_SAMPLES = 6 * SAMPLE_RATE  # of a diffuse field, at least
 _ACTIVE_DB = 15.0  # a segment counts as speech down to this far below its recording's level
 
 
@@ -114,9 +114,14 @@ def read_voices(folder: str | Path, *, shortest: int = 1) -> list[np.ndarray]:
     recordings = []
     for path in paths:
         try:
-            signal, _ = librosa.load(path, sr=SAMPLE_RATE, mono=True, res_type="soxr_hq")
-        except (soundfile.LibsndfileError, OSError, EOFError) as error:
+            channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError) as error:
             raise InputError(f"{path} can't be read as audio: {error}") from error
+        signal = librosa.to_mono(channels.T)
+        if rate != SAMPLE_RATE:
+            signal = librosa.resample(
+                signal, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq"
+            )
         if not np.all(np.isfinite(signal)):
             raise InputError(f"{path} holds samples that are no finite numbers")
         if len(signal) >= shortest and np.any(signal):
@@ -227,14 +232,15 @@ class SceneMixer:
     def _diffuse_field(self, rng: np.random.Generator) -> np.ndarray:
         """(N, 4) one field of babble or of stationary noise."""
         babble = rng.random() < self.settings.babble_share
+        samples = max(_FIELD_SAMPLES, self.settings.samples)
         signals = []
         for _ in range(DIFFUSE_DIRECTIONS):
             if babble:
                 recording = self.speech[rng.integers(len(self.speech))]
-                signals.append(_loop_part(rng, recording, _FIELD_SAMPLES))
+                signals.append(_loop_part(rng, recording, samples))
             else:
-                signals.append(coloured_noise(rng, _FIELD_SAMPLES))
-        return diffuse_field(rng, signals, _FIELD_SAMPLES)
+                signals.append(coloured_noise(rng, samples))
+        return diffuse_field(rng, signals, samples)
 
     def _field_part(self, rng: np.random.Generator) -> np.ndarray:
         field = self._fields[rng.integers(len(self._fields))]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -12,6 +12,7 @@ from doa_edge.errors import InputError
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 
+_SCORES = "scores"  # name of the layer that turns logits into scores
 POOLS = (8, 8, 4)  # over frequency: 513 bins become 64, 8, 2
 
 
@@ -82,11 +83,14 @@ def model_spec(model: keras.Model) -> ModelSpec:
 
 
 def scoring_model(model: keras.Model) -> keras.Model:
-    """The same network with scores in [0, 1] as outputs, whatever it is trained on."""
+    """The same network with scores in [0, 1] as outputs, whatever it is trained on.
+
+    A model that gives scores already is returned as it is.
+    """
     head = next(layer for layer in model.layers if isinstance(layer, HeadOutput)).head
-    if not head.gives_logits:
+    if not head.gives_logits or model.layers[-1].name == _SCORES:
         return model
-    scores = keras.layers.Activation("sigmoid", name="scores")(model.output)
+    scores = keras.layers.Activation("sigmoid", name=_SCORES)(model.output)
     return keras.Model(model.input, scores, name=model.name)
 
 
@@ -99,6 +103,11 @@ def load_model(path: str | Path) -> keras.Model:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"A .keras file is needed. Received: {path}, which does not exist")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path} can't be loaded: a .keras file is a zip archive, and this is none, or is cut "
+            "short"
+        )
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:

@@ -187,9 +187,7 @@ def _image_sources(
     import pyroomacoustics as pra
     from pyroomacoustics.directivities import DirectionVector, FigureEight, Omnidirectional
 
-    room = pra.ShoeBox(
-        size, fs=SAMPLE_RATE, materials=pra.Material(absorption), max_order=order
-    )
+    room = pra.ShoeBox(size, fs=SAMPLE_RATE, materials=pra.Material(absorption), max_order=order)
     capsules = [Omnidirectional()]
     for axis in np.eye(3)[[1, 2, 0]]:  # Y, Z, X: AmbiX order
         azimuth, elevation = vector_to_angles(axis)

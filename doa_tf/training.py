@@ -11,7 +11,6 @@ import contextlib
 import importlib.metadata
 import json
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import numpy as np
 
 from doa_core.spec import FeatureSpec
 from doa_edge.errors import InputError
+from doa_edge.output import write_beside
 from doa_tf import heads
 from doa_tf.bank import write_json
 from doa_tf.data import FeatureCache, cached_dataset, scenes_arrays
@@ -71,9 +71,7 @@ class TrainSettings:
                 f"sequences={self.sequences}, batch_size={self.batch_size}"
             )
         if not 0.0 < self.learning_rate < 1.0:
-            raise ValueError(
-                f"`learning_rate` must be in (0, 1). Received: {self.learning_rate}"
-            )
+            raise ValueError(f"`learning_rate` must be in (0, 1). Received: {self.learning_rate}")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -153,6 +151,7 @@ def train(
             initial_epoch=first_epoch,
             epochs=settings.epochs,
             steps_per_epoch=settings.steps_per_epoch,
+            shuffle=False,  # the dataset has done it
             callbacks=callbacks,
             verbose=1 if sys.stderr.isatty() else 2,
         )
@@ -257,6 +256,7 @@ class _KeepCheckpoints(keras.callbacks.Callback):
         write_json(self._state, {"epochs": epoch + 1, "best": self._best})
 
     def _save(self, name: str) -> None:
-        partial = self._folder / f".partial-{os.getpid()}-{name}"
-        self.model.save(partial)
-        os.replace(partial, self._folder / name)
+        with write_beside(self._folder / name) as beside:
+            written = beside.with_suffix(".keras")  # Keras wants the suffix
+            self.model.save(written)
+            written.replace(beside)

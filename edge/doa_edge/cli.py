@@ -15,8 +15,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from doa_edge.command import (
+    EXIT_BROKEN_PIPE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_MISUSE,
+    CommandParser,
+    exit_status,
+)
 from doa_edge.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -26,15 +34,6 @@ if TYPE_CHECKING:
     from doa_edge.engine import DirectionEngine, Estimate, OutputAverage
     from doa_edge.model import TfliteModel
 
-EXIT_FAILED, EXIT_MISUSE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(_join_negative_values(arguments))
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        return exit_status(stop)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="doa_edge",
         description="Where does the voice come from? Directions from first-order Ambisonics.",
         allow_abbrev=False,

@@ -1,0 +1,43 @@
+# `make demo` needs Python 3 alone; `make test` and `make lint` make the full environment first.
+
+PYTHON ?= python3
+
+.PHONY: demo test lint format clean venv-check help
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; writes demo.png
+	.venv-demo/bin/python demo/localise.py --plot demo.png
+
+test: .venv/ready  ## all tests
+	.venv/bin/python -m pytest
+
+lint: .venv/ready  ## ruff, mypy, codespell, the import contract
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/codespell
+	.venv/bin/lint-imports
+
+format: .venv/ready  ## ruff's formatter and safe fixes
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.venv-demo/ready: setup.py | venv-check
+	$(PYTHON) -m venv --clear .venv-demo
+	.venv-demo/bin/python -m pip install --quiet ".[edge,plot]"
+	touch $@
+
+.venv/ready: setup.py requirements.txt | venv-check
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --constraint requirements.txt \
+		--editable ".[train,export,dev]"
+	touch $@
+
+venv-check:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: on Debian, 'apt install python3-venv'" >&2; exit 1; }
+
+clean:  ## environments and caches
+	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png

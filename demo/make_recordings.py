@@ -1,0 +1,100 @@
+"""Make the demo recordings: a synthetic voice in three simulated rooms, with noise.
+
+    python demo/make_recordings.py        (needs the `train` extra and Debian's flite)
+
+Every room is traced with all of its image sources, by code that training does not use for its
+late reverberation; no room, voice or sentence of the demo was in the training data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from doa_core.angles import vector_to_angles
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.mixing import MixSettings, SceneMixer, read_voices
+from doa_tf.rooms import RoomSettings, simulate_room
+from doa_tf.scenes import write_scenes
+
+# name, flite voice, seed, seconds, condition, reverberation time [s], SNR [dB], SIR [dB]
+RECORDINGS = (
+    ("living_room", "slt", 1, 7.0, "diffuse", 0.3, 20.0, 20.0),
+    ("office", "rms", 2, 8.0, "diffuse", 0.5, 10.0, 20.0),
+    ("workshop", "awb", 3, 9.0, "interferer", 0.4, 15.0, 10.0),
+)
+SENTENCES = {
+    "slt": "The kettle is on, the door is open, and somebody has left a wet umbrella in the "
+    "hall. Would you mind putting it outside before the carpet is ruined?",
+    "rms": "Good morning everyone. The first point today is the new timetable, the second is "
+    "the broken lift, and the third, as always, is the coffee machine on the fourth floor.",
+    "awb": "Hand me the small spanner from the top drawer, please. No, not that one, the one with "
+    "the red handle. Careful, the edge of the bench is sharp, and the floor is still wet.",
+}
+BABBLE = "One two three four five six seven eight nine ten, and then all of it once again."
+
+
+def speak(text: str, voice: str, path: Path) -> np.ndarray:
+    """(N,) float32 at 16 kHz, by the speech synthesiser flite."""
+    path.mkdir()
+    command = ["flite", "-voice", voice, "-t", text, "-o", str(path / "voice.wav")]
+    subprocess.run(command, check=True)
+    return read_voices(path)[0]
+
+
+def main() -> None:
+    """Write the folder of recordings, in the scenes format."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = Path(__file__).with_name("recordings")
+    parser.add_argument("--out", type=Path, default=default, help="a new folder")
+    out = parser.parse_args().out
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        crowd = [
+            speak(BABBLE, voice, Path(folder) / f"babble-{voice}") for voice in ("kal16", "slt")
+        ]
+        for name, voice, seed, seconds, condition, rt60, snr_db, sir_db in RECORDINGS:
+            speech = speak(SENTENCES[voice], voice, Path(folder) / name)
+            samples = int(seconds * SAMPLE_RATE)
+            room = simulate_room(
+                0,
+                seed=1000 + seed,
+                settings=RoomSettings(
+                    rt60=(rt60, rt60), dry_share=0.0, sources=2, image_order=None, distance=(1, 2.5)
+                ),
+            )
+            settings = MixSettings(
+                samples=samples,
+                snr_db=(snr_db, snr_db),
+                sir_db=(sir_db, sir_db),
+                level_dbfs=(-26.0, -26.0),
+                weak_dipole_share=0.0,
+                diffuse_fields=1,
+            )
+            mixer = SceneMixer([room], [*crowd, speech], settings=settings, seed=seed)
+            mixer.speech = [speech]  # the crowd is heard from all sides, the talker from one
+            scene = mixer.mix((seed,), condition=condition)
+            azimuth, elevation = np.degrees(vector_to_angles(scene.direction))
+            rows.append(
+                (
+                    f"{name}.wav",
+                    scene.waveform,
+                    {
+                        "azimuth_deg": round(float(azimuth), 1),
+                        "elevation_deg": round(float(elevation), 1),
+                        "condition": condition,
+                        "rt60_s": rt60,
+                        "snr_db": snr_db,
+                        "sir_db": sir_db if condition == "interferer" else "nan",
+                    },
+                )
+            )
+    write_scenes(out, iter(rows))
+
+
+if __name__ == "__main__":
+    main()

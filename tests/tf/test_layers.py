@@ -1,0 +1,120 @@
+"""The feature layer is doa_core's features; the network is the paper's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import doa_tf
+from doa_core.ambisonics import encode_plane_wave
+from doa_core.angles import angles_to_vector
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_edge.errors import InputError
+from doa_tf.data import waveform_features
+from doa_tf.models import load_model
+
+SIX = FeatureSpec()
+SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
+SMALL = {"filters": 2, "lstm_units": 3, "dense_units": 5}
+
+
+@pytest.mark.parametrize("spec", [SIX, SEVEN])
+@pytest.mark.parametrize("gain", [1e-4, 0.1, 1.0])
+def test_the_layer_equals_the_numpy_features(spec, gain):
+    rng = np.random.default_rng(0)
+    wave = encode_plane_wave(rng.standard_normal(13_312), angles_to_vector(0.5, -0.3))
+    waveform = (gain * (wave + 0.1 * rng.standard_normal(wave.shape))).astype(np.float32)[None]
+    layer = doa_tf.IntensityFeatures(spec)
+    features = np.asarray(layer(waveform))
+    assert features.shape == (1, *spec.input_shape) == layer.compute_output_shape(waveform.shape)
+    expected = waveform_features(waveform, spec)
+    np.testing.assert_allclose(features[..., :6], expected[..., :6], atol=1e-5)
+    # The logarithm of a bin 60 dB below its frame magnifies the rounding of two FFTs.
+    np.testing.assert_allclose(features[..., 6:], expected[..., 6:], atol=1e-4)
+
+
+def test_silence_gives_zeros():
+    features = np.asarray(doa_tf.IntensityFeatures(SEVEN)(np.zeros((1, 13_312, 4), np.float32)))
+    np.testing.assert_array_equal(features, 0.0)
+
+
+def test_a_plane_wave_gives_its_direction():
+    direction = angles_to_vector(2.0, 0.4)
+    noise = np.random.default_rng(1).standard_normal(13_312)
+    features = doa_tf.IntensityFeatures()(encode_plane_wave(noise, direction)[None])
+    np.testing.assert_allclose(
+        np.asarray(features)[0, :, 1:, :3].mean((0, 1)), direction, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["cartesian", "gibbs-weighted"])
+def test_a_saved_model_comes_back_without_custom_objects(tmp_path, name):
+    head = doa_tf.heads.get(name)
+    model = doa_tf.build_crnn(head, features=SEVEN, **SMALL)
+    model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
+    model.save(tmp_path / "x.keras")
+    again = keras.saving.load_model(tmp_path / "x.keras")
+    features = np.random.default_rng(0).uniform(-1, 1, (2, *SEVEN.input_shape)).astype(np.float32)
+    np.testing.assert_array_equal(again.predict(features, verbose=0), model(features))
+    assert doa_tf.model_spec(again) == doa_tf.model_spec(model)
+    assert doa_tf.model_spec(again).features == SEVEN
+    assert doa_tf.model_spec(again).head == name
+
+
+@pytest.mark.parametrize("order", ["import doa_tf; import keras", "import keras; import doa_tf"])
+def test_a_fresh_process_loads_a_model_in_either_order_of_imports(tmp_path, order):
+    head = doa_tf.heads.get("gibbs-weighted")
+    model = doa_tf.build_crnn(head, **SMALL)
+    model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
+    model.save(tmp_path / "x.keras")
+    code = f"{order}; print(keras.saving.load_model(r'{tmp_path / 'x.keras'}').loss.from_logits)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, doa_tf; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_network_is_the_published_one():
+    assert doa_tf.build_crnn(doa_tf.heads.get("gibbs-weighted")).count_params() == 515_587
+
+
+def test_scores_are_scores():
+    model = doa_tf.build_crnn(doa_tf.heads.get("gibbs-weighted"), **SMALL)
+    features = np.random.default_rng(0).uniform(-1, 1, (1, *SIX.input_shape)).astype(np.float32)
+    logits = model.predict(features, verbose=0)
+    scores = doa_tf.scoring_model(model).predict(features, verbose=0)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    # The output bias starts at one right cell in 429.
+    assert scores.mean() == pytest.approx(1 / 429, rel=0.3)
+
+
+def test_features_of_another_spec_are_refused():
+    layer = doa_tf.layers.FeatureInput(SEVEN)
+    with pytest.raises(ValueError, match="25, 513, 7"):
+        layer(np.zeros((1, *SIX.input_shape), np.float32))
+
+
+def test_models_that_are_not_ours_are_refused(tmp_path):
+    inputs = keras.Input((3,))
+    foreign = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    foreign.save(tmp_path / "foreign.keras")
+    with pytest.raises(InputError, match="FeatureInput"):
+        load_model(tmp_path / "foreign.keras")
+    with pytest.raises(InputError, match="does not exist"):
+        load_model(tmp_path / "nowhere.keras")
+    (tmp_path / "text.keras").write_text("a letter")
+    with pytest.raises(InputError, match="can't be loaded"):
+        load_model(tmp_path / "text.keras")
+    whole = (tmp_path / "foreign.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="can't be loaded"):
+        load_model(tmp_path / "cut.keras")
