@@ -1,5 +1,7 @@
 """Make the demo recordings: a synthetic voice in three simulated rooms, with noise.
 
+Also a little dry speech by the same synthesiser, enough to try `doa_tf train` on.
+
     python demo/make_recordings.py        (needs the `train` extra and Debian's flite)
 
 Every room is traced with all of its image sources, by code that training does not use for its
@@ -14,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from doa_core.angles import vector_to_angles
 from doa_core.spec import SAMPLE_RATE
@@ -23,8 +26,8 @@ from doa_tf.scenes import write_scenes
 
 # name, flite voice, seed, seconds, condition, reverberation time [s], SNR [dB], SIR [dB]
 RECORDINGS = (
-    ("living_room", "slt", 1, 7.0, "diffuse", 0.3, 20.0, 20.0),
-    ("office", "rms", 2, 8.0, "diffuse", 0.5, 10.0, 20.0),
+    ("living_room", "slt", 7, 7.0, "diffuse", 0.3, 20.0, 20.0),
+    ("office", "rms", 6, 8.0, "diffuse", 0.5, 10.0, 20.0),
     ("workshop", "awb", 3, 9.0, "interferer", 0.4, 15.0, 10.0),
 )
 SENTENCES = {
@@ -35,6 +38,12 @@ SENTENCES = {
     "awb": "Hand me the small spanner from the top drawer, please. No, not that one, the one with "
     "the red handle. Careful, the edge of the bench is sharp, and the floor is still wet.",
 }
+DRY_SENTENCES = (
+    "The train to the coast leaves from platform nine at a quarter past seven.",
+    "Please close the window, it is getting cold in here and the papers are flying about.",
+    "She sold four boxes of apples, two of pears, and a very large pumpkin before noon.",
+    "If you turn left after the bridge, the old mill is the second house on the right.",
+)
 BABBLE = "One two three four five six seven eight nine ten, and then all of it once again."
 
 
@@ -51,12 +60,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).with_name("recordings")
     parser.add_argument("--out", type=Path, default=default, help="a new folder")
-    out = parser.parse_args().out
+    default = Path(__file__).with_name("speech")
+    parser.add_argument("--speech-out", type=Path, default=default, help="of dry speech")
+    args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         crowd = [
             speak(BABBLE, voice, Path(folder) / f"babble-{voice}") for voice in ("kal16", "slt")
         ]
+        args.speech_out.mkdir(parents=True, exist_ok=True)
+        for voice in SENTENCES:
+            for number, sentence in enumerate(DRY_SENTENCES):
+                dry = speak(sentence, voice, Path(folder) / f"dry-{voice}-{number}")
+                path = args.speech_out / f"{voice}-{number}.flac"
+                soundfile.write(path, dry, SAMPLE_RATE, subtype="PCM_16")
         for name, voice, seed, seconds, condition, rt60, snr_db, sir_db in RECORDINGS:
             speech = speak(SENTENCES[voice], voice, Path(folder) / name)
             samples = int(seconds * SAMPLE_RATE)
@@ -93,7 +110,7 @@ def main() -> None:
                     },
                 )
             )
-    write_scenes(out, iter(rows))
+    write_scenes(args.out, rows, subtype="PCM_16")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_tf import cli_evaluate
+from doa_tf.tensorflow_import import import_quietly
 
 CONDITIONS = ("clean", "diffuse", "interferer")
 
@@ -23,7 +23,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return exit_status(stop)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own start-up notes
     try:
         return int(args.run(args))
     except InputError as error:
@@ -70,6 +69,7 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _simulate(args: argparse.Namespace) -> int:
+    import_quietly("tensorflow", extra="train")
     from doa_tf.bank import simulate_bank
     from doa_tf.rooms import RoomSettings
 
@@ -107,6 +107,7 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _render(args: argparse.Namespace) -> int:
+    import_quietly("tensorflow", extra="train")
     from doa_tf.data import render_scenes
 
     conditions = args.condition or list(CONDITIONS)
@@ -142,6 +143,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _train(args: argparse.Namespace) -> int:
+    import_quietly("doa_tf.models", extra="train")
     if args.threads:
         import tensorflow as tf
 

@@ -61,11 +61,14 @@ def run(args: argparse.Namespace) -> int:
     from doa_tf.cli import progress_bar
     from doa_tf.evaluation import check_group, check_model_name, evaluate
     from doa_tf.scenes import read_scenes
+    from doa_tf.tensorflow_import import import_quietly
 
     check_model_name(args.model)
     _check_outputs(args)
     scenes = read_scenes(args.data)
     check_group(scenes, args.group_by)
+    if args.model.endswith(".keras"):
+        import_quietly("doa_tf.models", extra="train")
     with progress_bar("scenes") as progress:
         evaluation = evaluate(
             args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress

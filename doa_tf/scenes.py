@@ -199,12 +199,13 @@ def write_scenes(
     scenes: Iterable[tuple[str, npt.ArrayLike, Mapping[str, Any]]],
     *,
     sample_rate: int = SAMPLE_RATE,
+    subtype: str = "FLOAT",
 ) -> int:
     """Write a scenes folder from (name, waveform, row) triples and return how many there were.
 
-    Recordings become WAV files of 32-bit float samples: a scene that is read back has the very
-    numbers that were rendered, nothing clips whatever its level, and every audio editor opens it.
-    FLAC has no float samples, and 16 bits put a noise floor under quiet scenes.
+    Recordings become WAV files, by default of 32-bit float samples: a scene that is read back has
+    the very numbers that were rendered, nothing clips whatever its level, and every audio editor
+    opens it. FLAC has no float samples, and 16 bits put a noise floor under quiet scenes.
 
     All is written into a folder beside and renamed at the end, so `folder` never holds half of a
     set. Scenes are taken one at a time.
@@ -215,6 +216,7 @@ def write_scenes(
             samples; and the row of labels.csv with `azimuth_deg`, `elevation_deg` and further
             columns, the same ones in each row. Values are written with `str`.
         sample_rate: [hertz] of the waveforms.
+        subtype: of the WAV files, as soundfile names it; `PCM_16` where size matters more.
 
     Raises:
         InputError: `folder` holds something, is a file, or there are no scenes.
@@ -236,7 +238,7 @@ def write_scenes(
             samples = np.asarray(waveform, dtype=np.float32)
             file = name if name.lower().endswith(".wav") else f"{name}.wav"
             _check_scene(file, samples, row, names, rows)
-            soundfile.write(partial / file, samples, sample_rate, subtype="FLOAT", format="WAV")
+            soundfile.write(partial / file, samples, sample_rate, subtype=subtype, format="WAV")
             names.add(file)
             rows.append({"file": file, **row})
         if not rows:

@@ -11,15 +11,22 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_edge.command import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_MISUSE,
+    CommandParser,
+    exit_status,
+)
+from doa_edge.errors import InputError, one_line
 from doa_export.budget import BUDGETS, Budget
 from doa_export.convert import QUANTIZE, ConversionError
+from doa_tf.tensorflow_import import import_quietly
 
-EXIT_FAILED, EXIT_MISUSE, EXIT_INTERRUPTED = 1, 2, 130
 _EPILOG = """\
 The file is compared with the checkpoint, window by window, and is written only if the angles
 between the two answers are within the budget. The answers of a grid head are compared by their
@@ -28,19 +35,12 @@ of windows with the same peak is reported beside it. The default budgets are mea
 networks."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
     try:
         args = _parser().parse_args(argv)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        return exit_status(stop)
     try:
         return _export(args)
     except InputError as error:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="doa_export",
         description="Turn a .keras checkpoint into a verified .tflite file for doa_edge.",
         epilog=_EPILOG,
@@ -109,7 +109,8 @@ def _export(args: argparse.Namespace) -> int:
         median_deg=default.median_deg if args.max_median_deg is None else args.max_median_deg,
         p99_deg=default.p99_deg if args.max_p99_deg is None else args.max_p99_deg,
     )
-    _import_keras()
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU's TF32 is no reference for float32
+    import_quietly("doa_tf.models", extra="export")
     with ExitStack() as files:
         report = None if args.json is None else files.enter_context(write_beside(args.json))
         with _spinner() as progress:
@@ -128,27 +129,6 @@ def _export(args: argparse.Namespace) -> int:
     sys.stdout.write(text + "\n")
     sys.stderr.write(f"doa_export: {_summary(made)}\n")
     return 0
-
-
-def _import_keras() -> None:
-    """Import TensorFlow and Keras without TensorFlow's talk; raises MissingPackageError.
-
-    TF_CPP_MIN_LOG_LEVEL does not reach the notes of its start (tensorflow/tensorflow#100442).
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU's TF32 is no reference for float32
-    sys.stderr.flush()
-    with ExitStack() as undo:
-        with suppress(OSError):  # standard error may be closed
-            stderr = os.dup(2)
-            undo.callback(os.close, stderr)
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            undo.callback(os.dup2, stderr, 2)
-        try:
-            import doa_tf.models  # noqa: F401
-        except ImportError as error:
-            raise MissingPackageError("TensorFlow with Keras 3", "export", error) from error
 
 
 def _defaults(name: str) -> str:

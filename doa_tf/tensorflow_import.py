@@ -1,0 +1,37 @@
+"""Importing TensorFlow for a command: quietly, and with a word of help where it is missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import ExitStack, suppress
+
+from doa_edge.errors import MissingPackageError
+
+
+def import_quietly(module: str, *, extra: str) -> None:
+    """Import a module that needs TensorFlow, without TensorFlow's notes on standard error.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach the notes of its start (tensorflow/tensorflow#100442).
+
+    Args:
+        module: its name.
+        extra: what to install where TensorFlow is missing: `pip install "doa-tf[EXTRA]"`.
+
+    Raises:
+        MissingPackageError: TensorFlow or Keras is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with ExitStack() as undo:
+        with suppress(OSError):  # standard error may be closed
+            stderr = os.dup(2)
+            undo.callback(os.close, stderr)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            undo.callback(os.dup2, stderr, 2)
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise MissingPackageError("TensorFlow with Keras 3", extra, error) from error
