@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import keras
 
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_edge.errors import InputError
+from doa_tf.checkpoint import check_checkpoint
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 
@@ -101,13 +101,7 @@ def load_model(path: str | Path) -> keras.Model:
         InputError: no such file, not a `.keras` archive, cut short, or not of this package.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"A .keras file is needed. Received: {path}, which does not exist")
-    if not zipfile.is_zipfile(path):
-        raise InputError(
-            f"{path} can't be loaded: a .keras file is a zip archive, and this is none, or is cut "
-            "short"
-        )
+    check_checkpoint(path)
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:

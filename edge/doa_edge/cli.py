@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         type=Path,
         required=True,
-        help="a sound file with four channels: WAV, FLAC or AIFF, 8 to 192 kHz",
+        help="a sound file with four channels: WAV, FLAC or AIFF, 8 to 192 kHz (a live device is "
+        "not read yet)",
     )
     run.add_argument(
         "--model",

@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -26,16 +24,9 @@ from doa_export.budget import BUDGETS, Budget
 from doa_export.convert import QUANTIZE, ConversionError, convert
 from doa_export.parity import Parity, parity
 from doa_export.windows import scene_windows, synthetic_windows
+from doa_tf.checkpoint import check_checkpoint
 
 BUILT_IN = "built-in"  # where the windows came from, in the figures
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    NotImplementedError,  # an unknown compression
-    RuntimeError,  # an encrypted entry
-)
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
 
 Progress = Callable[[str], None]
@@ -130,30 +121,13 @@ def check_options(model_path: Path, out: Path, *, quantize: str, decode: str | N
         raise InputError(f"`quantize` must be one of {', '.join(QUANTIZE)}. Received: {quantize!r}")
     if decode is not None and decode not in METHODS:
         raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
-    if model_path.suffix.lower() != ".keras":
-        raise InputError(f"The model must be a .keras file. Received: {model_path}")
-    if not model_path.is_file():
-        raise InputError(f"The model must be a .keras file. Not found: {model_path}")
-    _check_archive(model_path)
+    check_checkpoint(model_path)
     if out.suffix.lower() != ".tflite":
         raise InputError(f"The output must be a .tflite file. Received: {out}")
     if out.is_dir():
         raise InputError(f"The output must be a file. Received the folder {out}")
     if not out.parent.is_dir():
         raise InputError(f"The output's folder must exist. Received: {out}")
-
-
-def _check_archive(path: Path) -> None:
-    """Raise InputError unless every part of the zip that a .keras file is can be read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except _ZIP_ERRORS as error:
-        raise InputError(
-            f"{path} is no .keras file, or was cut short: {one_line(error)}"
-        ) from error
-    if damaged is not None:
-        raise InputError(f"{path} is damaged: {damaged} in it can't be read")
 
 
 def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
