@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_tf import cli_evaluate
+from doa_tf.progress import progress_bar
 from doa_tf.tensorflow_import import import_quietly
 
 CONDITIONS = ("clean", "diffuse", "interferer")
@@ -186,25 +187,6 @@ def _mixer(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     speech = read_voices(args.speech, shortest=13_312)
     noise = read_voices(args.noise) if args.noise else []
     return SceneMixer(rooms, speech, noise, seed=args.seed)
-
-
-@contextmanager
-def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A callback (done, total) that draws a bar on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

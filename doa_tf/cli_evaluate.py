@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
         InputError: a model, scenes or an option that cannot be used.
         OSError: a file cannot be written.
     """
-    from doa_tf.cli import progress_bar
     from doa_tf.evaluation import check_group, check_model_name, evaluate
+    from doa_tf.progress import progress_bar
     from doa_tf.scenes import read_scenes
     from doa_tf.tensorflow_import import import_quietly
 
