@@ -279,6 +279,15 @@ def _random_orthogonal(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if mode == "w+":
-        return np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
-    return np.load(path, mmap_mode=mode)
+    """An array in a file. Its disk space is reserved now: a full disk later would be a crash."""
+    if mode != "w+":
+        return np.load(path, mmap_mode=mode)
+    array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError:
+                path.unlink()
+                raise
+    return array

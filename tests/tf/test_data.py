@@ -106,6 +106,16 @@ def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
         make_cache(tmp_path, mixer, **change)
 
 
+def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
+    def no_space(_file, _offset, _size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data.os, "posix_fallocate", no_space)
+    with pytest.raises(OSError, match="No space"):
+        make_cache(tmp_path, pytest.fail)
+    assert not list(tmp_path.glob("*.npy"))
+
+
 def test_live_mixing_gives_the_features_of_the_mixer(mixer):
     dataset = mixed_dataset(mixer, CARTESIAN, features=SEVEN, scenes=4, batch_size=2, seed=2)
     (x, y), _ = list(dataset)

@@ -1,0 +1,66 @@
+"""What is in the box: the default model, its card, and the demo."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doa_edge.model import TfliteModel, default_model_path
+
+ROOT = Path(__file__).parents[1]
+SCENES = ROOT.parent / "shared" / "data" / "scenes"
+
+
+def test_the_default_model_loads_and_says_where_it_comes_from():
+    spec = TfliteModel(default_model_path()).spec
+    assert spec.head == "cartesian"
+    assert spec.features.channels[-1] == "level"
+    checkpoint = default_model_path().with_suffix(".keras")
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert spec.provenance["checkpoint"]["sha256"] == digest
+    card = default_model_path().with_suffix(".md").read_text(encoding="utf-8")
+    assert digest[:16] in card
+
+
+def test_the_demo_points_to_the_voices_and_draws(tmp_path):
+    picture = tmp_path / "demo.png"
+    command = [sys.executable, str(ROOT / "demo" / "localise.py"), "--plot", str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr  # 1 if a direction is 15 degrees off
+    assert done.stdout.count("°") == 3 * 5
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_demo_needs_no_tensorflow(tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'scipy', 'librosa', 'doa_tf'):\n"
+        "    sys.modules[name] = None\n"
+        "import runpy\n"
+        "sys.argv = ['localise.py']\n"
+        f"runpy.run_path({str(ROOT / 'demo' / 'localise.py')!r}, run_name='__main__')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SCENES.is_dir(), reason="needs the development scenes beside the project")
+def test_the_shipped_file_beats_the_figures_it_was_made_to_beat():
+    from doa_tf.evaluation import evaluate
+
+    groups = evaluate(default_model_path(), SCENES).to_dict()["groups"]
+    music = evaluate("baseline:music", SCENES).to_dict()["groups"]
+    ism, interferer = groups["ism"], groups["ism-interferer"]
+    # The best of wideband MUSIC, the intensity vector and a published network (Tang et al. 2019).
+    assert ism["median_deg"] < min(7.0, music["ism"]["median_deg"])
+    assert ism["acc10"] > max(65.0, music["ism"]["acc10"])
+    assert interferer["median_deg"] < 32.3
