@@ -24,6 +24,7 @@ from doa_edge.command import (
     EXIT_MISUSE,
     CommandParser,
     exit_status,
+    peak_memory_kib,
 )
 from doa_edge.errors import InputError, one_line
 
@@ -301,11 +302,9 @@ def _report(
     run_seconds: float,
 ) -> None:
     """Time per stage, real-time factor and memory, on standard error."""
-    import resource
-
     duration = engine.samples / engine.spec.features.sample_rate
     stages = {"read and resample": read_seconds, **engine.seconds}
-    peak_megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux: KiB
+    peak_megabytes = peak_memory_kib() / 1024
     lines = [
         f"model              {model.spec.head}, {model.spec.quantization}, run by {model.runtime}",
         f"loading            {load_seconds:.3f} s",
