@@ -157,7 +157,7 @@ def test_time_limit(checkpoints, monkeypatch, tmp_path):
 
 def test_worker_refuses_what_is_not_ours(tmp_path):
     missing = tmp_path / "missing.keras"
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="Not found"):
         convert(missing, quantize="none")
 
 
