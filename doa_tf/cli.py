@@ -137,6 +137,9 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--batch-size", type=int, default=64, metavar="B")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
+    parser.add_argument(
+        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+    )
     parser.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
@@ -174,6 +177,7 @@ def _train(args: argparse.Namespace) -> int:
             settings=settings,
             features=features,
             cache=args.cache,
+            init_from=args.init_from,
             progress=progress,
         )
     return 0

@@ -8,6 +8,7 @@ optimiser's state, to go on from), `spec.json`, `settings.json` (command, versio
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -28,7 +29,7 @@ from doa_tf import heads
 from doa_tf.bank import write_json
 from doa_tf.data import FeatureCache, cached_dataset, scenes_arrays
 from doa_tf.mixing import SceneMixer
-from doa_tf.models import build_crnn, model_spec
+from doa_tf.models import build_crnn, load_model, model_spec
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ def train(
     settings: TrainSettings,
     features: FeatureSpec | None = None,
     cache: str | Path | None = None,
+    init_from: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> keras.Model:
     """Train a network, or go on with a run that was interrupted.
@@ -101,6 +103,8 @@ def train(
         settings: how to train.
         features: the network's input.
         cache: folder of mixed features, inside the run by default.
+        init_from: checkpoint whose weights a new run starts from, in the layers that have the same
+            name and shape: all but the outputs, where the head is another.
         progress: of the mixing, called with scenes done and in all.
 
     Returns:
@@ -113,7 +117,9 @@ def train(
     folder = Path(folder)
     features = features or FeatureSpec()
     head = heads.get(settings.head)
-    first_epoch = _claim_run(folder, settings, features, sources)
+    start = None if init_from is None else load_model(init_from)
+    origin = {} if init_from is None else {"init_from_sha256": _sha256(init_from)}
+    first_epoch = _claim_run(folder, settings, features, {**sources, **origin})
     valid_data = scenes_arrays(valid, head, features=features)
     stored = FeatureCache(
         cache or folder / "cache",
@@ -124,6 +130,8 @@ def train(
         progress=progress,
     )
     model = _start_model(folder, settings, features, head, first_epoch)
+    if start is not None and not first_epoch:
+        copy_weights(start, model)
     (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
     dataset = cached_dataset(
         stored,
@@ -160,6 +168,10 @@ def train(
             f"The loss became NaN. {folder} keeps the last good epoch: try a lower learning rate"
         )
     return keras.saving.load_model(folder / "model.keras")
+
+
+def _sha256(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _claim_run(
@@ -211,6 +223,29 @@ def _start_model(
     optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
     model.compile(optimizer, loss=head.loss(), metrics=head.metrics())
     return model
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copy the weights of layers that have the same name and shapes; names of those layers.
+
+    Raises:
+        InputError: not one layer fits.
+    """
+    copied = []
+    for layer in target.layers:
+        if not layer.weights or layer.name not in {other.name for other in source.layers}:
+            continue
+        weights = source.get_layer(layer.name).get_weights()
+        if [w.shape for w in weights] == [w.shape for w in layer.get_weights()]:
+            layer.set_weights(weights)
+            copied.append(layer.name)
+    if not copied:
+        raise InputError(
+            f"The checkpoint to start from must share layers with the network '{target.name}'. "
+            f"Received: '{source.name}', which shares none"
+        )
+    logger.info("starting from the weights of %s", ", ".join(copied))
+    return copied
 
 
 class _CosineLearningRate(keras.callbacks.Callback):

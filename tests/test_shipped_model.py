@@ -18,7 +18,6 @@ SCENES = ROOT.parent / "shared" / "data" / "scenes"
 
 def test_the_default_model_loads_and_says_where_it_comes_from():
     spec = TfliteModel(default_model_path()).spec
-    assert spec.head == "cartesian"
     assert spec.features.channels[-1] == "level"
     checkpoint = default_model_path().with_suffix(".keras")
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()

@@ -84,6 +84,42 @@ def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
         run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "seed": 9}))
 
 
+def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch):
+    build = training.build_crnn
+    first = build(doa_tf.heads.get("cartesian"), features=None)
+    first.save(tmp_path / "first.keras")
+    started = []
+    copy = training.copy_weights
+    monkeypatch.setattr(training, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
+    settings = TrainSettings(**{**vars(SETTINGS), "head": "gibbs-weighted", "epochs": 1})
+    folder = tmp_path / "run"
+    options = {"mixer": lambda: mixer, "sources": {}, "valid": scenes, "settings": settings}
+    train(folder, init_from=tmp_path / "first.keras", **options)
+    assert "recurrence_1" in started[1]
+    assert "directions" not in started[1]  # three outputs do not fit 429
+    asked = json.loads((folder / "settings.json").read_text())
+    assert len(asked["sources"]["init_from_sha256"]) == 64
+    with pytest.raises(InputError, match="begun with other sources"):
+        train(folder, **options)
+
+
+def test_weights_are_copied_where_they_fit():
+    build = training.build_crnn
+    source = build(doa_tf.heads.get("cartesian"), features=None)
+    target = build(doa_tf.heads.get("gibbs-weighted"), features=None)
+    bias = target.get_layer("directions").get_weights()[1]
+    training.copy_weights(source, target)
+    for name in ("convolution_1", "normalisation_3", "recurrence_2", "dense"):
+        for ours, theirs in zip(
+            target.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(target.get_layer("directions").get_weights()[1], bias)
+    other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="elsewhere")])
+    with pytest.raises(InputError, match="shares none"):
+        training.copy_weights(other, target)
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(
     tmp_path, mixer, scenes, monkeypatch
 ):
