@@ -7,9 +7,7 @@ Standard output carries data, standard error carries talk. Exit status: 0 done, 
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,11 +20,11 @@ from doa_edge.command import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_MISUSE,
-    CommandParser,
     exit_status,
     peak_memory_kib,
 )
 from doa_edge.errors import InputError, one_line
+from doa_edge.options import build_parser, join_negative_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = _parser().parse_args(_join_negative_values(arguments))
+        options = build_parser(run=_run, info=_info).parse_args(join_negative_values(arguments))
     except SystemExit as stop:
         return exit_status(stop)
     try:
@@ -57,99 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _let_go_of_stdout()
         return _complain(error, EXIT_FAILED)
     return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        prog="doa_edge",
-        description="Where does the voice come from? Directions from first-order Ambisonics.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="directions of a recording",
-        description="Print the direction of the voice in a recording, one JSON object per window.",
-        epilog="On a terminal the directions are drawn instead; --json prints them all the same.",
-        allow_abbrev=False,
-    )
-    run.set_defaults(run=_run)
-    run.add_argument(
-        "--input",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="a sound file with four channels: WAV, FLAC or AIFF, 8 to 192 kHz (a live device is "
-        "not read yet)",
-    )
-    run.add_argument(
-        "--model",
-        metavar="FILE",
-        type=Path,
-        help="a .tflite made by doa_export (default: built in)",
-    )
-    run.add_argument(
-        "--format",
-        default="ambix",
-        help="what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), tetrahedral or "
-        "tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: %(default)s)",
-    )
-    run.add_argument(
-        "--mount",
-        metavar="YAW,PITCH,ROLL",
-        type=_angles,
-        help="how the microphone stands in the room, in degrees: turned left, nose up, left side "
-        "up; 0,0,180 is upside down (default: 0,0,0)",
-    )
-    run.add_argument(
-        "--every",
-        metavar="FRAMES",
-        type=_positive_integer,
-        help="frames of 32 ms between two directions (default: 5)",
-    )
-    run.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
-    run.add_argument(
-        "--gate",
-        metavar="DBFS",
-        type=_level,
-        help="a window below this level is not active (default: -60)",
-    )
-    run.add_argument(
-        "--threads",
-        metavar="N",
-        type=_positive_integer,
-        default=1,
-        help="threads of the network (default: %(default)s)",
-    )
-    run.add_argument(
-        "--out", metavar="FILE.jsonl", type=Path, help="write the JSON lines to this file, too"
-    )
-    run.add_argument(
-        "--plot",
-        metavar="FILE.png",
-        type=Path,
-        help="draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
-    )
-    run.add_argument("--json", action="store_true", help="print JSON lines on a terminal, too")
-    run.add_argument(
-        "--summary",
-        action="store_true",
-        help="print one JSON object with the direction of the whole recording, and no others",
-    )
-    run.add_argument(
-        "--verbose", action="store_true", help="time per stage and memory, on standard error"
-    )
-    info = commands.add_parser(
-        "info",
-        help="what a model file says of itself",
-        description="Print the spec of a model file as JSON.",
-        allow_abbrev=False,
-    )
-    info.set_defaults(run=_info)
-    info.add_argument(
-        "model", metavar="FILE", type=Path, nargs="?", help="a .tflite (default: the built-in one)"
-    )
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -372,45 +277,6 @@ def _quiet_runtime() -> Iterator[None]:
         for line in said:
             if not line.startswith(b"INFO:"):
                 os.write(2, line)
-
-
-def _join_negative_values(arguments: list[str]) -> list[str]:
-    """`--mount -90,0,0` as `--mount=-90,0,0`: argparse takes the value for an option."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] in ("--mount", "--gate") and re.match(r"-[\d.]", argument):
-            joined[-1] += "=" + argument
-        else:
-            joined.append(argument)
-    return joined
-
-
-def _angles(text: str) -> tuple[float, ...]:
-    """Three angles in degrees -> radians."""
-    try:
-        angles = tuple(math.radians(float(part)) for part in text.split(","))
-    except ValueError:
-        angles = ()
-    if len(angles) != 3 or not all(map(math.isfinite, angles)):
-        raise argparse.ArgumentTypeError(f"must be three angles YAW,PITCH,ROLL. Received: {text!r}")
-    return angles
-
-
-def _positive_integer(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer, 1 or more. Received: {text!r}")
-    return value
-
-
-def _level(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a finite level in dBFS. Received: {text!r}")
-    return value
 
 
 def _complain(message: object, status: int) -> int:
