@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"doa_tf: {one_line(error)}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("doa_tf: interrupted; the same command goes on from here\n")
+        resumes = args.command in ("simulate", "train")
+        advice = "; the same command goes on from here" if resumes else "; nothing was written"
+        sys.stderr.write(f"doa_tf: interrupted{advice}\n")
         return 130
 
 

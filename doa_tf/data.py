@@ -22,7 +22,7 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
-from doa_core.spec import SAMPLE_RATE, FeatureSpec
+from doa_core.spec import FeatureSpec
 from doa_core.stft import stft
 from doa_edge.errors import InputError
 from doa_tf.bank import write_json
@@ -210,21 +210,13 @@ def scenes_arrays(
     folder: str | Path, head: Head, *, features: FeatureSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """(S, T, F, K) features and (S, T, outputs) targets of the first window of every scene."""
-    from doa_core.angles import angles_to_vector
-    from doa_edge.audio import read_recording
+    from doa_tf.evaluation import feature_windows
     from doa_tf.scenes import read_scenes
 
     inputs, directions = [], []
-    for scene in read_scenes(folder).scenes:
-        waveform = read_recording(scene.path)
-        if len(waveform) < features.samples:
-            raise InputError(
-                f"{scene.path} must hold at least {features.samples} samples at {SAMPLE_RATE} Hz. "
-                f"Received: {len(waveform)}"
-            )
-        inputs.append(waveform_features(waveform[: features.samples], features))
-        angles = np.radians([scene.azimuth_deg, scene.elevation_deg])
-        directions.append(angles_to_vector(*angles))
+    for scene in read_scenes(folder):
+        inputs.append(feature_windows(scene.read(), features, name=str(scene.path))[0])
+        directions.append(scene.direction)
     targets = head.encode(np.stack(directions))
     return np.stack(inputs), np.repeat(targets[:, np.newaxis], features.frames, axis=1)
 

@@ -12,8 +12,9 @@ import soundfile
 from doa_core.angles import great_circle_distance
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.errors import InputError
+from doa_tf import cli
 from doa_tf.bank import read_bank
-from doa_tf.mixing import MixSettings, SceneMixer, read_voices
+from doa_tf.mixing import CONDITIONS, MixSettings, SceneMixer, read_voices
 from doa_tf.noise import clatter, coloured_noise, diffuse_field
 
 DRY = MixSettings(diffuse_fields=1, weak_dipole_share=0.0, self_noise_db=(90, 90))
@@ -115,6 +116,11 @@ def test_shares_of_conditions(mixer):
     assert 11 <= names.count("interferer") <= 43
     assert "clean" in names
     assert "diffuse" in names
+
+
+def test_the_command_offers_the_conditions_there_are():
+    # The command line has its own list: importing the mixer would slow its help down.
+    assert cli.CONDITIONS == CONDITIONS
 
 
 def test_an_unknown_condition_is_refused(mixer):
