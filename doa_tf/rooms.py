@@ -14,7 +14,8 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -81,16 +82,26 @@ class RoomSettings:
 
 @dataclass(frozen=True)
 class Room:
-    """One simulated room.
+    """One room, simulated or measured, as a bank keeps it.
 
     Attributes:
         number: its number in the bank.
-        rt60: [seconds] reverberation time asked for; 0 for a dry room.
-        size: (3,) [metres].
-        microphone: (3,) [metres] position.
+        rt60: [seconds] reverberation time asked for; 0 for a dry room, nan where nobody asked.
+        size: (3,) [metres]; nan where it is not known.
+        microphone: (3,) [metres] position; nan where it is not known.
         directions: (S, 3) unit vectors from the microphone to the sources.
         distances: (S,) [metres].
-        srirs: S arrays of (N, 4) float32, AmbiX at 16 kHz; the direct sound has a peak of 1 at W.
+        srirs: S arrays of (N, 4) float32, AmbiX at 16 kHz as the microphone gives it; the direct
+            sound has a peak of 1 at W.
+        rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
+        drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
+        microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.
+        microphone_draw: what that microphone is, as JSON values: enough to make it again.
+        diffuse_response: (L, 4, 4) float32 filters R that turn an ideal isotropic AmbiX field
+            into what this microphone gives in one: y[n, c] = sum over l, d of
+            R[l, c, d] x[n - l, d]. None for an ideal microphone.
+        noise_gains: (4,) standard deviation of the microphone's own noise in each channel,
+            relative to W.
     """
 
     number: int
@@ -100,6 +111,12 @@ class Room:
     directions: np.ndarray
     distances: np.ndarray
     srirs: list[np.ndarray]
+    rt60_measured: float = 0.0
+    drr_db: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    microphone_kind: str = "ideal"
+    microphone_draw: dict[str, Any] = field(default_factory=dict)
+    diffuse_response: np.ndarray | None = None
+    noise_gains: np.ndarray = field(default_factory=lambda: np.ones(4))
 
 
 def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
