@@ -9,33 +9,27 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from doa_core.ambisonics import format_to_ambix_matrix, rotation_to_ambix_matrix
-from doa_core.angles import rotation_matrix
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.conversion import AmbixConverter, check_channel_map, check_rate, check_samples
 from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_edge.stream import Samples
 
-Samples = npt.NDArray[np.float32]
-
-CHANNELS = 4
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # hertz
 BLOCK_SECONDS = 0.25
-LARGEST_SAMPLE = 1e9  # full scale is 1; the square of a transform must stay finite
 _UNKNOWN_LENGTH = 2**62  # libsndfile's count for a stream that does not state it is above this
 # A writer that cannot seek back leaves one of these as the size of the sound: ffmpeg 0xFFFFFFFF,
 # sox and arecord something just below 0x80000000, an interrupted recorder 0.
-_STREAMING_SIZES = (range(0, 1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+STREAMING_SIZES = (range(0, 1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 
 
 class Recording:
-    """An open four-channel sound file. Make one with `open_recording`, close it after use.
+    """An open sound file and four of its channels. Make one with `open_recording`, close it.
 
     Attributes:
         path: the file.
@@ -43,8 +37,10 @@ class Recording:
         frames: samples per channel; None where the file does not say.
     """
 
-    def __init__(self, path: Path, sound: Any) -> None:
+    def __init__(self, path: Path, sound: Any, columns: list[int]) -> None:
         self.path = path
+        self._columns = columns
+        self._all = columns == list(range(sound.channels))
         self.sample_rate = int(sound.samplerate)
         self.frames = int(sound.frames) if sound.frames < _UNKNOWN_LENGTH else None
         self._sound = sound
@@ -73,7 +69,10 @@ class Recording:
         size = max(1, round(BLOCK_SECONDS * self.sample_rate))
         position = 0
         while len(block := self._read(size, position)):
-            _check_samples(block, self.path, position, self.sample_rate)
+            block = block if self._all else block[:, self._columns]
+            check_samples(
+                block, name=str(self.path), position=position, sample_rate=self.sample_rate
+            )
             position += len(block)
             yield block
         if self.frames is not None and position < self.frames:
@@ -95,12 +94,19 @@ class Recording:
         return block
 
 
-def open_recording(path: str | os.PathLike[str]) -> Recording:
-    """Open a four-channel sound file and check what can be checked before reading it.
+def open_recording(
+    path: str | os.PathLike[str], *, channel_map: Sequence[int] | None = None
+) -> Recording:
+    """Open a sound file and check what can be checked before reading it.
+
+    Args:
+        path: a sound file.
+        channel_map: which four of its channels, counted from 1; it must have just four if None.
 
     Raises:
         InputError: not found, a folder, empty, no sound, cut short, another number of channels
-            than four, or a rate outside of 8 to 192 kHz.
+            than four and no map, or a rate outside of 8 to 192 kHz.
+        ValueError: a map that is not four different channels.
         MissingPackageError: soundfile is not installed.
     """
     try:
@@ -131,17 +137,8 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
             f"Received: {path}, which starts with {start!r} ({one_line(reason)})"
         ) from error
     try:
-        if sound.channels != CHANNELS:
-            raise InputError(
-                f"The recording must hold {CHANNELS} channels (first-order Ambisonics or a "
-                f"tetrahedral microphone). Received: {path} with {sound.channels} "
-                f"{'channel' if sound.channels == 1 else 'channels'}"
-            )
-        if not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
-            raise InputError(
-                f"The recording must have a rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz. "
-                f"Received: {path} with {sound.samplerate} Hz"
-            )
+        columns = check_channel_map(channel_map, available=sound.channels, name=str(path))
+        check_rate(sound.samplerate, name=str(path))
         if missing:
             raise InputError(
                 f"{path} is cut short: its header promises more sound than the file has. "
@@ -149,10 +146,10 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
             )
         if sound.frames == 0:
             raise InputError(f"The recording must hold sound. Received: {path} with 0 samples")
-    except InputError:
+    except ValueError:
         sound.close()
         raise
-    return Recording(path, sound)
+    return Recording(path, sound, columns)
 
 
 def read_blocks(
@@ -160,26 +157,42 @@ def read_blocks(
     *,
     audio_format: str = "ambix",
     mount: Sequence[float] | None = None,
+    channel_map: Sequence[int] | None = None,
     sample_rate: int = SAMPLE_RATE,
 ) -> Iterator[Samples]:
     """(N, 4) float32 AmbiX blocks of a recording at `sample_rate`, as they are read.
 
     Args:
-        path: a sound file with four channels.
+        path: a sound file.
         audio_format: what its channels are; see `doa_core.ambisonics`.
         mount: yaw, pitch and roll [rad] of the microphone in the room; the blocks are in the
             room's axes.
+        channel_map: which four of its channels, counted from 1; it must have just four if None.
         sample_rate: [hertz] of the blocks; a recording of another rate is resampled.
 
     Raises:
         InputError: like `open_recording` and `Recording.blocks`.
         ValueError: unknown format, or a mounting that is not three finite angles.
     """
-    matrix = ambix_matrix(audio_format, mount).T.astype(np.float32)
-    is_ambix = np.array_equal(matrix, np.eye(CHANNELS))
-    with open_recording(path) as recording:
-        for block in _resample(recording.blocks(), recording.sample_rate, sample_rate):
-            yield block if is_ambix else block @ matrix
+    with open_recording(path, channel_map=channel_map) as recording:
+        converter = AmbixConverter(
+            from_rate=recording.sample_rate,
+            to_rate=sample_rate,
+            audio_format=audio_format,
+            mount=mount,
+        )
+        yield from convert(recording.blocks(), converter)
+
+
+def convert(blocks: Iterable[Samples], converter: AmbixConverter) -> Iterator[Samples]:
+    """(N, 4) AmbiX blocks of a stream of (N, 4) blocks, to its end; none is empty."""
+    for block in blocks:
+        converted = converter.push(block)
+        if len(converted):
+            yield converted
+    rest = converter.finish()
+    if len(rest):
+        yield rest
 
 
 def read_recording(
@@ -192,25 +205,6 @@ def read_recording(
     """(N, 4) float32 AmbiX of a whole recording: the blocks of `read_blocks`, joined."""
     blocks = read_blocks(path, audio_format=audio_format, mount=mount, sample_rate=sample_rate)
     return np.concatenate(list(blocks))
-
-
-def ambix_matrix(
-    audio_format: str = "ambix", mount: Sequence[float] | None = None
-) -> npt.NDArray[np.floating[Any]]:
-    """(4, 4) matrix from a microphone's channels to AmbiX in the room's axes.
-
-    Raises:
-        ValueError: unknown format, or a mounting that is not three finite angles.
-    """
-    matrix = format_to_ambix_matrix(audio_format)
-    if mount is None:
-        return matrix
-    if len(mount) != 3 or not np.all(np.isfinite(mount)):
-        raise ValueError(
-            "`mount` must be yaw, pitch and roll, three finite angles in radians. "
-            f"Received: mount={tuple(mount)}"
-        )
-    return rotation_to_ambix_matrix(rotation_matrix(*mount)) @ matrix
 
 
 def missing_bytes(file: BinaryIO) -> int:
@@ -239,37 +233,8 @@ def missing_bytes(file: BinaryIO) -> int:
         if head[:4] == sound_chunk:
             if length == 0xFFFFFFFF and long_length is not None:
                 length = long_length
-            elif any(length in sizes for sizes in _STREAMING_SIZES):
+            elif any(length in sizes for sizes in STREAMING_SIZES):
                 return 0
             return max(0, body + length - size)
         file.seek(body + length + length % 2)
     return 0
-
-
-def _check_samples(block: Samples, path: Path, position: int, sample_rate: int) -> None:
-    usable = np.abs(block) <= LARGEST_SAMPLE  # False for NaN, too
-    if usable.all():
-        return
-    sample, channel = np.argwhere(~usable)[0]
-    raise InputError(
-        "The samples must be finite, with full scale at 1. "
-        f"Received: {block[sample, channel]:g} in channel {channel + 1} of {path} "
-        f"at {(position + sample) / sample_rate:.4f} s"
-    )
-
-
-def _resample(blocks: Iterator[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
-    """The blocks at another rate; the resampler's delay is taken off."""
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    try:
-        import soxr
-    except ImportError as error:
-        raise MissingPackageError("soxr", "edge", error) from error
-    stream = soxr.ResampleStream(from_rate, to_rate, CHANNELS, dtype="float32", quality="HQ")
-    for block in blocks:
-        resampled: Samples = stream.resample_chunk(block)
-        if len(resampled):
-            yield resampled
-    yield stream.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True)

@@ -182,7 +182,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _check_outputs(options: argparse.Namespace, model_path: Path) -> None:
     """Refuse before the work what would fail after it, and what would overwrite an input."""
-    from doa_edge.audio import ambix_matrix
+    from doa_edge.conversion import ambix_matrix
 
     with _user_values():
         ambix_matrix(options.format, options.mount)
