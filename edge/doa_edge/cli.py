@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from doa_edge.engine import DirectionEngine, Estimate, OutputAverage
+    from doa_edge.engine import DirectionEngine
+    from doa_edge.estimate import Estimate
     from doa_edge.model import TfliteModel
+    from doa_edge.output_average import OutputAverage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,14 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     from doa_edge.audio import open_recording, read_blocks
-    from doa_edge.engine import (
-        DEFAULT_EVERY,
-        DEFAULT_GATE_DBFS,
-        DirectionEngine,
-        summary_dict,
-    )
+    from doa_edge.engine import DEFAULT_EVERY, DEFAULT_GATE_DBFS, DirectionEngine
     from doa_edge.model import TfliteModel, default_model_path
     from doa_edge.output import INTERRUPTIONS, write_beside
+    from doa_edge.output_average import summary_dict
     from doa_edge.view import json_line
 
     model_path = options.model or default_model_path()
@@ -128,7 +126,7 @@ def _follow(
     """Run the stream and hand every estimate to whoever wants it."""
     from dataclasses import replace
 
-    from doa_edge.engine import OutputAverage
+    from doa_edge.output_average import OutputAverage
     from doa_edge.view import TerminalView, json_line
 
     average = OutputAverage(engine.spec)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from doa_core.ambisonics import as_four_channels
-from doa_core.angles import FloatArray, vector_to_angles
-from doa_core.decode import GRID_HEADS, METHODS, decode
+from doa_core.angles import FloatArray
+from doa_core.decode import METHODS, decode
 from doa_core.features import intensity_features
 from doa_core.spec import ModelSpec
-from doa_core.stft import StreamingStft
+from doa_core.stft import samples_of_frames, stft
 from doa_edge.errors import InputError
+from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.stream import Gap
+
+__all__ = ["DEFAULT_EVERY", "DEFAULT_GATE_DBFS", "DirectionEngine", "DirectionModel", "Estimate"]
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
 DEFAULT_GATE_DBFS = -60.0
-LEVEL_FLOOR_DBFS = -120.0
+LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
 
 
 class DirectionModel(Protocol):
@@ -37,56 +40,29 @@ class DirectionModel(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """The direction that one window gives.
-
-    Attributes:
-        time_s: stream time of the window's end, samples over the rate [seconds].
-        azimuth_deg: counter-clockwise from ahead, in (-180, 180].
-        elevation_deg: up from the horizon, in [-90, 90].
-        confidence: in [0, 1]; 0 where `active` is False.
-        active: whether the window is louder than the gate.
-        level_dbfs: root mean square of W over the window; -120 at least.
-        outputs: (K,) outputs of the head, averaged over the window's frames, if asked for.
-    """
-
-    time_s: float
-    azimuth_deg: float
-    elevation_deg: float
-    confidence: float
-    active: bool
-    level_dbfs: float
-    outputs: FloatArray | None = field(default=None, compare=False, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What `doa_edge run` prints: rounded, except for the time."""
-        return {
-            "time_s": self.time_s,
-            "azimuth_deg": _rounded_azimuth(self.azimuth_deg),
-            "elevation_deg": round(self.elevation_deg, 2) + 0.0,
-            "confidence": round(self.confidence, 4),
-            "active": self.active,
-            "level_dbfs": round(self.level_dbfs, 2) + 0.0,
-        }
-
-
 class DirectionEngine:
     """AmbiX blocks of any size -> estimates.
 
-    The transform and the features are computed once per hop; a ring of T frames goes through the
-    network every `every` frames. The estimates do not depend on how the stream was cut.
+    Samples are gathered up to the end of the next window; then the transform and the features of
+    the frames that are new are computed, once, and T frames go through the network. Always the
+    same arrays, however the stream was cut: the estimates do not depend on it.
 
     Attributes:
-        samples: samples heard so far.
+        samples: stream time: samples heard so far, and those that gaps left out.
+        missed: those of gaps alone.
         seconds: time spent per stage: features, network, decode [seconds].
 
     Args:
         model: the network and its spec.
         every: frames between estimates.
+        average: latest frames whose outputs are averaged before decoding; the window's T if None.
+            Fewer follow a voice sooner, more are steadier. Beyond T, outputs that earlier windows
+            gave for earlier frames count as well, as far back as there are any; each frame counts
+            once, with what the latest window that held it gave.
         method: `peak` or `centroid`; the spec's choice if None.
         gate_dbfs: a window below this level is not active.
-        keep_outputs: whether estimates carry the mean outputs of their window.
+        keep_outputs: whether estimates carry the mean outputs of their frames.
+        keep_audio: whether estimates carry the sound that is new.
 
     Raises:
         ValueError: an option out of range.
@@ -97,17 +73,25 @@ class DirectionEngine:
         model: DirectionModel,
         *,
         every: int = DEFAULT_EVERY,
+        average: int | None = None,
         method: str | None = None,
         gate_dbfs: float = DEFAULT_GATE_DBFS,
         keep_outputs: bool = False,
+        keep_audio: bool = False,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"`every` must be 1 frame or more. Received: every={every}")
+        features = model.spec.features
+        average = features.frames if average is None else average
+        for name, value in (("every", every), ("average", average)):
+            if not 1 <= value <= LONGEST:
+                raise ValueError(
+                    f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
+                )
         if not math.isfinite(gate_dbfs):
             raise ValueError(f"`gate` must be a finite level in dBFS. Received: gate={gate_dbfs}")
         self.model = model
         self.spec = model.spec
         self.every = every
+        self.average = average
         self.method = self.spec.decode if method is None else method
         if self.method not in METHODS:
             raise ValueError(
@@ -115,29 +99,33 @@ class DirectionEngine:
             )
         self.gate_dbfs = gate_dbfs
         self.keep_outputs = keep_outputs
-        features = self.spec.features
-        self._stft = StreamingStft(window_length=features.window_length, hop=features.hop)
+        self.keep_audio = keep_audio
+        self._step = every * features.hop  # samples between estimates
+        # An estimate is due when this is full; its last samples are the window.
+        self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
         self._window = np.zeros(features.input_shape, np.float32)
-        self._pressure = np.zeros(features.samples, np.float32)
         self.reset()
 
     def reset(self) -> None:
         """Start a new stream."""
         self.samples = 0
+        self.missed = 0
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
-        self._stft.reset()
-        self._filled = 0  # frames in the window
-        self._skip = 0  # frames between windows, where `every` is longer than one
-        self._next_end = self.spec.features.samples
+        self._estimates = 0
+        self._longest = 0  # samples in a row
+        self._start_window()
 
-    def run(self, blocks: Iterable[npt.ArrayLike]) -> Iterator[Estimate]:
-        """Estimates of a stream of (N, 4) blocks, as soon as each is known.
+    def run(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
+        """Estimates of a stream of (N, 4) blocks and gaps, as soon as each is known.
 
         Raises:
             InputError: the stream ends before the first window does.
         """
-        for block in blocks:
-            yield from self.push(block)
+        for item in items:
+            if isinstance(item, Gap):
+                self.skip(item)
+            else:
+                yield from self.push(item)
         self.finish()
 
     def push(self, block: npt.ArrayLike) -> list[Estimate]:
@@ -156,60 +144,59 @@ class DirectionEngine:
         estimates = []
         start = 0
         while start < len(samples):
-            # Never across the end of a window, nor more than the pressure's ring holds.
-            count = min(self._next_end - self.samples, len(self._pressure))
-            piece = samples[start : start + count]
-            self._take(piece)
+            piece = samples[start : start + len(self._sound) - self._filled]
+            self._sound[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            self.samples += len(piece)
             start += len(piece)
-            if self.samples == self._next_end:
+            if self._filled == len(self._sound):
                 estimates.append(self._estimate())
                 self._advance()
         return estimates
 
+    def skip(self, gap: Gap) -> None:
+        """Let the time of a gap pass; the window starts anew behind it."""
+        self._note_length()
+        self.samples += gap.samples
+        self.missed += gap.samples
+        self._start_window()
+
     def finish(self) -> None:
-        """Raise InputError if the stream was shorter than one window."""
-        features = self.spec.features
-        if self.samples < features.samples:
+        """Raise InputError if the stream never held one whole window."""
+        self._note_length()
+        if self._estimates == 0:
+            features = self.spec.features
             rate = features.sample_rate
             raise InputError(
                 f"The recording must last {features.samples / rate:.3f} s or more "
                 f"({features.samples} samples at {rate} Hz, one window of the network). "
-                f"Received: {self.samples / rate:.3f} s ({self.samples} samples)"
+                f"Received: {self._longest / rate:.3f} s ({self._longest} samples)"
             )
 
-    def _take(self, piece: FloatArray) -> None:
-        """Hear (N, 4) samples that end no later than the window does."""
-        started = time.perf_counter()
-        ring = self._pressure
-        start = self.samples % len(ring)
-        before_wrap = min(len(piece), len(ring) - start)
-        ring[start : start + before_wrap] = piece[:before_wrap, 0]
-        ring[: len(piece) - before_wrap] = piece[before_wrap:, 0]
-        self.samples += len(piece)
+    def _start_window(self) -> None:
+        """Nothing that was heard so far counts any more."""
+        self._fresh = True
+        self._filled = len(self._sound) - self.spec.features.samples
+        self._rows: FloatArray = np.zeros((0, self.spec.outputs), np.float32)
 
-        frames = self._stft.push(piece)
-        skipped = min(self._skip, len(frames))
-        self._skip -= skipped
-        frames = frames[skipped:]
-        if len(frames):
-            features = self.spec.features
-            self._window[self._filled : self._filled + len(frames)] = intensity_features(
-                frames, channels=features.channels, energy_floor=features.energy_floor
-            )
-            self._filled += len(frames)
-        self.seconds["features"] += time.perf_counter() - started
+    def _note_length(self) -> None:
+        if self._fresh:
+            heard = self._filled - (len(self._sound) - self.spec.features.samples)
+            self._longest = max(self._longest, heard)
 
     def _advance(self) -> None:
-        """Make room for the next window's frames."""
-        frames = len(self._window)
-        self._filled = max(0, frames - self.every)
-        self._skip = max(0, self.every - frames)
-        self._window[: self._filled] = self._window[frames - self._filled :]
-        self._next_end += self.every * self.spec.features.hop
+        """Make room for the samples up to the end of the next window."""
+        self._filled = len(self._sound) - self._step
+        self._sound[: self._filled] = self._sound[self._step :]
+        self._fresh = False
+        self._estimates += 1
 
     def _estimate(self) -> Estimate:
-        spec = self.spec
+        """The estimate of the window that is complete."""
+        spec, sound = self.spec, self._sound
         started = time.perf_counter()
+        new_frames = self._hear()
+        heard = time.perf_counter()
         outputs = self.model.predict(self._window)
         predicted = time.perf_counter()
         if not np.all(np.isfinite(outputs)):
@@ -217,10 +204,13 @@ class DirectionEngine:
                 "The model must give finite numbers. Received: NaN or infinity in the window that "
                 f"ends at {self.samples / spec.features.sample_rate:.3f} s"
             )
+        outputs = self._latest(outputs, new_frames)
         direction, confidence = decode(outputs, head=spec.head, grid=spec.grid, method=self.method)
         azimuth_deg, elevation_deg = direction_deg(direction)
-        power = float(np.mean(np.square(self._pressure, dtype=np.float64)))
+        window = sound[len(sound) - spec.features.samples :]
+        power = float(np.mean(np.square(window[:, 0], dtype=np.float64)))
         active = power > 10.0 ** (self.gate_dbfs / 10.0)
+        new_samples = spec.features.samples if self._fresh else self._step
         estimate = Estimate(
             time_s=self.samples / spec.features.sample_rate,
             azimuth_deg=azimuth_deg,
@@ -229,79 +219,36 @@ class DirectionEngine:
             active=active,
             level_dbfs=10.0 * math.log10(max(power, 10.0 ** (LEVEL_FLOOR_DBFS / 10.0))),
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.keep_outputs else None,
+            audio=sound[len(sound) - new_samples :].copy() if self.keep_audio else None,
         )
-        self.seconds["network"] += predicted - started
+        self.seconds["features"] += heard - started
+        self.seconds["network"] += predicted - heard
         self.seconds["decode"] += time.perf_counter() - predicted
         return estimate
 
+    def _hear(self) -> int:
+        """Bring the window of features up to date; the number of frames that are new."""
+        features = self.spec.features
+        frames = features.frames
+        new = frames if self._fresh else min(self.every, frames)
+        self._window[: frames - new] = self._window[new:]
+        count = samples_of_frames(new, window_length=features.window_length, hop=features.hop)
+        transform = stft(
+            self._sound[len(self._sound) - count :],
+            window_length=features.window_length,
+            hop=features.hop,
+        )
+        self._window[frames - new :] = intensity_features(
+            transform, channels=features.channels, energy_floor=features.energy_floor
+        )
+        return new
 
-class OutputAverage:
-    """Outputs of the active windows of a stream, for one direction of it all and for a picture.
-
-    A grid head's are added up. A regression head's few numbers are kept apart: how well they
-    agree is their confidence.
-    """
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-        self.windows = 0
-        self.active_windows = 0
-        self._rows: list[FloatArray] = []
-
-    def add(self, estimate: Estimate) -> None:
-        """Take an estimate of an engine that keeps outputs."""
-        if estimate.outputs is None:
-            raise ValueError("`estimate` must carry outputs: DirectionEngine(keep_outputs=True)")
-        self.windows += 1
-        if not estimate.active:
-            return
-        self.active_windows += 1
-        if self.spec.head in GRID_HEADS and self._rows:
-            self._rows[0] = self._rows[0] + estimate.outputs
-        else:
-            self._rows.append(estimate.outputs)
-
-    @property
-    def outputs(self) -> FloatArray:
-        """(M, K) outputs whose mean is that of all active windows; M is 0 if there was none."""
-        if not self._rows:
-            return np.zeros((0, self.spec.outputs))
-        rows = np.stack(self._rows)
-        return rows / self.active_windows if self.spec.head in GRID_HEADS else rows
-
-    @property
-    def active_share(self) -> float:
-        """Share of the windows that were active, in [0, 1]."""
-        return self.active_windows / self.windows if self.windows else 0.0
-
-    def direction(self, *, method: str) -> tuple[float, float, float]:
-        """Azimuth and elevation [degrees] and confidence; zeros if no window was active."""
-        if not self.active_windows:
-            return 0.0, 0.0, 0.0
-        spec = self.spec
-        direction, confidence = decode(self.outputs, head=spec.head, grid=spec.grid, method=method)
-        return (*direction_deg(direction), float(confidence))
-
-
-def direction_deg(direction: npt.ArrayLike) -> tuple[float, float]:
-    """Azimuth in (-180, 180] and elevation of a (3,) vector [degrees]."""
-    azimuth, elevation = vector_to_angles(direction)
-    return math.degrees(float(azimuth)), math.degrees(float(elevation))
-
-
-def summary_dict(average: OutputAverage, *, method: str, duration_s: float) -> dict[str, Any]:
-    """What `doa_edge run --summary` prints: one direction of a whole recording."""
-    azimuth_deg, elevation_deg, confidence = average.direction(method=method)
-    return {
-        "azimuth_deg": _rounded_azimuth(azimuth_deg),
-        "elevation_deg": round(elevation_deg, 2) + 0.0,
-        "confidence": round(confidence, 4),
-        "active_share": round(average.active_share, 4),
-        "duration_s": duration_s,
-    }
-
-
-def _rounded_azimuth(azimuth_deg: float) -> float:
-    """Two decimals, still in (-180, 180] and without a negative zero."""
-    rounded = round(azimuth_deg, 2) + 0.0
-    return 180.0 if rounded <= -180.0 else rounded
+    def _latest(self, outputs: FloatArray, new_frames: int) -> FloatArray:
+        """(A, K) outputs of the latest frames, A up to `average`."""
+        frames = len(outputs)
+        if self.average <= frames:
+            return outputs[frames - self.average :]
+        # What the window of before said of the frames that this one holds no more.
+        kept = self._rows[: max(0, len(self._rows) - (frames - new_frames))]
+        self._rows = np.concatenate([kept, outputs])[-self.average :]
+        return self._rows

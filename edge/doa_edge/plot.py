@@ -13,8 +13,8 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import decode, direction_scores
 from doa_core.spec import ModelSpec
-from doa_edge.engine import Estimate, direction_deg
 from doa_edge.errors import InputError, MissingPackageError
+from doa_edge.estimate import Estimate, direction_deg
 from doa_edge.output import write_beside
 
 SUFFIXES = (".png", ".pdf", ".svg")

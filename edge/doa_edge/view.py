@@ -6,8 +6,8 @@ import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from doa_edge.engine import LEVEL_FLOOR_DBFS, Estimate
 from doa_edge.errors import MissingPackageError
+from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,8 +11,9 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_featu
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
 from doa_edge.audio import read_blocks
-from doa_edge.engine import DirectionEngine, Estimate, OutputAverage, summary_dict
+from doa_edge.engine import DirectionEngine, Estimate
 from doa_edge.errors import InputError
+from doa_edge.output_average import OutputAverage, summary_dict
 from tests.edge.conftest import IntensityModel, unit_vector
 
 OCTANTS = [(azimuth, elevation) for azimuth in (45, 135, -135, -45) for elevation in (35, -35)]

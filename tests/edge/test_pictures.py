@@ -8,9 +8,10 @@ import pytest
 
 from doa_core.angles import great_circle_distance
 from doa_core.spec import ModelSpec
-from doa_edge.engine import DirectionEngine, Estimate, OutputAverage
+from doa_edge.engine import DirectionEngine, Estimate
 from doa_edge.errors import InputError
 from doa_edge.output import write_beside
+from doa_edge.output_average import OutputAverage
 from tests.edge.conftest import unit_vector
 
 ESTIMATE = Estimate(

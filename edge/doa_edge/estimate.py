@@ -1,0 +1,63 @@
+"""One estimate: where the voice was during one window, and what is printed of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray, vector_to_angles
+
+LEVEL_FLOOR_DBFS = -120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The direction that one window gives.
+
+    Attributes:
+        time_s: stream time of the window's end, samples over the rate, gaps included [seconds].
+        azimuth_deg: counter-clockwise from ahead, in (-180, 180].
+        elevation_deg: up from the horizon, in [-90, 90].
+        confidence: in [0, 1]; 0 where the window is below the gate.
+        active: whether somebody seems to speak; see `doa_edge.activity`.
+        level_dbfs: root mean square of W over the window; -120 at least.
+        outputs: (K,) outputs of the head, averaged over frames, if asked for.
+        audio: (N, 4) float32 AmbiX that ends at `time_s` and is new since the estimate before, if
+            asked for; after a gap and at the start it is the whole window.
+    """
+
+    time_s: float
+    azimuth_deg: float
+    elevation_deg: float
+    confidence: float
+    active: bool
+    level_dbfs: float
+    outputs: FloatArray | None = field(default=None, compare=False, repr=False)
+    audio: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `doa_edge run` prints: rounded, except for the time."""
+        return {
+            "time_s": self.time_s,
+            "azimuth_deg": rounded_azimuth(self.azimuth_deg),
+            "elevation_deg": round(self.elevation_deg, 2) + 0.0,
+            "confidence": round(self.confidence, 4),
+            "active": self.active,
+            "level_dbfs": round(self.level_dbfs, 2) + 0.0,
+        }
+
+
+def direction_deg(direction: npt.ArrayLike) -> tuple[float, float]:
+    """Azimuth in (-180, 180] and elevation of a (3,) vector [degrees]."""
+    azimuth, elevation = vector_to_angles(direction)
+    return math.degrees(float(azimuth)), math.degrees(float(elevation))
+
+
+def rounded_azimuth(azimuth_deg: float) -> float:
+    """Two decimals, still in (-180, 180] and without a negative zero."""
+    rounded = round(azimuth_deg, 2) + 0.0
+    return 180.0 if rounded <= -180.0 else rounded
