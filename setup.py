@@ -32,7 +32,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["doa_core", "doa_edge", "doa_tf", "doa_export"],
+    packages=["doa_core", "doa_edge", "doa_tf", "doa_tf.heads", "doa_export"],
     package_dir={
         "doa_core": "doa_core",
         "doa_edge": "edge/doa_edge",

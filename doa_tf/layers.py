@@ -101,7 +101,7 @@ class FeatureInput(keras.layers.Layer):
 class HeadOutput(keras.layers.Layer):
     """Gives a head's outputs to be trained on; carries the head in the model file.
 
-    Regression heads are squashed to [0, 1] here; grid heads stay logits.
+    Where the head's loss trains from logits they stay logits, else its activation follows here.
 
     Args:
         head: its name.
@@ -115,7 +115,7 @@ class HeadOutput(keras.layers.Layer):
         self.head = heads.get(head, resolution_deg=resolution_deg)
 
     def call(self, outputs: Any) -> Any:
-        return outputs if self.head.gives_logits else ops.sigmoid(outputs)
+        return outputs if self.head.gives_logits else self.head.activate(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

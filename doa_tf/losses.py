@@ -8,10 +8,55 @@ References:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
+
+_TINY = 1e-30  # a float32 whose square root has a finite derivative
+
+
+def scaled_angles_to_vector(scaled: Any) -> Any:
+    """(..., 3) unit vectors of (..., 2) azimuth / 2 pi + 1 / 2 and elevation / pi + 1 / 2."""
+    azimuth = (2.0 * scaled[..., 0] - 1.0) * math.pi
+    elevation = (scaled[..., 1] - 0.5) * math.pi
+    horizontal = ops.cos(elevation)
+    return ops.stack(
+        [horizontal * ops.cos(azimuth), horizontal * ops.sin(azimuth), ops.sin(elevation)], axis=-1
+    )
+
+
+def great_circle_distance(a: Any, b: Any) -> Any:
+    """(...) angle [rad] between (..., 3) unit vectors, in [0, pi].
+
+    2 atan2(|a - b|, |a + b|): unlike an arccos, exact and with a finite gradient at 0 and at pi.
+    """
+    return 2.0 * ops.arctan2(_length(a - b), _length(a + b))
+
+
+def _length(vectors: Any) -> Any:
+    """(...) lengths; the gradient of the zero vector is zero, not NaN."""
+    return ops.sqrt(ops.maximum(ops.sum(vectors * vectors, axis=-1), _TINY))
+
+
+def angular_distance(y_true: Any, y_pred: Any) -> Any:
+    """(...) great-circle distance [rad] between scaled angles, in [0, pi].
+
+    Args:
+        y_true: (..., 2) float azimuth / 2 pi + 1 / 2 and elevation / pi + 1 / 2.
+        y_pred: the same of the prediction.
+
+    Raises:
+        ValueError: another number of values than two.
+    """
+    y_true, y_pred = _of_one_size(y_true, y_pred)
+    if y_pred.shape[-1] != 2:
+        raise ValueError(
+            "`y_pred` must hold azimuth and elevation, scaled to [0, 1], on its last axis. "
+            f"Received: y_pred.shape={tuple(y_pred.shape)}"
+        )
+    return great_circle_distance(scaled_angles_to_vector(y_true), scaled_angles_to_vector(y_pred))
 
 
 def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
@@ -25,9 +70,11 @@ def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fa
             the true direction, as `GibbsWeighted.encode` makes them.
         y_pred: (..., G) float scores in (0, 1), or logits.
         from_logits: whether `y_pred` is logits; train from logits, where nothing saturates.
+
+    Raises:
+        ValueError: another number of targets than of predictions.
     """
-    y_pred = ops.convert_to_tensor(y_pred)
-    y_true = ops.cast(y_true, y_pred.dtype)
+    y_true, y_pred = _of_one_size(y_true, y_pred)
     if from_logits:
         log_score = ops.log_sigmoid(y_pred)
         log_rest = -ops.softplus(y_pred)
@@ -38,6 +85,44 @@ def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fa
         log_rest = ops.log1p(-y_pred)
     nearest = ops.one_hot(ops.argmax(y_true, axis=-1), y_true.shape[-1], dtype=y_pred.dtype)
     return -ops.sum(nearest * log_score + (1.0 - nearest) * (1.0 - y_true) * log_rest, axis=-1)
+
+
+def _of_one_size(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Targets and predictions as tensors of one dtype."""
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.cast(y_true, y_pred.dtype)
+    if y_true.shape[-1] != y_pred.shape[-1]:
+        raise ValueError(
+            "`y_true` must have as many values as the network has outputs, encoded by its own "
+            f"head. Received: y_true.shape={tuple(y_true.shape)}, "
+            f"y_pred.shape={tuple(y_pred.shape)}"
+        )
+    return y_true, y_pred
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class AngularDistance(keras.losses.Loss):
+    """`angular_distance` [rad] as a Keras loss.
+
+    Args:
+        reduction, name, dtype: as in every Keras loss.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str = "angular_distance",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(...) distances of (..., 2) targets and predictions."""
+        return angular_distance(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments; Keras's own leaves the dtype out."""
+        return {**super().get_config(), "dtype": self.dtype}
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
@@ -64,5 +149,5 @@ class GibbsWeightedCrossentropy(keras.losses.Loss):
         return gibbs_weighted_crossentropy(y_true, y_pred, self.from_logits)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
-        return {**super().get_config(), "from_logits": self.from_logits}
+        """All arguments; Keras's own leaves the dtype out."""
+        return {**super().get_config(), "dtype": self.dtype, "from_logits": self.from_logits}

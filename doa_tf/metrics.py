@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from doa_tf import heads
+from doa_tf.losses import great_circle_distance
 
 
 def angular_error_deg(y_true: Any, y_pred: Any, head: heads.Head) -> Any:
@@ -18,10 +19,15 @@ def angular_error_deg(y_true: Any, y_pred: Any, head: heads.Head) -> Any:
 
     Targets of the first frame count: the talker of a sequence stands still.
     """
-    true = head.targets_to_vectors(ops.cast(y_true, "float32")[..., 0, :])
-    estimate = head.outputs_to_vectors(ops.cast(y_pred, "float32"))
-    difference = ops.norm(true - estimate, axis=-1)
-    return ops.rad2deg(2.0 * ops.arctan2(difference, ops.norm(true + estimate, axis=-1)))
+    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        if len(values.shape) < 2 or values.shape[-1] != head.outputs:
+            raise ValueError(
+                f"`{name}` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
+                f"Received: {name}.shape={tuple(values.shape)}"
+            )
+    true = head.targets_to_vectors(y_true[..., 0, :])
+    return ops.rad2deg(great_circle_distance(true, head.outputs_to_vectors(y_pred)))
 
 
 class _HeadMetric(keras.metrics.Metric):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from doa_core.decode import HEADS
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_edge.errors import InputError
 from doa_tf.checkpoint import check_checkpoint
@@ -77,8 +78,13 @@ def model_spec(model: keras.Model) -> ModelSpec:
             f"makes it. Received: {len(features)} and {len(heads)} in '{model.name}'"
         )
     head = heads[0].head
+    if head.decoding not in HEADS:
+        raise InputError(
+            f"The head '{head.name}' must name the decoding of its scores in `decoded_as`: one of "
+            f"{', '.join(HEADS)}. Received: {head.decoding!r}"
+        )
     return ModelSpec(
-        features=features[0].features, head=head.name, resolution_deg=head.resolution_deg
+        features=features[0].features, head=head.decoding, resolution_deg=head.resolution_deg
     )
 
 
@@ -90,7 +96,7 @@ def scoring_model(model: keras.Model) -> keras.Model:
     head = next(layer for layer in model.layers if isinstance(layer, HeadOutput)).head
     if not head.gives_logits or model.layers[-1].name == _SCORES:
         return model
-    scores = keras.layers.Activation("sigmoid", name=_SCORES)(model.output)
+    scores = keras.layers.Activation(head.activation, name=_SCORES)(model.output)
     return keras.Model(model.input, scores, name=model.name)
 
 
