@@ -4,7 +4,15 @@ from pathlib import Path
 
 from setuptools import setup
 
-EDGE = ["soundfile>=0.12", "soxr>=0.3.7", "rich>=13"]
+EDGE = [
+    "soundfile>=0.12",
+    "soxr>=0.3.7",
+    "rich>=13",
+    "python-osc>=1.8",
+    'tomli>=2; python_version < "3.11"',
+]
+WEB = ["websockets>=14"]
+MQTT = ["paho-mqtt>=2"]
 # tflite-runtime is the last choice: the only one for 32-bit ARM, Python <= 3.11 and numpy < 2.
 RUNTIME = [
     'ai-edge-litert>=2.0; platform_machine != "armv7l" and platform_machine != "armv6l"',
@@ -32,24 +40,28 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["doa_core", "doa_edge", "doa_tf", "doa_tf.heads", "doa_export"],
+    packages=["doa_core", "doa_edge", "doa_edge.sinks", "doa_tf", "doa_tf.heads", "doa_export"],
     package_dir={
         "doa_core": "doa_core",
         "doa_edge": "edge/doa_edge",
+        "doa_edge.sinks": "edge/doa_edge/sinks",
         "doa_tf": "doa_tf",
         "doa_export": "export/doa_export",
     },
     package_data={
         "doa_core": ["py.typed"],
         "doa_edge": ["py.typed", "models/*.tflite", "models/*.md"],
+        "doa_edge.sinks": ["page.html"],
     },
     install_requires=["numpy>=1.24"],
     extras_require={
         "edge": EDGE + RUNTIME,
+        "web": WEB,
+        "mqtt": MQTT,
         "plot": PLOT,
         "train": TRAIN + EDGE + RUNTIME + PLOT,
         "export": TRAIN + EDGE + RUNTIME,
-        "dev": DEV,
+        "dev": DEV + WEB + MQTT,
     },
     entry_points={
         "console_scripts": [

@@ -1,0 +1,65 @@
+"""Network addresses as people write them: PORT, HOST:PORT, [::1]:PORT."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port.
+
+    Attributes:
+        host: a name or an IP address, without brackets.
+        port: 0 to 65535.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listening_address(text: str) -> Address:
+    """`[HOST:]PORT` -> where to listen: on this machine alone unless a host is given."""
+    return _parse(text, default_host=LOOPBACK, default_port=None, lowest_port=0)
+
+
+def receiving_address(text: str) -> Address:
+    """`HOST:PORT` -> where somebody listens."""
+    return _parse(text, default_host=None, default_port=None, lowest_port=1)
+
+
+def broker_address(text: str) -> Address:
+    """`HOST[:PORT]` -> an MQTT broker; its port is 1883 unless given (0 stands for that)."""
+    return _parse(text, default_host=None, default_port=0, lowest_port=1)
+
+
+def _parse(
+    text: str, *, default_host: str | None, default_port: int | None, lowest_port: int
+) -> Address:
+    allowed = (
+        ("HOST:" if default_host is None else "[HOST:]") if default_port is None else "HOST[:"
+    ) + ("PORT" if default_port is None else "PORT]")
+    host, colon, port_text = text.rpartition(":")
+    if text.endswith("]") or (not colon and default_port is not None):
+        host, port_text = text, ""
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    host = host or (default_host or "")
+    port = int(port_text) if port_text.isdecimal() and len(port_text) < 6 else -1
+    if not port_text and default_port is not None:
+        port = default_port
+        lowest_port = 0
+    wrong_host = not host or (":" in host and not bracketed) or any(map(str.isspace, host))
+    if wrong_host or not lowest_port <= port <= 65_535:
+        raise argparse.ArgumentTypeError(
+            f"must be {allowed} with a port from {lowest_port} to 65535 "
+            f"(an IPv6 host in brackets). Received: {text!r}"
+        )
+    return Address(host, port)

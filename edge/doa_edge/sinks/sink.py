@@ -1,0 +1,111 @@
+"""What a sink is, and a queue in front of one that may be slow."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from typing import Any, Protocol
+
+Message = dict[str, Any]  # what `doa_edge run` prints as one line
+
+QUEUE_LENGTH = 64  # messages: ten seconds of six estimates
+CLOSE_SECONDS = 2.0  # how long a slow receiver may hold up the end
+
+
+class Sink(Protocol):
+    """Somewhere for messages to go."""
+
+    @property
+    def name(self) -> str:
+        """The option that asked for it, without its dashes."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not delivered so far."""
+        ...
+
+    def send(self, message: Message, /) -> None:
+        """Take a message. Raises OSError where its loss must end the run: a disk that is full."""
+        ...
+
+    def close(self) -> None:
+        """Deliver what can be delivered soon, and let go."""
+        ...
+
+
+class Queued:
+    """A bounded queue and a thread in front of a sink that may wait for others.
+
+    When the queue is full the oldest message goes: a pointer that is late is wrong. What the
+    sink raises in its thread is raised by the next `send`.
+
+    Args:
+        sink: the sink, which from now on is used in the thread only.
+        length: messages that may wait.
+    """
+
+    def __init__(self, sink: Sink, *, length: int = QUEUE_LENGTH) -> None:
+        self.name = sink.name
+        self._sink = sink
+        self._queue: queue.Queue[Message | None] = queue.Queue(length)
+        self._lost = 0
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._deliver, name=f"sink {sink.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not delivered so far."""
+        return self._lost + self._sink.dropped
+
+    def send(self, message: Message) -> None:
+        """Put a message in the queue; never waits."""
+        if self._error is not None:
+            raise self._error
+        self._put(message)
+
+    def close(self) -> None:
+        """Wait a little for the queue to empty, then let go of the sink.
+
+        Raises:
+            OSError: what the sink raised, if no `send` has told yet.
+        """
+        waiting = self._queue.qsize()
+        self._put(None)
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            # A daemon thread that is stuck in a write ends with the process.
+            self._lost += max(waiting, 1)
+            return
+        if self._error is not None:
+            raise self._error
+
+    def _put(self, message: Message | None) -> None:
+        while True:
+            try:
+                self._queue.put_nowait(message)
+                return
+            except queue.Full:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        try:
+            self._queue.get_nowait()
+        except queue.Empty:  # the thread was faster
+            return
+        self._lost += 1
+
+    def _deliver(self) -> None:
+        try:
+            while (message := self._queue.get()) is not None:
+                self._sink.send(message)
+            self._sink.close()
+        except OSError as error:
+            self._error = error
+
+
+def json_line(message: Message) -> str:
+    """One line of JSON, with its line break."""
+    return json.dumps(message, allow_nan=False) + "\n"
