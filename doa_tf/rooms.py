@@ -1,15 +1,12 @@
-"""Simulated rooms: spatial room impulse responses (SRIRs) of an ideal FOA microphone.
+"""Rooms: spatial room impulse responses (SRIRs) as a first-order microphone would give them.
 
-Early reflections come from pyroomacoustics' image sources, heard by four coincident microphones
-(one omnidirectional, three figures of eight). From the time up to which those are complete, a
-diffuse tail takes over: isotropic, exponentially decaying, matched in energy at the joint.
-Full image-source order costs seconds a source, order 10 and a tail hundredths of one.
+A response is hybrid. Up to a mixing time it is the sum of the room's image sources, each from its
+exact direction through the microphone that was drawn; behind it a diffuse tail decays, band by
+band, as those images would have (`doa_tf.diffuse_tail`). Full image-source order costs seconds
+a source, this hundredths of one.
 
-A room is a pure function of (seed, room number).
-
-References:
-    J. B. Allen, D. A. Berkley, "Image method for efficiently simulating small-room acoustics",
-    JASA 65(4), 1979, doi:10.1121/1.382599
+A room is a pure function of (seed, room number) and the settings; its geometry, walls, talkers
+and microphone do not depend on how it is rendered.
 """
 
 from __future__ import annotations
@@ -19,65 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.angles import vector_to_angles
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.acoustics import drr_db, t30
+from doa_tf.diffuse_tail import diffuse_tail
+from doa_tf.image_sources import Images, render_images
+from doa_tf.microphones import Microphone, draw_microphone
+from doa_tf.room_plan import RoomPlan, RoomSettings, draw_plan
 
-SPEED_OF_SOUND = 343.0  # metres per second
-# Rooms simulated with Sabine's absorption decay more slowly than asked: image sources keep the
-# grazing paths that a diffuse field would have mixed. Measured beforehand: 1.28 to 1.64 times.
-SABINE_EXCESS = 1.35
-_DRAWS = 200  # tries to place something before the settings are called impossible
+__all__ = ["Room", "RoomPlan", "RoomSettings", "draw_plan", "render_response", "simulate_room"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class RoomSettings:
-    """Distributions that rooms are drawn from, all uniform.
-
-    Attributes:
-        size_min, size_max: [metres] length, width, height.
-        rt60: (low, high) [seconds] reverberation time.
-        dry_share: share of rooms whose walls return nothing.
-        sources: source positions per room; an interferer shares the room of its talker.
-        distance: (low, high) [metres] from microphone to source.
-        microphone_clearance, source_clearance: [metres] least distance to any wall.
-        image_order: reflections that are traced one by one; None traces all, without a tail.
-    """
-
-    size_min: tuple[float, float, float] = (3.0, 3.0, 2.4)
-    size_max: tuple[float, float, float] = (10.0, 8.0, 4.5)
-    rt60: tuple[float, float] = (0.2, 1.0)
-    dry_share: float = 0.1
-    sources: int = 3
-    distance: tuple[float, float] = (0.6, 4.0)
-    microphone_clearance: float = 0.6
-    source_clearance: float = 0.3
-    image_order: int | None = 10
-
-    def __post_init__(self) -> None:
-        for name in ("size_min", "size_max", "rt60", "distance"):
-            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
-        for name in ("rt60", "distance"):
-            low, high = getattr(self, name)
-            if not 0.0 < low <= high:
-                raise ValueError(f"`{name}` must be 0 < low <= high. Received: ({low}, {high})")
-        if any(low > high for low, high in zip(self.size_min, self.size_max, strict=True)):
-            raise ValueError(
-                "`size_min` must not exceed `size_max`. "
-                f"Received: size_min={self.size_min}, size_max={self.size_max}"
-            )
-        if min(self.size_min) <= 2.0 * max(self.microphone_clearance, self.source_clearance):
-            raise ValueError(
-                "A room must be wider than twice the clearances. Received: "
-                f"size_min={self.size_min}, microphone_clearance={self.microphone_clearance}"
-            )
-        if not 0.0 <= self.dry_share <= 1.0:
-            raise ValueError(f"`dry_share` must be in [0, 1]. Received: {self.dry_share}")
-        if self.sources < 1:
-            raise ValueError(f"`sources` must be at least 1. Received: {self.sources}")
-        if self.image_order is not None and self.image_order < 1:
-            raise ValueError(
-                f"`image_order` must be at least 1, or None. Received: {self.image_order}"
-            )
+_LOWEST = 70.0  # hertz; below, a room has modes, and image sources do not
+_FADE = 0.25  # share of the mixing time over which the tail takes over
 
 
 @dataclass(frozen=True)
@@ -91,8 +40,7 @@ class Room:
         microphone: (3,) [metres] position; nan where it is not known.
         directions: (S, 3) unit vectors from the microphone to the sources.
         distances: (S,) [metres].
-        srirs: S arrays of (N, 4) float32, AmbiX at 16 kHz as the microphone gives it; the direct
-            sound has a peak of 1 at W.
+    X
         rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
         drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
         microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.
@@ -123,125 +71,81 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     """Draw and simulate room `number` of the bank with that seed.
 
     Raises:
-        ValueError: the settings leave no room that reaches its reverberation time.
+        ValueError: the settings leave no room that reaches its reverberation time, or none that
+            holds its sources.
     """
-    rng = np.random.default_rng((seed, number))
-    dry = rng.random() < settings.dry_share
-    size, rt60, absorption, order = _draw_walls(rng, settings, dry)
-    microphone, sources = _draw_positions(rng, settings, size)
-    offsets = sources - microphone
-    distances = np.linalg.norm(offsets, axis=-1)
-    responses = _image_sources(size, absorption, order, microphone, sources)
-    if not dry and settings.image_order is not None:
-        complete = (settings.image_order + 1) * size.min() / SPEED_OF_SOUND
-        responses = [
-            _with_diffuse_tail(rng, response, rt60=rt60, complete=complete)
-            for response in responses
-        ]
-    # A direct sound falls with distance and the level is drawn anew when scenes are mixed.
+    # Apart from each other, so that a change of one leaves the others' draws alone.
+    geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
+    plan = draw_plan(geometry, settings)
+    microphone = draw_microphone(capsules, kind=settings.microphone)
     srirs = [
-        (response * distance).astype(np.float32)
-        for response, distance in zip(responses, distances, strict=True)
+        render_response(noise, plan, images, powers, microphone, mixing_time=settings.mixing_time)
+        for images, powers in plan.trace(mixing_time=settings.mixing_time)
     ]
-    directions = offsets / distances[:, np.newaxis]
-    return Room(number, rt60, size, microphone, directions, distances, srirs)
-
-
-def _draw_walls(
-    rng: np.random.Generator, settings: RoomSettings, dry: bool
-) -> tuple[np.ndarray, float, float, int]:
-    """Size, reverberation time, absorption and image order of a room that can exist."""
-    import pyroomacoustics as pra
-
-    for _ in range(_DRAWS):
-        size = rng.uniform(settings.size_min, settings.size_max)
-        rt60 = float(rng.uniform(*settings.rt60))
-        if dry:
-            return size, 0.0, 1.0, 0
-        try:
-            absorption, full_order = pra.inverse_sabine(rt60 / SABINE_EXCESS, size)
-        except ValueError:  # a large room with a short decay would absorb more than everything
-            continue
-        return size, rt60, absorption, settings.image_order or full_order
-    raise ValueError(
-        f"No room between {settings.size_min} and {settings.size_max} metres reaches a "
-        f"reverberation time in {settings.rt60} seconds, in {_DRAWS} draws: allow longer ones or "
-        "smaller rooms"
+    offsets = plan.sources - plan.microphone
+    distances = np.linalg.norm(offsets, axis=-1)
+    dry = plan.rt60 == 0.0
+    decays = [0.0 if dry else t30(srir[:, 0]) for srir in srirs]
+    return Room(
+        number,
+        plan.rt60,
+        plan.size,
+        plan.microphone,
+        offsets / distances[:, np.newaxis],
+        distances,
+        [
+            (srir * distance).astype(np.float32)
+            for srir, distance in zip(srirs, distances, strict=True)
+        ],
+        rt60_measured=float(np.median(decays)),
+        drr_db=np.array([drr_db(srir[:, 0]) for srir in srirs]),
+        microphone_kind=microphone.kind,
+        microphone_draw=microphone.draw,
+        diffuse_response=microphone.diffuse_response(),
+        noise_gains=microphone.noise_gains,
     )
 
 
-def _draw_positions(
-    rng: np.random.Generator, settings: RoomSettings, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) microphone and (S, 3) source positions [metres]; source directions are uniform."""
-    clearance = settings.microphone_clearance
-    microphone = rng.uniform(clearance, size - clearance)
-    sources: list[np.ndarray] = []
-    for _ in range(_DRAWS * settings.sources):
-        direction = rng.standard_normal(3)
-        direction /= np.linalg.norm(direction)
-        position = microphone + direction * rng.uniform(*settings.distance)
-        if np.all(position > settings.source_clearance) and np.all(
-            position < size - settings.source_clearance
-        ):
-            sources.append(position)
-        if len(sources) == settings.sources:
-            return microphone, np.stack(sources)
-    raise ValueError(
-        f"No source fits into a room of {np.round(size, 2)} metres at a distance in "
-        f"{settings.distance} metres: allow shorter distances or larger rooms"
-    )
-
-
-def _image_sources(
-    size: np.ndarray,
-    absorption: float,
-    order: int,
-    microphone: np.ndarray,
-    sources: np.ndarray,
-) -> list[np.ndarray]:
-    """S arrays of (N, 4) AmbiX responses by pyroomacoustics."""
-    import pyroomacoustics as pra
-    from pyroomacoustics.directivities import DirectionVector, FigureEight, Omnidirectional
-
-    room = pra.ShoeBox(size, fs=SAMPLE_RATE, materials=pra.Material(absorption), max_order=order)
-    capsules = [Omnidirectional()]
-    for axis in np.eye(3)[[1, 2, 0]]:  # Y, Z, X: AmbiX order
-        azimuth, elevation = vector_to_angles(axis)
-        # pyroomacoustics counts its second angle down from the zenith.
-        colatitude = np.pi / 2 - elevation
-        orientation = DirectionVector(float(azimuth), float(colatitude), degrees=False)
-        capsules.append(FigureEight(orientation=orientation))
-    room.add_microphone_array(np.tile(microphone[:, np.newaxis], 4), directivity=capsules)
-    for position in sources:
-        room.add_source(position)
-    room.compute_rir()
-    responses = []
-    for source in range(len(sources)):
-        channels = [room.rir[channel][source] for channel in range(4)]
-        length = max(len(channel) for channel in channels)
-        responses.append(
-            np.stack([np.pad(channel, (0, length - len(channel))) for channel in channels], -1)
-        )
-    return responses
-
-
-def _with_diffuse_tail(
-    rng: np.random.Generator, response: np.ndarray, *, rt60: float, complete: float
+def render_response(
+    rng: np.random.Generator,
+    plan: RoomPlan,
+    images: Images,
+    powers: np.ndarray,
+    microphone: Microphone,
+    *,
+    mixing_time: float | None,
 ) -> np.ndarray:
-    """(N, 4) early response up to `complete` [seconds], continued by a diffuse tail.
+    """(N, 4) response of one source: image sources, then the diffuse tail.
 
-    In an isotropic field the dipoles (SN3D) each carry a third of the power of W.
+    Args:
+        rng: draws the tail.
+        plan: the room.
+        images, powers: of `plan.trace`.
+        microphone: hears them.
+        mixing_time: as in `RoomSettings`.
     """
-    joint = int(complete * SAMPLE_RATE)
-    start = int(0.6 * joint)
-    length = max(joint + 1, int(rt60 * SAMPLE_RATE))
-    early = np.zeros((length, 4))
-    early[: min(length, len(response))] = response[:length]
-    time = np.arange(length) / SAMPLE_RATE
-    decay = 10.0 ** (-3.0 * time / rt60)
-    level = np.sqrt(np.mean((early[start:joint, 0] / decay[start:joint]) ** 2))
-    tail = rng.standard_normal((length, 4)) * np.sqrt([1.0, 1 / 3, 1 / 3, 1 / 3])
-    tail *= level * decay[:, np.newaxis]
-    fade = np.clip((np.arange(length) - start) / (joint - start), 0.0, 1.0)[:, np.newaxis]
-    return early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade)
+    joint = plan.mixing_samples(mixing_time)
+    early = render_images(images, microphone, samples=plan.samples)
+    if plan.rt60 == 0.0 or joint >= plan.samples:
+        return _without_rumble(early)
+    tail = diffuse_tail(
+        rng,
+        plan.curves,
+        volume=plan.volume,
+        powers=powers,
+        samples=plan.samples,
+        diffuse_response=microphone.diffuse_response(),
+    )
+    # The images end at the joint; the two share no phase, so that powers are faded.
+    start = (1.0 - _FADE) * joint
+    fade = np.clip((np.arange(plan.samples) - start) / (joint - start), 0.0, 1.0)
+    fade = fade.astype(np.float32)[:, np.newaxis]
+    return _without_rumble(early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade))
+
+
+def _without_rumble(response: np.ndarray) -> np.ndarray:
+    """(N, 4) float32 without what image sources, all of one sign, pile up towards 0 Hz."""
+    from scipy import signal
+
+    sections = signal.butter(3, _LOWEST, "highpass", fs=SAMPLE_RATE, output="sos")
+    return signal.sosfilt(sections, response, axis=0).astype(np.float32)
