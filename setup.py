@@ -23,9 +23,17 @@ TRAIN = [
     "tensorflow>=2.20,<2.22",
     "keras>=3.10,<4",
     "librosa>=0.10.2",
-    "pyroomacoustics>=0.10",
-    "scipy>=1.11",
     "tensorboard>=2.19",
+]
+# What makes rooms, on this machine or as a worker of a cluster: no TensorFlow.
+CLUSTER = [
+    "dask[distributed]>=2025.1",
+    "google-crc32c>=1.6",
+    "protobuf>=5.28",
+    "pyroomacoustics>=0.10",
+    "rich>=13",
+    "scipy>=1.11",
+    "threadpoolctl>=3.5",
 ]
 DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
 
@@ -59,8 +67,9 @@ setup(
         "web": WEB,
         "mqtt": MQTT,
         "plot": PLOT,
-        "train": TRAIN + EDGE + RUNTIME + PLOT,
-        "export": TRAIN + EDGE + RUNTIME,
+        "cluster": CLUSTER,
+        "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
+        "export": TRAIN + CLUSTER + EDGE + RUNTIME,
         "dev": DEV + WEB + MQTT,
     },
     entry_points={

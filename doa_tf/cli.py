@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
-from doa_tf import cli_evaluate
+from doa_tf import cli_evaluate, cli_rooms
+from doa_tf.cli_options import bad_options
 from doa_tf.progress import progress_bar
 from doa_tf.tensorflow_import import import_quietly
 
@@ -44,55 +44,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_simulate(commands)
+    cli_rooms.add_simulate(commands)
+    cli_rooms.add_bank(commands)
     _add_render(commands)
     _add_train(commands)
     cli_evaluate.add_parser(commands)
     return parser
-
-
-def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("simulate", help="simulate rooms into a bank")
-    parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
-    parser.add_argument("--rooms", type=int, default=1000, metavar="N")
-    parser.add_argument("--mic", choices=("ideal",), default="ideal", help="the microphone")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
-    parser.add_argument("--sources", type=int, default=3, metavar="N", help="per room")
-    parser.add_argument("--rt60", type=_pair, default=(0.2, 1.0), metavar="LOW,HIGH", help="[s]")
-    parser.add_argument("--dry-share", type=float, default=0.1, metavar="SHARE", help="of rooms")
-    parser.add_argument(
-        "--image-order",
-        type=_image_order,
-        default=10,
-        metavar="N|full",
-        help="reflections traced one by one before the diffuse tail; `full` is slow",
-    )
-    parser.set_defaults(run=_simulate)
-
-
-def _simulate(args: argparse.Namespace) -> int:
-    import_quietly("tensorflow", extra="train")
-    from doa_tf.bank import simulate_bank
-    from doa_tf.rooms import RoomSettings
-
-    with _bad_options():
-        settings = RoomSettings(
-            rt60=args.rt60,
-            dry_share=args.dry_share,
-            sources=args.sources,
-            image_order=args.image_order,
-        )
-    with progress_bar("rooms") as progress, _bad_options():
-        simulate_bank(
-            args.out,
-            rooms=args.rooms,
-            seed=args.seed,
-            settings=settings,
-            workers=args.workers,
-            progress=progress,
-        )
-    return 0
 
 
 def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -106,6 +63,7 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
+    cli_rooms.add_skip_broken(parser)
     parser.set_defaults(run=_render)
 
 
@@ -114,7 +72,7 @@ def _render(args: argparse.Namespace) -> int:
     from doa_tf.data import render_scenes
 
     conditions = args.condition or list(CONDITIONS)
-    with progress_bar("scenes") as progress, _bad_options():
+    with progress_bar("scenes") as progress, bad_options():
         render_scenes(
             args.out,
             mixer=_mixer(args),
@@ -145,6 +103,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
+    cli_rooms.add_skip_broken(parser)
     parser.set_defaults(run=_train)
 
 
@@ -160,7 +119,7 @@ def _train(args: argparse.Namespace) -> int:
     from doa_tf.training import TrainSettings, train
 
     level = (LEVEL_CHANNEL,) if args.level else ()
-    with _bad_options():
+    with bad_options():
         settings = TrainSettings(
             head=args.head,
             epochs=args.epochs,
@@ -189,37 +148,7 @@ def _mixer(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from doa_tf.bank import read_bank
     from doa_tf.mixing import SceneMixer, read_voices
 
-    rooms = read_bank(args.bank)
+    rooms = read_bank(args.bank, skip_broken=args.skip_broken)
     speech = read_voices(args.speech, shortest=13_312)
     noise = read_voices(args.noise) if args.noise else []
     return SceneMixer(rooms, speech, noise, seed=args.seed)
-
-
-@contextmanager
-def _bad_options() -> Iterator[None]:
-    """Values that a settings class refuses are the user's to mend."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def _pair(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"two numbers LOW,HIGH are needed, not {text!r}"
-        ) from error
-    return low, high
-
-
-def _image_order(text: str) -> int | None:
-    if text == "full":
-        return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"a number or `full` is needed, not {text!r}") from error

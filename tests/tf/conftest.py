@@ -9,10 +9,11 @@ import pytest
 import soundfile
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.bank import read_bank, simulate_bank
+from doa_tf.bank import read_bank
 from doa_tf.mixing import MixSettings, SceneMixer, read_voices
 from doa_tf.rooms import RoomSettings
 from doa_tf.scenes import write_scenes
+from doa_tf.simulation import simulate_bank
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -38,7 +39,7 @@ def room_settings():
 @pytest.fixture(scope="session")
 def bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank") / "rooms"
-    simulate_bank(folder, rooms=6, seed=3, settings=ROOMS, workers=2)
+    simulate_bank(folder, rooms=6, seed=3, settings=ROOMS, workers=1)
     return folder
 
 

@@ -1,0 +1,171 @@
+"""`doa_tf simulate` and `doa_tf bank`: rooms into a bank, and a look at what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from doa_edge.errors import InputError
+from doa_tf.cli_options import bad_options, number_pair
+from doa_tf.progress import progress_bar
+
+_SIMULATED_ONLY = (
+    "rooms", "seed", "mic", "rt60", "dry_share", "reference", "settings", "workers", "scheduler",
+)  # fmt: skip
+
+
+def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `simulate` to the commands; its `run` is set."""
+    parser = commands.add_parser(
+        "simulate",
+        help="simulate rooms, or take measured ones, into a bank",
+        description=(
+            "Simulate rooms into a bank. A run that was stopped goes on when the same command is "
+            "given again. What is not said is drawn as docs/conventions.md says."
+        ),
+    )
+    parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
+    parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
+    parser.add_argument("--sources", type=int, metavar="N", help="source positions a room")
+    rooms = parser.add_argument_group("what rooms are drawn from")
+    rooms.add_argument(
+        "--mic",
+        metavar="KIND",
+        help="ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array",
+    )
+    rooms.add_argument(
+        "--rt60", type=number_pair, metavar="LOW,HIGH", help="reverberation time [seconds]"
+    )
+    rooms.add_argument("--dry-share", type=float, metavar="SHARE", help="share of nearly dry rooms")
+    rooms.add_argument(
+        "--reference",
+        action="store_true",
+        help="trace every reflection, without a diffuse tail; slow",
+    )
+    rooms.add_argument(
+        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings"
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    where.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="the workers of a Dask cluster instead (docs/cluster.md)",
+    )
+    measured = parser.add_argument_group("measured rooms")
+    measured.add_argument(
+        "--from-sofa",
+        nargs="+",
+        metavar="FILE",
+        help="SingleRoomSRIR files (AES69); --sources of a listener share a record (default: all)",
+    )
+    parser.set_defaults(run=_simulate)
+
+
+def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `bank info` and `bank export` to the commands; their `run` is set."""
+    parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    info = verbs.add_parser("info", help="what a bank holds, as JSON")
+    info.set_defaults(run=_info)
+    export = verbs.add_parser("export", help="its rooms as files for other programs")
+    export.add_argument(
+        "--sofa", required=True, metavar="DIR", help="new folder for a SingleRoomSRIR file a room"
+    )
+    export.set_defaults(run=_export)
+    for verb in (info, export):
+        verb.add_argument("bank", metavar="BANK")
+        add_skip_broken(verb)
+
+
+def add_skip_broken(parser: argparse.ArgumentParser) -> None:
+    """Add the option of every command that reads a bank."""
+    parser.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="leave out shards of the bank that are missing or cut short",
+    )
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    if args.from_sofa:
+        return _measured(args)
+    from doa_tf.rooms import RoomSettings
+    from doa_tf.simulation import simulate_bank
+
+    given = {
+        "rt60": args.rt60,
+        "dry_share": args.dry_share,
+        "sources": args.sources,
+        "microphone": args.mic,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    if args.reference:
+        values["mixing_time"] = None
+    if args.settings:
+        values = {**_read_settings(args.settings, RoomSettings), **values}
+    with bad_options():
+        settings = RoomSettings(**values)
+    with progress_bar("rooms") as progress:
+        simulate_bank(
+            args.out,
+            rooms=1000 if args.rooms is None else args.rooms,
+            seed=args.seed or 0,
+            settings=settings,
+            workers=args.workers,
+            scheduler=args.scheduler,
+            progress=progress,
+        )
+    return 0
+
+
+def _measured(args: argparse.Namespace) -> int:
+    from doa_tf.measured_rooms import bank_from_sofa
+
+    others = [name for name in _SIMULATED_ONLY if getattr(args, name) not in (None, False)]
+    if others:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise InputError(f"Measured rooms are not drawn: --from-sofa goes without {options}")
+    with progress_bar("rooms") as progress:
+        bank_from_sofa(args.out, args.from_sofa, sources=args.sources, progress=progress)
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from doa_tf.bank import read_bank
+    from doa_tf.bank_info import bank_info
+
+    values = bank_info(read_bank(args.bank, skip_broken=args.skip_broken))
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from doa_tf.bank import read_bank
+    from doa_tf.measured_rooms import export_sofa
+
+    bank = read_bank(args.bank, skip_broken=args.skip_broken)
+    with progress_bar("rooms") as progress:
+        export_sofa(args.sofa, bank, progress=progress)
+    return 0
+
+
+def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
+    from dataclasses import fields
+
+    names = [field.name for field in fields(settings_class)]
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        unknown = sorted(set(values) - set(names))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"--settings must name a JSON file of settings: {error}") from error
+    if not isinstance(values, dict) or unknown:
+        raise InputError(
+            f"--settings must hold an object with the keys {', '.join(names)}. Received: "
+            f"{', '.join(map(str, unknown)) or type(values).__name__}"
+        )
+    return values

@@ -1,0 +1,126 @@
+"""Where pure tasks run: Dask distributed, on the cores of this machine or on a cluster.
+
+A task may run twice, or on another worker after its own has died; its result is used once.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+from doa_edge.errors import InputError, MissingPackageError, one_line
+
+logger = logging.getLogger(__name__)
+
+TASKS_PER_CORE = 3  # in flight: one runs, the others hide the way to the worker
+RETRIES = 2
+CONNECT_SECONDS = 5.0
+_NOTICE_SECONDS = 5.0  # without any result, before a look at whether there are workers
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    """A Dask client of that scheduler, or of as many processes of this machine.
+
+    Raises:
+        InputError: the address is none.
+        OSError: nothing answers there.
+        MissingPackageError: Dask is not installed.
+    """
+    if scheduler is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", scheduler):
+        raise InputError(f"`scheduler` must be tcp://HOST:PORT. Received: {scheduler!r}")
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise MissingPackageError("Dask distributed", "cluster", error) from error
+    # Its own account of what we say in one line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    cluster: AbstractContextManager[Any] = nullcontext(scheduler)
+    if scheduler is None:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=None,  # a task is small, and a paused worker would be a hang
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster as address:
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            raise OSError(
+                f"No Dask scheduler answers at {scheduler} ({one_line(error)}): start one with "
+                "`dask scheduler`, or leave --scheduler out"
+            ) from error
+        with client:
+            yield client
+
+
+def run_on_dask(
+    client: Any, task: Callable[[Part], Result], parts: Iterable[Part]
+) -> Iterator[tuple[Part, Result]]:
+    """Yield (part, task(part)) as workers finish them.
+
+    A few tasks a core are in flight, so memory does not grow with their number: a result leaves
+    its worker as soon as it is here.
+
+    Args:
+        client: from `dask_client`.
+        task: a pure function that workers can import.
+        parts: its arguments.
+
+    Raises:
+        InputError: what a task calls impossible.
+        OSError: the scheduler went away, a worker cannot do it, or too many died over one task.
+    """
+    from distributed import CancelledError, KilledWorker, wait
+    from distributed.comm import CommClosedError
+
+    remaining = iter(parts)
+    running: dict[Any, Part] = {}
+    warned = False
+    try:
+        while True:
+            cores = sum(client.nthreads().values())
+            while len(running) < TASKS_PER_CORE * max(cores, 1):
+                part = next(remaining, None)
+                if part is None:
+                    break
+                running[client.submit(task, part, pure=False, retries=RETRIES)] = part
+            if not running:
+                return
+            try:
+                done, _ = wait(
+                    list(running), timeout=_NOTICE_SECONDS, return_when="FIRST_COMPLETED"
+                )
+            except TimeoutError:
+                if not cores and not warned:
+                    logger.warning("The scheduler has no workers yet: waiting for one")
+                    warned = True
+                continue
+            results = client.gather(list(done))
+            for future, result in zip(done, results, strict=True):
+                part = running.pop(future)
+                future.release()
+                yield part, result
+    except (CancelledError, CommClosedError) as error:
+        raise OSError(
+            "The Dask scheduler went away. What was written is whole: run the same command again"
+        ) from error
+    except KilledWorker as error:
+        raise OSError(
+            f"Worker after worker died over the same rooms ({one_line(error)}): is there enough "
+            "memory?"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise OSError(
+            f'A worker cannot run the task ({one_line(error)}): pip install "doa-tf[cluster]" there'
+        ) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
