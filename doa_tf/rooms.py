@@ -78,8 +78,17 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
     plan = draw_plan(geometry, settings)
     microphone = draw_microphone(capsules, kind=settings.microphone)
+    diffuse_response = microphone.diffuse_response()
     srirs = [
-        render_response(noise, plan, images, powers, microphone, mixing_time=settings.mixing_time)
+        render_response(
+            noise,
+            plan,
+            images,
+            powers,
+            microphone,
+            diffuse_response,
+            mixing_time=settings.mixing_time,
+        )
         for images, powers in plan.trace(mixing_time=settings.mixing_time)
     ]
     offsets = plan.sources - plan.microphone
@@ -101,7 +110,7 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
         drr_db=np.array([drr_db(srir[:, 0]) for srir in srirs]),
         microphone_kind=microphone.kind,
         microphone_draw=microphone.draw,
-        diffuse_response=microphone.diffuse_response(),
+        diffuse_response=diffuse_response,
         noise_gains=microphone.noise_gains,
     )
 
@@ -112,6 +121,7 @@ def render_response(
     images: Images,
     powers: np.ndarray,
     microphone: Microphone,
+    diffuse_response: np.ndarray | None,
     *,
     mixing_time: float | None,
 ) -> np.ndarray:
@@ -122,6 +132,7 @@ def render_response(
         plan: the room.
         images, powers: of `plan.trace`.
         microphone: hears them.
+        diffuse_response: of that microphone, which is costly to make.
         mixing_time: as in `RoomSettings`.
     """
     joint = plan.mixing_samples(mixing_time)
@@ -134,7 +145,7 @@ def render_response(
         volume=plan.volume,
         powers=powers,
         samples=plan.samples,
-        diffuse_response=microphone.diffuse_response(),
+        diffuse_response=diffuse_response,
     )
     # The images end at the joint; the two share no phase, so that powers are faded.
     start = (1.0 - _FADE) * joint
