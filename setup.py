@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import setup
 
 EDGE = [
+    "sounddevice>=0.4.6",
     "soundfile>=0.12",
     "soxr>=0.3.7",
     "rich>=13",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -159,7 +159,7 @@ def read_blocks(
     mount: Sequence[float] | None = None,
     channel_map: Sequence[int] | None = None,
     sample_rate: int = SAMPLE_RATE,
-) -> Iterator[Samples]:
+) -> Generator[Samples, None, None]:
     """(N, 4) float32 AmbiX blocks of a recording at `sample_rate`, as they are read.
 
     Args:
@@ -185,10 +185,10 @@ def read_blocks(
 
 
 def convert(blocks: Iterable[Samples], converter: AmbixConverter) -> Iterator[Samples]:
-    """(N, 4) AmbiX blocks of a stream of (N, 4) blocks, to its end; none is empty."""
+    """(N, 4) AmbiX blocks of a stream of (N, 4) blocks, to its end; empty where it was empty."""
     for block in blocks:
-        converted = converter.push(block)
-        if len(converted):
+        converted = converter.push(block) if len(block) else block
+        if len(converted) or not len(block):
             yield converted
     rest = converter.finish()
     if len(rest):

@@ -61,7 +61,7 @@ class AmbixConverter:
 
     def finish(self) -> Samples:
         """(M, 4) AmbiX still inside the resampler, which then begins a new stream."""
-        rest = np.zeros((0, CHANNELS), np.float32)
+        rest = no_sound()
         if self._stream:
             rest = self._stream.resample_chunk(rest, last=True)
             self._stream.clear()
@@ -163,3 +163,8 @@ def is_sound(block: Samples) -> npt.NDArray[np.bool_]:
     """(N, 4) whether each sample is a finite number of a sensible size."""
     usable: npt.NDArray[np.bool_] = np.abs(block) <= LARGEST_SAMPLE  # False for NaN, too
     return usable
+
+
+def no_sound() -> Samples:
+    """(0, 4): alive, and nothing to give."""
+    return np.zeros((0, CHANNELS), np.float32)
