@@ -17,7 +17,7 @@ from doa_tf.simulation import simulate_bank
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-ROOMS = RoomSettings(rt60=(0.2, 0.4), sources=2, image_order=3, dry_share=0.25)
+ROOMS = RoomSettings(rt60=(0.2, 0.4), sources=2, dry_share=0.25, microphone="ideal")
 
 
 def speech_like(seed: int, seconds: float) -> np.ndarray:
