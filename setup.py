@@ -34,6 +34,7 @@ CLUSTER = [
     "pyroomacoustics>=0.10",
     "rich>=13",
     "scipy>=1.11",
+    "sofar>=1.2",
     "threadpoolctl>=3.5",
 ]
 DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]

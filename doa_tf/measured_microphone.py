@@ -32,7 +32,7 @@ from doa_tf.spherical_harmonics import spherical_harmonics
 _MAX_ORDER = 10  # of the fit: ka is 6 at 8 kHz for a sphere of 42 mm
 _MIN_DIRECTIONS = 24
 _PENALTY = 1e-4  # of the fit, times n (n + 1): below what measurements repeat to
-_FLOOR_DB = -70.0  # of the largest eigenvalue over all frequencies
+_FLOOR_DB = -50.0  # of the largest eigenvalue over all frequencies
 _SN3D = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])
 
 
@@ -69,15 +69,15 @@ class SphereMicrophone(Microphone):
         frequencies = np.asarray(frequencies, np.float64)
         coefficients, _ = _array(self.file, str(self.digest))
         encoder = self._encoder()
-        field = np.einsum("fhq,fcq->chf", coefficients, encoder)  # (4, H, bins)
+        field = np.moveaxis(coefficients @ encoder.swapaxes(-1, -2), 0, -1)  # (H, 4, bins)
         size = 2 * (coefficients.shape[0] - 1)
         taps = np.roll(np.fft.irfft(field, size), size // 2, axis=-1)  # centred
-        field = _spectrum(taps, frequencies).astype(np.complex64)  # (4, H, F)
-        order = int(np.sqrt(field.shape[1])) - 1
+        field = _spectrum(taps, frequencies).astype(np.complex64)  # (H, 4, F)
+        order = int(np.sqrt(len(field))) - 1
         harmonics = spherical_harmonics(directions, order).astype(np.float32)
         channels = np.empty((4, len(frequencies), len(harmonics)), np.complex64)
         for channel in range(4):
-            np.matmul(field[channel].T, harmonics.T, out=channels[channel])
+            np.matmul(field[:, channel].T, harmonics.T, out=channels[channel])
         return np.moveaxis(channels, 0, -1)
 
     @property

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from doa_core.ambisonics import DEFAULT_LAYOUT, capsule_directions, steering_vector
+from doa_core.angles import random_rotation
 from doa_edge.errors import InputError
 from doa_tf.measured_microphone import SphereMicrophone
 from doa_tf.microphone_base import Microphone
@@ -259,13 +260,11 @@ def _draw_sphere(
     rng: np.random.Generator, settings: MicrophoneSettings, encoder: dict[str, float]
 ) -> RigidSphereMicrophone:
     capsules = int(rng.choice(LAYOUTS))
-    rotation, triangle = np.linalg.qr(rng.standard_normal((3, 3)))
-    rotation = rotation * np.sign(np.diag(triangle))  # evenly over all rotations and reflections
     gains = settings.sphere_gain_tolerance_db * rng.uniform(-1.0, 1.0, capsules)
     return RigidSphereMicrophone(
         capsules=capsules,
         radius=float(rng.uniform(*settings.sphere_radius)),
-        rotation=tuple(rotation),
+        rotation=tuple(random_rotation(rng)),
         gains_db=tuple(gains),
         offsets=tuple(rng.normal(0.0, settings.sphere_position_tolerance, (capsules, 3))),
         **encoder,

@@ -111,6 +111,25 @@ def rigid_sphere(
     return np.tensordot(radial.T, polynomials, axes=1)
 
 
+def rigid_sphere_responses(
+    directions: np.ndarray, *, capsules: np.ndarray, radius: float, taps: int = 256
+) -> np.ndarray:
+    """(I, Q, N) impulse responses at 16 kHz of the capsules of a rigid sphere.
+
+    They arrive at the centre of the N samples, as if measured at some distance.
+
+    Args:
+        directions: (I, 3) unit vectors towards the sources.
+        capsules: (Q, 3) unit vectors.
+        radius: [metres].
+        taps: N.
+    """
+    frequencies = np.fft.rfftfreq(taps, 1.0 / SAMPLE_RATE)
+    spectrum = rigid_sphere(directions, frequencies, capsules=capsules, radius=radius)
+    responses = np.fft.irfft(np.moveaxis(spectrum, 0, -1), taps)
+    return np.asarray(np.roll(responses, taps // 2, axis=-1))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RigidSphereMicrophone(Microphone):
     """A rigid sphere with capsules, modelled analytically.
