@@ -20,6 +20,9 @@ Confidence, in [0, 1]:
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,6 +36,8 @@ METHODS = ("peak", "centroid")
 _SHORTEST = 1e-9  # length below which a mean vector has no direction
 _CENTROID_STEPS = 10  # an ideal Gibbs target at 10 degrees: 3.7 deg from its peak, 0.2 after ten
 _TINY = np.finfo(np.float64).tiny
+_FORWARD = np.array([1.0, 0.0, 0.0])
+_FORWARD.setflags(write=False)
 _LOBE_WIDTH = np.radians(15.0)  # of a regression head's answer in a picture of scores
 
 
@@ -156,11 +161,37 @@ def _decode_grid(
         reach = np.cos(np.radians(2.0 * grid.resolution_deg)) - 1e-12  # the rim counts
         confidence = np.sum(mean * (direction @ grid.vectors.T >= reach), axis=-1)
     if method == "centroid":
-        # The mode of the scores seen through a lobe of the grid step, found by mean shift: each
-        # step moves the lobe to the centroid of what it covers. A lobe that stayed at the peak's
-        # cell would pull the answer towards that cell's centre.
-        relative = mean / np.maximum(best, _TINY)[..., np.newaxis]
-        for _ in range(_CENTROID_STEPS):
-            window = _lobe(direction @ grid.vectors.T, np.radians(grid.resolution_deg))
-            direction, _ = _normalise((relative * window) @ grid.vectors)
+        rows = mean.reshape(-1, len(grid))
+        answers = [_centroid(row, grid) if row.any() else _FORWARD for row in rows]
+        direction = np.array(answers).reshape(direction.shape)
     return direction, np.clip(confidence, 0.0, 1.0)
+
+
+def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
+    """(3,) mode of (G,) scores, of which some are positive, seen through a lobe of the grid step.
+
+    Found by mean shift: each step moves the lobe to the centroid of what it covers. A lobe that
+    stayed at the peak's cell would pull the answer towards that cell's centre.
+    """
+    peak = int(np.argmax(scores))
+    relative = scores / max(float(scores[peak]), _TINY)
+    exponents = _lobe_exponents(grid)
+    direction = np.append(grid.vectors[peak], 1.0)
+    for _ in range(_CENTROID_STEPS):
+        covered = exponents @ direction
+        np.exp(covered, out=covered)
+        covered *= relative
+        centroid = covered @ grid.vectors
+        length = math.sqrt(centroid @ centroid)
+        if length <= _SHORTEST:
+            return _FORWARD
+        direction[:3] = centroid / length
+    mode: FloatArray = direction[:3]
+    return mode
+
+
+@lru_cache(maxsize=8)
+def _lobe_exponents(grid: Grid) -> FloatArray:
+    """(G, 4) matrix whose product with (x, y, z, 1) is the exponent of a lobe's weight per cell."""
+    width = np.radians(grid.resolution_deg)
+    return np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,23 @@ class DirectionModel(Protocol):
 
     def predict(self, features: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
         """(T, K) outputs of one (T, F, K) window, which it must not keep."""
+        ...
+
+
+class WindowNetwork(Protocol):
+    """A network that keeps what two windows of one stream have in common."""
+
+    def predict(self, window: npt.NDArray[np.float32], moved: int, /) -> npt.NDArray[np.float32]:
+        """(T, K) outputs of a window that moved by so many frames; T is a fresh start."""
+        ...
+
+
+@runtime_checkable
+class StreamModel(Protocol):
+    """A model that may have such a network; `doa_edge.model.TfliteModel` is one."""
+
+    def stream(self) -> WindowNetwork | None:
+        """The network for the windows of one stream."""
         ...
 
 
@@ -100,6 +117,7 @@ class DirectionEngine:
         self.gate_dbfs = gate_dbfs
         self.keep_outputs = keep_outputs
         self.keep_audio = keep_audio
+        self._stream = model.stream() if isinstance(model, StreamModel) else None
         self._step = every * features.hop  # samples between estimates
         # An estimate is due when this is full; its last samples are the window.
         self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
@@ -197,7 +215,11 @@ class DirectionEngine:
         started = time.perf_counter()
         new_frames = self._hear()
         heard = time.perf_counter()
-        outputs = self.model.predict(self._window)
+        outputs = (
+            self.model.predict(self._window)
+            if self._stream is None
+            else self._stream.predict(self._window, new_frames)
+        )
         predicted = time.perf_counter()
         if not np.all(np.isfinite(outputs)):
             raise InputError(

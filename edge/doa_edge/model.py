@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_edge.errors import InputError, MissingPackageError, one_line
-from doa_edge.model_file import read_model
+from doa_edge.model_file import read_model_file
+from doa_edge.split import Halves, SlidingNetwork, load_halves
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -38,25 +39,63 @@ class TfliteModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        flatbuffer, self.spec = read_model(path)
-        interpreter_class, self.runtime = _load_interpreter_class()
+        flatbuffer, self.spec, halves = read_model_file(path)
+        self._path = path
+        self._threads = threads
+        self._flatbuffer = flatbuffer
+        self._interpreter_class, self.runtime = _load_interpreter_class()
+        self._interpreter: Any = None
+        self._halves: Halves | None = None
+        features = self.spec.features
+        if halves is None:
+            self._load_whole()
+        else:
+            self._halves = load_halves(
+                path,
+                halves,
+                self._load,
+                input_shape=features.input_shape,
+                outputs=self.spec.outputs,
+            )
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the file holds the network in two halves as well, for `stream`."""
+        return self._halves is not None
+
+    def stream(self) -> SlidingNetwork | None:
+        """The network for the windows of one stream; None where the file has it in one piece."""
+        if self._halves is None:
+            return None
+        return SlidingNetwork(self._halves, self.spec.features.input_shape)
+
+    def _load(self, flatbuffer: bytes) -> Any:
+        """An interpreter of one network, with its tensors allocated."""
         try:
-            self._interpreter = interpreter_class(model_content=flatbuffer, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            interpreter = self._interpreter_class(
+                model_content=flatbuffer, num_threads=self._threads
+            )
+            interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"{path} cannot be run by {self.runtime}: {one_line(error)}"
+                f"{self._path} cannot be run by {self.runtime}: {one_line(error)}"
             ) from error
+        return interpreter
+
+    def _load_whole(self) -> None:
+        """Load the network of whole windows: at once, or when a split file needs it."""
+        interpreter = self._load(self._flatbuffer)
         features = self.spec.features
         self._input = _only_tensor(
-            path, "input", self._interpreter.get_input_details(), (1, *features.input_shape)
+            self._path, "input", interpreter.get_input_details(), (1, *features.input_shape)
         )
         self._output = _only_tensor(
-            path,
+            self._path,
             "output",
-            self._interpreter.get_output_details(),
+            interpreter.get_output_details(),
             (1, features.frames, self.spec.outputs),
         )
+        self._interpreter = interpreter
 
     def predict(self, features: npt.ArrayLike) -> FloatArray:
         """(T, K) float32 outputs of one window.
@@ -73,6 +112,8 @@ class TfliteModel:
                 f"`features` must be {self.spec.features.input_shape}. "
                 f"Received: features.shape={window.shape}"
             )
+        if self._interpreter is None:
+            self._load_whole()
         self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(
             self._input["index"], quantize(window[np.newaxis], self._input)

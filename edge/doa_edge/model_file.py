@@ -19,9 +19,11 @@ from doa_core.spec import SPEC_FILE_NAME, ModelSpec
 from doa_edge.errors import InputError, one_line
 
 FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
+HALVES = ("doa_convolutions.tflite", "doa_recurrence.tflite")
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a TFLite flatbuffer
 LARGEST_FILE = 2**31  # bytes, what a flatbuffer can address
 LARGEST_ENTRY = 2**20  # bytes of one JSON file in the zip
+LARGEST_HALF = 2**28  # bytes of one half of a network in the zip
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # equal input gives equal bytes
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -35,12 +37,16 @@ _ZIP_ERRORS = (
 )
 
 
-def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
+def embed_spec(
+    tflite: bytes, spec: ModelSpec, *, halves: tuple[bytes, bytes] | None = None
+) -> bytes:
     """Append a spec to a TFLite flatbuffer; a spec that is already there is replaced.
 
     Args:
         tflite: a flatbuffer, or the bytes of a file that this function made.
         spec: what the model is.
+        halves: flatbuffers of the same network in two halves, see `doa_edge.split`. Who does not
+            know of them still finds the whole network.
 
     Returns:
         The bytes of a model file; equal arguments give equal bytes.
@@ -56,18 +62,23 @@ def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
     known = _read_zip(tflite)
     if isinstance(known, dict) and FLATBUFFER_FILE_NAME in known:
         tflite = tflite[: _flatbuffer_size(known[FLATBUFFER_FILE_NAME])]
-    facts = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
+    facts: dict[str, object] = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
+    entries: list[tuple[str, str | bytes]] = []
+    if halves is not None:
+        entries = list(zip(HALVES, halves, strict=True))
+        facts["halves_sha256"] = [hashlib.sha256(half).hexdigest() for half in halves]
+    entries += [
+        (SPEC_FILE_NAME, spec.to_json()),
+        (FLATBUFFER_FILE_NAME, json.dumps(facts, sort_keys=True) + "\n"),
+    ]
     buffer = io.BytesIO()
     buffer.write(tflite)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, text in (
-            (SPEC_FILE_NAME, spec.to_json()),
-            (FLATBUFFER_FILE_NAME, json.dumps(facts, sort_keys=True) + "\n"),
-        ):
+        for name, content in entries:
             entry = zipfile.ZipInfo(name, _ZIP_DATE)
             entry.create_system = 3  # Unix, wherever this runs
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, text)
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -77,7 +88,14 @@ def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[bytes, ModelSpec]:
-    """Flatbuffer, without the zip, and spec of a model file.
+    """Flatbuffer, without the zip, and spec of a model file. Raises as `read_model_file`."""
+    return read_model_file(path)[:2]
+
+
+def read_model_file(
+    path: str | os.PathLike[str],
+) -> tuple[bytes, ModelSpec, tuple[bytes, bytes] | None]:
+    """Flatbuffer, without the zip, spec, and both halves of the network where they are inside.
 
     Raises:
         InputError: not found, a folder, empty, no TFLite file, no spec inside, cut short,
@@ -106,7 +124,23 @@ def read_model(path: str | os.PathLike[str]) -> tuple[bytes, ModelSpec]:
             f"{path} is damaged: the network in it must have the SHA-256 that its "
             f"{FLATBUFFER_FILE_NAME} states. Received: {digest[:12]}..."
         )
-    return flatbuffer, spec
+    return flatbuffer, spec, _read_halves(path, known)
+
+
+def _read_halves(
+    path: str | os.PathLike[str], known: dict[str, bytes]
+) -> tuple[bytes, bytes] | None:
+    """Both halves of a network; None where there are none."""
+    digests = _flatbuffer_facts(known[FLATBUFFER_FILE_NAME]).get("halves_sha256")
+    halves = [known[name] for name in HALVES if name in known]
+    if digests is None and not halves:
+        return None
+    if digests != [hashlib.sha256(half).hexdigest() for half in halves] or len(halves) != 2:
+        raise InputError(
+            f"{path} is damaged: the halves of the network in it must have the SHA-256 that its "
+            f"{FLATBUFFER_FILE_NAME} states. Received: {len(halves)} halves, {digests}"
+        )
+    return halves[0], halves[1]
 
 
 def _read_file(path: Path) -> bytes:
@@ -144,9 +178,10 @@ def _read_zip(data: bytes) -> dict[str, bytes] | str | None:
         with zipfile.ZipFile(buffer) as archive:
             entries = {}
             for entry in archive.infolist():
-                if entry.filename not in (SPEC_FILE_NAME, FLATBUFFER_FILE_NAME):
+                if entry.filename not in (SPEC_FILE_NAME, FLATBUFFER_FILE_NAME, *HALVES):
                     continue
-                if entry.file_size > LARGEST_ENTRY:
+                largest = LARGEST_HALF if entry.filename in HALVES else LARGEST_ENTRY
+                if entry.file_size > largest:
                     return f"{entry.filename} has {entry.file_size} bytes"
                 entries[entry.filename] = archive.read(entry)
             return entries

@@ -290,3 +290,21 @@ def test_unknown_head_method_and_missing_grid():
             decode(np.zeros((25, 429)), head=head)
         with pytest.raises(ValueError, match=f"The head '{head}' needs a grid"):
             direction_scores(np.zeros((25, 429)), head=head, grid=None, directions=[FORWARD])
+
+
+def centroid_by_definition(scores, grid, steps=10):
+    """Mean shift as it is written down: a lobe of the grid step moves to what it covers."""
+    direction = grid.vectors[np.argmax(scores)]
+    for _ in range(steps):
+        lobe = np.exp((grid.vectors @ direction - 1.0) / np.radians(grid.resolution_deg) ** 2)
+        total = (scores * lobe) @ grid.vectors
+        direction = total / np.linalg.norm(total)
+    return direction
+
+
+@pytest.mark.parametrize("resolution_deg", [2.0, 10.0, 30.0])
+def test_centroid_is_the_mean_shift_of_its_definition(resolution_deg, rng):
+    grid = sphere_grid(resolution_deg)
+    for scores in rng.random((20, len(grid))) ** 4:
+        decoded, _ = decode([scores], head="gibbs", grid=grid, method="centroid")
+        np.testing.assert_allclose(decoded, centroid_by_definition(scores, grid), atol=1e-9)

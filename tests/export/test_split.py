@@ -1,0 +1,129 @@
+"""Both halves of a real network, through the converter and the runtime of the board."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from doa_core.features import intensity_features
+from doa_core.spec import ModelSpec
+from doa_core.stft import stft
+from doa_edge.engine import DirectionEngine
+from doa_edge.errors import InputError
+from doa_edge.model import TfliteModel
+from doa_edge.model_file import embed_spec, read_model
+from doa_export.convert import ConversionError
+from doa_export.split import TOLERANCES, add_halves
+
+
+@pytest.fixture(scope="module", params=["gibbs-weighted"])
+def split(request, exports, checkpoints, tmp_path_factory):
+    """A model file, the same with halves, and what `add_halves` says of it."""
+    plain, _ = exports[request.param, "none"]
+    path = tmp_path_factory.mktemp("split") / "model.tflite"
+    path.write_bytes(plain.read_bytes())
+    return plain, path, add_halves(path, checkpoints[request.param])
+
+
+@pytest.fixture(scope="module")
+def sound():
+    rng = np.random.default_rng(4)
+    louder = np.repeat(10.0 ** rng.uniform(-3.0, -1.0, 80), 800)[:, np.newaxis]
+    return (louder * rng.standard_normal((64_000, 4))).astype(np.float32)
+
+
+def test_report(split):
+    _, path, report = split
+    assert report["step"] == 5
+    assert report["bytes"] == path.stat().st_size
+    assert 0.0 <= report["max_output_difference"] <= TOLERANCES["none"]
+    assert report["max_deg"] < 0.01
+
+
+def test_the_whole_network_is_still_what_it_was(split):
+    plain, path, _ = split
+    assert read_model(path) == read_model(plain)
+    features = np.random.default_rng(0).uniform(-1, 1, (25, 513, 6)).astype(np.float32)
+    np.testing.assert_array_equal(
+        TfliteModel(path).predict(features), TfliteModel(plain).predict(features)
+    )
+
+
+@pytest.mark.parametrize("moved", [1, 5, 7, 25])
+def test_halves_equal_the_whole_in_every_frame(split, sound, moved):
+    """Also in the three frames at each end, which see zeros beyond the window."""
+    _, path, _ = split
+    model = TfliteModel(path)
+    stream = model.stream()
+    frames = intensity_features(stft(sound))
+    for start in range(0, len(frames) - 25, moved):
+        window = frames[start : start + 25]
+        outputs = stream.predict(window, moved if start else 25)
+        np.testing.assert_allclose(outputs, model.predict(window), atol=1e-5)
+
+
+@pytest.mark.parametrize("every", [5, 9])
+def test_engine_gives_the_same_estimates_with_and_without(split, sound, every):
+    plain, path, _ = split
+    expected = DirectionEngine(TfliteModel(plain), every=every).push(sound)
+    model = TfliteModel(path)
+    assert (TfliteModel(plain).is_split, model.is_split) == (False, True)
+    engine = DirectionEngine(model, every=every)
+    for _ in range(2):
+        estimates = engine.push(sound)
+        assert len(estimates) == len(expected) > 10
+        for one, other in zip(estimates, expected, strict=True):
+            assert one.time_s == other.time_s
+            assert one.elevation_deg == pytest.approx(other.elevation_deg, abs=0.02)
+        engine.reset()
+
+
+def test_dynamic_files_can_be_split(exports, checkpoints, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(exports["cartesian", "dynamic"][0].read_bytes())
+    assert add_halves(path, checkpoints["cartesian"])["max_output_difference"] < 0.1
+
+
+def test_other_weights_are_refused(exports, checkpoints, tmp_path):
+    import keras
+
+    model = keras.saving.load_model(checkpoints["cartesian"])
+    layer = model.get_layer("convolution_2")
+    layer.set_weights([values + 0.1 for values in layer.get_weights()])
+    other = tmp_path / "other.keras"
+    model.save(other)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(exports["cartesian", "none"][0].read_bytes())
+    with pytest.raises(ConversionError, match="halves must give what the whole network gives"):
+        add_halves(path, other)
+
+
+def test_other_networks_and_quantisations_are_refused(exports, tmp_path):
+    import keras
+
+    from doa_core.spec import FeatureSpec
+    from doa_tf.layers import FeatureInput, HeadOutput
+
+    inputs = keras.Input((25, 513, 6))
+    x = FeatureInput(FeatureSpec())(inputs)
+    x = keras.layers.Dense(3)(keras.layers.Reshape((25, -1))(x))
+    model = keras.Model(inputs, HeadOutput("cartesian", None)(x))
+    model.save(tmp_path / "dense.keras")
+    path = tmp_path / "model.tflite"
+    plain, _ = exports["cartesian", "none"]
+    path.write_bytes(plain.read_bytes())
+    with pytest.raises(InputError, match=r"Only a network of `doa_tf.build_crnn` can be split"):
+        add_halves(path, tmp_path / "dense.keras")
+    flatbuffer, spec = read_model(plain)
+    spec = ModelSpec.from_dict(
+        {**spec.to_dict(), "quantization": "int8", "digest": _digest_of(spec, "int8")}
+    )
+    path.write_bytes(embed_spec(flatbuffer, spec))
+    with pytest.raises(InputError, match=r"Only none and dynamic files can be split.*int8"):
+        add_halves(path, tmp_path / "dense.keras")
+
+
+def _digest_of(spec, quantization):
+    import dataclasses
+
+    return dataclasses.replace(spec, quantization=quantization).digest
