@@ -8,13 +8,44 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from doa_edge.address import broker_address, listening_address, receiving_address
 from doa_edge.command import CommandParser
+from doa_edge.input_options import add_input_arguments, positive_integer
+from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
+from doa_edge.sinks.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
+from doa_edge.sinks.osc import DEFAULT_PREFIX
 
 Command = Callable[[argparse.Namespace], int]
 
+_SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_SIGNED_OPTIONS = ("--mount", "--gate")
 
-def build_parser(*, run: Command, info: Command) -> argparse.ArgumentParser:
-    """The parser of `doa_edge`; `run` of what it parses is the command to call."""
+
+def parse_options(arguments: list[str], *, run: Command, info: Command) -> argparse.Namespace:
+    """Options of the command line, and of the configuration file that it names.
+
+    Raises:
+        InputError: a configuration that cannot be used.
+        SystemExit: misuse, or a request for help.
+    """
+    parser, run_parser = build_parser(run=run, info=info)
+    arguments = join_negative_values(arguments)
+    first = parser.parse_args(arguments)
+    if getattr(first, "config", None) is None:
+        return first
+    from doa_edge.config import read_config
+
+    values = read_config(first.config, run_parser)
+    # Either of the two on the command line replaces either of the two in the file.
+    if first.input is not None or first.device is not None:
+        values.pop("input", None)
+        values.pop("device", None)
+    run_parser.set_defaults(**values)
+    return parser.parse_args(arguments)
+
+
+def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argparse.ArgumentParser]:
+    """The parser of `doa_edge`, and that of its `run`; `run` of what is parsed is to be called."""
     parser = CommandParser(
         prog="doa_edge",
         description="Where does the voice come from? Directions from first-order Ambisonics.",
@@ -23,78 +54,26 @@ def build_parser(*, run: Command, info: Command) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_parser = commands.add_parser(
         "run",
-        help="directions of a recording",
-        description="Print the direction of the voice in a recording, one JSON object per window.",
+        help="directions of a recording, a pipe or a microphone",
+        description="Print the direction of the voice, one JSON object per window.",
         epilog="On a terminal the directions are drawn instead; --json prints them all the same.",
         allow_abbrev=False,
     )
     run_parser.set_defaults(run=run)
+    add_input_arguments(run_parser)
     run_parser.add_argument(
-        "--input",
-        metavar="FILE",
+        "--realtime",
+        action=argparse.BooleanOptionalAction,
+        help="play a recording at its own speed, as if it were heard now",
+    )
+    _add_directions(run_parser.add_argument_group("directions"))
+    _add_outputs(run_parser.add_argument_group("outputs, several at once"))
+    _add_network_outputs(run_parser.add_argument_group("outputs to other programs"))
+    run_parser.add_argument(
+        "--config",
+        metavar="FILE.toml",
         type=Path,
-        required=True,
-        help="a sound file with four channels: WAV, FLAC or AIFF, 8 to 192 kHz (a live device is "
-        "not read yet)",
-    )
-    run_parser.add_argument(
-        "--model",
-        metavar="FILE",
-        type=Path,
-        help="a .tflite made by doa_export (default: built in)",
-    )
-    run_parser.add_argument(
-        "--format",
-        default="ambix",
-        help="what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), tetrahedral or "
-        "tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: %(default)s)",
-    )
-    run_parser.add_argument(
-        "--mount",
-        metavar="YAW,PITCH,ROLL",
-        type=_angles,
-        help="how the microphone stands in the room, in degrees: turned left, nose up, left side "
-        "up; 0,0,180 is upside down (default: 0,0,0)",
-    )
-    run_parser.add_argument(
-        "--every",
-        metavar="FRAMES",
-        type=_positive_integer,
-        help="frames of 32 ms between two directions (default: 5)",
-    )
-    run_parser.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
-    run_parser.add_argument(
-        "--gate",
-        metavar="DBFS",
-        type=_level,
-        help="a window below this level is not active (default: -60)",
-    )
-    run_parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=_positive_integer,
-        default=1,
-        help="threads of the network (default: %(default)s)",
-    )
-    run_parser.add_argument(
-        "--out", metavar="FILE.jsonl", type=Path, help="write the JSON lines to this file, too"
-    )
-    run_parser.add_argument(
-        "--plot",
-        metavar="FILE.png",
-        type=Path,
-        help="draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
-    )
-    run_parser.add_argument(
-        "--json", action="store_true", help="print JSON lines on a terminal, too"
-    )
-    run_parser.add_argument(
-        "--summary",
-        action="store_true",
-        help="print one JSON object with the direction of the whole recording, and no others",
-    )
-    run_parser.add_argument(
-        "--verbose", action="store_true", help="time per stage and memory, on standard error"
+        help="options from a file: their names without dashes are its keys; the command line wins",
     )
     info_parser = commands.add_parser(
         "info",
@@ -106,36 +85,159 @@ def build_parser(*, run: Command, info: Command) -> argparse.ArgumentParser:
     info_parser.add_argument(
         "model", metavar="FILE", type=Path, nargs="?", help="a .tflite (default: the built-in one)"
     )
-    return parser
+    return parser, run_parser
+
+
+def _add_directions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--model",
+        metavar="FILE",
+        type=Path,
+        help="a .tflite made by doa_export (default: built in)",
+    )
+    group.add_argument(
+        "--every",
+        metavar="FRAMES",
+        type=positive_integer,
+        help="frames of 32 ms between two directions (default: 5)",
+    )
+    group.add_argument(
+        "--average",
+        metavar="FRAMES",
+        type=positive_integer,
+        help="frames whose outputs are averaged for one direction (default: those of a window, 25)",
+    )
+    group.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
+    group.add_argument(
+        "--gate",
+        metavar="DBFS",
+        type=_level,
+        help="a window below this level is not active (default: -60)",
+    )
+    group.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_integer,
+        default=1,
+        help="threads of the network (default: %(default)s)",
+    )
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--json",
+        action=argparse.BooleanOptionalAction,
+        help="print JSON lines on a terminal, too",
+    )
+    group.add_argument(
+        "--out",
+        metavar="FILE.jsonl",
+        type=Path,
+        help="write the JSON lines to this file, too: a recording's replace it when they are "
+        "complete, those of a device or a pipe are added as they come",
+    )
+    group.add_argument(
+        "--out-size",
+        metavar="BYTES",
+        type=_size,
+        help="begin a new file before a device's or a pipe's grows beyond this, such as 500K or "
+        f"2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
+    )
+    group.add_argument(
+        "--out-count",
+        metavar="N",
+        type=_count,
+        help=f"older files to keep, FILE.jsonl.1 the latest (default: {DEFAULT_OUT_COUNT})",
+    )
+    group.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        type=Path,
+        help="draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
+    )
+    group.add_argument(
+        "--summary",
+        action=argparse.BooleanOptionalAction,
+        help="print one JSON object with the direction of the whole recording, and no others",
+    )
+    group.add_argument(
+        "--verbose",
+        action=argparse.BooleanOptionalAction,
+        help="time per stage and memory, on standard error",
+    )
+
+
+def _add_network_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--web",
+        metavar="[HOST:]PORT",
+        type=listening_address,
+        help="serve a live page; for this machine only unless a host is given, 0.0.0.0 for all "
+        "(needs websockets)",
+    )
+    group.add_argument(
+        "--web-name", metavar="NAME", help="a further name under which the page may be reached"
+    )
+    group.add_argument(
+        "--osc", metavar="HOST:PORT", type=receiving_address, help="send OSC messages over UDP"
+    )
+    group.add_argument(
+        "--osc-prefix",
+        metavar="/PREFIX",
+        help="how their addresses begin; /StereoEncoder moves an IEM StereoEncoder, /adm/obj/1 is "
+        f"ADM-OSC (default: {DEFAULT_PREFIX})",
+    )
+    group.add_argument(
+        "--tcp",
+        metavar="[HOST:]PORT",
+        type=listening_address,
+        help="listen, and send every client JSON in the layout of ODAS",
+    )
+    group.add_argument(
+        "--tcp-connect",
+        metavar="HOST:PORT",
+        type=receiving_address,
+        help="the same to a program that listens, as ODAS sends to its viewer",
+    )
+    group.add_argument(
+        "--mqtt",
+        metavar="HOST[:PORT]",
+        type=broker_address,
+        help="publish to an MQTT broker (needs paho-mqtt)",
+    )
+    group.add_argument(
+        "--mqtt-topic",
+        metavar="TOPIC",
+        help=f"TOPIC/direction, TOPIC/event and TOPIC/status (default: {DEFAULT_TOPIC})",
+    )
+    group.add_argument(
+        "--mqtt-qos",
+        metavar="0|1|2",
+        type=int,
+        choices=(0, 1, 2),
+        help="quality of service (default: 0)",
+    )
+    group.add_argument(
+        "--mqtt-user",
+        metavar="NAME",
+        help=f"log in by this name; the password is taken from {PASSWORD_VARIABLE}",
+    )
+    group.add_argument(
+        "--mqtt-tls",
+        action=argparse.BooleanOptionalAction,
+        help="encrypt, with the certificates that the system trusts",
+    )
 
 
 def join_negative_values(arguments: list[str]) -> list[str]:
     """`--mount -90,0,0` as `--mount=-90,0,0`: argparse takes the value for an option."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] in ("--mount", "--gate") and re.match(r"-[\d.]", argument):
+        if joined and joined[-1] in _SIGNED_OPTIONS and re.match(r"-[\d.]", argument):
             joined[-1] += "=" + argument
         else:
             joined.append(argument)
     return joined
-
-
-def _angles(text: str) -> tuple[float, ...]:
-    """Three angles in degrees -> radians."""
-    try:
-        angles = tuple(math.radians(float(part)) for part in text.split(","))
-    except ValueError:
-        angles = ()
-    if len(angles) != 3 or not all(map(math.isfinite, angles)):
-        raise argparse.ArgumentTypeError(f"must be three angles YAW,PITCH,ROLL. Received: {text!r}")
-    return angles
-
-
-def _positive_integer(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer, 1 or more. Received: {text!r}")
-    return value
 
 
 def _level(text: str) -> float:
@@ -146,3 +248,20 @@ def _level(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"must be a finite level in dBFS. Received: {text!r}")
     return value
+
+
+def _size(text: str) -> int:
+    """`500K` -> bytes."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    size = int(match[1]) * _SIZE_UNITS[match[2]] if match else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be bytes, 1 or more, such as 500K, 10M or 2G. Received: {text!r}"
+        )
+    return size
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be an integer, 0 or more. Received: {text!r}")
+    return int(text)

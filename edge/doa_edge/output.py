@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from doa_edge.signals import Terminated
+
 # An interrupted stream keeps what it had: its lines are complete.
-INTERRUPTIONS = (KeyboardInterrupt, BrokenPipeError)
+INTERRUPTIONS = (KeyboardInterrupt, Terminated, BrokenPipeError)
 
 
 @contextmanager

@@ -23,14 +23,13 @@ References:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import socket
 
 from doa_edge.address import Address
 from doa_edge.errors import MissingPackageError
 from doa_edge.sinks.sink import Message
 
-if TYPE_CHECKING:
-    from pythonosc.udp_client import SimpleUDPClient
+Argument = tuple[str, str | float | int]  # OSC type tag and value
 
 DEFAULT_PREFIX = "/doa"
 DISTANCE = 1.0  # a direction has none; renderers expect one
@@ -54,24 +53,36 @@ class OscSink:
     def __init__(self, address: Address, *, prefix: str = DEFAULT_PREFIX) -> None:
         check_prefix(prefix)
         try:
-            from pythonosc.udp_client import SimpleUDPClient
+            from pythonosc.osc_message_builder import OscMessageBuilder
         except ImportError as error:
             raise MissingPackageError("python-osc", "edge", error) from error
+        self._builder = OscMessageBuilder
         self._prefix = prefix
         self.dropped = 0
-        self._client: SimpleUDPClient = SimpleUDPClient(address.host, address.port)
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(
+                address.host, address.port, type=socket.SOCK_DGRAM
+            )[0]
+        except socket.gaierror as error:
+            raise OSError(f"--osc cannot send to {address}: {error.strerror}") from error
+        self._socket = socket.socket(family, kind, protocol)
+        # Connected, so that the kernel tells when nobody is at the port.
+        self._socket.connect(place)
 
     def send(self, message: Message) -> None:
-        """Send a few datagrams; those that the network refuses are counted."""
+        """Send a few datagrams; those that the network refuses are counted, once a message."""
         try:
             for name, values in _osc_messages(message):
-                self._client.send_message(f"{self._prefix}/{name}", values)
+                builder = self._builder(f"{self._prefix}/{name}")
+                for kind, value in values:
+                    builder.add_arg(value, kind)
+                self._socket.send(builder.build().dgram)
         except OSError:  # no route at the moment, or nobody at that port of this machine
             self.dropped += 1
 
     def close(self) -> None:
         """Close the socket."""
-        self._client._sock.close()
+        self._socket.close()
 
 
 def check_prefix(prefix: str) -> None:
@@ -84,20 +95,21 @@ def check_prefix(prefix: str) -> None:
         )
 
 
-def _osc_messages(message: Message) -> list[tuple[str, Any]]:
+def _osc_messages(message: Message) -> list[tuple[str, list[Argument]]]:
     """Names below the prefix, and their arguments."""
     if "azimuth_deg" not in message:
-        return [("event", [str(message.get("event", "")), json.dumps(message)])]
-    azimuth, elevation = float(message["azimuth_deg"]), float(message["elevation_deg"])
-    direction: list[tuple[str, Any]] = [
-        ("azimuth", azimuth),
-        ("elevation", elevation),
-        ("aed", [azimuth, elevation, DISTANCE]),
+        return [("event", [("s", str(message.get("event", ""))), ("s", json.dumps(message))])]
+    azimuth: Argument = ("f", float(message["azimuth_deg"]))
+    elevation: Argument = ("f", float(message["elevation_deg"]))
+    direction: list[tuple[str, list[Argument]]] = [
+        ("azimuth", [azimuth]),
+        ("elevation", [elevation]),
+        ("aed", [azimuth, elevation, ("f", DISTANCE)]),
     ]
     return [
         *(direction if message["active"] else []),
-        ("confidence", float(message["confidence"])),
-        ("level", float(message["level_dbfs"])),
+        ("confidence", [("f", float(message["confidence"]))]),
+        ("level", [("f", float(message["level_dbfs"]))]),
         ("time", [("d", float(message["time_s"]))]),
-        ("active", int(message["active"])),
+        ("active", [("i", int(message["active"]))]),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import logging
 import re
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 HISTORY = 256  # messages that a new client is given: 40 s of six estimates a second
 HANDSHAKE_SECONDS = 5.0
+GOODBYE_SECONDS = 0.5
 LARGEST_MESSAGE = 1024  # bytes; the page sends none at all
 PAGE_PATHS = ("/", "/index.html")
 SOCKET_PATH = "/directions"
@@ -97,26 +99,30 @@ class WebSink(LoopServer):
 
         quiet = logging.getLogger(f"{__name__}.clients")  # their mistakes are not ours to report
         quiet.setLevel(logging.CRITICAL)
-        async with serve(
+        server = await serve(
             self._talk,
             sock=listener,
             process_request=self._answer,
             compression=None,
             open_timeout=HANDSHAKE_SECONDS,
-            close_timeout=1,
+            close_timeout=GOODBYE_SECONDS,
             max_size=LARGEST_MESSAGE,
             max_queue=4,
             write_limit=CLIENT_BUFFER,
             server_header=None,
             logger=quiet,
-        ):
-            await stop.wait()
+        )
+        await stop.wait()
+        server.close()
+        # A browser keeps a spare connection open on which it says nothing.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
 
     async def _talk(self, connection: ServerConnection) -> None:
-        if self._history:
-            await connection.send("".join(self._history))
         self._clients[connection] = Backlog(connection.transport)
         try:
+            if self._history:
+                await connection.send("".join(self._history))
             async for _ in connection:
                 pass
         finally:
