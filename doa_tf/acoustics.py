@@ -32,10 +32,12 @@ def t30(
         band: (low, high) [hertz] in which it is measured; None takes all frequencies.
 
     Returns:
-        T30 [seconds]; nan where the decay does not reach -35 dB within the response.
+        T30 [seconds]; nan where the response is silent or ends before it has decayed by 35 dB.
     """
-    decay = _decay_db(response if band is None else _in_band(response, sample_rate, band))
-    if len(decay) == 0 or decay[-1] > -35.0:
+    if band is not None:
+        response = _in_band(response, sample_rate, band)
+    decay = _decay_db(response)
+    if len(decay) == 0 or _fall_db(response) < 35.0:
         return float("nan")
     start, stop = np.argmax(decay <= -5.0), np.argmax(decay <= -35.0)
     if stop - start < 2:
@@ -113,13 +115,11 @@ def diffuseness(srir: np.ndarray) -> float:
     return float(1.0 - np.linalg.norm(intensity) / energy) if energy else 1.0
 
 
-def _in_band(
-    response: np.ndarray, sample_rate: int, band: tuple[float, float]
-) -> np.ndarray:
+def _in_band(response: np.ndarray, sample_rate: int, band: tuple[float, float]) -> np.ndarray:
     """(N,) response in a band, by Butterworth filters: short against any reverberation."""
     from scipy import signal
 
-    sections = signal.butter(3, band, "bandpass", fs=sample_rate, output="sos")
+    sections = signal.butter(6, band, "bandpass", fs=sample_rate, output="sos")
     return np.asarray(signal.sosfilt(sections, np.asarray(response, np.float64)))
 
 
@@ -128,6 +128,13 @@ def _decay_db(response: np.ndarray) -> np.ndarray:
     energy = np.cumsum(np.square(response, dtype=np.float64)[::-1])[::-1]
     energy = energy[energy > 0.0]
     return 10.0 * np.log10(energy / energy[0]) if len(energy) else energy
+
+
+def _fall_db(response: np.ndarray) -> float:
+    """How far the last tenth of a response lies below its loudest tenth [dB]."""
+    energy = np.square(response[: len(response) // 10 * 10], dtype=np.float64)
+    tenths = energy.reshape(10, -1).sum(axis=1)
+    return _ratio_db(tenths.max(), tenths[-1])
 
 
 def _ratio_db(above: float, below: float) -> float:
