@@ -35,6 +35,7 @@ CLUSTER = [
     "rich>=13",
     "scipy>=1.11",
     "sofar>=1.2",
+    "soxr>=0.3.7",
     "threadpoolctl>=3.5",
 ]
 DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]

@@ -23,9 +23,9 @@ from doa_core.ambisonics import steering_vector
 from doa_core.spec import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0  # metres per second
-DIFFUSE_TAPS = 128
+DIFFUSE_TAPS = 256  # 62 Hz resolved at 16 kHz
 _DIFFUSE_DIRECTIONS = 192
-_DIFFUSE_OVERSAMPLING = 4  # frequencies computed for each one that the filters resolve
+_DIFFUSE_OVERSAMPLING = 2  # frequencies computed for each one that the filters resolve
 _ISOTROPIC = np.array([1.0, 1 / 3, 1 / 3, 1 / 3])  # power of the AmbiX channels in such a field
 
 
@@ -124,6 +124,6 @@ def _adjoint(matrices: np.ndarray) -> np.ndarray:
 
 
 def _taper(taps: int) -> np.ndarray:
-    """(L,) window: one over the middle half, falling to zero as half a cosine at each end."""
+    """(L,) window: one, but for half a cosine down to zero over the last 15 % of each side."""
     distance = np.abs(np.arange(taps) - taps // 2) / (taps / 2)
-    return 0.5 + 0.5 * np.cos(np.pi * np.clip(2.0 * distance - 1.0, 0.0, 1.0))
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - 0.85) / 0.15, 0.0, 1.0))
