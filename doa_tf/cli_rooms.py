@@ -63,6 +63,14 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE",
         help="SingleRoomSRIR files (AES69); --sources of a listener share a record (default: all)",
     )
+    measured.add_argument(
+        "--channel-format",
+        metavar="FORMAT",
+        help="of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)",
+    )
+    measured.add_argument(
+        "--array", metavar="FILE.sofa", help="the array whose capsules their receivers are"
+    )
     parser.set_defaults(run=_simulate)
 
 
@@ -94,6 +102,9 @@ def add_skip_broken(parser: argparse.ArgumentParser) -> None:
 def _simulate(args: argparse.Namespace) -> int:
     if args.from_sofa:
         return _measured(args)
+    for name in ("channel_format", "array"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is about the files of --from-sofa")
     from doa_tf.rooms import RoomSettings
     from doa_tf.simulation import simulate_bank
 
@@ -131,7 +142,14 @@ def _measured(args: argparse.Namespace) -> int:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise InputError(f"Measured rooms are not drawn: --from-sofa goes without {options}")
     with progress_bar("rooms") as progress:
-        bank_from_sofa(args.out, args.from_sofa, sources=args.sources, progress=progress)
+        bank_from_sofa(
+            args.out,
+            args.from_sofa,
+            sources=args.sources,
+            channel_format=args.channel_format,
+            array=args.array,
+            progress=progress,
+        )
     return 0
 
 
@@ -160,12 +178,12 @@ def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-        unknown = sorted(set(values) - set(names))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
+    unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []
     if not isinstance(values, dict) or unknown:
         raise InputError(
-            f"--settings must hold an object with the keys {', '.join(names)}. Received: "
-            f"{', '.join(map(str, unknown)) or type(values).__name__}"
+            "--settings must hold an object whose keys are fields of RoomSettings. Received: "
+            f"{', '.join(map(str, unknown)) or type(values).__name__}. Allowed: {', '.join(names)}"
         )
     return values

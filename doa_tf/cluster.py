@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from doa_edge.errors import InputError, MissingPackageError, one_line
@@ -43,13 +45,14 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     cluster: AbstractContextManager[Any] = nullcontext(scheduler)
     if scheduler is None:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=None,  # a task is small, and a paused worker would be a hang
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
+        with _deaf_to_interrupts():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,  # a task is small, and a paused worker would be a hang
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
     with cluster as address:
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
@@ -124,3 +127,17 @@ def run_on_dask(
         ) from error
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started here never see the Ctrl-C that a terminal sends to all of them.
+
+    It is ours to end them. One that comes meanwhile is not lost, it waits until the end.
+    """
+    resource_tracker.ensure_running()  # which hears SIGINT again in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -18,9 +18,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from doa_edge.errors import InputError
 from doa_tf.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.cluster import dask_client, run_on_dask
+from doa_tf.microphones import KINDS, draw_microphone
 from doa_tf.rooms import RoomSettings, simulate_room
 
 ROOMS_PER_TASK = 5
@@ -63,15 +66,10 @@ def simulate_bank(
     if scheduler is not None and workers is not None:
         raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
     settings = settings or RoomSettings()
+    settings, digest = _checked_microphone(settings)
     made_with: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
-    microphone = getattr(settings, "microphone", "")
-    if _is_file(microphone):
-        path = Path(microphone).resolve()
-        if not path.is_file():
-            raise InputError(f"The microphone must be a SOFA file that is there. Received: {path}")
-        microphone = str(path)
-        settings = replace(settings, microphone=microphone)
-        made_with["microphone_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest:
+        made_with["microphone_sha256"] = digest
     writer = BankWriter(
         folder,
         made_with=made_with,
@@ -82,7 +80,7 @@ def simulate_bank(
     if progress:
         progress(done, rooms)
     if writer.missing:
-        software = software_versions(microphone) if scheduler else None
+        software = software_versions(digest) if scheduler else None
         task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
         shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
         simulated: dict[range, dict[range, list[bytes]]] = {}
@@ -116,7 +114,7 @@ def simulate_rooms(
         ValueError: the settings leave no room that can be made.
     """
     if software is not None:
-        _check_software(software, software_versions(getattr(settings, "microphone", "")))
+        _check_software(software, software_versions(_checked_microphone(settings)[1]))
     with _one_thread():
         return [
             encode_room(simulate_room(number, seed=seed, settings=settings)) for number in numbers
@@ -141,17 +139,14 @@ def _check_software(asked: dict[str, str], here: dict[str, str]) -> None:
 
 
 @cache
-def software_versions(microphone: str = "") -> dict[str, str]:
+def software_versions(microphone_digest: str = "") -> dict[str, str]:
     """What a room's samples depend on besides its settings.
 
     Args:
-        microphone: a kind, or a file, whose content counts.
+        microphone_digest: of the file of a measured microphone.
 
     Returns:
         Versions of packages, this one's with a digest of its source; the digest of the file.
-
-    Raises:
-        OSError: the file cannot be read.
     """
     import doa_core
     import doa_tf
@@ -163,13 +158,24 @@ def software_versions(microphone: str = "") -> dict[str, str]:
     names = ("numpy", "scipy", "pyroomacoustics")
     versions = {name: importlib.metadata.version(name) for name in names}
     versions["doa-tf"] = f"{importlib.metadata.version('doa-tf')}+{digest.hexdigest()[:12]}"
-    if _is_file(microphone):
-        versions[microphone] = hashlib.sha256(Path(microphone).read_bytes()).hexdigest()[:12]
+    if microphone_digest:
+        versions["file of the microphone"] = microphone_digest[:12]
     return versions
 
 
-def _is_file(microphone: str) -> bool:
-    return microphone.lower().endswith(".sofa")
+def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
+    """Settings with the whole path of a measured microphone's file, and its digest, or "".
+
+    Raises:
+        InputError: no such kind of microphone, or a file that holds none.
+    """
+    if settings.microphone in KINDS:
+        return settings, ""
+    path = str(Path(settings.microphone).resolve())
+    if not settings.microphone.lower().endswith(".sofa") and not Path(path).is_file():
+        path = settings.microphone  # no file: the message shall show what was given
+    microphone = draw_microphone(np.random.default_rng(0), kind=path)
+    return replace(settings, microphone=path), str(microphone.draw["digest"])
 
 
 def split_shard(numbers: range) -> list[range]:
