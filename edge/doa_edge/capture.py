@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -38,7 +37,6 @@ BLOCK_S = 0.016  # of sound per callback
 BUFFER_S = 0.2  # of sound that the system may hold
 SETTLE_S = 0.25  # of sound after which a reopened device's time is told
 POLL_S = 0.25
-WARN_EVERY_S = 60.0
 
 
 class LiveStream:
@@ -138,7 +136,6 @@ class DeviceSource:
         self._clock = SampleClock()
         self._given = 0  # samples and gaps so far, at the model's rate
         self._counts = {"overruns": 0, "losses": 0, "invalid_blocks": 0, "missing_samples": 0}
-        self._warned_s: dict[str, float] = {}
         self._stream: LiveStream | None = None
         self._opened: Opening
         self._converter: AmbixConverter
@@ -243,13 +240,12 @@ class DeviceSource:
         counted = {"overrun": "overruns", "invalid": "invalid_blocks"}.get(reason)
         if counted:
             self._counts[counted] += 1
-            self._warn(counted, "%s: %s", self.name, detail)
         yield Gap(samples=missing, reason=reason, detail=detail)
 
     def _recover(self, reason: str) -> Iterator[StreamItem]:
         """Say that the device is away, and wait until it is back."""
         what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
-        logger.warning("%s %s: waiting for it", self.name, what)
+        logger.info("%s %s: waiting for it", self.name, what)
         self._counts["losses"] += 1
         since_s = time.monotonic()
         self._clock.skip(self._clock.missing_s(now_s=since_s))
@@ -275,7 +271,7 @@ class DeviceSource:
         self._clock.skip(self._clock.missing_s(now_s=begin_s))
         self._clock.resume()
         away_s = time.monotonic() - since_s
-        logger.warning("%s is back after %.1f s", self.name, away_s)
+        logger.info("%s is back after %.1f s", self.name, away_s)
         yield from self._gap("recovered", f"{self.name} was away for {away_s:.1f} s")
         for chunk in chunks:
             yield from self._take(chunk)
@@ -292,10 +288,3 @@ class DeviceSource:
             elif time.monotonic() > deadline_s or not self._stream.active:
                 return []
         return chunks
-
-    def _warn(self, kind: str, message: str, *values: object) -> None:
-        """Log one warning of a kind a minute: a fault of every second must not fill a disk."""
-        now_s = time.monotonic()
-        if now_s - self._warned_s.get(kind, -math.inf) > WARN_EVERY_S:
-            self._warned_s[kind] = now_s
-            logger.warning(message, *values)

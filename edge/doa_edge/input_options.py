@@ -27,8 +27,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--profile",
         metavar="NAME",
-        help="a microphone whose channels are documented: sets --format, and --rate where it is "
-        "fixed; `doa_edge devices --profiles` lists them",
+        help="a microphone whose channels are documented, instead of --format; "
+        "`doa_edge devices --profiles` lists them",
     )
     group.add_argument(
         "--format",
@@ -78,18 +78,21 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Arguments of `doa_edge.sources.open_source`, but for `model_rate`.
 
     Raises:
-        InputError: an unknown profile.
+        InputError: an unknown profile, or one that contradicts the format.
     """
+    from doa_edge.errors import InputError
     from doa_edge.profiles import find_profile
 
     profile = find_profile(options.profile) if options.profile else None
-    rate = options.rate
-    if rate is None and profile and options.input is None:
-        rate = profile.rate
+    if profile and options.format and options.format != profile.audio_format:
+        raise InputError(
+            "`profile` and `format` exclude each other. "
+            f"Received: profile={options.profile!r}, format={options.format!r}"
+        )
     return {
         "input": options.input,
         "device": options.device,
-        "rate": rate,
+        "rate": options.rate,
         "encoding": options.encoding,
         "raw_channels": options.raw_channels,
         "channel_map": options.channels,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from doa_edge import devices, doctor
 from doa_edge.address import broker_address, listening_address, receiving_address
 from doa_edge.command import CommandParser
 from doa_edge.input_options import add_input_arguments, positive_integer
@@ -18,7 +19,7 @@ from doa_edge.sinks.osc import DEFAULT_PREFIX
 Command = Callable[[argparse.Namespace], int]
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_SIGNED_OPTIONS = ("--mount", "--gate")
+_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
 
 
 def parse_options(arguments: list[str], *, run: Command, info: Command) -> argparse.Namespace:
@@ -75,6 +76,8 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
         type=Path,
         help="options from a file: their names without dashes are its keys; the command line wins",
     )
+    devices.add_parser(commands)
+    doctor.add_parser(commands)
     info_parser = commands.add_parser(
         "info",
         help="what a model file says of itself",

@@ -13,6 +13,11 @@ from doa_edge.conversion import CHANNELS, HIGHEST_RATE, LOWEST_RATE, check_chann
 from doa_edge.errors import InputError, MissingPackageError, one_line
 
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
+# Names of ALSA's that lead to the sound server or to a default card.
+VIRTUAL_NAMES = frozenset(
+    ["default", "sysdefault", "pulse", "pipewire", "jack", "dsnoop", "samplerate", "speexrate"]
+    + ["lavrate", "upmix", "vdownmix", "null"]
+)
 # Codes of PortAudio's errors.
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
 
@@ -38,6 +43,11 @@ class InputDevice:
     host_api: str
     channels: int
     default_rate: int
+
+    @property
+    def virtual(self) -> bool:
+        """Whether it stands for whatever the system chooses, and may mix or repeat channels."""
+        return self.name.lower() in VIRTUAL_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +120,7 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     """The input device of a number or a part of a name.
 
     Args:
-        wanted: a number, a part of a name in any case, or None where there is only one to choose.
+        wanted: a number, a part of a name in any case, or None where there is only one that is not `virtual`.
         devices: as `list_devices` gives them.
 
     Raises:
@@ -121,7 +131,7 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     if isinstance(wanted, int) or (wanted is not None and wanted.isdecimal()):
         found = [device for device in inputs if device.index == int(wanted)]
     elif wanted is None:
-        found = [device for device in inputs if device.channels >= CHANNELS]
+        found = [device for device in inputs if device.channels >= CHANNELS and not device.virtual]
     else:
         part = wanted.lower()
         found = [device for device in inputs if part in f"{device.name}, {device.host_api}".lower()]

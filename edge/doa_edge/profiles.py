@@ -1,6 +1,8 @@
 """Microphones whose channels are documented. Others are described by options.
 
-Each entry says what a device's USB (or an interface's) channels are, and where that is documented.
+A tetrahedral microphone behind an interface is known to the system by the interface's name, so a
+profile has to be asked for. What can be recognised by name are arrays that are no first-order
+Ambisonics microphones, although they have four channels and more.
 """
 
 from __future__ import annotations
@@ -12,27 +14,57 @@ from doa_edge.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What is known of a microphone.
+    """A microphone whose capsules' order is documented.
 
     Attributes:
         name: for `--profile`.
         title: maker and model.
         audio_format: of its channels; see `doa_core.ambisonics`.
-        matches: parts of the name that the system gives the device, in lower case; none for a
-            microphone behind an interface, whose name says nothing of the microphone.
-        rate: to open it with [hertz]; None for any.
-        setting: what has to be set on the device.
+        needs: what has to be done so that its channels are these.
+        source: where that is documented.
     """
 
     name: str
     title: str
     audio_format: str
-    matches: tuple[str, ...] = ()
-    rate: int | None = None
-    setting: str = ""
+    needs: str
+    source: str
 
 
-PROFILES: tuple[Profile, ...] = ()
+_IN_ORDER = "an interface with four inputs of equal gain, capsules 1 to 4 on inputs 1 to 4"
+_SURVEY = "A. Farina, A-format to B-format conversion, University of Parma"
+_LAYOUT = "tetrahedral:flu-frd-bld-bru"
+
+PROFILES = (
+    Profile(
+        name="ambeo-vr",
+        title="Sennheiser AMBEO VR Mic",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source=_SURVEY,
+    ),
+    Profile(
+        name="sps200",
+        title="SoundField SPS200",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source=_SURVEY,
+    ),
+    Profile(
+        name="tetramic",
+        title="Core Sound TetraMic",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source="ambisonics.ch, A-format channel ordering",
+    ),
+)
+
+# Part of the system's name for a device, in lower case, and what it is.
+NOT_AMBISONIC = {
+    "respeaker": "four microphones in one plane (channels 2 to 5 of 6), no Ambisonics",
+    "zylia": "19 capsules on a sphere: encode them to AmbiX first and pipe that in",
+    "spatial mic": "eight capsules, second order: encode them to AmbiX first and pipe that in",
+}
 
 
 def find_profile(name: str) -> Profile:
@@ -50,10 +82,7 @@ def find_profile(name: str) -> Profile:
     )
 
 
-def recognise(device_name: str) -> Profile | None:
-    """The profile whose device has such a name, if any."""
+def not_ambisonic(device_name: str) -> str | None:
+    """What a device is, if its name says that it is no first-order Ambisonics microphone."""
     name = device_name.lower()
-    for profile in PROFILES:
-        if any(part in name for part in profile.matches):
-            return profile
-    return None
+    return next((what for part, what in NOT_AMBISONIC.items() if part in name), None)
