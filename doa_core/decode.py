@@ -194,4 +194,5 @@ def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
 def _lobe_exponents(grid: Grid) -> FloatArray:
     """(G, 4) matrix whose product with (x, y, z, 1) is the exponent of a lobe's weight per cell."""
     width = np.radians(grid.resolution_deg)
-    return np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2
+    exponents: FloatArray = np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2
+    return exponents

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,14 +17,20 @@ from doa_core.decode import METHODS, decode
 from doa_core.features import intensity_features
 from doa_core.spec import ModelSpec
 from doa_core.stft import samples_of_frames, stft
+from doa_edge.activity import (
+    DEFAULT_GATE_DBFS,
+    DEFAULT_MARGIN_DB,
+    DEFAULT_MIN_CONFIDENCE,
+    ActivityDetector,
+)
 from doa_edge.errors import InputError
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.smoother import DirectionSmoother
 from doa_edge.stream import Gap
 
 __all__ = ["DEFAULT_EVERY", "DEFAULT_GATE_DBFS", "DirectionEngine", "DirectionModel", "Estimate"]
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
-DEFAULT_GATE_DBFS = -60.0
 LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
 
 
@@ -77,7 +84,10 @@ class DirectionEngine:
             gave for earlier frames count as well, as far back as there are any; each frame counts
             once, with what the latest window that held it gave.
         method: `peak` or `centroid`; the spec's choice if None.
-        gate_dbfs: a window below this level is not active.
+        gate_dbfs: a window below this level is not active, and its confidence 0.
+        margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
+        min_confidence: least confidence of an active window.
+        smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
 
@@ -93,6 +103,9 @@ class DirectionEngine:
         average: int | None = None,
         method: str | None = None,
         gate_dbfs: float = DEFAULT_GATE_DBFS,
+        margin_db: float = DEFAULT_MARGIN_DB,
+        min_confidence: float = DEFAULT_MIN_CONFIDENCE,
+        smooth_s: float = 0.0,
         keep_outputs: bool = False,
         keep_audio: bool = False,
     ) -> None:
@@ -103,8 +116,6 @@ class DirectionEngine:
                 raise ValueError(
                     f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
                 )
-        if not math.isfinite(gate_dbfs):
-            raise ValueError(f"`gate` must be a finite level in dBFS. Received: gate={gate_dbfs}")
         self.model = model
         self.spec = model.spec
         self.every = every
@@ -114,7 +125,14 @@ class DirectionEngine:
             raise ValueError(
                 f"`decode` must be one of {', '.join(METHODS)}. Received: decode={method!r}"
             )
-        self.gate_dbfs = gate_dbfs
+        self._new_detector = partial(
+            ActivityDetector,
+            hop_s=features.hop / features.sample_rate,
+            gate_dbfs=gate_dbfs,
+            margin_db=margin_db,
+            min_confidence=min_confidence,
+        )
+        self._smoother = DirectionSmoother(smooth_s) if smooth_s else None
         self.keep_outputs = keep_outputs
         self.keep_audio = keep_audio
         self._stream = model.stream() if isinstance(model, StreamModel) else None
@@ -131,6 +149,9 @@ class DirectionEngine:
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
         self._estimates = 0
         self._longest = 0  # samples in a row
+        self._detector = self._new_detector()
+        if self._smoother:
+            self._smoother.reset()
         self._start_window()
 
     def run(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
@@ -177,6 +198,7 @@ class DirectionEngine:
         self._note_length()
         self.samples += gap.samples
         self.missed += gap.samples
+        self._detector.floor.interrupt()
         self._start_window()
 
     def finish(self) -> None:
@@ -227,17 +249,22 @@ class DirectionEngine:
                 f"ends at {self.samples / spec.features.sample_rate:.3f} s"
             )
         outputs = self._latest(outputs, new_frames)
-        direction, confidence = decode(outputs, head=spec.head, grid=spec.grid, method=self.method)
-        azimuth_deg, elevation_deg = direction_deg(direction)
-        window = sound[len(sound) - spec.features.samples :]
-        power = float(np.mean(np.square(window[:, 0], dtype=np.float64)))
-        active = power > 10.0 ** (self.gate_dbfs / 10.0)
+        direction, certainty = decode(outputs, head=spec.head, grid=spec.grid, method=self.method)
         new_samples = spec.features.samples if self._fresh else self._step
+        power = self._power(new_samples)
+        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
+        active = self._detector.is_active(power, confidence)
+        time_s = self.samples / spec.features.sample_rate
+        if self._smoother:
+            direction = self._smoother.update(
+                direction, confidence=confidence, active=active, time_s=time_s
+            )
+        azimuth_deg, elevation_deg = direction_deg(direction)
         estimate = Estimate(
-            time_s=self.samples / spec.features.sample_rate,
+            time_s=time_s,
             azimuth_deg=azimuth_deg,
             elevation_deg=elevation_deg,
-            confidence=float(confidence) if active else 0.0,
+            confidence=confidence,
             active=active,
             level_dbfs=10.0 * math.log10(max(power, 10.0 ** (LEVEL_FLOOR_DBFS / 10.0))),
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.keep_outputs else None,
@@ -247,6 +274,14 @@ class DirectionEngine:
         self.seconds["network"] += predicted - heard
         self.seconds["decode"] += time.perf_counter() - predicted
         return estimate
+
+    def _power(self, new_samples: int) -> float:
+        """Mean power of W over the window; the noise floor hears the hops that are new."""
+        features = self.spec.features
+        squares = np.square(self._sound[:, 0], dtype=np.float64)
+        hops = squares[len(squares) - new_samples // features.hop * features.hop :]
+        self._detector.floor.hear(hops.reshape(-1, features.hop).mean(axis=1))
+        return float(np.mean(squares[len(squares) - features.samples :]))
 
     def _hear(self) -> int:
         """Bring the window of features up to date; the number of frames that are new."""

@@ -80,7 +80,7 @@ def render(estimate: Estimate, title: str) -> Panel:
     loudness = 1.0 - max(estimate.level_dbfs, LEVEL_FLOOR_DBFS) / LEVEL_FLOOR_DBFS
     text.append(f"level      {_bar(loudness)} {estimate.level_dbfs:.1f} dBFS\n")
     text.append(f"time       {estimate.time_s:.3f} s", "dim")
-    text.append("" if estimate.active else "   below the gate", "dim")
+    text.append("" if estimate.active else "   not active", "dim")
     return Panel(text, title=Text(title), expand=False)
 
 

@@ -37,8 +37,8 @@ def test_view_has_the_numbers():
     text = drawn(ESTIMATE)
     for part in ("+90.0°", "-12.0°", "0.50", "-30.0 dBFS", "1.250 s", "a [b]title[/b].wav"):
         assert part in text
-    assert "below the gate" not in text
-    assert "below the gate" in drawn(replace(ESTIMATE, active=False))
+    assert "not active" not in text
+    assert "not active" in drawn(replace(ESTIMATE, active=False))
 
 
 @pytest.mark.parametrize("azimuth_deg", [180.0, 90.0, 0.0, -90.0, -179.99])
