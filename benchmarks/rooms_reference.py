@@ -38,12 +38,14 @@ def reference_responses(plan: RoomPlan, source: int, *, order: int | None = None
     facing, omni = plan.facings[source], plan.omni[source]
 
     class Talker(Directivity):
-        """A first-order pattern whose order one share grows with frequency."""
+        """A first-order pattern whose directional share grows with frequency."""
 
         is_impulse_response = False
         filter_len_ir = 1
 
-        def get_response(self, azimuth, colatitude=None, magnitude=False, frequency=None, degrees=True):  # noqa: E501
+        def get_response(
+            self, azimuth, colatitude=None, magnitude=False, frequency=None, degrees=True
+        ):
             if degrees:
                 azimuth, colatitude = np.radians(azimuth), np.radians(colatitude)
             cosine = (
