@@ -52,7 +52,8 @@ def _parse(
     if bracketed:
         host = host[1:-1]
     host = host or (default_host or "")
-    port = int(port_text) if port_text.isdecimal() and len(port_text) < 6 else -1
+    digits = port_text.isascii() and port_text.isdecimal() and len(port_text) < 6
+    port = int(port_text) if digits else -1
     if not port_text and default_port is not None:
         port = default_port
         lowest_port = 0

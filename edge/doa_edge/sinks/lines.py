@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -14,7 +15,10 @@ DEFAULT_OUT_COUNT = 5  # older files beside the newest
 
 
 class StreamSink:
-    """JSON lines to a text stream, flushed one by one.
+    """JSON lines to a text stream, one by one.
+
+    Lines go past Python's buffer where the stream has a descriptor: a buffer that a reader does
+    not empty would hang the interpreter at its end.
 
     Args:
         stream: such as `sys.stdout`; it is not closed.
@@ -25,11 +29,20 @@ class StreamSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        stream.flush()
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):  # a stream in memory has none
+            self._descriptor = stream.fileno()
 
     def send(self, message: Message) -> None:
         """Write a line. Raises OSError, BrokenPipeError where the reader has gone."""
-        self._stream.write(json_line(message))
-        self._stream.flush()
+        line = json_line(message)
+        if self._descriptor is None:
+            self._stream.write(line)
+            return
+        data = line.encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
     def close(self) -> None:
         """Nothing waits here."""
