@@ -72,7 +72,7 @@ def test_standard_input_is_no_path(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("evry = 5", "did you mean `every`? Received: `evry`"),
+        ("everyy = 5", "did you mean `every`? Received: `everyy`"),
         ("osc-prefx = '/x'", "did you mean `osc-prefix`?"),
         ("xyzzy = 1", "see doa_edge run --help. Received: `xyzzy`"),
         ("config = 'other.toml'", "Received: `config`"),
