@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from doa_edge import devices, doctor
+from doa_edge import bench, devices, doctor
 from doa_edge.address import broker_address, listening_address, receiving_address
 from doa_edge.command import CommandParser
 from doa_edge.input_options import add_input_arguments, positive_integer
@@ -78,6 +78,7 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
     )
     devices.add_parser(commands)
     doctor.add_parser(commands)
+    bench.add_parser(commands)
     info_parser = commands.add_parser(
         "info",
         help="what a model file says of itself",
@@ -116,6 +117,27 @@ def _add_directions(group: argparse._ArgumentGroup) -> None:
         metavar="DBFS",
         type=_level,
         help="a window below this level is not active (default: -60)",
+    )
+    group.add_argument(
+        "--margin",
+        metavar="DB",
+        type=float,
+        help="nor one that is not so far above the tracked noise floor; 0 for no tracking "
+        "(default: 3)",
+    )
+    group.add_argument(
+        "--confidence",
+        metavar="SHARE",
+        type=float,
+        help="nor one whose confidence is below this (default: 0.07)",
+    )
+    group.add_argument(
+        "--smooth",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="a steady pointer: time constant of a smoother, which is also its delay (default: "
+        "none)",
     )
     group.add_argument(
         "--threads",
