@@ -247,12 +247,13 @@ class DeviceSource:
         what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
         logger.info("%s %s: waiting for it", self.name, what)
         self._counts["losses"] += 1
+        self._close()
         since_s = time.monotonic()
         self._clock.skip(self._clock.missing_s(now_s=since_s))
         yield from self._gap(reason, f"{self.name} {what}")
         chunks: list[Chunk] = []
         while not chunks:
-            self._close()
+            self._close()  # again, if it came back silent
             retry_s = time.monotonic() + RETRY_S
             while time.monotonic() < retry_s:
                 time.sleep(POLL_S)

@@ -240,6 +240,8 @@ class PipeSource:
                 )
             yield from self._wait_for(length + length % 2)
             body = self._bytes.take(length + length % 2)
+            if len(body) < length:
+                raise InputError(f"The {self.name} is cut short inside its WAV header")
             if kind == b"fmt ":
                 found = _wav_format(body, name=self.name)
             elif kind == b"ds64" and len(body) >= 16:

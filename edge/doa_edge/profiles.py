@@ -32,7 +32,7 @@ class Profile:
 
 
 _IN_ORDER = "an interface with four inputs of equal gain, capsules 1 to 4 on inputs 1 to 4"
-_SURVEY = "A. Farina, A-format to B-format conversion, University of Parma"
+_SURVEY = "A. Farina, A-format to B-format conversion, pcfarina.eng.unipr.it"
 _LAYOUT = "tetrahedral:flu-frd-bld-bru"
 
 PROFILES = (
