@@ -1,0 +1,128 @@
+"""Hours of sound through the engine, faster than real time: flat memory, true time.
+
+    python benchmarks/soak.py [--hours 12] [--rate 48000] [--model FILE.tflite] [--json FILE]
+
+What a live microphone gives, without one: blocks of 20 ms, resampled, with a gap every ten minutes
+or so; the sound, the averages and the smoother are kept as a user may. Every estimate's time is
+compared with the samples that were given, and memory is read every minute of sound. Ends with
+status 1 if memory grew by more than 1 MB after the warm-up, or a time was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MODEL_RATE = 16_000  # hertz
+WARM_UP_S = 300.0  # seconds of sound until memory should be level
+GROWTH_LIMIT_MB = 1.0
+BLOCK_S = 0.02
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in use now."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> dict[str, Any]:
+    """Figures of one run."""
+    from doa_edge.bench import synthetic_sound
+    from doa_edge.conversion import AmbixConverter
+    from doa_edge.engine import DirectionEngine
+    from doa_edge.model import TfliteModel, default_model_path
+    from doa_edge.stream import Gap
+
+    model = TfliteModel(model_path or default_model_path())
+    window, step = model.spec.features.samples, 5 * model.spec.features.hop
+    engine = DirectionEngine(model, average=50, smooth_s=1.0, keep_audio=True, keep_outputs=True)
+    converter = AmbixConverter(from_rate=rate, to_rate=MODEL_RATE)
+    rng = np.random.default_rng(12)
+    sound = synthetic_sound(1.0, rate)
+    size = round(BLOCK_S * rate)
+    total = round(hours * 3600)  # seconds
+    memory: list[tuple[int, float]] = []
+    started = time.perf_counter()
+    given = missed = in_a_row = estimates = wrong_times = 0
+    until_gap = int(rng.integers(300, 900))
+    for second in range(total):
+        louder = np.float32(10.0 ** rng.uniform(-2.0, 0.0))
+        for start in range(0, rate, size):
+            block = converter.push(louder * sound[start : start + size])
+            given += len(block)
+            in_a_row += len(block)
+            for estimate in engine.push(block):
+                estimates += 1
+                # The latest window that is complete ends there, counted from the last gap.
+                due = window + (in_a_row - window) // step * step
+                expected = (given - in_a_row + missed + due) / MODEL_RATE
+                wrong_times += estimate.time_s != expected
+                if estimate.audio is None or len(estimate.audio) not in (window, step):
+                    wrong_times += 1
+        until_gap -= 1
+        if until_gap == 0:
+            until_gap = int(rng.integers(300, 900))
+            rest = converter.finish()
+            engine.push(rest)
+            given += len(rest)
+            gap = Gap(samples=int(rng.integers(0, 100_000)), reason="lost")
+            engine.skip(gap)
+            missed += gap.samples
+            in_a_row = 0
+        if second % 60 == 59:
+            memory.append((second + 1, resident_mb()))
+            if progress and second % 3600 == 3599:
+                line = f"{(second + 1) / 3600:.0f} h of {hours:g}, {memory[-1][1]:.2f} MB\n"
+                sys.stderr.write(line)
+    after = [megabytes for second, megabytes in memory if second >= min(WARM_UP_S, total / 2)]
+    wall = time.perf_counter() - started
+    return {
+        "hours": hours,
+        "rate": rate,
+        "estimates": estimates,
+        "samples_given": given,
+        "samples_missed": missed,
+        "stream_time_error_samples": engine.samples - given - missed,
+        "wrong_times": wrong_times,
+        "memory_after_warm_up_mb": round(after[0], 3),
+        "memory_at_end_mb": round(after[-1], 3),
+        "memory_highest_mb": round(max(after), 3),
+        "growth_mb": round(max(after) - after[0], 3),
+        "wall_s": round(wall, 1),
+        "processor_s": round(time.process_time(), 1),
+        "real_time_factor": round(wall / total, 4),
+    }
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--hours", type=float, default=12.0)
+    parser.add_argument("--rate", type=int, default=48_000, help="of the sound [hertz]")
+    parser.add_argument("--model", metavar="FILE.tflite", help="default: the shipped one")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    figures = soak(
+        hours=args.hours, rate=args.rate, model_path=args.model, progress=sys.stderr.isatty()
+    )
+    for name, value in figures.items():
+        print(f"{name:<28}{value:>16}")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    passed = (
+        figures["growth_mb"] <= GROWTH_LIMIT_MB
+        and figures["stream_time_error_samples"] == 0
+        and figures["wrong_times"] == 0
+    )
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Some minutes of what `benchmarks/soak.py` does for twelve hours."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+
+
+@pytest.mark.slow
+def test_memory_is_flat_and_time_is_true(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    report = tmp_path / "soak.json"
+    # The first gap comes after five to fifteen minutes.
+    done = subprocess.run(
+        [sys.executable, str(SOAK), "--hours", "0.3", "--json", str(report)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    figures = json.loads(report.read_text())
+    assert done.returncode == 0, done.stdout
+    assert figures["growth_mb"] <= 1.0
+    assert figures["stream_time_error_samples"] == 0
+    assert figures["wrong_times"] == 0
+    assert figures["samples_missed"] > 0
+    assert figures["estimates"] > 6 * 0.3 * 3600
