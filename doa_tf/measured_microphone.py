@@ -26,7 +26,12 @@ import numpy as np
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.errors import InputError
 from doa_tf.microphone_base import Microphone, uniform_step
-from doa_tf.sphere_microphone import REGULARISATION_DB, STEEPNESS, regularised_inverse
+from doa_tf.sphere_microphone import (
+    REGULARISATION_DB,
+    STEEPNESS,
+    check_regularisation,
+    regularised_inverse,
+)
 from doa_tf.spherical_harmonics import spherical_harmonics
 
 _MAX_ORDER = 10  # of the fit: ka is 6 at 8 kHz for a sphere of 42 mm
@@ -55,6 +60,7 @@ class SphereMicrophone(Microphone):
     steepness: float = STEEPNESS
 
     def __post_init__(self) -> None:
+        check_regularisation(self.regularisation_db, self.steepness)
         found = _digest(self.file)
         if self.digest not in (None, found):
             raise InputError(
@@ -130,14 +136,16 @@ def _spectrum(taps: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     size = taps.shape[-1]
     step = uniform_step(frequencies)
     length = 0 if step is None else round(SAMPLE_RATE / step)
-    if step is None or length < size or len(frequencies) > length // 2 + 1:
+    exact = step is not None and abs(length * step - SAMPLE_RATE) < 1e-6 * SAMPLE_RATE
+    if not exact or len(frequencies) > length // 2 + 1:
         times = (np.arange(size) - size // 2) / SAMPLE_RATE
         return taps @ np.exp(-2j * np.pi * times[:, np.newaxis] * frequencies)
-    padded = np.zeros((*taps.shape[:-1], length))
+    finer = -(-size // length)  # a grid too coarse for the taps is every so many bins of a finer
+    padded = np.zeros((*taps.shape[:-1], length * finer))
     padded[..., :size] = taps
     padded = np.roll(padded, -(size // 2), axis=-1)
-    spectrum: np.ndarray = np.fft.rfft(padded)[..., : len(frequencies)]
-    return spectrum
+    spectrum: np.ndarray = np.fft.rfft(padded)[..., ::finer]
+    return spectrum[..., : len(frequencies)]
 
 
 def _digest(file: str) -> str:

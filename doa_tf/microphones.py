@@ -99,7 +99,7 @@ class MicrophoneSettings:
     delay_tolerance: float = 2e-6
     position_tolerance: float = 3e-4
     orientation_tolerance: float = 0.035
-    gradient_corner: tuple[float, float] = (30.0, 400.0)
+    gradient_corner: tuple[float, float] = (30.0, 500.0)
     capsule_corner: tuple[float, float] = (10.0, 60.0)
     capsule_corner_tolerance: float = 0.1
     driver_share: float = 0.5

@@ -157,8 +157,9 @@ class RigidSphereMicrophone(Microphone):
 
     def __post_init__(self) -> None:
         sphere_layout(self.capsules)  # checks the number
-        if not self.radius > 0.0:
+        if not 0.0 < self.radius < np.inf:
             raise ValueError(f"`radius` must be positive. Received: {self.radius}")
+        check_regularisation(self.regularisation_db, self.steepness)
         shapes = {"rotation": (3, 3), "gains_db": (self.capsules,), "offsets": (self.capsules, 3)}
         for name, shape in shapes.items():
             if getattr(self, name) is None:
@@ -229,6 +230,19 @@ class RigidSphereMicrophone(Microphone):
         floor = power.max(axis=0) * 10.0 ** (self.regularisation_db / 10.0)
         inverse = regularised_inverse(power[:2], floor, self.steepness) * radial[:2].conj()
         return inverse[[0, 1, 1, 1]]
+
+
+def check_regularisation(regularisation_db: float, steepness: float) -> None:
+    """Refuse what regularises nothing.
+
+    Raises:
+        ValueError: no finite level, or a steepness out of range.
+    """
+    if not np.isfinite(regularisation_db) or not 0.5 <= steepness <= 1.0:
+        raise ValueError(
+            "`regularisation_db` must be finite and `steepness` between 0.5 and 1. Received: "
+            f"regularisation_db={regularisation_db}, steepness={steepness}"
+        )
 
 
 def regularised_inverse(power: np.ndarray, floor: np.ndarray, steepness: float) -> np.ndarray:

@@ -93,6 +93,9 @@ class TetrahedralMicrophone(Microphone):
                     f"Received: {name}.shape={values.shape}"
                 )
             object.__setattr__(self, name, _as_tuple(values))
+        limit = self.driver_limit_db
+        if limit is not None and not 0.0 <= limit < np.inf:
+            raise ValueError(f"`driver_limit_db` must not be negative. Received: {limit}")
         for name in ("radius", "gradient_corner"):
             if not 0.0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"`{name}` must not be negative. Received: {getattr(self, name)}")

@@ -242,7 +242,11 @@ def test_settings_that_cannot_be(values, message):
         ({"kind": "cube"}, "Received: 'cube'"),
         ({"kind": "tetrahedral", "colour": 1}, "no draw of a tetrahedral microphone"),
         ({"kind": "tetrahedral", "gains_db": [0.0]}, "`gains_db` must be finite and of shape"),
+        ({"kind": "tetrahedral", "radius": -0.01}, "`radius` must not be negative"),
+        ({"kind": "tetrahedral", "driver_limit_db": -3.0}, "`driver_limit_db` must not be"),
         ({"kind": "sphere", "capsules": 5}, "`capsules` must be one of 12, 20, 32"),
+        ({"kind": "sphere", "steepness": 0.1}, "`steepness` between 0.5 and 1"),
+        ({"kind": "sphere", "gains_db": [1.0]}, r"`gains_db` must be .* shape \(32,\)"),
     ],
 )
 def test_draws_that_cannot_be(draw, message):
