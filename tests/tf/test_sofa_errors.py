@@ -184,3 +184,20 @@ def test_without_sofar_the_line_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", blocked)
     with pytest.raises(MissingPackageError, match=r'pip install "doa-tf\[train\]"'):
         read_room_responses(path)
+
+
+def test_a_full_disk_is_a_failure_and_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "room.sofa"
+    write_room_responses(path, some_room())
+    before = path.read_bytes()
+
+    def full(name, sofa):
+        with open(name, "wb") as part:
+            part.write(b"half")
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(sofar, "write_sofa", full)
+    with pytest.raises(OSError, match=r"room\.sofa cannot be written: NetCDF: HDF error"):
+        write_room_responses(path, some_room())
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["room.sofa"]
