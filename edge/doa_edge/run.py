@@ -53,6 +53,8 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
 
     model_path = options.model or default_model_path()
     check_files(options, model_path)
+    if options.plot and options.input is None:
+        raise InputError("--plot is for recordings and pipes: a device has no end")
     with ExitStack() as stack:
         notifier = Notifier()
         stack.callback(notifier.close)

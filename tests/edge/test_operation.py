@@ -245,6 +245,13 @@ def test_a_pipe_whose_reader_goes_ends_the_run(long_pcm):
     process.stderr.close()
 
 
+def test_a_picture_of_what_has_no_end_is_refused():
+    process = start("--plot", "track.png", "--device", "0")
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert error.decode() == "doa_edge: --plot is for recordings and pipes: a device has no end\n"
+
+
 # --- several outputs at once
 
 
