@@ -73,18 +73,10 @@ class SphereMicrophone(Microphone):
     def response(self, directions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
         """(F, I, 4) complex64, as `Microphone.response` has it."""
         frequencies = np.asarray(frequencies, np.float64)
-        coefficients, _ = _array(self.file, str(self.digest))
-        encoder = self._encoder()
-        field = np.moveaxis(coefficients @ encoder.swapaxes(-1, -2), 0, -1)  # (H, 4, bins)
-        size = 2 * (coefficients.shape[0] - 1)
-        taps = np.roll(np.fft.irfft(field, size), size // 2, axis=-1)  # centred
-        field = _spectrum(taps, frequencies).astype(np.complex64)  # (H, 4, F)
-        order = int(np.sqrt(len(field))) - 1
-        harmonics = spherical_harmonics(directions, order).astype(np.float32)
-        channels = np.empty((4, len(frequencies), len(harmonics)), np.complex64)
-        for channel in range(4):
-            np.matmul(field[:, channel].T, harmonics.T, out=channels[channel])
-        return np.moveaxis(channels, 0, -1)
+        field = _field(self, frequencies.tobytes())
+        order = int(np.sqrt(field.shape[-1])) - 1
+        harmonics = spherical_harmonics(directions, order).T.astype(np.complex64)
+        return np.moveaxis(field @ harmonics, 0, -1)
 
     @property
     def noise_gains(self) -> np.ndarray:
@@ -96,6 +88,18 @@ class SphereMicrophone(Microphone):
     def draw(self) -> dict[str, Any]:
         """File, its digest and how it is encoded."""
         return {"kind": self.kind, **asdict(self)}
+
+    def harmonics(self, frequencies: np.ndarray) -> np.ndarray:
+        """(4, F, H) complex64 spherical harmonics of each channel's directivity.
+
+        Args:
+            frequencies: (F,) [hertz].
+        """
+        coefficients, _ = _array(self.file, str(self.digest))
+        field = coefficients @ self._encoder().swapaxes(-1, -2)  # (bins, H, 4)
+        size = 2 * (len(coefficients) - 1)
+        taps = np.roll(np.fft.irfft(field.T, size), size // 2, axis=-1)  # centred
+        return np.ascontiguousarray(_spectrum(taps, frequencies).swapaxes(1, 2), np.complex64)
 
     def _encoder(self) -> np.ndarray:
         return encoder_of_array(
@@ -121,8 +125,13 @@ def encoder_of_array(
         regularisation_db: relative to the largest eigenvalue at each frequency.
         steepness: in [0.5, 1].
     """
-    file = str(file)
-    coefficients, (values, vectors) = _array(file, digest or _digest(file))
+    return _encoder(str(file), digest or _digest(str(file)), regularisation_db, steepness)
+
+
+@lru_cache(maxsize=4)
+def _encoder(file: str, digest: str, regularisation_db: float, steepness: float) -> np.ndarray:
+    """(bins, 4, Q) encoder by the formula of the module's docstring."""
+    coefficients, (values, vectors) = _array(file, digest)
     floor = values[:, -1] * 10.0 ** (regularisation_db / 10.0)
     floor = np.maximum(floor, values.max() * 10.0 ** (_FLOOR_DB / 10.0))[:, np.newaxis]
     inverse = regularised_inverse(values, floor, steepness)[:, np.newaxis]
@@ -156,6 +165,12 @@ def _digest(file: str) -> str:
         raise InputError(
             f"{file} must be a SOFA file of a microphone array. Received: {error.strerror}"
         ) from error
+
+
+@lru_cache(maxsize=2)
+def _field(microphone: SphereMicrophone, frequencies: bytes) -> np.ndarray:
+    """`harmonics`, kept: directions come in many parts, always with the same frequencies."""
+    return microphone.harmonics(np.frombuffer(frequencies))
 
 
 @lru_cache(maxsize=16)
