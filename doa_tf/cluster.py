@@ -6,12 +6,14 @@ A task may run twice, or on another worker after its own has died; its result is
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from doa_edge.errors import InputError, MissingPackageError, one_line
 
@@ -95,7 +97,13 @@ def run_on_dask(
                 part = next(remaining, None)
                 if part is None:
                     break
-                running[client.submit(task, part, pure=False, retries=RETRIES)] = part
+                future = client.submit(
+                    pickle.loads,
+                    pickle.dumps(_Call(task, part)),
+                    key=f"{__package__}-{uuid4().hex}",
+                    retries=RETRIES,
+                )
+                running[future] = part
             if not running:
                 return
             try:
@@ -104,8 +112,8 @@ def run_on_dask(
                 )
             except TimeoutError:
                 if not cores and not warned:
-                    logger.warning("The scheduler has no workers yet: waiting for one")
-                    warned = True
+                    logger.warning("The scheduler has no workers: waiting for one")
+                warned = not cores
                 continue
             results = client.gather(list(done))
             for future, result in zip(done, results, strict=True):
@@ -121,12 +129,26 @@ def run_on_dask(
             f"Worker after worker died over the same rooms ({one_line(error)}): is there enough "
             "memory?"
         ) from error
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise OSError(
             f'A worker cannot run the task ({one_line(error)}): pip install "doa-tf[cluster]" there'
         ) from error
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+class _Call:
+    """A call that is made where it is unpickled.
+
+    A worker that cannot import a task dies of receiving it. It receives bytes instead and
+    unpickles them as its task, so that it answers with an error.
+    """
+
+    def __init__(self, task: Callable[[Part], Result], part: Part) -> None:
+        self._call = task, (part,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._call
 
 
 @contextmanager
