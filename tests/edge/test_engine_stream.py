@@ -139,3 +139,19 @@ def test_a_stream_of_short_pieces_is_refused_with_the_longest(scene):
 def test_frames_out_of_range_are_named(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be 1 to {LONGEST} frames.*={value}"):
         DirectionEngine(HashModel(), **{name: value})
+
+
+@pytest.mark.parametrize(("every", "average"), [(5, None), (1, None), (2, 8), (5, 40)])
+def test_a_jump_is_seen_when_half_of_the_frames_have_heard_it(
+    plane_wave, intensity_model, every, average
+):
+    """The latency that edge/README.md states: half of the averaged frames, and `every` at most."""
+    jump_s = 3.2
+    scene = np.concatenate(
+        [plane_wave(0.0, 0.0, seconds=jump_s), plane_wave(90.0, 0.0, seconds=4.0)]
+    )
+    engine = DirectionEngine(intensity_model, every=every, average=average)
+    seen_s = next(e.time_s for e in engine.push(scene) if e.azimuth_deg > 45.0)
+    half_s = (average or 25) / 2 * HOP / RATE
+    # The frame in which the jump lies holds some of either side: a hop of doubt.
+    assert half_s - 0.033 < seen_s - jump_s < half_s + (every + 1) * HOP / RATE + 0.033
