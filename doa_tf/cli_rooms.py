@@ -137,7 +137,8 @@ def _simulate(args: argparse.Namespace) -> int:
 def _measured(args: argparse.Namespace) -> int:
     from doa_tf.measured_rooms import bank_from_sofa
 
-    others = [name for name in _SIMULATED_ONLY if getattr(args, name) not in (None, False)]
+    given = {name: getattr(args, name) for name in _SIMULATED_ONLY}
+    others = [name for name, value in given.items() if value is not None and value is not False]
     if others:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise InputError(f"Measured rooms are not drawn: --from-sofa goes without {options}")
