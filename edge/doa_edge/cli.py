@@ -6,27 +6,37 @@ Standard output carries data, standard error carries talk. Exit status: 0 done, 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from doa_edge.command import (
-    EXIT_BROKEN_PIPE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_MISUSE,
-    EXIT_TERMINATED,
-    exit_status,
-)
-from doa_edge.errors import InputError, one_line
-from doa_edge.options import parse_options
-from doa_edge.signals import Terminated
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        # In here as little as can be: it may come while the rest is imported.
+        sys.stderr.write("doa_edge: interrupted\n")
+        return 130
+
+
+def _main(arguments: list[str]) -> int:
+    from doa_edge.command import (
+        EXIT_BROKEN_PIPE,
+        EXIT_FAILED,
+        EXIT_MISUSE,
+        EXIT_TERMINATED,
+        exit_status,
+    )
+    from doa_edge.errors import InputError
+    from doa_edge.options import parse_options
+    from doa_edge.signals import Terminated
+
     try:
         options = parse_options(arguments, run=_run, info=_info)
         status: int = options.run(options)
@@ -38,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return EXIT_BROKEN_PIPE
-    except KeyboardInterrupt:
-        return _complain("interrupted", EXIT_INTERRUPTED)
     except Terminated:
         return _complain("terminated", EXIT_TERMINATED)
     except (OSError, ImportError, MemoryError) as error:
@@ -61,6 +69,8 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _complain(message: object, status: int) -> int:
+    from doa_edge.errors import one_line
+
     sys.stderr.write(f"doa_edge: {one_line(message)}\n")
     return status
 

@@ -34,7 +34,13 @@ def run(options: argparse.Namespace) -> int:
         KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything that was found is written.
     """
     with Signals() as signals:
-        return _run(options, signals)
+        try:
+            return _run(options, signals)
+        except ImportError as error:
+            # Packages that are interrupted while they are imported call themselves broken.
+            if (stop := signals.received) is not None:
+                raise stop from error
+            raise
 
 
 def _run(options: argparse.Namespace, signals: Signals) -> int:

@@ -28,6 +28,7 @@ class Signals:
         self._held = 0
         self._waiting: int | None = None
         self._count = 0
+        self._first: int | None = None
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Signals:
@@ -41,6 +42,11 @@ class Signals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._previous.clear()
+
+    @property
+    def received(self) -> BaseException | None:
+        """What the first signal is to be raised as; None if none came."""
+        return None if self._first is None else _exception(self._first)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -56,6 +62,7 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
+        self._first = self._first or number
         if self._count >= 3:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

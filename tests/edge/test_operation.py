@@ -358,3 +358,28 @@ def test_without_systemd_nothing_is_sent(tmp_path):
     assert other.interval is None
     for opened in (notifier, gone, other):
         opened.close()
+
+
+BROKEN_BY_A_SIGNAL = """
+import os, signal, sys
+import doa_edge.engine
+class Module:
+    def find_spec(self, name, path=None, target=None):
+        if name == "doa_edge.sources":
+            sys.meta_path.remove(self)
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except BaseException as error:
+                raise ImportError("this installation is broken") from error
+sys.meta_path.insert(0, Module())
+from doa_edge.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_package_that_is_interrupted_in_its_import_is_not_called_broken():
+    """As numpy and the TFLite runtime do, of which only the rough moment is ours to choose."""
+    process = start("--input", DEMO, command=[sys.executable, "-c", BROKEN_BY_A_SIGNAL, "run"])
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert error.decode() == "doa_edge: terminated\n"
