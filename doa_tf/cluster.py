@@ -52,7 +52,7 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=None,  # a task is small, and a paused worker would be a hang
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
                 silence_logs=logging.CRITICAL,
             )
     with cluster as address:
