@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
 
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.clock import SampleClock
 from doa_edge.conversion import AmbixConverter, ambix_matrix, is_sound, no_sound
 from doa_edge.errors import InputError
-from doa_edge.handover import Chunk, Handover
+from doa_edge.handover import Chunk
+from doa_edge.live_stream import CLOSE_S, Background, LiveStream, abandon_portaudio
 from doa_edge.portaudio import (
     DeviceError,
     InputDevice,
     Opening,
-    device_error,
     find_again,
     find_device,
     list_devices,
-    load_portaudio,
     negotiate,
-    quiet_descriptor,
     rescan,
 )
 from doa_edge.stream import Gap, Samples, StreamItem
@@ -32,62 +31,11 @@ logger = logging.getLogger(__name__)
 
 STALL_S = 3.0  # without a sample
 RETRY_S = 1.0  # between attempts to open a lost device
-HELD_S = 4.0  # of sound between the audio thread and the reader
-BLOCK_S = 0.016  # of sound per callback
-BUFFER_S = 0.2  # of sound that the system may hold
 SETTLE_S = 0.25  # of sound after which a reopened device's time is told
 POLL_S = 0.25
 
 
-class LiveStream:
-    """An open device, whose callback copies and leaves.
-
-    Raises:
-        DeviceError: it does not open.
-    """
-
-    def __init__(self, opening: Opening) -> None:
-        self.opening = opening
-        self.handover = Handover(capacity=round(HELD_S * opening.rate))
-        sounddevice = load_portaudio()
-        self._errors: tuple[type[Exception], ...] = (sounddevice.PortAudioError, ValueError)
-        columns = opening.columns
-
-        def take(block: Any, _frames: int, _times: Any, status: Any) -> None:
-            self.handover.put(
-                block[:, columns],  # a copy
-                arrival_s=time.monotonic(),
-                overflowed=bool(status.input_overflow),
-            )
-
-        try:
-            with quiet_descriptor():
-                self._stream = sounddevice.InputStream(
-                    device=opening.device.index,
-                    channels=opening.channels,
-                    samplerate=opening.rate,
-                    dtype="float32",
-                    blocksize=round(BLOCK_S * opening.rate),
-                    latency=BUFFER_S,
-                    callback=take,
-                )
-                self._stream.start()
-        except self._errors as error:
-            raise device_error(opening.device, error) from error
-
-    @property
-    def active(self) -> bool:
-        """Whether the device is still there, as far as PortAudio knows."""
-        try:
-            return bool(self._stream.active)
-        except self._errors:
-            return False
-
-    def close(self) -> None:
-        """Let go of the device, whatever state it is in."""
-        with quiet_descriptor():
-            self._stream.abort(ignore_errors=True)
-            self._stream.close(ignore_errors=True)
+Returned = tuple[LiveStream, list[Chunk]]
 
 
 class DeviceSource:
@@ -137,6 +85,7 @@ class DeviceSource:
         self._given = 0  # samples and gaps so far, at the model's rate
         self._counts = {"overruns": 0, "losses": 0, "invalid_blocks": 0, "missing_samples": 0}
         self._stream: LiveStream | None = None
+        self._pending: Background[Returned | None] | None = None
         self._opened: Opening
         self._converter: AmbixConverter
 
@@ -148,7 +97,7 @@ class DeviceSource:
             DeviceError: it is busy.
             MissingPackageError: sounddevice is not installed.
         """
-        self._open(find_device(self._wanted, list_devices()))
+        self._use(self._open(find_device(self._wanted, list_devices())))
         return self
 
     def __exit__(
@@ -157,7 +106,13 @@ class DeviceSource:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._close()
+        """Let go of the device; not for longer than some seconds if its driver hangs."""
+        stream, self._stream = self._stream, None
+        pending = Background(partial(_close, stream)) if stream else self._pending
+        if pending and not pending.wait(CLOSE_S):
+            abandon_portaudio()
+        elif pending and pending.result:  # it came back while we left
+            pending.result[0].close()
 
     def statistics(self) -> dict[str, float]:
         """What was lost so far, and how fast the device's clock runs."""
@@ -187,12 +142,10 @@ class DeviceSource:
                 told_s = now_s
                 yield no_sound()
 
-    def _open(self, device: InputDevice) -> None:
-        self._opened = negotiate(
-            device, channel_map=self._channel_map, rate=self._rate, model_rate=self.model_rate
-        )
-        self._stream = LiveStream(self._opened)
-        self.name = device.name
+    def _use(self, stream: LiveStream) -> None:
+        """Go on with a device that is open."""
+        self._stream, self._opened = stream, stream.opening
+        self.name = self._opened.device.name
         self.sample_rate = self._opened.rate
         self._converter = AmbixConverter(
             from_rate=self._opened.rate,
@@ -201,10 +154,42 @@ class DeviceSource:
             mount=self._mount,
         )
 
-    def _close(self) -> None:
-        if self._stream:
-            self._stream.close()
-            self._stream = None
+    def _open(self, device: InputDevice) -> LiveStream:
+        return LiveStream(
+            negotiate(
+                device, channel_map=self._channel_map, rate=self._rate, model_rate=self.model_rate
+            )
+        )
+
+    def _wait_for_device(self) -> Generator[Samples, None, Returned]:
+        """Close and open, in the background: neither may hold up whoever iterates."""
+        lost, self._stream = self._stream, None
+        pending = self._pending = Background(partial(_close, lost))
+        while True:
+            begun_s = time.monotonic()
+            while not pending.done or (
+                pending.result is None and time.monotonic() - begun_s < RETRY_S
+            ):
+                time.sleep(POLL_S)
+                yield no_sound()
+            if pending.result:
+                self._pending = None
+                return pending.result
+            pending = self._pending = Background(self._open_again)
+
+    def _open_again(self) -> Returned | None:
+        """The device that was lost, with what it gives first; None if it is not back."""
+        try:
+            rescan()
+            stream = self._open(find_again(self._opened.device, list_devices()))
+        except (InputError, DeviceError) as error:
+            logger.debug("%s", error)
+            return None
+        chunks = stream.first_chunks(duration_s=SETTLE_S, timeout_s=self.stall_s)
+        if chunks:
+            return stream, chunks
+        stream.close()
+        return None
 
     def _take(self, chunk: Chunk) -> Iterator[StreamItem]:
         """What a chunk gives, and the gaps around it."""
@@ -247,25 +232,12 @@ class DeviceSource:
         what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
         logger.info("%s %s: waiting for it", self.name, what)
         self._counts["losses"] += 1
-        self._close()
         since_s = time.monotonic()
         self._clock.skip(self._clock.missing_s(now_s=since_s))
         yield from self._gap(reason, f"{self.name} {what}")
-        chunks: list[Chunk] = []
-        while not chunks:
-            self._close()  # again, if it came back silent
-            retry_s = time.monotonic() + RETRY_S
-            while time.monotonic() < retry_s:
-                time.sleep(POLL_S)
-                yield no_sound()
-            try:
-                rescan()
-                self._open(find_again(self._opened.device, list_devices()))
-            except (InputError, DeviceError) as error:
-                logger.debug("%s", error)
-                continue
-            chunks = self._first_chunks()
-        begin_s, heard = min(chunk.arrival_s for chunk in chunks), 0
+        stream, chunks = yield from self._wait_for_device()
+        self._use(stream)
+        begin_s, heard = math.inf, 0
         for chunk in chunks:  # the one that waited least knows best when the first sample was
             heard += len(chunk.samples)
             begin_s = min(begin_s, chunk.arrival_s - heard / self._opened.rate)
@@ -277,15 +249,7 @@ class DeviceSource:
         for chunk in chunks:
             yield from self._take(chunk)
 
-    def _first_chunks(self) -> list[Chunk]:
-        """What a device gives first, enough to tell its time; nothing if it stays silent."""
-        chunks: list[Chunk] = []
-        wanted = SETTLE_S * self._opened.rate
-        deadline_s = time.monotonic() + self.stall_s
-        while self._stream and sum(len(chunk.samples) for chunk in chunks) < wanted:
-            chunk = self._stream.handover.get(timeout_s=POLL_S)
-            if chunk:
-                chunks.append(chunk)
-            elif time.monotonic() > deadline_s or not self._stream.active:
-                return []
-        return chunks
+
+def _close(stream: LiveStream | None) -> None:
+    if stream:
+        stream.close()

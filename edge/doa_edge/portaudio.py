@@ -15,8 +15,8 @@ from doa_edge.errors import InputError, MissingPackageError, one_line
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
 # Names of ALSA's that lead to the sound server or to a default card.
 VIRTUAL_NAMES = frozenset(
-    ["default", "sysdefault", "pulse", "pipewire", "jack", "dsnoop", "samplerate", "speexrate"]
-    + ["lavrate", "upmix", "vdownmix", "null"]
+    "default sysdefault pulse pipewire jack dsnoop samplerate speexrate lavrate upmix vdownmix "
+    "null".split()
 )
 # Codes of PortAudio's errors.
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
@@ -120,7 +120,8 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     """The input device of a number or a part of a name.
 
     Args:
-        wanted: a number, a part of a name in any case, or None where there is only one that is not `virtual`.
+        wanted: a number, or a part of a name in any case; None where all but one are `virtual`
+            or have too few channels.
         devices: as `list_devices` gives them.
 
     Raises:

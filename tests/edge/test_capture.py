@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from doa_edge import capture
+from doa_edge import capture, live_stream
 from doa_edge.capture import DeviceSource
 from doa_edge.devices import device_reports
 from doa_edge.doctor import run as doctor
@@ -121,7 +121,6 @@ def test_lost_device_is_opened_again_and_time_stays_true(monkeypatch, fault):
         if fault == "lost":
             stream.active = False
         before += take(items, until=reason(fault))
-        assert stream.closed
         assert source.statistics()["losses"] == 1
 
         back = []
@@ -133,6 +132,7 @@ def test_lost_device_is_opened_again_and_time_stays_true(monkeypatch, fault):
         device.on_start = speak
         for _ in range(20):
             assert next(items).shape == (0, 4)  # alive meanwhile
+        assert stream.closed
         device.refuse = {}
         # Other devices came and the number changed: the name counts.
         device.devices = {"Webcam": (2, (16_000,), ANY), **device.devices}
@@ -186,7 +186,7 @@ def test_overrun_is_counted_told_and_bounded(monkeypatch):
         for turn in range(1000):  # 16 s that nobody takes
             stream.give(sound(256, first=256 * turn))
         held = source._stream.handover
-        assert held._put - held._taken <= capture.HELD_S * 16_000
+        assert held._put - held._taken <= live_stream.HELD_S * 16_000
         items = iter(source)
         before = [next(items) for _ in range(250)]
         assert np.array_equal(np.concatenate(before), sound(64_000))
@@ -407,6 +407,25 @@ def test_interruption_while_waiting_leaves_at_once(monkeypatch):
     device.streams[0].active = False
     assert ended.wait(5.0)
     assert device.streams[0].closed
+
+
+def test_driver_that_hangs_holds_up_nobody(monkeypatch):
+    """Closing a stream whose device froze may never return."""
+    monkeypatch.setattr(capture, "CLOSE_S", 0.1)
+    device = fake.install(monkeypatch, **MICROPHONE)
+    abandoned = []
+    monkeypatch.setattr(capture, "abandon_portaudio", lambda: abandoned.append(True))
+    thaw = threading.Event()
+    with DeviceSource(stall_s=0.1) as source:
+        device.streams[0].abort = lambda ignore_errors: thaw.wait(20.0)
+        items = iter(source)
+        take(items, until=reason("stalled"))
+        began_s = time.monotonic()
+        assert [next(items).shape for _ in range(10)] == [(0, 4)] * 10
+        assert time.monotonic() - began_s < 2.0
+        assert len(device.streams) == 1  # not opened twice
+    assert abandoned
+    thaw.set()
 
 
 def test_doctor_reports_a_device_with_a_dead_channel(monkeypatch, capsys):
