@@ -144,7 +144,10 @@ class StoredResponses(Sequence[np.ndarray]):
 
     def __init__(self, scales: Sequence[float], blobs: Sequence[bytes]) -> None:
         self._scales = np.array(scales, np.float32)
-        self._blobs = list(blobs)
+        self._blobs = blobs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredResponses, (self._scales, list(self._blobs))
 
     def __len__(self) -> int:
         return len(self._blobs)
