@@ -20,7 +20,8 @@ import soundfile
 
 from doa_core.angles import vector_to_angles
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.mixing import MixSettings, SceneMixer, read_voices
+from doa_tf.mixing import MixSettings, SceneMixer
+from doa_tf.recordings import read_recordings
 from doa_tf.rooms import RoomSettings, simulate_room
 from doa_tf.scenes import write_scenes
 
@@ -52,7 +53,7 @@ def speak(text: str, voice: str, path: Path) -> np.ndarray:
     path.mkdir()
     command = ["flite", "-voice", voice, "-t", text, "-o", str(path / "voice.wav")]
     subprocess.run(command, check=True)
-    return read_voices(path)[0]
+    return read_recordings(path)[0]
 
 
 def main() -> None:
@@ -89,11 +90,10 @@ def main() -> None:
                 snr_db=(snr_db, snr_db),
                 sir_db=(sir_db, sir_db),
                 level_dbfs=(-26.0, -26.0),
-                weak_dipole_share=0.0,
+                field_shares=(1.0, 0.0, 0.0),
                 diffuse_fields=1,
             )
-            mixer = SceneMixer([room], [*crowd, speech], settings=settings, seed=seed)
-            mixer.speech = [speech]  # the crowd is heard from all sides, the talker from one
+            mixer = SceneMixer([room], [speech], babble=crowd, settings=settings, seed=seed)
             scene = mixer.mix((seed,), condition=condition)
             azimuth, elevation = np.degrees(vector_to_angles(scene.direction))
             rows.append(

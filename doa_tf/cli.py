@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
@@ -14,7 +15,11 @@ from doa_tf.cli_options import bad_options
 from doa_tf.progress import progress_bar
 from doa_tf.tensorflow_import import import_quietly
 
+if TYPE_CHECKING:
+    from doa_tf.mixing import SceneMixer
+
 CONDITIONS = ("clean", "diffuse", "interferer")
+AUGMENTATIONS = ("vertical", "all", "none")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,9 +61,12 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True, metavar="DIR")
-    parser.add_argument("--noise", metavar="DIR", help="recorded interferers")
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     parser.add_argument(
-        "--condition", choices=CONDITIONS, action="append", help="may be given several times"
+        "--condition",
+        choices=(*CONDITIONS, "all"),
+        action="append",
+        help="may be given several times (default: all)",
     )
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
@@ -69,13 +77,16 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _render(args: argparse.Namespace) -> int:
     import_quietly("tensorflow", extra="train")
-    from doa_tf.data import render_scenes
+    from doa_tf.render import render_scenes
+    from doa_tf.scenes import check_scenes_target
 
-    conditions = args.condition or list(CONDITIONS)
-    with progress_bar("scenes") as progress, bad_options():
+    check_scenes_target(args.out)  # before the bank and the speech are read
+    asked = args.condition or ["all"]
+    conditions = [name for name in CONDITIONS if name in asked or "all" in asked]
+    with progress_bar("reading, mixing") as progress, bad_options():
         render_scenes(
             args.out,
-            mixer=_mixer(args),
+            mixer=_mixer(args, progress),
             conditions=conditions,
             scenes=args.scenes,
             seed=args.seed,
@@ -88,7 +99,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("train", help="train a network; run again to resume")
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True, metavar="DIR")
-    parser.add_argument("--noise", metavar="DIR", help="recorded interferers")
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     parser.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
     parser.add_argument("--head", required=True, metavar="NAME", help="cartesian, gibbs-weighted")
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
@@ -99,6 +110,15 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+    )
+    parser.add_argument(
+        "--augment",
+        choices=AUGMENTATIONS,
+        default="vertical",
+        help="how scenes are turned: about the vertical axis (default), or any rotation or mirror",
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
     )
     parser.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
@@ -127,12 +147,14 @@ def _train(args: argparse.Namespace) -> int:
             batch_size=args.batch_size,
             learning_rate=args.learning_rate,
             seed=args.seed,
+            augment=args.augment,
+            live=args.live,
         )
         features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
-    with progress_bar("mixing") as progress:
+    with progress_bar("reading, mixing") as progress:
         train(
             args.out,
-            mixer=lambda: _mixer(args),
+            mixer=lambda: _mixer(args, progress),
             sources={"bank": args.bank, "speech": args.speech, "noise": args.noise},
             valid=args.valid,
             settings=settings,
@@ -144,11 +166,12 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mixer(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _mixer(args: argparse.Namespace, progress: Callable[[int, int], None]) -> SceneMixer:
     from doa_tf.bank import read_bank
-    from doa_tf.mixing import SceneMixer, read_voices
+    from doa_tf.mixing import SceneMixer
+    from doa_tf.recordings import read_recordings
 
     rooms = read_bank(args.bank, skip_broken=args.skip_broken)
-    speech = read_voices(args.speech, shortest=13_312)
-    noise = read_voices(args.noise) if args.noise else []
+    speech = read_recordings(args.speech, progress=progress)
+    noise = read_recordings(args.noise, progress=progress) if args.noise else ()
     return SceneMixer(rooms, speech, noise, seed=args.seed)

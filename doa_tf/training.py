@@ -26,8 +26,10 @@ from doa_core.spec import FeatureSpec
 from doa_edge.errors import InputError
 from doa_edge.output import write_beside
 from doa_tf import heads
+from doa_tf.augment import check_augment
 from doa_tf.bank import write_json
-from doa_tf.data import FeatureCache, cached_dataset, scenes_arrays
+from doa_tf.data import mixed_dataset, scenes_arrays
+from doa_tf.feature_cache import FeatureCache, cached_dataset
 from doa_tf.mixing import SceneMixer
 from doa_tf.models import build_crnn, load_model, model_spec
 
@@ -50,6 +52,9 @@ class TrainSettings:
         warmup_steps: over which it rises from zero.
         patience: epochs without a better validation median before training stops.
         seed: of the scenes, their order and rotations, and the first weights.
+        augment: how scenes are turned, see `doa_tf.augment.random_turns`.
+        live: whether every epoch has new scenes, mixed while the network trains; else the same
+            `sequences` scenes are mixed once, cached, and turned anew in every epoch.
     """
 
     head: str
@@ -60,9 +65,12 @@ class TrainSettings:
     warmup_steps: int = 200
     patience: int = 20
     seed: int = 0
+    augment: str = "vertical"
+    live: bool = False
 
     def __post_init__(self) -> None:
         heads.get(self.head)
+        check_augment(self.augment)
         for name in ("epochs", "sequences", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
@@ -121,26 +129,31 @@ def train(
     origin = {} if init_from is None else {"init_from_sha256": _sha256(init_from)}
     first_epoch = _claim_run(folder, settings, features, {**sources, **origin})
     valid_data = scenes_arrays(valid, head, features=features)
-    stored = FeatureCache(
-        cache or folder / "cache",
-        mixer=mixer,
-        made_with=sources,
-        scenes=settings.sequences,
-        seed=settings.seed,
-        progress=progress,
-    )
+    options = {
+        "features": features,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "epochs": range(first_epoch, settings.epochs),
+        "augment": settings.augment,
+    }
+    if settings.live:
+        dataset = mixed_dataset(
+            mixer(), head, scenes=settings.sequences, drop_remainder=True, **options
+        )
+    else:
+        stored = FeatureCache(
+            cache or folder / "cache",
+            mixer=mixer,
+            made_with=sources,
+            scenes=settings.sequences,
+            seed=settings.seed,
+            progress=progress,
+        )
+        dataset = cached_dataset(stored, head, **options)
     model = _start_model(folder, settings, features, head, first_epoch)
     if start is not None and not first_epoch:
         copy_weights(start, model)
     (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
-    dataset = cached_dataset(
-        stored,
-        head,
-        features=features,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        epochs=range(first_epoch, settings.epochs),
-    )
     keep = _KeepCheckpoints(folder)
     callbacks = [
         _CosineLearningRate(settings),

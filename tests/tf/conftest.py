@@ -10,7 +10,8 @@ import soundfile
 
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.bank import read_bank
-from doa_tf.mixing import MixSettings, SceneMixer, read_voices
+from doa_tf.mixing import MixSettings, SceneMixer
+from doa_tf.recordings import read_recordings
 from doa_tf.rooms import RoomSettings
 from doa_tf.scenes import write_scenes
 from doa_tf.simulation import simulate_bank
@@ -56,7 +57,7 @@ def speech(tmp_path_factory):
 @pytest.fixture(scope="session")
 def mixer(bank, speech):
     return SceneMixer(
-        read_bank(bank), read_voices(speech), settings=MixSettings(diffuse_fields=2), seed=0
+        read_bank(bank), read_recordings(speech), settings=MixSettings(diffuse_fields=2), seed=0
     )
 
 

@@ -1,4 +1,4 @@
-"""Pipelines: targets follow turned features, draws repeat, caches resume."""
+"""Live pipelines: one key is one scene, however it is reached; features are doa_core's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import doa_tf
-from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
 from doa_core.spec import FeatureSpec
-from doa_edge.errors import InputError
+from doa_core.stft import stft
 from doa_tf import data
-from doa_tf.data import FeatureCache, cached_dataset, mixed_dataset, render_scenes, scenes_arrays
+from doa_tf.data import mixed_dataset, scene_keys, scenes_arrays
 from doa_tf.scenes import read_scenes
 
 SIX = FeatureSpec()
@@ -18,134 +18,130 @@ SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
 CARTESIAN = doa_tf.heads.get("cartesian")
 
 
-def make_cache(folder, mixer, scenes=8, made_with=None, **options):
-    made_with = {"bank": "b"} if made_with is None else made_with
-    return FeatureCache(
-        folder, mixer=lambda: mixer, made_with=made_with, scenes=scenes, seed=5, **options
+def examples(mixer, *, keys, batch_size=1, **options):
+    """{key: (input, targets)}, each example from a dataset of those keys."""
+    dataset = mixed_dataset(
+        mixer, CARTESIAN, keys=keys, batch_size=batch_size, output="waveforms", **options
     )
-
-
-def batches(cache, spec, epochs, **options):
-    dataset = cached_dataset(
-        cache, CARTESIAN, features=spec, batch_size=4, seed=1, epochs=epochs, **options
-    )
-    return [(x.numpy(), y.numpy()) for x, y in dataset]
+    inputs, targets = [], []
+    for x, y in dataset:
+        inputs += list(x.numpy())
+        targets += list(y.numpy())
+    names = [tuple(key) for key in keys.as_numpy_iterator()]
+    return dict(zip(names, zip(inputs, targets, strict=True), strict=True))
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory, mixer):
-    return make_cache(tmp_path_factory.mktemp("cache"), mixer)
-
-
-def test_a_cache_holds_the_features_of_its_scenes(cache, mixer):
-    scene = mixer.mix((5, 3))
-    expected = data.waveform_features(scene.waveform, SEVEN)
-    np.testing.assert_allclose(cache.features[3], expected, atol=2e-3)  # 16-bit floats up to 3
-    np.testing.assert_allclose(cache.directions[3], scene.direction, atol=1e-6)
-
-
-@pytest.mark.parametrize("spec", [SIX, SEVEN])
-def test_features_and_targets_turn_together(cache, spec):
-    """Each given window is one stored window, turned by the matrix that turned its direction."""
-    for features, targets in batches(cache, spec, [0]):
-        assert features.shape == (4, *spec.input_shape)
-        assert targets.shape == (4, 25, 3)
-        for window, target in zip(features, targets, strict=True):
-            direction = 2 * target[0] - 1
-            lengths = np.linalg.norm(window[..., :3], axis=-1)
-            matches = [
-                np.abs(lengths - np.linalg.norm(stored[..., :3].astype(float), axis=-1)).max()
-                for stored in cache.features
-            ]
-            source = int(np.argmin(matches))
-            assert matches[source] < 1e-3  # turning keeps lengths
-            stored = np.asarray(cache.features[source], np.float32)
-            turn, *_ = np.linalg.lstsq(
-                stored[..., :3].reshape(-1, 3), window[..., :3].reshape(-1, 3), rcond=None
-            )
-            np.testing.assert_allclose(turn.T @ turn, np.eye(3), atol=1e-3)
-            np.testing.assert_allclose(cache.directions[source] @ turn, direction, atol=1e-3)
-            np.testing.assert_allclose(window[..., 3:6], stored[..., 3:6] @ turn, atol=1e-3)
-            np.testing.assert_allclose(window[..., 6:], stored[..., 6 : len(spec.channels)])
-
-
-def test_an_epoch_is_a_function_of_seed_and_number(cache):
-    two = batches(cache, SIX, [0, 1])
-    resumed = batches(cache, SIX, [1])
-    assert len(two) == 4
-    for (x, y), (x_again, y_again) in zip(two[2:], resumed, strict=True):
-        np.testing.assert_array_equal(x, x_again)
-        np.testing.assert_array_equal(y, y_again)
-    assert not np.array_equal(two[0][1], two[2][1])
-
-
-def test_a_killed_cache_goes_on(tmp_path, mixer, monkeypatch, cache):
-    monkeypatch.setattr(data, "_CHUNK", 3)
-
-    def stop(done, _total):
-        if done == 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        make_cache(tmp_path, mixer, progress=stop)
-    done = []
-    again = make_cache(tmp_path, mixer, progress=lambda count, total: done.append((count, total)))
-    assert done == [(8, 8)]  # six of eight were kept
-    np.testing.assert_array_equal(again.features, cache.features)
-
-
-def test_a_whole_cache_mixes_nothing(tmp_path, mixer):
-    make_cache(tmp_path, mixer)
-    FeatureCache(tmp_path, mixer=pytest.fail, made_with={"bank": "b"}, scenes=8, seed=5)
-
-
-@pytest.mark.parametrize("change", [{"scenes": 9}, {"made_with": {"bank": "other"}}])
-def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
-    make_cache(tmp_path, mixer)
-    with pytest.raises(InputError, match="other settings or data"):
-        make_cache(tmp_path, mixer, **change)
-
-
-def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
-    def no_space(_file, _offset, _size):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(data.os, "posix_fallocate", no_space)
-    with pytest.raises(OSError, match="No space"):
-        make_cache(tmp_path, pytest.fail)
-    assert not list(tmp_path.glob("*.npy"))
+def plain(mixer):
+    return examples(mixer, keys=scene_keys(scenes=6, epochs=(0, 1), seed=3), workers=1)
 
 
 def test_live_mixing_gives_the_features_of_the_mixer(mixer):
-    dataset = mixed_dataset(mixer, CARTESIAN, features=SEVEN, scenes=4, batch_size=2, seed=2)
-    (x, y), _ = list(dataset)
+    options = {"scenes": 4, "batch_size": 2, "seed": 2, "augment": "none"}
+    (x, y), _ = list(mixed_dataset(mixer, CARTESIAN, features=SEVEN, **options))
     for index in range(2):
-        scene = mixer.mix((2, index))
+        scene = mixer.mix((2, 0, index))
         expected = data.waveform_features(scene.waveform, SEVEN)
-        np.testing.assert_allclose(x[index], expected, atol=1e-4)
+        np.testing.assert_array_equal(x[index], expected)
         np.testing.assert_allclose(y[index, 0], CARTESIAN.encode(scene.direction), atol=1e-6)
     assert y.shape == (2, 25, 3)
 
 
-def test_rendered_scenes_hold_what_was_mixed(tmp_path, mixer):
-    folder = tmp_path / "scenes"
-    render_scenes(folder, mixer=mixer, conditions=["clean", "interferer"], scenes=2, seed=4)
-    scenes = read_scenes(folder)
-    conditions = [scene.columns["condition"] for scene in scenes]
-    assert conditions == 2 * ["clean"] + 2 * ["interferer"]
-    original = mixer.mix((4, 1, 0), condition="interferer")
-    np.testing.assert_array_equal(scenes[2].read(), original.waveform)
-    np.testing.assert_allclose(scenes[2].direction, original.direction, atol=1e-4)
+@pytest.mark.parametrize("augment", ["vertical", "all"])
+def test_a_turned_scene_turns_with_its_target(mixer, augment):
+    keys = scene_keys(scenes=4, seed=1)
+    turned = examples(mixer, keys=keys, augment=augment)
+    differs = 0
+    for key, (waveform, targets) in turned.items():
+        scene = mixer.mix([int(word) for word in key])
+        moved, *_ = np.linalg.lstsq(
+            scene.waveform[:, [3, 1, 2]].astype(float), waveform[:, [3, 1, 2]], rcond=None
+        )
+        np.testing.assert_allclose(moved.T @ moved, np.eye(3), atol=1e-3)
+        np.testing.assert_allclose(2 * targets[0] - 1, scene.direction @ moved, atol=1e-3)
+        np.testing.assert_allclose(waveform[:, 0], scene.waveform[:, 0])
+        differs += np.abs(moved - np.eye(3)).max() > 0.1
+        if augment == "vertical":
+            np.testing.assert_allclose(moved[2], [0, 0, 1], atol=1e-3)
+    assert differs >= 3
 
 
-def test_no_scenes_are_refused(tmp_path, mixer):
-    with pytest.raises(InputError, match="at least 1"):
-        render_scenes(tmp_path / "x", mixer=mixer, conditions=["clean"], scenes=0)
+@pytest.mark.parametrize(
+    "reach",
+    [
+        pytest.param(lambda keys: keys.shuffle(12, seed=9), id="shuffled"),
+        pytest.param(lambda keys: keys.shuffle(12, seed=1).cache(), id="cached"),
+        pytest.param(lambda keys: keys.shard(3, 1), id="sharded"),
+        pytest.param(lambda keys: keys.skip(7), id="resumed"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_key_is_the_same_scene_however_it_is_reached(mixer, plain, reach, workers):
+    keys = reach(scene_keys(scenes=6, epochs=(0, 1), seed=3))
+    found = examples(mixer, keys=keys.cache(), batch_size=5, workers=workers)
+    assert len(found) in (12, 4, 5)
+    for key, (waveform, targets) in found.items():
+        np.testing.assert_array_equal(waveform, plain[key][0])
+        np.testing.assert_array_equal(targets, plain[key][1])
+
+
+def test_shards_are_the_whole_and_share_nothing(plain):
+    keys = scene_keys(scenes=6, epochs=(0, 1), seed=3)
+    shards = [{tuple(k) for k in keys.shard(2, n).as_numpy_iterator()} for n in range(2)]
+    assert not shards[0] & shards[1]
+    assert shards[0] | shards[1] == set(plain)
+
+
+def test_a_cached_dataset_repeats_and_epochs_differ(mixer, plain):
+    dataset = mixed_dataset(mixer, CARTESIAN, scenes=6, seed=3, output="waveforms").cache()
+    (first, _), (again, _) = next(iter(dataset)), next(iter(dataset))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[0], plain[3, 0, 0][0])
+    assert not np.array_equal(plain[3, 0, 0][0], plain[3, 1, 0][0])
+
+
+def test_another_mixer_of_the_same_things_mixes_the_same(mixer, plain):
+    other = type(mixer)(mixer.rooms, mixer.speech, settings=mixer.settings, seed=mixer.seed)
+    # Fields are made when they are needed: begin with the last scene.
+    keys = scene_keys(scenes=6, epochs=(0, 1), seed=3).skip(11)
+    ((key, (waveform, _)),) = examples(other, keys=keys).items()
+    np.testing.assert_array_equal(waveform, plain[key][0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scenes": 4, "augment": "some"}, "vertical, all, none"),
+        ({"scenes": 4, "output": "spectra"}, "features, waveforms"),
+        ({}, "Either `scenes` or `keys`"),
+        ({"scenes": 0}, "must not be empty"),
+        ({"scenes": 4, "epochs": ()}, "must not be empty"),
+        ({"scenes": 4, "features": FeatureSpec(frames=99)}, "at least as long as"),
+    ],
+)
+def test_bad_options_are_refused(mixer, options, message):
+    with pytest.raises(ValueError, match=message):
+        mixed_dataset(mixer, CARTESIAN, **options)
+
+
+@pytest.mark.parametrize("spec", [SIX, SEVEN])
+@pytest.mark.parametrize("shape", [(13_312, 4), (2, 3, 3000, 4), (1023, 4)])
+def test_features_are_those_of_the_specification(spec, shape):
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = intensity_features(stft(waveform), channels=spec.channels)
+    found = data.waveform_features(waveform, spec)
+    assert found.shape == expected.shape
+    # Rounding of single precision, in the weakest bins of thousands.
+    np.testing.assert_allclose(found, expected, atol=5e-5)
+
+
+def test_silence_stays_finite():
+    assert not np.any(data.waveform_features(np.zeros((13_312, 4)), SEVEN))
 
 
 def test_scenes_become_arrays(scenes):
     features, targets = scenes_arrays(scenes, CARTESIAN, features=SIX)
     assert features.shape == (6, 25, 513, 6)
     first = read_scenes(scenes)[0]
-    np.testing.assert_allclose(features[0], data.waveform_features(first.read(), SIX), atol=1e-6)
+    np.testing.assert_allclose(features[0], data.waveform_features(first.read(), SIX), atol=1e-4)
     np.testing.assert_allclose(2 * targets[0, 7] - 1, first.direction, atol=1e-5)

@@ -1,0 +1,56 @@
+"""Turning scenes: exact augmentation, since intensity turns as the sound does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+AUGMENTATIONS = ("vertical", "all", "none")
+
+
+def random_turns(rng: np.random.Generator, count: int, augment: str) -> np.ndarray:
+    """(count, 3, 3) orthogonal matrices that scenes are turned by.
+
+    Args:
+        rng: source of all draws.
+        count: how many.
+        augment: `vertical`, a rotation about the vertical axis: up stays up, as microphones
+            stand and people talk; `all`, any rotation or mirror image, uniform over both, for
+            microphones that are mounted in any way; `none`.
+
+    Raises:
+        ValueError: another word.
+    """
+    check_augment(augment)
+    if augment == "all":
+        # The orthogonal factor of a Gaussian matrix, signs fixed, is uniform (G. W. Stewart,
+        # 1980, doi:10.1137/0717034).
+        q, r = np.linalg.qr(rng.standard_normal((count, 3, 3)))
+        return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, np.newaxis, :]
+    turns = np.tile(np.eye(3), (count, 1, 1))
+    if augment == "vertical":
+        angle = rng.uniform(0.0, 2.0 * np.pi, count)
+        turns[:, 0, 0] = turns[:, 1, 1] = np.cos(angle)
+        turns[:, 1, 0] = np.sin(angle)
+        turns[:, 0, 1] = -np.sin(angle)
+    return turns
+
+
+def check_augment(augment: str) -> None:
+    """Raise ValueError unless it is one of `AUGMENTATIONS`."""
+    if augment not in AUGMENTATIONS:
+        raise ValueError(
+            f"`augment` must be one of {', '.join(AUGMENTATIONS)}. Received: augment={augment!r}"
+        )
+
+
+def feature_blocks(turns: np.ndarray, channels: int) -> np.ndarray:
+    """(B, K, K) float32 matrices M with `features @ M` the features of turned scenes.
+
+    Args:
+        turns: (B, 3, 3), from `random_turns`.
+        channels: K, six of intensity and any number that do not turn.
+    """
+    blocks = np.zeros((len(turns), channels, channels), np.float32)
+    blocks[:, range(6, channels), range(6, channels)] = 1.0
+    blocks[:, :3, :3] = blocks[:, 3:6, 3:6] = np.swapaxes(turns, 1, 2)
+    return blocks
