@@ -190,7 +190,8 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
 
     try:
         settings = source_settings(options)
-        matrix = ambix_matrix(settings["audio_format"], settings["mount"])
+        audio_format, mount = settings["audio_format"], settings["mount"]
+        ambix_matrix(audio_format, mount)
         # As the device gives them: what is wrong with a channel is told by its number.
         settings.update(audio_format="ambix", mount=None)
         source = open_source(**settings, model_rate=SAMPLE_RATE)
@@ -212,8 +213,13 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     expected = None
     if options.speaker:
         expected = angles_to_vector(*(math.radians(angle) for angle in options.speaker))
-    ambix = np.nan_to_num(samples) @ matrix.T.astype(np.float32)
-    yield from inspect_field(ambix, sample_rate=SAMPLE_RATE, expected=expected)
+    yield from inspect_field(
+        np.nan_to_num(samples),
+        sample_rate=SAMPLE_RATE,
+        audio_format=audio_format,
+        mount=mount,
+        expected=expected,
+    )
 
 
 def _describe(source: Any) -> str:

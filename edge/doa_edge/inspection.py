@@ -6,8 +6,10 @@ depend on each other give, whatever their directions,
 
     energy of X + energy of Y + energy of Z = energy of W,
 
-because x^2 + y^2 + z^2 = 1 for each. FuMa has twice as much in the dipoles, N3D three times, and
-four cardioids, which all hear much the same, about three times with every pair alike.
+because x^2 + y^2 + z^2 = 1 for each. That holds in a diffuse field as for a single voice, and in
+every part of time and frequency; so the median over such parts of how far it is off (in dB) tells
+formats from each other. Recordings of real microphones and rooms have 0.3 to 0.8 dB as what they
+are, and mostly more than 1.8 dB as anything else.
 
 What sound alone can *not* tell: dipoles that are swapped among each other, or have a wrong sign,
 and capsules in a wrong order. They hear a field that is turned or mirrored, as real as the right
@@ -23,9 +25,11 @@ from itertools import permutations, product
 import numpy as np
 import numpy.typing as npt
 
+from doa_core.ambisonics import FORMATS
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.features import intensity_features
 from doa_core.stft import stft
+from doa_edge.conversion import ambix_matrix
 from doa_edge.stream import Samples
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -35,9 +39,10 @@ CLIPPED_SHARE = 1e-4
 FULL_SCALE = 0.999
 OFFSET_SHARE = 0.01  # of full scale
 ALIKE = 0.98  # coherence of two channels that are one and the same
-RATIO_TOLERANCE_DB = 2.5
+FORMAT_ERROR_DB = 1.3
 LOST_DEG = 45.0
 _BAND_HZ = (300.0, 4000.0)  # where microphones of this kind are what they promise
+_PART = (16, 24)  # frames and bins in which energies are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,18 +126,25 @@ def inspect_channels(samples: Samples) -> list[Finding]:
 
 
 def inspect_field(
-    ambix: Samples, *, sample_rate: int, expected: FloatArray | None = None
+    samples: Samples,
+    *,
+    sample_rate: int,
+    audio_format: str = "ambix",
+    mount: Sequence[float] | None = None,
+    expected: FloatArray | None = None,
 ) -> list[Finding]:
-    """The channels together: (N, 4) as AmbiX, after the conversion from the device's format.
+    """The channels together: (N, 4) samples as the device gives them.
 
     Args:
-        ambix: seconds of any sound; the more directions it comes from, the more it tells.
+        samples: seconds of any sound; the more directions it comes from, the more it tells.
         sample_rate: [hertz].
+        audio_format: what they are said to be; see `doa_core.ambisonics`.
+        mount: yaw, pitch and roll [rad] of the microphone in the room.
         expected: (3,) unit vector to where somebody speaks, if that is known.
     """
-    spectra = _band(ambix, sample_rate)
+    spectra = _band(samples, sample_rate)
     energies = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
-    if energies.min() <= 1e-3 * energies.max():  # 30 dB
+    if energies.min() <= 10.0 ** (-DEAD_DB / 10.0) * energies.max():
         return [
             Finding(
                 name="format",
@@ -141,10 +153,29 @@ def inspect_field(
                 advice="see `level`; make noise from several sides",
             )
         ]
-    findings = [_copies(spectra, energies), _format(spectra, energies)]
+    findings = [_copies(spectra, energies), _format(spectra, audio_format)]
     if expected is not None:
-        findings.append(_direction(spectra, expected))
-    return [finding for finding in findings if finding]
+        ambix = spectra @ ambix_matrix(audio_format, mount).T.astype(np.float32)
+        findings.append(_direction(ambix, expected))
+    return findings
+
+
+def format_error_db(spectra: npt.NDArray[np.complexfloating], to_ambix: FloatArray) -> float:
+    """How far (T, F, 4) spectra are from what AmbiX has to be, after a (4, 4) matrix.
+
+    Returns:
+        Median of the absolute ratio of the dipoles' energy to W's, over parts of half a second by
+        some 370 Hz that are not the quietest [dB].
+    """
+    frames, bins = min(_PART[0], spectra.shape[0]), min(_PART[1], spectra.shape[1])
+    rows, columns = spectra.shape[0] // frames, spectra.shape[1] // bins
+    parts = spectra[: rows * frames, : columns * bins]
+    parts = parts.reshape(rows, frames, columns, bins, 4) @ to_ambix.T
+    energies = np.mean(np.abs(parts) ** 2, axis=(1, 3)).reshape(-1, 4)
+    loud = energies[:, 0] > 0.1 * np.median(energies[:, 0])
+    pressure, dipoles = energies[loud, 0], energies[loud, 1:].sum(axis=1)
+    ratio_db = 10.0 * np.log10(np.maximum(dipoles, 1e-20) / np.maximum(pressure, 1e-20))
+    return float(np.median(np.abs(ratio_db)))
 
 
 def coherence_matrix(spectra: npt.NDArray[np.complexfloating]) -> FloatArray:
@@ -177,9 +208,9 @@ def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
     return [text for _, _, text in sorted(found)[:3]]
 
 
-def _band(ambix: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
+def _band(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
     """(T, F, 4) spectra where the microphone is good."""
-    spectra = stft(ambix)
+    spectra = stft(samples)
     hertz = np.arange(spectra.shape[1]) * sample_rate / (2 * (spectra.shape[1] - 1))
     inside = (hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1])
     return spectra[:, inside]
@@ -206,29 +237,23 @@ def _copies(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> F
     )
 
 
-def _format(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> Finding:
-    """Which channel can be W, and whether the dipoles have the energy that AmbiX gives them."""
-    ratio_db = 10.0 * float(np.log10(energies[1:].sum() / energies[0]))
-    found = f"dipoles {ratio_db:+.1f} dB against W (0 is AmbiX, +3 FuMa, +4.8 N3D or capsules)"
-    coherence = coherence_matrix(spectra)
-    pairs = coherence[np.triu_indices(4, 1)]
-    if abs(ratio_db) <= RATIO_TOLERANCE_DB and energies[0] >= 0.8 * energies.max():
+def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Finding:
+    """Whether the channels can be what they are said to be, and what else they can be."""
+    error_db = format_error_db(spectra, ambix_matrix(audio_format))
+    found = f"{error_db:.1f} dB from what {audio_format} has to be"
+    if error_db <= FORMAT_ERROR_DB:
         return Finding(name="format", state=OK, found=found)
-    if pairs.min() > 0.3 and energies.max() < 4.0 * energies.min():
-        advice = "all channels are alike, as raw capsules are: --format tetrahedral[:LAYOUT]?"
-    else:
-        rest = energies.sum() - energies
-        candidates: Sequence[int] = np.flatnonzero(
-            np.abs(10.0 * np.log10(rest / energies)) <= RATIO_TOLERANCE_DB
-        ).tolist()
-        if 0 not in candidates and candidates:
-            advice = f"channel {candidates[0] + 1} behaves like W: check --channels and the order"
-        elif 1.5 <= ratio_db <= 4.0:
-            advice = "W is 3 dB low, as in FuMa: --format fuma?"
-        elif 4.0 < ratio_db <= 6.0:
-            advice = "dipoles are 4.8 dB high, as in N3D: --format n3d?"
-        else:
-            advice = "no format that is known here: check --format, --channels and the gains"
+    fits = [
+        f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
+        for name in FORMATS
+        if format_error_db(spectra, ambix_matrix(name)) <= FORMAT_ERROR_DB
+    ]
+    for channel in range(1, 4):
+        order = np.eye(4)
+        order[[0, channel]] = order[[channel, 0]]
+        if format_error_db(spectra, order) <= FORMAT_ERROR_DB:
+            fits.append(f"W on channel {channel + 1} (see --channels)")
+    advice = f"it can be: {'; '.join(fits)}" if fits else "check --format, --channels and the gains"
     return Finding(name="format", state=WARNING, found=found, advice=advice)
 
 

@@ -15,8 +15,7 @@ from doa_edge.errors import InputError, MissingPackageError, one_line
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
 # Names of ALSA's that lead to the sound server or to a default card.
 VIRTUAL_NAMES = frozenset(
-    "default sysdefault pulse pipewire jack dsnoop samplerate speexrate lavrate upmix vdownmix "
-    "null".split()
+    ("default", "sysdefault", "pulse", "pipewire", "jack", "dsnoop", "upmix", "vdownmix", "null")
 )
 # Codes of PortAudio's errors.
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
