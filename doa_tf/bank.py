@@ -97,7 +97,13 @@ class BankWriter:
         Raises:
             OSError: the disk is full or fails; the bank stays as it was.
         """
-        write_records(_shard_path(self.folder, self._index, numbers), records)
+        try:
+            write_records(_shard_path(self.folder, self._index, numbers), records)
+        except OSError as error:
+            raise OSError(
+                f"{error.strerror or error}: the bank {self.folder} keeps its whole shards; mend "
+                "that and run the same command again"
+            ) from error
 
     def finish(self) -> None:
         """Mark the bank as complete, once every shard is written."""

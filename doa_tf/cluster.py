@@ -47,14 +47,20 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     cluster: AbstractContextManager[Any] = nullcontext(scheduler)
     if scheduler is None:
-        with _deaf_to_interrupts():
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=None,  # a task is small, and a paused worker would be a hang
-                dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
-                silence_logs=logging.CRITICAL,
-            )
+        try:
+            with _deaf_to_interrupts():
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=None,  # a task is small, and a paused worker would be a hang
+                    dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
+                    silence_logs=logging.CRITICAL,
+                )
+        except RuntimeError as error:
+            raise OSError(
+                f"No worker process could be started ({one_line(error)}). In a script, calls "
+                'belong under `if __name__ == "__main__":`, because processes import it'
+            ) from error
     with cluster as address:
         try:
             client = Client(address, timeout=CONNECT_SECONDS)

@@ -54,7 +54,7 @@ def scheduler(dask_processes):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = dask_processes("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return process, f"tcp://127.0.0.1:{port}"

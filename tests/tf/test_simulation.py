@@ -49,7 +49,7 @@ def digests(folder):
 
 
 def wait_for_shards(process, folder, count):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(list(folder.glob("*.tfrecord"))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -91,7 +91,7 @@ def test_control_c_is_quick_and_keeps_whole_shards(command, tmp_path, unbroken):
     wait_for_shards(process, out, 1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it as well
     interrupted = time.monotonic()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
     assert time.monotonic() - interrupted < 10
     assert errors.strip() == "doa_tf: interrupted; the same command goes on from here"
@@ -110,11 +110,24 @@ def test_a_full_disk_is_one_line_and_the_bank_goes_on(command, tmp_path, unbroke
         command(out, rooms=40, workers=1, file_limit=limit), capture_output=True, text=True
     )
     assert full.returncode == 1
-    assert "File too large" in full.stderr
+    assert f"File too large: the bank {out} keeps its whole shards" in full.stderr
     assert len(full.stderr.splitlines()) == 1
     assert not list(out.glob(".*"))
     subprocess.run(command(out, rooms=40, workers=1), check=True)
     assert digests(out) == digests(unbroken)
+
+
+def test_a_script_without_a_guard_is_told_about_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from doa_tf.simulation import simulate_bank\n"
+        f"simulate_bank({str(tmp_path / 'bank')!r}, rooms=2, workers=2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__"' in done.stderr.strip().splitlines()[-1]
 
 
 def test_progress_counts_every_room_once(tmp_path, room_settings):
