@@ -5,7 +5,8 @@
 What a live microphone gives, without one: blocks of 20 ms, resampled, with a gap every ten minutes
 or so; the sound, the averages and the smoother are kept as a user may. Every estimate's time is
 compared with the samples that were given, and memory is read every minute of sound. Ends with
-status 1 if memory grew by more than 1 MB after the warm-up, or a time was wrong.
+status 1 if memory grew by more than 1 MB after the warm-up, or a time was wrong. Ctrl-C ends it
+early, with the figures of what was heard.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +32,9 @@ def resident_mb() -> float:
     """Memory of this process that is in use now."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+stopping: list[int] = []  # the signal that asked for an end
 
 
 def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> dict[str, Any]:
@@ -52,7 +57,8 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
     started = time.perf_counter()
     given = missed = in_a_row = estimates = wrong_times = 0
     until_gap = int(rng.integers(300, 900))
-    for second in range(total):
+    second = 0
+    while second < total and not stopping:
         louder = np.float32(10.0 ** rng.uniform(-2.0, 0.0))
         for start in range(0, rate, size):
             block = converter.push(louder * sound[start : start + size])
@@ -76,15 +82,15 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
             engine.skip(gap)
             missed += gap.samples
             in_a_row = 0
-        if second % 60 == 59:
-            memory.append((second + 1, resident_mb()))
-            if progress and second % 3600 == 3599:
-                line = f"{(second + 1) / 3600:.0f} h of {hours:g}, {memory[-1][1]:.2f} MB\n"
-                sys.stderr.write(line)
-    after = [megabytes for second, megabytes in memory if second >= min(WARM_UP_S, total / 2)]
+        second += 1
+        if second % 60 == 0:
+            memory.append((second, resident_mb()))
+            if progress and second % 3600 == 0:
+                sys.stderr.write(f"{second // 3600} h of {hours:g}, {memory[-1][1]:.2f} MB\n")
+    after = [megabytes for at, megabytes in memory if at >= min(WARM_UP_S, second / 2)]
     wall = time.perf_counter() - started
     return {
-        "hours": hours,
+        "hours": round(second / 3600, 3),
         "rate": rate,
         "estimates": estimates,
         "samples_given": given,
@@ -97,7 +103,7 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
         "growth_mb": round(max(after) - after[0], 3),
         "wall_s": round(wall, 1),
         "processor_s": round(time.process_time(), 1),
-        "real_time_factor": round(wall / total, 4),
+        "real_time_factor": round(wall / second, 4),
     }
 
 
@@ -109,6 +115,7 @@ def main() -> int:
     parser.add_argument("--model", metavar="FILE.tflite", help="default: the shipped one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, lambda number, _: stopping.append(number))
     figures = soak(
         hours=args.hours, rate=args.rate, model_path=args.model, progress=sys.stderr.isatty()
     )

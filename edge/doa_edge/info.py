@@ -16,10 +16,10 @@ def info(options: argparse.Namespace) -> int:
     import json
 
     from doa_edge.model import default_model_path
-    from doa_edge.model_file import read_model
+    from doa_edge.model_file import read_model_file
 
     path = options.model or default_model_path()
-    flatbuffer, spec = read_model(path)
+    flatbuffer, spec, halves = read_model_file(path)
     features = spec.features
     facts = {
         **spec.to_dict(),
@@ -30,6 +30,7 @@ def info(options: argparse.Namespace) -> int:
             "path": str(path),
             "bytes": path.stat().st_size,
             "flatbuffer_bytes": len(flatbuffer),
+            "halves_bytes": None if halves is None else [len(half) for half in halves],
             "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
         },
     }

@@ -39,7 +39,7 @@ def add_halves(
 ) -> dict[str, Any]:
     """Rewrite a model file with both halves of its network inside.
 
-    Nothing is written unless the halves say on a stream what the whole network says.
+    Unless the halves say on a stream what the whole network says, the file stays as it is.
 
     Args:
         path: a file that `doa_export.export.export_model` made.
@@ -55,10 +55,7 @@ def add_halves(
     """
     path = Path(path)
     flatbuffer, spec = read_model(path)
-    if spec.quantization not in SPLITTABLE:
-        raise InputError(
-            f"Only {' and '.join(SPLITTABLE)} files can be split. Received: {spec.quantization}"
-        )
+    check_splittable(spec.quantization)
     halves = _convert(Path(model_path), quantize=spec.quantization, step=step)
     with write_beside(path) as part:
         size = part.write_bytes(embed_spec(flatbuffer, spec, halves=halves))
@@ -74,6 +71,14 @@ def add_halves(
         "max_output_difference": float(f"{difference:.2g}"),
         "max_deg": round(degrees, 4),
     }
+
+
+def check_splittable(quantization: str) -> None:
+    """Raise InputError for a mode whose files cannot be split."""
+    if quantization not in SPLITTABLE:
+        raise InputError(
+            f"Only {' and '.join(SPLITTABLE)} files can be split. Received: {quantization}"
+        )
 
 
 def _convert(model: Path, *, quantize: str, step: int) -> tuple[bytes, bytes]:

@@ -1,11 +1,13 @@
 """When somebody is said to speak: the noise floor, the margin, the confidence."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from doa_edge.activity import DEFAULT_MARGIN_DB, SPAN_S, ActivityDetector, NoiseFloor
+from doa_edge.cli import main
 from doa_edge.engine import DirectionEngine
 from doa_edge.stream import Gap
 
@@ -185,3 +187,37 @@ def test_a_new_stream_knows_no_floor(plane_wave, intensity_model):
 def test_bad_options_are_named(options, match, intensity_model):
     with pytest.raises(ValueError, match=match):
         DirectionEngine(intensity_model, **options)
+
+
+def printed(capsys, *options):
+    assert main(["run", "--json", *options]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_options_of_the_command(write_wave, plane_wave, no_network, capsys):
+    sound = plane_wave(40.0, 20.0, seconds=12.0)
+    diffuse = 0.03 * np.random.default_rng(7).standard_normal(sound.shape)
+    path = str(write_wave(samples=sound + diffuse))
+    plain = printed(capsys, "--input", path)
+    assert [line["active"] for line in plain][:5] == [True] * 5
+    assert not plain[-1]["active"]  # steady noise
+    assert all(line["active"] for line in printed(capsys, "--input", path, "--margin", "0"))
+    sure = printed(capsys, "--input", path, "--confidence", "1")
+    assert not any(line["active"] for line in sure)
+    assert all(0.5 < line["confidence"] < 1.0 for line in sure)
+    short = printed(capsys, "--input", path, "--average", "5", "--smooth", "2")
+    assert len(short) == len(plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--margin", "-1"], "`margin` must be 0 dB or more"),
+        (["--confidence", "2"], "`confidence` must lie between 0 and 1"),
+        (["--smooth", "-1"], "`smooth` must be a positive number"),
+        (["--average", "5000"], "`average` must be 1 to 2000 frames"),
+    ],
+)
+def test_bad_options_of_the_command(write_wave, no_network, capsys, options, words):
+    assert main(["run", "--input", str(write_wave()), *options]) == 2
+    assert words in capsys.readouterr().err

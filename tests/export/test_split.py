@@ -1,5 +1,7 @@
 """Both halves of a real network, through the converter and the runtime of the board."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from doa_edge.engine import DirectionEngine
 from doa_edge.errors import InputError
 from doa_edge.model import TfliteModel
 from doa_edge.model_file import embed_spec, read_model
+from doa_export.cli import main
 from doa_export.convert import ConversionError
 from doa_export.split import TOLERANCES, add_halves
 
@@ -82,6 +85,16 @@ def test_dynamic_files_can_be_split(exports, checkpoints, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(exports["cartesian", "dynamic"][0].read_bytes())
     assert add_halves(path, checkpoints["cartesian"])["max_output_difference"] < 0.1
+
+
+def test_the_command_splits_what_it_exports(checkpoints, tmp_path, capfd):
+    path = tmp_path / "model.tflite"
+    command = [str(checkpoints["cartesian"]), "--quantize", "none", "--split", "--out", str(path)]
+    assert main(command) == 0
+    made = json.loads(capfd.readouterr().out)
+    assert made["bytes"] == made["split"]["bytes"] == path.stat().st_size
+    assert made["split"]["max_deg"] < 0.01
+    assert TfliteModel(path).is_split
 
 
 def test_other_weights_are_refused(exports, checkpoints, tmp_path):
