@@ -82,7 +82,12 @@ def main() -> None:
                 0,
                 seed=1000 + seed,
                 settings=RoomSettings(
-                    rt60=(rt60, rt60), dry_share=0.0, sources=2, image_order=None, distance=(1, 2.5)
+                    rt60=(rt60, rt60),
+                    dry_share=0.0,
+                    sources=2,
+                    mixing_time=None,
+                    microphone="ideal",
+                    distance=(1, 2.5),
                 ),
             )
             settings = MixSettings(
