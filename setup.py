@@ -24,6 +24,7 @@ TRAIN = [
     "tensorflow>=2.20,<2.22",
     "keras>=3.10,<4",
     "librosa>=0.10.2",
+    "scikit-learn>=1.5",
     "tensorboard>=2.19",
 ]
 # What makes rooms, on this machine or as a worker of a cluster: no TensorFlow.
@@ -38,7 +39,7 @@ CLUSTER = [
     "soxr>=0.3.7",
     "threadpoolctl>=3.5",
 ]
-DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
+DEV = ["codespell", "import-linter>=2", "jax>=0.6", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
 
 setup(
     name="doa-tf",

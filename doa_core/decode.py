@@ -4,18 +4,20 @@ The outputs of the frames are averaged first, as in Perotin et al. (2019), then 
 
     spherical, spherical-angular      (azimuth, elevation) scaled to [0, 1]
     cartesian                         unit vector scaled to [0, 1]
-    onehot, gibbs, gibbs-weighted     a score per grid cell
+    onehot, gibbs-softmax             a score per grid cell, their sum is 1
+    gibbs, gibbs-weighted             a score per grid cell, each in [0, 1]
 
 The average of a spherical head breaks at azimuth +-180 degrees, where 0 and 1 average to 0.5:
 forward. That is a property of the method; it is kept, and the confidence, which compares the answer
 with the directions of the frames, shows it.
 
-Confidence, in [0, 1]:
+Raw confidence, in [0, 1]; `doa_core.calibration` makes a probability of it:
 
     spherical, spherical-angular      mean cosine between the answer and the frames' directions
     cartesian                         length of the mean vector
     onehot                            softmax mass within two grid steps of the best cell
     gibbs, gibbs-weighted             score of the best cell
+    gibbs-softmax                     score of the best cell over that of a sure answer there
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import FloatArray, angles_to_vector, as_vectors
+from doa_core.angles import FloatArray, angles_to_vector, as_vectors, great_circle_distance
+from doa_core.calibration import Table, calibrate
 from doa_core.grid import Grid
 
 REGRESSION_HEADS = {"spherical": 2, "spherical-angular": 2, "cartesian": 3}  # outputs of each
-GRID_HEADS = ("onehot", "gibbs", "gibbs-weighted")
+GRID_HEADS = ("onehot", "gibbs", "gibbs-weighted", "gibbs-softmax")
 HEADS = (*REGRESSION_HEADS, *GRID_HEADS)
 METHODS = ("peak", "centroid")
 _SHORTEST = 1e-9  # length below which a mean vector has no direction
@@ -42,7 +45,12 @@ _LOBE_WIDTH = np.radians(15.0)  # of a regression head's answer in a picture of 
 
 
 def decode(
-    outputs: npt.ArrayLike, *, head: str, grid: Grid | None = None, method: str = "peak"
+    outputs: npt.ArrayLike,
+    *,
+    head: str,
+    grid: Grid | None = None,
+    method: str = "peak",
+    calibration: Table = (),
 ) -> tuple[FloatArray, FloatArray]:
     """(..., 3) unit vectors and (...) confidences from the outputs of T frames.
 
@@ -52,13 +60,15 @@ def decode(
         grid: the cells of a grid head.
         method: `peak` takes the best cell; `centroid` refines it with the cells around it, below
             the grid step. Regression heads have one decoding and ignore it.
+        calibration: the table of the model's spec; without one the confidence is the raw one.
 
     Returns:
         Unit vectors, and confidences in [0, 1]. Outputs that hold no direction (frames of a
-        Cartesian head that cancel, scores that are all zero) give x forward with confidence 0.
+        Cartesian head that cancel, scores that are all zero) give x forward with raw confidence 0.
 
     Raises:
-        ValueError: unknown head or method, a missing grid, no frame or another number of outputs.
+        ValueError: unknown head or method, a missing grid, no frame, another number of outputs, or
+            outputs that are not finite.
     """
     outputs = _as_outputs(outputs, head, grid)
     if method not in METHODS:
@@ -67,13 +77,14 @@ def decode(
         )
     mean = outputs.mean(axis=-2)
     if head == "cartesian":
-        return _normalise(2.0 * mean - 1.0)
-    if grid is None or head in REGRESSION_HEADS:
+        direction, confidence = _normalise(2.0 * mean - 1.0)
+    elif grid is None or head in REGRESSION_HEADS:
         direction = angles_to_vector(*_unscale_angles(mean))
         frames = angles_to_vector(*_unscale_angles(outputs))
-        agreement = np.sum(frames.mean(axis=-2) * direction, axis=-1)
-        return direction, np.clip(agreement, 0.0, 1.0)
-    return _decode_grid(mean, head, grid, method)
+        confidence = np.sum(frames.mean(axis=-2) * direction, axis=-1)
+    else:
+        direction, confidence = _decode_grid(mean, head, grid, method)
+    return direction, calibrate(np.clip(confidence, 0.0, 1.0), calibration)
 
 
 def head_outputs(head: str, grid: Grid | None = None) -> int:
@@ -92,7 +103,8 @@ def direction_scores(
 ) -> FloatArray:
     """(D,) score of each of (D, 3) directions, for pictures of what a network thinks.
 
-    A grid head gives its nearest cell's score; a regression head, which has one answer and no
+    A grid head gives its nearest cell's score (for `gibbs-softmax`, whose scores sum to 1, as a
+    share of a sure answer's); a regression head, which has one answer and no
     scores, a lobe around each frame's answer, averaged.
 
     Args:
@@ -114,7 +126,10 @@ def direction_scores(
         answers, _ = decode(outputs[:, np.newaxis, :], head=head)
         scores = _lobe(directions @ answers.T, _LOBE_WIDTH).mean(axis=-1)
     else:
-        scores = outputs.mean(axis=-2)[grid.nearest(directions)]
+        mean = outputs.mean(axis=-2)
+        if head == "gibbs-softmax":
+            mean = np.minimum(mean / _sure_scores(grid), 1.0)
+        scores = mean[grid.nearest(directions)]
     return scores
 
 
@@ -125,6 +140,12 @@ def _as_outputs(outputs: npt.ArrayLike, head: str, grid: Grid | None) -> FloatAr
         raise ValueError(
             f"`outputs` of the head '{head}' must be (..., frames, {expected}) with at least one "
             f"frame. Received: outputs.shape={outputs.shape}"
+        )
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"`outputs` of the head '{head}' must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(outputs))} of {outputs.size} values that are not; "
+            "features with NaN give such outputs"
         )
     return outputs
 
@@ -157,6 +178,8 @@ def _decode_grid(
     # Scores that are all zero have no best cell.
     direction = np.where(best[..., np.newaxis] > 0.0, direction, [1.0, 0.0, 0.0])
     confidence = best
+    if head == "gibbs-softmax":
+        confidence = best / _sure_scores(grid)[np.argmax(mean, axis=-1)]
     if head == "onehot":
         reach = np.cos(np.radians(2.0 * grid.resolution_deg)) - 1e-12  # the rim counts
         confidence = np.sum(mean * (direction @ grid.vectors.T >= reach), axis=-1)
@@ -164,7 +187,7 @@ def _decode_grid(
         rows = mean.reshape(-1, len(grid))
         answers = [_centroid(row, grid) if row.any() else _FORWARD for row in rows]
         direction = np.array(answers).reshape(direction.shape)
-    return direction, np.clip(confidence, 0.0, 1.0)
+    return direction, confidence
 
 
 def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
@@ -196,3 +219,12 @@ def _lobe_exponents(grid: Grid) -> FloatArray:
     width = np.radians(grid.resolution_deg)
     exponents: FloatArray = np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2
     return exponents
+
+
+@lru_cache(maxsize=8)
+def _sure_scores(grid: Grid) -> FloatArray:
+    """(G,) score of each cell where `gibbs-softmax` is sure of it: 1 over its Gibbs values' sum."""
+    beta = 2.0 * np.radians(grid.resolution_deg)
+    distance = great_circle_distance(grid.vectors[:, np.newaxis], grid.vectors)
+    sure: FloatArray = 1.0 / np.sum(np.exp(-((distance / beta) ** 2)), axis=-1)
+    return sure

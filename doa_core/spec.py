@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from doa_core.calibration import Table, check_table
 from doa_core.decode import GRID_HEADS, HEADS, METHODS, head_outputs
 from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels
 from doa_core.grid import Grid, check_resolution, sphere_grid
@@ -106,6 +107,8 @@ class ModelSpec:
         resolution_deg: grid step of a grid head [degrees]; None for a regression head.
         decode: `peak` or `centroid`.
         quantization: of the weights in this file.
+        calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`; empty
+            where it was not calibrated.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -114,6 +117,7 @@ class ModelSpec:
     resolution_deg: float | None = None
     decode: str = "peak"
     quantization: str = "none"
+    calibration: Table = ()
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +149,7 @@ class ModelSpec:
             resolution_deg = _as_float("resolution_deg", self.resolution_deg)
             object.__setattr__(self, "resolution_deg", resolution_deg)
             check_resolution(resolution_deg)
+        object.__setattr__(self, "calibration", check_table(self.calibration))
 
     @property
     def grid(self) -> Grid | None:
@@ -167,7 +172,7 @@ class ModelSpec:
         return {**self._behaviour(), "provenance": dict(self.provenance), "digest": self.digest}
 
     def _behaviour(self) -> dict[str, Any]:
-        return {
+        behaviour = {
             "version": SPEC_VERSION,
             "features": self.features.to_dict(),
             "head": self.head,
@@ -175,6 +180,9 @@ class ModelSpec:
             "decode": self.decode,
             "quantization": self.quantization,
         }
+        if self.calibration:  # left out when empty: older files keep their digest
+            behaviour["calibration"] = [list(pair) for pair in self.calibration]
+        return behaviour
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON."""

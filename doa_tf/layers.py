@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from doa_core.calibration import check_table
 from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
 from doa_core.spec import FeatureSpec
 from doa_core.stft import sine_window
@@ -106,13 +107,19 @@ class HeadOutput(keras.layers.Layer):
     Args:
         head: its name.
         resolution_deg: grid step of a grid head.
+        calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`.
     """
 
     def __init__(
-        self, head: str = "cartesian", resolution_deg: float | None = None, **options: Any
+        self,
+        head: str = "cartesian",
+        resolution_deg: float | None = None,
+        calibration: Any = (),
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.head = heads.get(head, resolution_deg=resolution_deg)
+        self.calibration = check_table(calibration)
 
     def call(self, outputs: Any) -> Any:
         return outputs if self.head.gives_logits else self.head.activate(outputs)
@@ -126,6 +133,7 @@ class HeadOutput(keras.layers.Layer):
             **super().get_config(),
             "head": self.head.name,
             "resolution_deg": self.head.resolution_deg,
+            "calibration": [list(pair) for pair in self.calibration],
         }
 
 

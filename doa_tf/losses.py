@@ -87,6 +87,26 @@ def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fa
     return -ops.sum(nearest * log_score + (1.0 - nearest) * (1.0 - y_true) * log_rest, axis=-1)
 
 
+def gibbs_softmax_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
+    """(...) loss  -sum of p_i log s_i,  p_i = G_i / sum of G.
+
+    Args:
+        y_true: (..., G) float Gibbs values of the cells, of any sum.
+        y_pred: (..., G) float scores of sum 1, or logits.
+        from_logits: whether `y_pred` is logits; train from logits, where nothing saturates.
+
+    Raises:
+        ValueError: another number of targets than of predictions.
+    """
+    y_true, y_pred = _of_one_size(y_true, y_pred)
+    share = y_true / ops.maximum(ops.sum(y_true, axis=-1, keepdims=True), _TINY)
+    if from_logits:
+        log_score = ops.log_softmax(y_pred, axis=-1)
+    else:
+        log_score = ops.log(ops.clip(y_pred, keras.config.epsilon(), 1.0))
+    return -ops.sum(share * log_score, axis=-1)
+
+
 def _of_one_size(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Targets and predictions as tensors of one dtype."""
     y_pred = ops.convert_to_tensor(y_pred)
@@ -147,6 +167,34 @@ class GibbsWeightedCrossentropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """(...) losses of (..., G) targets and predictions."""
         return gibbs_weighted_crossentropy(y_true, y_pred, self.from_logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments; Keras's own leaves the dtype out."""
+        return {**super().get_config(), "dtype": self.dtype, "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class GibbsSoftmaxCrossentropy(keras.losses.Loss):
+    """`gibbs_softmax_crossentropy` as a Keras loss.
+
+    Args:
+        from_logits: whether predictions are logits.
+        reduction, name, dtype: as in every Keras loss.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        reduction: str = "sum_over_batch_size",
+        name: str = "gibbs_softmax_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(...) losses of (..., G) targets and predictions."""
+        return gibbs_softmax_crossentropy(y_true, y_pred, self.from_logits)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments; Keras's own leaves the dtype out."""

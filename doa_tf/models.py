@@ -84,7 +84,11 @@ def model_spec(model: keras.Model) -> ModelSpec:
             f"{', '.join(HEADS)}. Received: {head.decoding!r}"
         )
     return ModelSpec(
-        features=features[0].features, head=head.decoding, resolution_deg=head.resolution_deg
+        features=features[0].features,
+        head=head.decoding,
+        resolution_deg=head.resolution_deg,
+        decode=head.preferred_decode,
+        calibration=heads[0].calibration,
     )
 
 

@@ -21,6 +21,7 @@ class Head(ABC):
         decoded_as: the head in `doa_core.decode.HEADS` whose decoding reads these scores, on a
             board as well; the head's own name by default.
         activation: from the last layer's values to scores in [0, 1]; a name that Keras knows.
+        preferred_decode: `peak` or `centroid`, what a model file says unless it is told otherwise.
         gives_logits: whether the model outputs the last layer's values, because the loss trains
             from them, and the activation follows where scores are needed.
         outputs: per frame, K.
@@ -30,6 +31,7 @@ class Head(ABC):
     name: ClassVar[str]
     decoded_as: ClassVar[str] = ""
     activation: ClassVar[str] = "sigmoid"
+    preferred_decode: ClassVar[str] = "peak"
     gives_logits: ClassVar[bool] = False
     outputs: int
     grid: Grid | None = None
@@ -90,13 +92,14 @@ class Head(ABC):
         return 0.0
 
     def decode(
-        self, outputs: npt.ArrayLike, *, method: str = "peak"
+        self, outputs: npt.ArrayLike, *, method: str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(..., 3) unit vectors and (...) confidences of (..., T, K) model outputs.
+        """(..., 3) unit vectors and (...) raw confidences of (..., T, K) model outputs.
 
         Args:
             outputs: float, as the model gives them.
-            method: `peak` or `centroid`, see `doa_core.decode.decode`.
+            method: `peak` or `centroid`, see `doa_core.decode.decode`; by default the one that
+                the head prefers.
 
         Raises:
             ValueError: another number of outputs than the head has, no frame, or NaN.
@@ -107,13 +110,10 @@ class Head(ABC):
                 f"`outputs` of the head '{self.name}' must be (..., frames, {self.outputs}). "
                 f"Received: outputs.shape={outputs.shape}"
             )
-        if np.isnan(outputs).any():
-            raise ValueError(
-                f"`outputs` must be numbers. Received: NaN in {np.isnan(outputs).sum()} of "
-                f"{outputs.size} values; features with NaN give such outputs"
-            )
         scores = np.asarray(self.scores(outputs))
-        return decode_scores(scores, head=self.decoding, grid=self.grid, method=method)
+        return decode_scores(
+            scores, head=self.decoding, grid=self.grid, method=method or self.preferred_decode
+        )
 
 
 _HEADS: dict[str, type[Head]] = {}

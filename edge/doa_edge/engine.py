@@ -249,7 +249,13 @@ class DirectionEngine:
                 f"ends at {self.samples / spec.features.sample_rate:.3f} s"
             )
         outputs = self._latest(outputs, new_frames)
-        direction, certainty = decode(outputs, head=spec.head, grid=spec.grid, method=self.method)
+        direction, certainty = decode(
+            outputs,
+            head=spec.head,
+            grid=spec.grid,
+            method=self.method,
+            calibration=spec.calibration,
+        )
         new_samples = spec.features.samples if self._fresh else self._step
         power = self._power(new_samples)
         confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0

@@ -56,7 +56,13 @@ class OutputAverage:
         if not self.active_windows:
             return 0.0, 0.0, 0.0
         spec = self.spec
-        direction, confidence = decode(self.outputs, head=spec.head, grid=spec.grid, method=method)
+        direction, confidence = decode(
+            self.outputs,
+            head=spec.head,
+            grid=spec.grid,
+            method=method,
+            calibration=spec.calibration,
+        )
         return (*direction_deg(direction), float(confidence))
 
 

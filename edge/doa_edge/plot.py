@@ -121,7 +121,13 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
         azimuth_deg, elevation_deg, scores, cmap="magma", shading="nearest", rasterized=True
     )
     figure.colorbar(image, ax=axes, label="score", pad=0.01)
-    direction, confidence = decode(outputs, head=spec.head, grid=spec.grid, method=method)
+    direction, confidence = decode(
+        outputs,
+        head=spec.head,
+        grid=spec.grid,
+        method=method,
+        calibration=spec.calibration,
+    )
     answer = direction_deg(direction)
     axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
     axes.plot(*answer, "o", ms=17, mfc="none", mec=_ACCENT, mew=1.4)

@@ -25,6 +25,8 @@ def ideal_outputs(head, direction):
         return (direction + 1) / 2
     if head == "onehot":
         return np.eye(len(GRID))[GRID.nearest(direction)]
+    if head == "gibbs-softmax":
+        return gibbs(direction) / gibbs(direction).sum(axis=-1, keepdims=True)
     return gibbs(direction)
 
 
@@ -72,9 +74,9 @@ def test_peak_is_the_nearest_cell(head, anywhere):
     np.testing.assert_array_equal(decoded, GRID.vectors[GRID.nearest(anywhere)])
 
 
-@pytest.mark.parametrize("head", SIGMOID_HEADS)
+@pytest.mark.parametrize("head", [*SIGMOID_HEADS, "gibbs-softmax"])
 def test_centroid_decodes_below_the_grid_step(head, anywhere):
-    outputs = over_frames(gibbs(anywhere), 1)
+    outputs = over_frames(ideal_outputs(head, anywhere), 1)
     peak, _ = decode(outputs, head=head, grid=GRID)
     centroid, _ = decode(outputs, head=head, grid=GRID, method="centroid")
     # The published error of the grid; the rest of the centroid's is the irregularity of the rows.
@@ -185,6 +187,8 @@ def test_confidence_grows_with_sharpness(head):
         elif head in SPHERICAL_HEADS:  # two frames that draw together
             apart = (1 - sharpness) * np.radians([40.0, -40.0])
             outputs = ideal_outputs(head, angles_to_vector(apart, 0.1))
+        elif head == "gibbs-softmax":
+            outputs = [sharpness * ideal_outputs(head, target) + (1 - sharpness) / 429]
         elif head == "onehot":
             outputs = [sharpness * np.eye(429)[200] + (1 - sharpness) / 429]
         else:
@@ -241,6 +245,7 @@ def test_a_batch_is_its_sequences(head, method, rng):
         ("onehot", 429),
         ("gibbs", 429),
         ("gibbs-weighted", 429),
+        ("gibbs-softmax", 429),
     ],
 )
 def test_outputs_of_each_head(head, outputs):
@@ -290,6 +295,23 @@ def test_unknown_head_method_and_missing_grid():
             decode(np.zeros((25, 429)), head=head)
         with pytest.raises(ValueError, match=f"The head '{head}' needs a grid"):
             direction_scores(np.zeros((25, 429)), head=head, grid=None, directions=[FORWARD])
+
+
+def test_outputs_that_are_no_numbers():
+    outputs = np.full((25, 3), 0.5)
+    outputs[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"must be finite.*1 of 75 values"):
+        decode(outputs, head="cartesian")
+
+
+def test_calibration_is_applied_to_the_confidence_alone():
+    outputs = ideal_outputs("cartesian", np.array([FORWARD, FORWARD, FORWARD, -FORWARD]))
+    table = ((0.0, 0.1), (0.4, 0.3), (0.6, 0.9))
+    raw_direction, raw = decode(outputs, head="cartesian")
+    direction, confidence = decode(outputs, head="cartesian", calibration=table)
+    assert raw == pytest.approx(0.5)
+    assert confidence == pytest.approx(0.6)
+    np.testing.assert_array_equal(direction, raw_direction)
 
 
 def centroid_by_definition(scores, grid, steps=10):

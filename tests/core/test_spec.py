@@ -21,6 +21,7 @@ SPEC = ModelSpec(
     resolution_deg=15.0,
     decode="centroid",
     quantization="int8",
+    calibration=((0.1, 0.0), (0.5, 0.75)),
     provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
 )
 
@@ -66,6 +67,10 @@ def test_json_holds_every_field():
     assert set(values["features"]) == {f.name for f in dataclasses.fields(FeatureSpec)}
 
 
+def test_an_empty_calibration_is_left_out():
+    assert "calibration" not in ModelSpec().to_dict()
+
+
 def test_digest_ignores_the_provenance():
     other = dataclasses.replace(SPEC, provenance={"host": "elsewhere"})
     assert other.digest == SPEC.digest
@@ -79,6 +84,8 @@ def test_digest_ignores_the_provenance():
         {"resolution_deg": 10.0},
         {"decode": "peak"},
         {"quantization": "none"},
+        {"calibration": ()},
+        {"calibration": ((0.1, 0.0), (0.5, 0.8))},
         *(
             {"features": dataclasses.replace(FEATURES, **feature)}
             for feature in (
@@ -116,7 +123,7 @@ def test_specs_are_frozen_and_hashable():
 
 
 def test_unknown_key():
-    with pytest.raises(ValueError, match=r"ModelSpec has the keys decode, .*Received: colour"):
+    with pytest.raises(ValueError, match=r"ModelSpec has the keys calibration, .*Received: colour"):
         ModelSpec.from_dict(changed(colour="red"))
     features = {**FeatureSpec().to_dict(), "padding": 0}
     with pytest.raises(ValueError, match=r"FeatureSpec has the keys channels, .*Received: padding"):
@@ -173,6 +180,13 @@ def test_json_that_is_no_object(text, kind):
         ({"head": "onehot", "resolution_deg": "10"}, "`resolution_deg` must be a finite number"),
         ({"head": "onehot", "resolution_deg": float("nan")}, "must be a finite number"),
         ({"head": "onehot", "resolution_deg": True}, "must be a finite number"),
+        ({"calibration": ((0.5, 0.5),)}, "`calibration` must be empty or hold two or more pairs"),
+        ({"calibration": ((0.5, 0.5), (0.5, 0.6))}, "the first values rising"),
+        ({"calibration": ((0.5, 0.5), (0.6, 0.4))}, "the second ones not falling"),
+        ({"calibration": ((0.5, 0.5), (0.6, 1.1))}, r"in \[0, 1\].*1.1"),
+        ({"calibration": ((0.5, float("nan")), (0.6, 1.0))}, "`calibration` must"),
+        ({"calibration": ((0.5, "1"), (0.6, 1.0))}, "`calibration` must"),
+        ({"calibration": "none"}, "`calibration` must.*'none'"),
         ({"features": "stft"}, "`features` must be a FeatureSpec. Received: str"),
         ({"features": None}, "`features` must be a FeatureSpec. Received: NoneType"),
         ({"provenance": "me"}, "`provenance` must be a dictionary. Received: str"),

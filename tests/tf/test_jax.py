@@ -1,0 +1,88 @@
+"""Heads, losses and metrics on another backend of Keras: equal numbers, finite gradients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import doa_tf
+
+PROGRAM = """
+import json, sys
+import jax, numpy as np, keras
+import doa_tf
+assert keras.config.backend() == "jax"
+results = {}
+for name in doa_tf.heads.names():
+    head = doa_tf.heads.get(name, resolution_deg=30.0 if doa_tf.heads.get(name).grid else None)
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((4, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    targets = np.repeat(head.encode(directions)[:, None], 3, axis=1)
+    outputs = rng.uniform(0.05, 0.95, targets.shape).astype(np.float32)
+    loss = lambda values: head.loss()(targets, values)
+    value, gradient = jax.value_and_grad(loss)(outputs)
+    same = jax.grad(loss)(targets)
+    metrics = {}
+    for metric in head.metrics():
+        metric.update_state(targets, outputs)
+        metrics[metric.name] = float(metric.result())
+    results[name] = {
+        "loss": float(value),
+        "gradient": np.asarray(gradient).sum(axis=(1, 2)).tolist(),
+        "finite": bool(np.isfinite(gradient).all() and np.isfinite(same).all()),
+        "metrics": metrics,
+        "decoded": head.decode(outputs)[0].tolist(),
+    }
+head = doa_tf.heads.get("gibbs-softmax")
+model = doa_tf.build_crnn(head, filters=2, lstm_units=2, dense_units=4)
+model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
+x = rng.uniform(-1, 1, (4, 25, 513, 6)).astype(np.float32)
+y = np.repeat(head.encode(directions)[:, None], 25, axis=1)
+history = model.fit(x, y, batch_size=2, epochs=1, verbose=0).history
+results["fit"] = float(history["loss"][-1])
+json.dump(results, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def on_jax():
+    pytest.importorskip("jax", reason='the extra "dev" has it')
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", doa_tf.heads.names())
+def test_jax_gives_the_numbers_of_tensorflow(on_jax, name):
+    import tensorflow as tf
+
+    there = on_jax[name]
+    head = doa_tf.heads.get(name, resolution_deg=30.0 if doa_tf.heads.get(name).grid else None)
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((4, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    targets = np.repeat(head.encode(directions)[:, None], 3, axis=1)
+    outputs = tf.Variable(rng.uniform(0.05, 0.95, targets.shape).astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = head.loss()(targets, outputs)
+    gradient = tape.gradient(loss, outputs).numpy().sum(axis=(1, 2))
+    assert there["loss"] == pytest.approx(float(loss), rel=1e-5)
+    np.testing.assert_allclose(there["gradient"], gradient, rtol=1e-3, atol=1e-5)
+    assert there["finite"]
+    for metric in head.metrics():
+        metric.update_state(targets, outputs.numpy())
+        assert there["metrics"][metric.name] == pytest.approx(float(metric.result()), abs=0.11)
+    np.testing.assert_allclose(there["decoded"], head.decode(outputs.numpy())[0], atol=1e-5)
+
+
+def test_the_network_trains_on_jax(on_jax):
+    assert np.isfinite(on_jax["fit"])
