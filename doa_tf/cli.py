@@ -1,4 +1,4 @@
-"""`doa_tf`: simulate, render, train, evaluate."""
+"""`doa_tf`: simulate, render, train, evaluate, compare, reproduce."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
-from doa_tf import cli_evaluate, cli_rooms
+from doa_tf import cli_compare, cli_evaluate, cli_reproduce, cli_rooms
 from doa_tf.cli_options import bad_options
 from doa_tf.progress import progress_bar
 from doa_tf.tensorflow_import import import_quietly
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"doa_tf: {one_line(error)}\n")
         return 1
     except KeyboardInterrupt:
-        resumes = args.command in ("simulate", "train")
+        resumes = args.command in ("simulate", "train", "reproduce")
         advice = "; the same command goes on from here" if resumes else "; nothing was written"
         sys.stderr.write(f"doa_tf: interrupted{advice}\n")
         return 130
@@ -52,8 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     cli_rooms.add_simulate(commands)
     cli_rooms.add_bank(commands)
     _add_render(commands)
+    _add_scenes(commands)
     _add_train(commands)
     cli_evaluate.add_parser(commands)
+    cli_compare.add_parser(commands)
+    cli_reproduce.add_parser(commands)
     return parser
 
 
@@ -92,6 +95,23 @@ def _render(args: argparse.Namespace) -> int:
             seed=args.seed,
             progress=progress,
         )
+    return 0
+
+
+def _add_scenes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("scenes", help="a picture of what is in a scenes folder")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    plot = verbs.add_parser("plot", help="distributions of its labels, directions on the sphere")
+    plot.add_argument("scenes", metavar="SCENES")
+    plot.add_argument("--out", required=True, metavar="FILE.png")
+    plot.set_defaults(run=_plot_scenes)
+
+
+def _plot_scenes(args: argparse.Namespace) -> int:
+    from doa_tf.scenes import read_scenes
+    from doa_tf.scenes_plot import plot_scenes
+
+    plot_scenes(args.out, read_scenes(args.scenes))
     return 0
 
 

@@ -71,11 +71,12 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     measured.add_argument(
         "--array", metavar="FILE.sofa", help="the array whose capsules their receivers are"
     )
+    parser.add_argument("--plot", metavar="FILE.png", help="a picture of the bank when it is done")
     parser.set_defaults(run=_simulate)
 
 
 def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `bank info` and `bank export` to the commands; their `run` is set."""
+    """Add `bank info`, `bank export` and `bank plot` to the commands; their `run` is set."""
     parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     info = verbs.add_parser("info", help="what a bank holds, as JSON")
@@ -85,7 +86,10 @@ def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--sofa", required=True, metavar="DIR", help="new folder for a SingleRoomSRIR file a room"
     )
     export.set_defaults(run=_export)
-    for verb in (info, export):
+    plot = verbs.add_parser("plot", help="a picture of its rooms, and of one response")
+    plot.add_argument("--out", required=True, metavar="FILE.png")
+    plot.set_defaults(run=_plot)
+    for verb in (info, export, plot):
         verb.add_argument("bank", metavar="BANK")
         add_skip_broken(verb)
 
@@ -100,8 +104,15 @@ def add_skip_broken(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    if args.from_sofa:
-        return _measured(args)
+    if args.plot:
+        from doa_edge.plot import check_plot
+
+        check_plot(args.plot)  # before the work
+    status = _measured(args) if args.from_sofa else _simulated(args)
+    return _plot_bank(args.out, args.plot) if args.plot else status
+
+
+def _simulated(args: argparse.Namespace) -> int:
     for name in ("channel_format", "array"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} is about the files of --from-sofa")
@@ -170,6 +181,18 @@ def _export(args: argparse.Namespace) -> int:
     bank = read_bank(args.bank, skip_broken=args.skip_broken)
     with progress_bar("rooms") as progress:
         export_sofa(args.sofa, bank, progress=progress)
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    return _plot_bank(args.bank, args.out, skip_broken=args.skip_broken)
+
+
+def _plot_bank(bank: str, picture: str, *, skip_broken: bool = False) -> int:
+    from doa_tf.bank import read_bank
+    from doa_tf.bank_plot import plot_bank
+
+    plot_bank(picture, read_bank(bank, skip_broken=skip_broken))
     return 0
 
 
