@@ -15,12 +15,13 @@ from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode
 from doa_core.features import intensity_features
-from doa_core.spec import ModelSpec
+from doa_core.spec import AUDIO, ModelSpec
 from doa_core.stft import samples_of_frames, stft
 from doa_edge.activity import (
     DEFAULT_GATE_DBFS,
     DEFAULT_MARGIN_DB,
     DEFAULT_MIN_CONFIDENCE,
+    DEFAULT_MIN_PROBABILITY,
     ActivityDetector,
 )
 from doa_edge.errors import InputError
@@ -43,7 +44,7 @@ class DirectionModel(Protocol):
         ...
 
     def predict(self, features: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
-        """(T, K) outputs of one (T, F, K) window, which it must not keep."""
+        """(T, K) outputs of one window of the spec's shape, which it must not keep."""
         ...
 
 
@@ -86,7 +87,8 @@ class DirectionEngine:
         method: `peak` or `centroid`; the spec's choice if None.
         gate_dbfs: a window below this level is not active, and its confidence 0.
         margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
-        min_confidence: least confidence of an active window.
+        min_confidence: least confidence of an active window; if None 0.25 where the spec
+            calibrates it, a probability, else 0.07.
         smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
@@ -104,7 +106,7 @@ class DirectionEngine:
         method: str | None = None,
         gate_dbfs: float = DEFAULT_GATE_DBFS,
         margin_db: float = DEFAULT_MARGIN_DB,
-        min_confidence: float = DEFAULT_MIN_CONFIDENCE,
+        min_confidence: float | None = None,
         smooth_s: float = 0.0,
         keep_outputs: bool = False,
         keep_audio: bool = False,
@@ -125,6 +127,9 @@ class DirectionEngine:
             raise ValueError(
                 f"`decode` must be one of {', '.join(METHODS)}. Received: decode={method!r}"
             )
+        if min_confidence is None:
+            is_probability = bool(self.spec.calibration)
+            min_confidence = DEFAULT_MIN_PROBABILITY if is_probability else DEFAULT_MIN_CONFIDENCE
         self._new_detector = partial(
             ActivityDetector,
             hop_s=features.hop / features.sample_rate,
@@ -139,7 +144,7 @@ class DirectionEngine:
         self._step = every * features.hop  # samples between estimates
         # An estimate is due when this is full; its last samples are the window.
         self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
-        self._window = np.zeros(features.input_shape, np.float32)
+        self._window = np.zeros(self.spec.window_shape, np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -294,6 +299,9 @@ class DirectionEngine:
         features = self.spec.features
         frames = features.frames
         new = frames if self._fresh else min(self.every, frames)
+        if self.spec.input == AUDIO:  # the file has the features inside
+            self._window[:] = self._sound[len(self._sound) - features.samples :]
+            return new
         self._window[: frames - new] = self._window[new:]
         count = samples_of_frames(new, window_length=features.window_length, hop=features.hop)
         transform = stft(

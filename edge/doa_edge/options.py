@@ -129,7 +129,8 @@ def _add_directions(group: argparse._ArgumentGroup) -> None:
         "--confidence",
         metavar="SHARE",
         type=float,
-        help="nor one whose confidence is below this (default: 0.07)",
+        help="nor one whose confidence is below this (default: 0.25 where the model calibrates it, "
+        "else 0.07)",
     )
     group.add_argument(
         "--smooth",

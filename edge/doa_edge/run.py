@@ -45,11 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
-    from doa_edge.activity import (
-        DEFAULT_GATE_DBFS,
-        DEFAULT_MARGIN_DB,
-        DEFAULT_MIN_CONFIDENCE,
-    )
+    from doa_edge.activity import DEFAULT_GATE_DBFS, DEFAULT_MARGIN_DB
     from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
     from doa_edge.input_options import source_settings
     from doa_edge.model import TfliteModel, default_model_path
@@ -75,9 +71,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
                 method=options.decode,
                 gate_dbfs=DEFAULT_GATE_DBFS if options.gate is None else options.gate,
                 margin_db=DEFAULT_MARGIN_DB if options.margin is None else options.margin,
-                min_confidence=DEFAULT_MIN_CONFIDENCE
-                if options.confidence is None
-                else options.confidence,
+                min_confidence=options.confidence,
                 smooth_s=options.smooth,
                 keep_outputs=bool(options.summary or options.plot),
             )

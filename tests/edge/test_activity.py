@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,3 +222,15 @@ def test_options_of_the_command(write_wave, plane_wave, no_network, capsys):
 def test_bad_options_of_the_command(write_wave, no_network, capsys, options, words):
     assert main(["run", "--input", str(write_wave()), *options]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("calibrated", "active"), [(0.2, False), (0.3, True)])
+def test_a_calibrated_confidence_is_a_probability(plane_wave, intensity_model, calibrated, active):
+    intensity_model.spec = replace(
+        intensity_model.spec, calibration=((0.0, calibrated), (1.0, calibrated))
+    )
+    sound = plane_wave(10.0, 10.0)
+    estimate = DirectionEngine(intensity_model).push(sound)[0]
+    assert estimate.confidence == pytest.approx(calibrated)
+    assert estimate.active is active
+    assert DirectionEngine(intensity_model, min_confidence=0.1).push(sound)[0].active
