@@ -31,7 +31,9 @@ def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, 
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=_GREY)
         axes.set(xticks=[], yticks=[])
         return
-    edges = np.histogram_bin_edges(np.concatenate(list(kept.values())), _BINS)
+    edges = np.histogram_bin_edges(
+        np.concatenate(list(kept.values())), min(_BINS, 6 + len(next(iter(kept.values()))) // 15)
+    )
     for colour, (name, values) in zip(COLOURS, kept.items(), strict=False):
         label = f"{name + ': ' if name else ''}median {np.median(values):.2g}"
         if len(kept) == 1:
