@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from doa_edge.model import TfliteModel
 
 OLDEST_PYTHON = (3, 10)
-PACKAGES = ("numpy", "soundfile", "soxr")
+PACKAGES = ("numpy", "soundfile")
 NEEDED_MEGABYTES = 110
 BUSY_SHARE, FULL_SHARE = 0.4, 0.8  # of one core
 DEFAULT_SECONDS = 3.0
@@ -104,7 +104,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    import importlib
+    import importlib.util
     from importlib.metadata import PackageNotFoundError, version
 
     versions, missing = [], []
@@ -117,7 +117,10 @@ def _packages() -> Finding:
     if missing:
         advice = 'pip install "doa-tf[edge]"'
         return _finding("packages", "fault", f"missing: {', '.join(missing)}", advice)
-    return _finding("packages", "ok", ", ".join(versions))
+    if importlib.util.find_spec("soxr") is None:
+        advice = 'only sound at 16 kHz can be used without it: pip install "doa-tf[edge]"'
+        return _finding("packages", "warning", f"{', '.join(versions)}, no soxr", advice)
+    return _finding("packages", "ok", f"{', '.join(versions)}, soxr {version('soxr')}")
 
 
 def _model(options: argparse.Namespace) -> tuple[TfliteModel | None, Finding]:

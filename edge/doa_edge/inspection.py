@@ -154,7 +154,7 @@ def inspect_field(
             )
         ]
     findings = [_copies(spectra, energies), _format(spectra, audio_format)]
-    if expected is not None:
+    if expected is not None and findings[-1].state == OK:  # else it is no direction
         ambix = spectra @ ambix_matrix(audio_format, mount).T.astype(np.float32)
         findings.append(_direction(ambix, expected))
     return findings

@@ -12,7 +12,7 @@ from doa_edge.handover import Chunk, Handover
 from doa_edge.portaudio import Opening, device_error, load_portaudio, quiet_descriptor
 
 HELD_S = 4.0  # of sound between the audio thread and the reader
-BLOCK_S = 0.016  # of sound per callback
+BLOCK_S = 0.032  # of sound per callback: a hop, so that none waits for the next
 BUFFER_S = 0.2  # of sound that the system may hold
 WAIT_S = 0.1
 CLOSE_S = 2.0  # for a driver to let go

@@ -100,6 +100,12 @@ def test_inverted_dipole_is_found_with_a_known_direction():
     assert "it would fit if Y is -Y" in advice(findings, "direction")
 
 
+def test_direction_waits_until_the_format_is_right():
+    fuma = from_ambix(room(80.0, 0.0), "fuma")
+    findings = inspect_field(fuma, sample_rate=RATE, expected=unit_vector(80.0, 0.0))
+    assert states(findings) == {"copies": "ok", "format": "warning"}
+
+
 def test_swaps_are_the_simplest_that_fit():
     up, left = unit_vector(0.0, 90.0), unit_vector(90.0, 0.0)
     assert swaps_that_explain(left, left * -1.0)[0] == "Y is -Y"
@@ -206,6 +212,17 @@ def test_command_reports_a_bad_model_and_goes_on(recording, tmp_path, capsys):
     output = capsys.readouterr().out
     assert "fault    model" in output
     assert "ok       format" in output
+
+
+def test_command_without_a_resampler_says_what_is_left(recording, monkeypatch, capsys):
+    from importlib import util
+
+    found = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "soxr" else found(name))
+    assert main(["doctor", "--input", recording(room())]) == 0
+    output = capsys.readouterr().out
+    assert "warning  packages" in output
+    assert "only sound at 16 kHz" in output
 
 
 def test_command_reports_an_input_that_is_not_there(capsys):

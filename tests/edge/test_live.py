@@ -231,7 +231,7 @@ def test_latency_from_sound_to_line(microphone, tiny_tflite, record_property):
             if jump_s < arrived < jump_s + turn_s and distance_deg(line, target) < 90.0
         ]
         delays.append(following[0] - jump_s)
-    record_property("latency_s", sorted(delays))
+    record_property("latency_s", [round(float(delay), 3) for delay in sorted(delays)])
     assert WINDOW_S / 2 - 0.05 < np.median(delays) < WINDOW_S / 2 + STEP_S + SLACK_S
     assert min(delays) > WINDOW_S / 2 - 0.05  # not before it can be known
     peak = next(line for line in talk.splitlines() if line.startswith("peak memory"))
