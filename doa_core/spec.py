@@ -23,6 +23,8 @@ SPEC_VERSION = 1
 SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
 SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
+AUDIO = "audio"
+INPUTS = ("features", AUDIO)  # what goes into a file: features, or samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ class ModelSpec:
         resolution_deg: grid step of a grid head [degrees]; None for a regression head.
         decode: `peak` or `centroid`.
         quantization: of the weights in this file.
+        input: of the file: `features`, or the samples of a window as `audio`.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`; empty
             where it was not calibrated.
         provenance: free JSON values: digests, versions, command, figures.
@@ -117,6 +120,7 @@ class ModelSpec:
     resolution_deg: float | None = None
     decode: str = "peak"
     quantization: str = "none"
+    input: str = "features"
     calibration: Table = ()
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -133,6 +137,7 @@ class ModelSpec:
             ("head", HEADS),
             ("decode", METHODS),
             ("quantization", QUANTIZATIONS),
+            ("input", INPUTS),
         ):
             value = getattr(self, name)
             if value not in allowed:
@@ -155,6 +160,12 @@ class ModelSpec:
     def grid(self) -> Grid | None:
         """The cells of a grid head."""
         return None if self.resolution_deg is None else sphere_grid(self.resolution_deg)
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """(T, F, K) of the features that go into the file, or (N, 4) of the samples."""
+        features = self.features
+        return (features.samples, 4) if self.input == AUDIO else features.input_shape
 
     @property
     def outputs(self) -> int:
@@ -180,6 +191,8 @@ class ModelSpec:
             "decode": self.decode,
             "quantization": self.quantization,
         }
+        if self.input != "features":  # as with the calibration
+            behaviour["input"] = self.input
         if self.calibration:  # left out when empty: older files keep their digest
             behaviour["calibration"] = [list(pair) for pair in self.calibration]
         return behaviour

@@ -23,7 +23,7 @@ def info(options: argparse.Namespace) -> int:
     features = spec.features
     facts = {
         **spec.to_dict(),
-        "input_shape": [1, *features.input_shape],
+        "input_shape": [1, *spec.window_shape],
         "output_shape": [1, features.frames, spec.outputs],
         "window_s": features.samples / features.sample_rate,
         "file": {

@@ -23,7 +23,7 @@ def default_model_path() -> Path:
 
 
 class TfliteModel:
-    """(T, F, K) features of one window -> (T, K) outputs of the head.
+    """(T, F, K) features of one window, or its (N, 4) samples -> (T, K) outputs of the head.
 
     Windows are independent: the variables of the graph (a fused LSTM keeps its state in them) are
     reset before each one.
@@ -87,7 +87,7 @@ class TfliteModel:
         interpreter = self._load(self._flatbuffer)
         features = self.spec.features
         self._input = _only_tensor(
-            self._path, "input", interpreter.get_input_details(), (1, *features.input_shape)
+            self._path, "input", interpreter.get_input_details(), (1, *self.spec.window_shape)
         )
         self._output = _only_tensor(
             self._path,
@@ -97,21 +97,20 @@ class TfliteModel:
         )
         self._interpreter = interpreter
 
-    def predict(self, features: npt.ArrayLike) -> FloatArray:
+    def predict(self, window: npt.ArrayLike) -> FloatArray:
         """(T, K) float32 outputs of one window.
 
         Args:
-            features: (T, F, K) float32.
+            window: (T, F, K) float32 features; where the spec says that the file's input is audio,
+                (N, 4) float32 samples.
 
         Raises:
             ValueError: another shape than the spec's.
         """
-        window = np.asarray(features, dtype=np.float32)
-        if window.shape != self.spec.features.input_shape:
-            raise ValueError(
-                f"`features` must be {self.spec.features.input_shape}. "
-                f"Received: features.shape={window.shape}"
-            )
+        window = np.asarray(window, dtype=np.float32)
+        name, shape = self.spec.input, self.spec.window_shape
+        if window.shape != shape:
+            raise ValueError(f"`{name}` must be {shape}. Received: {name}.shape={window.shape}")
         if self._interpreter is None:
             self._load_whole()
         self._interpreter.reset_all_variables()

@@ -21,6 +21,7 @@ SPEC = ModelSpec(
     resolution_deg=15.0,
     decode="centroid",
     quantization="int8",
+    input="audio",
     calibration=((0.1, 0.0), (0.5, 0.75)),
     provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
 )
@@ -71,6 +72,15 @@ def test_an_empty_calibration_is_left_out():
     assert "calibration" not in ModelSpec().to_dict()
 
 
+def test_the_input_is_stated_where_it_is_not_features():
+    assert "input" not in ModelSpec().to_dict()
+    audio = ModelSpec(input="audio")
+    assert ModelSpec.from_json(audio.to_json()) == audio
+    assert (audio.window_shape, ModelSpec().window_shape) == ((13_312, 4), (25, 513, 6))
+    with pytest.raises(ValueError, match="`input` must be one of features, audio"):
+        ModelSpec(input="spectrum")
+
+
 def test_digest_ignores_the_provenance():
     other = dataclasses.replace(SPEC, provenance={"host": "elsewhere"})
     assert other.digest == SPEC.digest
@@ -84,6 +94,7 @@ def test_digest_ignores_the_provenance():
         {"resolution_deg": 10.0},
         {"decode": "peak"},
         {"quantization": "none"},
+        {"input": "features"},
         {"calibration": ()},
         {"calibration": ((0.1, 0.0), (0.5, 0.8))},
         *(
