@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from doa_tf.evaluation import Evaluation
 
-_HEADER = ("", "n", "mean_deg", "median_deg", "acc10", "acc15")
+_COLUMNS = ("mean_deg", "median_deg", "acc5", "acc10", "acc15", "outliers30")
 
 
 def add_parser(
@@ -21,8 +21,9 @@ def add_parser(
         "evaluate",
         help="judge a model on scenes with known directions",
         description=(
-            "Judge a model on scenes with known directions: mean and median error in degrees, and "
-            "the percentage of scenes within 10 and 15 degrees."
+            "Judge a model on scenes with known directions: mean and median error in degrees, the "
+            "percentage of scenes within 5, 10 and 15 degrees and above 30 (outliers). The JSON "
+            "has a 95 percent bootstrap interval of each figure."
         ),
     )
     parser.add_argument(
@@ -36,7 +37,7 @@ def add_parser(
     parser.add_argument(
         "--group-by",
         metavar="COLUMN",
-        help="a column of labels.csv (default: condition, where there is one)",
+        help="a column of labels.csv; many different numbers make ranges (default: condition)",
     )
     parser.add_argument(
         "--decode",
@@ -44,6 +45,7 @@ def add_parser(
         help="how a grid head is decoded (default: as the model file says)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")
+    parser.add_argument("--per-scene", metavar="FILE.csv", help="write every scene's answer")
     parser.add_argument(
         "--plot", metavar="FILE.png", help="draw the errors (needs Matplotlib; .pdf and .svg too)"
     )
@@ -76,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(format_table(evaluation))
     if args.json is not None:
         evaluation.write_json(args.json)
+    if args.per_scene is not None:
+        evaluation.write_per_scene(args.per_scene)
     if args.plot is not None:
         from doa_tf.evaluation_plot import plot_evaluation
 
@@ -84,14 +88,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_table(evaluation: Evaluation) -> str:
-    """The figures of each group and of all scenes as aligned text."""
+    """The figures of each group and of all scenes as aligned text, medians with their interval."""
     figures = evaluation.to_dict()
-    rows: list[tuple[str, ...]] = [(evaluation.group_by or "", *_HEADER[1:])]
+    rows = [(evaluation.group_by or "", "n", *_COLUMNS, "median's 95 %")]
     for name, values in (*figures["groups"].items(), ("all", figures["all"])):
-        numbers = (f"{values[column]:.1f}" for column in _HEADER[2:])
-        rows.append((name or "(empty)", str(values["n"]), *numbers))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines = [f"model: {evaluation.model}"]
+        numbers = (f"{values[column]:.1f}" for column in _COLUMNS)
+        low, high = values["intervals"]["median_deg"]
+        rows.append((name or "(empty)", str(values["n"]), *numbers, f"{low:.1f} to {high:.1f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [f"model: {evaluation.model}, decoding: {evaluation.decode}"]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -103,7 +108,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
     """What would go wrong after minutes of work goes wrong now."""
     from doa_edge.errors import InputError
 
-    for option, file in (("--json", args.json), ("--plot", args.plot)):
+    files = (("--json", args.json), ("--per-scene", args.per_scene), ("--plot", args.plot))
+    for option, file in files:
         if file is None:
             continue
         if not file or Path(file).is_dir() or not Path(file).parent.is_dir():

@@ -3,45 +3,55 @@
     evaluation = evaluate("run/model.keras", read_scenes("scenes"), group_by="condition")
     evaluation.to_dict()["all"]["median_deg"]
 
-A recording is cut into the whole windows of a stream, one after the other; the outputs of all
-frames are averaged and decoded once. The error is the great-circle angle between the answer and
-the label. A `.tflite` runs through `doa_edge`, the very code of the board.
+The error is the great-circle angle between the answer to a whole recording and its label.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from doa_core.angles import FloatArray, great_circle_distance, vector_to_angles
-from doa_core.decode import METHODS, decode
-from doa_core.features import intensity_features
-from doa_core.spec import FeatureSpec, ModelSpec
-from doa_core.stft import ComplexArray, stft
+from doa_core.decode import METHODS
 from doa_edge.errors import InputError
 from doa_edge.output import write_beside
-from doa_tf.baselines import BASELINES, Estimate
+from doa_tf.groups import check_group, group_names, grouped
+from doa_tf.predictions import (
+    ONE_DECODING,
+    Predictions,
+    Progress,
+    check_model_name,
+    feature_windows,
+    predict,
+)
 from doa_tf.scenes import Scene, Scenes, read_scenes
+from doa_tf.statistics import LEVEL, RESAMPLES, Bootstrap, figures
 
 if TYPE_CHECKING:
     import keras
 
-BASELINE_PREFIX = "baseline:"
-MODEL_KINDS = ("a .keras file", "a .tflite file", *(BASELINE_PREFIX + name for name in BASELINES))
-DEFAULT_GROUP = "condition"  # grouped by, where the scenes have it and nothing else is asked for
-WITHIN_DEG = (10.0, 15.0)  # `acc10` and `acc15`
-BATCH_WINDOWS = 32  # of a Keras model: 10 MB of features
-_DECIMALS = 4  # in JSON; 0.0001 degrees is far below what a label means
+__all__ = [
+    "Evaluation",
+    "SceneResult",
+    "check_group",
+    "check_model_name",
+    "evaluate",
+    "feature_windows",
+    "judge",
+    "read_per_scene",
+    "summarise",
+]
 
-Predict = Callable[[npt.NDArray[np.float32]], FloatArray]
-Progress = Callable[[int, int], None]
+CLUSTER_COLUMN = "room"  # of which whole values are resampled, where the scenes have it
+_DECIMALS = 4  # in JSON; 0.0001 degrees is far below what a label means
+_RESULT_COLUMNS = ("estimated_azimuth_deg", "estimated_elevation_deg", "error_deg", "confidence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +79,7 @@ class Evaluation:
 
     Attributes:
         model: path or name of what was judged.
+        decode: `peak` or `centroid`; `direct` where a model has one decoding.
         group_by: the column that makes the groups; None for no groups.
         results: one for each scene, in the order of labels.csv.
     """
@@ -76,40 +87,113 @@ class Evaluation:
     model: str
     group_by: str | None
     results: tuple[SceneResult, ...]
+    decode: str = ONE_DECODING
+
+    @property
+    def errors_deg(self) -> FloatArray:
+        """(S,) [degrees]"""
+        return np.array([result.error_deg for result in self.results])
+
+    @property
+    def confidence(self) -> FloatArray:
+        """(S,) in [0, 1]."""
+        return np.array([result.confidence for result in self.results])
+
+    def group_indices(self, column: str | None = None) -> dict[str, list[int]]:
+        """Which results belong to each group of a column, by default of `group_by`."""
+        column = self.group_by if column is None else column
+        if column is None:
+            return {}
+        return grouped(group_names([result.scene for result in self.results], column))
 
     def groups(self) -> dict[str, tuple[SceneResult, ...]]:
-        """Results by value of the column, in the order of their first scenes."""
-        groups: dict[str, list[SceneResult]] = {}
-        if self.group_by is not None:
-            for result in self.results:
-                groups.setdefault(result.scene.columns[self.group_by], []).append(result)
-        return {name: tuple(results) for name, results in groups.items()}
+        """Results by value of the column, in the order of their first scenes; ranges ascending."""
+        return {
+            name: tuple(self.results[index] for index in indices)
+            for name, indices in self.group_indices().items()
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """`model`, the figures of `groups` and of `all` scenes, ready for JSON."""
         groups = {name: summarise(results) for name, results in self.groups().items()}
-        return {"model": self.model, "groups": groups, "all": summarise(self.results)}
+        return {
+            "model": self.model,
+            "decode": self.decode,
+            "interval": {"level": LEVEL, "resamples": RESAMPLES, "drawn": drawn(self.results)},
+            "groups": groups,
+            "all": summarise(self.results),
+        }
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` beside `path`, then rename."""
         with write_beside(path) as part:
             Path(part).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
+    def write_per_scene(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file with a row for each scene; it appears whole or not at all.
 
-def summarise(results: Sequence[SceneResult]) -> dict[str, float]:
-    """Number of scenes, mean and median error [degrees], share within 10 and 15 degrees [percent].
+        `model`, `decode`, the columns of labels.csv, then `estimated_azimuth_deg`,
+        `estimated_elevation_deg`, `error_deg` and `confidence`.
+        """
+        further = list(self.results[0].scene.columns)
+        taken = {"model", "decode", *_RESULT_COLUMNS}
+        header = ["model", "decode", "file", "azimuth_deg", "elevation_deg"]
+        header += [name for name in further if name not in taken]
+        with write_beside(path) as part, Path(part).open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(
+                file, [*header, *_RESULT_COLUMNS], extrasaction="ignore", lineterminator="\n"
+            )
+            table.writeheader()
+            for result in self.results:
+                scene = result.scene
+                answer = (
+                    result.azimuth_deg,
+                    result.elevation_deg,
+                    result.error_deg,
+                    result.confidence,
+                )
+                labels = {
+                    "model": self.model,
+                    "decode": self.decode,
+                    "file": scene.file,
+                    "azimuth_deg": scene.azimuth_deg,
+                    "elevation_deg": scene.elevation_deg,
+                }
+                rounded = (f"{value:.6f}" for value in answer)
+                row = zip(_RESULT_COLUMNS, rounded, strict=True)
+                table.writerow({**scene.columns, **labels, **dict(row)})
 
-    An error of exactly 10 degrees counts as within 10.
+
+def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
+    """Figures of some results, with their bootstrap intervals.
+
+    `n`, `mean_deg`, `median_deg` [degrees], `acc10`, `acc15`, `acc5` and `outliers30` [percent],
+    and `intervals`, [low, high] of each. An error of exactly 10 degrees counts as within 10.
     """
     errors = np.array([result.error_deg for result in results])
-    figures: dict[str, float] = {
+    own = {name: round(value, _DECIMALS) for name, value in figures(errors).items()}
+    first = ("mean_deg", "median_deg", "acc10", "acc15", "acc5", "outliers30")
+    intervals = bootstrap_of(results).intervals(errors)
+    return {
         "n": len(errors),
-        "mean_deg": round(float(np.mean(errors)), _DECIMALS),
-        "median_deg": round(float(np.median(errors)), _DECIMALS),
+        **{name: own[name] for name in first},
+        "intervals": {
+            name: [round(bound, _DECIMALS) for bound in intervals[name]] for name in first
+        },
     }
-    for limit in WITHIN_DEG:
-        figures[f"acc{limit:g}"] = round(100.0 * float(np.mean(errors <= limit)), _DECIMALS)
-    return figures
+
+
+def bootstrap_of(results: Sequence[SceneResult]) -> Bootstrap:
+    """What resamples these scenes: whole rooms where they have a column `room`, else scenes."""
+    rooms = [result.scene.columns.get(CLUSTER_COLUMN) for result in results]
+    whole = drawn(results) == CLUSTER_COLUMN
+    return Bootstrap(len(results), clusters=rooms if whole else None)
+
+
+def drawn(results: Sequence[SceneResult]) -> str:
+    """`room` or `scene`: what a resample is drawn from."""
+    rooms = {result.scene.columns.get(CLUSTER_COLUMN, "") for result in results}
+    return CLUSTER_COLUMN if len(rooms) > 1 and "" not in rooms else "scene"
 
 
 def evaluate(
@@ -126,7 +210,7 @@ def evaluate(
         model: a .keras or .tflite file, `baseline:intensity`, `baseline:music`, or a Keras model
             that was built by this package.
         scenes: from `read_scenes`, or the folder.
-        group_by: a further column of labels.csv. By default `condition` where it exists.
+        group_by: a column of labels.csv. By default `condition` where it exists.
         decode: `peak` or `centroid`; by default what the model's spec says. Regression heads and
             baselines have one decoding and ignore it.
         progress: called with (scenes done, all scenes).
@@ -140,180 +224,66 @@ def evaluate(
     group_by = check_group(scenes, group_by)
     if decode is not None and decode not in METHODS:
         raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
-    name, estimates = _estimator(model, decode)
-    results: list[SceneResult] = []
-    for scene, (direction, confidence) in zip(scenes, estimates(scenes), strict=True):
-        azimuth, elevation = vector_to_angles(direction)
-        error = great_circle_distance(direction, scene.direction)
-        results.append(
-            SceneResult(
-                scene=scene,
-                azimuth_deg=float(np.degrees(azimuth)),
-                elevation_deg=float(np.degrees(elevation)),
-                error_deg=float(np.degrees(error)),
-                confidence=float(confidence),
-            )
-        )
-        if progress is not None:
-            progress(len(results), len(scenes))
-    return Evaluation(model=name, group_by=group_by, results=tuple(results))
+    predictions = predict(model, scenes, progress=progress)
+    return judge(predictions, decode=decode, group_by=group_by)
 
 
-def check_group(scenes: Scenes, group_by: str | None) -> str | None:
-    """The column to group by: the one asked for, else `condition` if there is one, else None.
-
-    Raises:
-        InputError: the scenes have no such column.
-    """
-    if group_by is None:
-        return DEFAULT_GROUP if DEFAULT_GROUP in scenes.columns else None
-    if group_by not in scenes.columns:
-        raise InputError(
-            f"The scenes of {scenes.folder} can be grouped by "
-            f"{', '.join(scenes.columns) or 'no column: labels.csv has no further ones'}. "
-            f"Received: {group_by}"
-        )
-    return group_by
-
-
-def check_model_name(model: str | os.PathLike[str]) -> None:
-    """Raise InputError unless `evaluate` knows this kind of model and its file is there."""
-    text = os.fspath(model)
-    kind = f"The model must be {', '.join(MODEL_KINDS[:-1])} or {MODEL_KINDS[-1]}"
-    if text.startswith(BASELINE_PREFIX):
-        if text.removeprefix(BASELINE_PREFIX) not in BASELINES:
-            raise InputError(f"{kind}. Received: {text}")
-        return
-    if Path(text).suffix.lower() not in (".keras", ".tflite"):
-        raise InputError(f"{kind}. Received: {text}")
-    if not Path(text).is_file():
-        raise InputError(f"{kind}. Received: {text}, which is not there")
-
-
-def feature_windows(
-    signal: npt.ArrayLike, features: FeatureSpec, *, name: str = "The signal"
-) -> npt.NDArray[np.float32]:
-    """(M, T, F, K) features of the whole windows of a recording, one after the other.
-
-    The frames are those of one continuous stream; a remainder of less than T frames is left out.
+def judge(
+    predictions: Predictions, *, decode: str | None = None, group_by: str | None = None
+) -> Evaluation:
+    """Compare what a model said with the labels, by one decoding.
 
     Args:
-        signal: (N, 4) float AmbiX at the spec's rate.
-        features: the path to the input of the network.
-        name: of the recording, for the message.
+        predictions: from `doa_tf.predictions.predict`.
+        decode: one of `predictions.methods`; the model file's choice if None.
+        group_by: a column, or None for no groups.
+    """
+    method = decode if decode in predictions.methods else predictions.default_method
+    directions, confidence = predictions.decode(method)
+    azimuth, elevation = vector_to_angles(directions)
+    truth = np.stack([scene.direction for scene in predictions.scenes])
+    values = zip(
+        predictions.scenes,
+        np.degrees(azimuth).tolist(),
+        np.degrees(elevation).tolist(),
+        np.degrees(great_circle_distance(directions, truth)).tolist(),
+        confidence.tolist(),
+        strict=True,
+    )
+    return Evaluation(
+        model=predictions.model,
+        decode=method,
+        group_by=group_by,
+        results=tuple(
+            SceneResult(scene=scene, azimuth_deg=a, elevation_deg=e, error_deg=d, confidence=c)
+            for scene, a, e, d, c in values
+        ),
+    )
+
+
+def read_per_scene(
+    path: str | os.PathLike[str], scenes: Scenes, *, group_by: str | None = None
+) -> Evaluation:
+    """The evaluation that `Evaluation.write_per_scene` wrote, of the same scenes.
 
     Raises:
-        InputError: a signal shorter than one window.
+        InputError: not such a file, or of other scenes.
     """
-    transform = _transform(signal, features, name)
-    count = len(transform) // features.frames
-    values = intensity_features(
-        transform[: count * features.frames],
-        channels=features.channels,
-        energy_floor=features.energy_floor,
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if [row["file"] for row in rows] != [scene.file for scene in scenes]:
+            raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")
+        answers = [[float(row[name]) for name in _RESULT_COLUMNS] for row in rows]
+        model, decode = rows[0]["model"], rows[0]["decode"]
+    except (KeyError, IndexError, TypeError, csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} holds no results of scenes: {error!r}") from error
+    return Evaluation(
+        model=model,
+        decode=decode,
+        group_by=group_by,
+        results=tuple(
+            SceneResult(scene=scene, azimuth_deg=a, elevation_deg=e, error_deg=d, confidence=c)
+            for scene, (a, e, d, c) in zip(scenes, answers, strict=True)
+        ),
     )
-    return values.reshape(count, *features.input_shape)
-
-
-def _transform(signal: npt.ArrayLike, features: FeatureSpec, name: str) -> ComplexArray:
-    signal = np.asarray(signal)
-    if len(signal) < features.samples:
-        raise InputError(
-            f"{name} is shorter than one window of {features.samples} samples "
-            f"({features.samples / features.sample_rate:.2f} s). Received: {len(signal)} samples "
-            f"at {features.sample_rate} Hz"
-        )
-    return stft(signal, window_length=features.window_length, hop=features.hop)
-
-
-_Estimates = Callable[[Iterable[Scene]], Iterator[tuple[FloatArray, float]]]
-
-
-def _estimator(
-    model: str | os.PathLike[str] | keras.Model, method: str | None
-) -> tuple[str, _Estimates]:
-    """Name of a model, and a generator of (3,) directions and confidences in scene order."""
-    if isinstance(model, (str, os.PathLike)):
-        check_model_name(model)
-        name = os.fspath(model)
-        if name.startswith(BASELINE_PREFIX):
-            baseline = BASELINES[name.removeprefix(BASELINE_PREFIX)]
-            return name, lambda scenes: _baseline_estimates(scenes, baseline)
-        if Path(name).suffix.lower() == ".tflite":
-            from doa_edge.model import TfliteModel
-
-            network = TfliteModel(name)
-
-            def predict_one_by_one(windows: npt.NDArray[np.float32]) -> FloatArray:
-                return np.stack([network.predict(window) for window in windows])
-
-            spec = network.spec
-            return name, lambda scenes: _network_estimates(
-                scenes, spec, predict_one_by_one, method=method, batch_windows=1
-            )
-    from doa_tf.models import load_scoring_model
-
-    scoring, keras_spec = load_scoring_model(model)
-    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else str(scoring.name)
-    size = BATCH_WINDOWS
-
-    def predict_padded(windows: npt.NDArray[np.float32]) -> FloatArray:
-        # One batch size means one trace of the graph, which costs more than the padding.
-        padding = np.zeros((size - len(windows), *windows.shape[1:]), windows.dtype)
-        outputs = scoring.predict_on_batch(np.concatenate([windows, padding]))
-        return np.asarray(outputs)[: len(windows)]
-
-    return name, lambda scenes: _network_estimates(
-        scenes, keras_spec, predict_padded, method=method, batch_windows=size
-    )
-
-
-def _baseline_estimates(
-    scenes: Iterable[Scene], baseline: Callable[..., Estimate]
-) -> Iterator[tuple[FloatArray, float]]:
-    features = FeatureSpec()
-    for scene in scenes:
-        signal = scene.read(sample_rate=features.sample_rate)
-        estimate = baseline(
-            _transform(signal, features, str(scene.path)), sample_rate=features.sample_rate
-        )
-        yield estimate.direction, estimate.confidence
-
-
-def _network_estimates(
-    scenes: Iterable[Scene],
-    spec: ModelSpec,
-    predict: Predict,
-    *,
-    method: str | None,
-    batch_windows: int,
-) -> Iterator[tuple[FloatArray, float]]:
-    """Short recordings share a batch; a long one takes several."""
-    pending: list[npt.NDArray[np.float32]] = []
-
-    def flush() -> Iterator[tuple[FloatArray, float]]:
-        windows = np.concatenate(pending)
-        outputs = np.concatenate(
-            [
-                predict(windows[start : start + batch_windows])
-                for start in range(0, len(windows), batch_windows)
-            ]
-        )
-        ends = np.cumsum([len(recording) for recording in pending])
-        for frames in np.split(outputs, ends[:-1]):
-            direction, confidence = decode(
-                frames.reshape(-1, spec.outputs),
-                head=spec.head,
-                grid=spec.grid,
-                method=method or spec.decode,
-            )
-            yield direction, float(confidence)
-        pending.clear()
-
-    for scene in scenes:
-        signal = scene.read(sample_rate=spec.features.sample_rate)
-        pending.append(feature_windows(signal, spec.features, name=str(scene.path)))
-        if sum(map(len, pending)) >= batch_windows:
-            yield from flush()
-    if pending:
-        yield from flush()

@@ -14,7 +14,13 @@ from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
 from doa_edge.errors import InputError
 from doa_tf import cli_evaluate
-from doa_tf.evaluation import SceneResult, evaluate, feature_windows, summarise
+from doa_tf.evaluation import (
+    SceneResult,
+    evaluate,
+    feature_windows,
+    read_per_scene,
+    summarise,
+)
 from doa_tf.scenes import Scene, read_scenes, write_scenes
 
 pytest.importorskip("soundfile")
@@ -121,27 +127,38 @@ def test_answers_are_compared_with_their_labels(folder, tflite, model):
 
 def test_figures_have_the_agreed_names_and_are_percent(folder):
     figures = evaluate("baseline:intensity", folder).to_dict()
-    assert list(figures) == ["model", "groups", "all"]
+    assert list(figures) == ["model", "decode", "interval", "groups", "all"]
     assert list(figures["groups"]) == ["even", "odd"]
     for values in (*figures["groups"].values(), figures["all"]):
-        assert list(values) == ["n", "mean_deg", "median_deg", "acc10", "acc15"]
+        names = ["n", "mean_deg", "median_deg", "acc10", "acc15", "acc5", "outliers30"]
+        assert list(values) == [*names, "intervals"]
+        assert list(values["intervals"]) == names[1:]
+        for name, (low, high) in values["intervals"].items():
+            assert low <= values[name] <= high
     assert figures["all"]["n"] == 4
     assert figures["all"]["acc10"] == figures["all"]["acc15"] == 75.0
     assert figures["all"]["mean_deg"] == pytest.approx(5.0, abs=0.01)
-    assert figures["groups"]["odd"] == pytest.approx(
-        {"n": 2, "mean_deg": 10.0, "median_deg": 10.0, "acc10": 50.0, "acc15": 50.0}, abs=0.01
+    odd = dict(figures["groups"]["odd"])
+    assert odd.pop("intervals")["acc10"] == [0.0, 100.0]  # two scenes say next to nothing
+    assert odd == pytest.approx(
+        {"n": 2, "mean_deg": 10, "median_deg": 10, "acc10": 50, "acc15": 50}
+        | {"acc5": 50, "outliers30": 0},
+        abs=0.01,
     )
 
 
 def test_summary_of_known_errors():
     figures = summarise([result(error) for error in (2.0, 10.0, 12.0, 15.5, 60.0)])
-    assert figures == {"n": 5, "mean_deg": 19.9, "median_deg": 12.0, "acc10": 40.0, "acc15": 60.0}
+    figures.pop("intervals")
+    assert figures == {"n": 5, "mean_deg": 19.9, "median_deg": 12.0} | {
+        "acc5": 20.0, "acc10": 40.0, "acc15": 60.0, "outliers30": 20.0
+    }  # fmt: skip
 
 
 def test_group_by_takes_any_further_column(folder):
     groups = evaluate("baseline:intensity", folder, group_by="snr_db").to_dict()["groups"]
     assert list(groups) == ["0.0", "5.0", "10.0", "15.0"]
-    with pytest.raises(InputError, match=r"grouped by condition, snr_db\. Received: room$"):
+    with pytest.raises(InputError, match=r"by condition, snr_db, azimuth_deg, .*: room$"):
         evaluate("baseline:intensity", folder, group_by="room")
 
 
@@ -150,8 +167,9 @@ def test_scenes_without_further_columns_have_no_groups(tmp_path):
     write_scenes(tmp_path / "s", [("a", plane_wave(30.0, 10.0), labels)])
     scenes = read_scenes(tmp_path / "s")
     assert evaluate("baseline:intensity", scenes).to_dict()["groups"] == {}
-    with pytest.raises(InputError, match="grouped by no column"):
+    with pytest.raises(InputError, match=r"grouped by azimuth_deg, elevation_deg. Received: cond"):
         evaluate("baseline:intensity", scenes, group_by="condition")
+    assert list(evaluate("baseline:intensity", scenes, group_by="azimuth").groups()) == ["30"]
 
 
 def test_json_is_written_whole_or_not_at_all(folder, tmp_path):
@@ -282,7 +300,7 @@ def keras_model():
 def test_a_keras_model_and_its_file_and_its_tflite_agree(
     folder, tmp_path, keras_model, tflite, monkeypatch, windows, head, stand_in
 ):
-    monkeypatch.setattr("doa_tf.evaluation.BATCH_WINDOWS", windows)
+    monkeypatch.setattr("doa_tf.predictions.BATCH_WINDOWS", windows)
     model = keras_model(head)
     evaluation = evaluate(model, folder, decode="centroid")
     assert evaluation.model == "mean_intensity"
@@ -305,17 +323,30 @@ def test_a_keras_model_and_its_file_and_its_tflite_agree(
 def test_the_command_prints_a_table_and_writes_its_files(folder, tmp_path, capsys):
     figures, picture = tmp_path / "figures.json", tmp_path / "errors.png"
     pytest.importorskip("matplotlib")
-    args = arguments("baseline:intensity", "--data", folder, "--json", figures, "--plot", picture)
+    answers = tmp_path / "answers.csv"
+    files = ("--json", figures, "--plot", picture, "--per-scene", answers)
+    args = arguments("baseline:intensity", "--data", folder, *files)
     assert args.run(args) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "model: baseline:intensity"
-    assert lines[1].split() == ["condition", "n", "mean_deg", "median_deg", "acc10", "acc15"]
+    assert lines[0] == "model: baseline:intensity, decoding: direct"
+    names = ["mean_deg", "median_deg", "acc5", "acc10", "acc15", "outliers30"]
+    assert lines[1].split() == ["condition", "n", *names, "median's", "95", "%"]
     assert [line.split()[0] for line in lines[2:]] == ["even", "odd", "all"]
-    assert lines[-1].split()[1:] == ["4", "5.0", "0.0", "75.0", "75.0"]
+    figures_of_all = ["4", "5.0", "0.0", "75.0", "75.0", "75.0", "0.0"]
+    assert lines[-1].split()[1:8] == figures_of_all
     assert len({len(line) for line in lines[1:]}) == 1  # aligned
     assert json.loads(figures.read_text())["all"]["acc10"] == 75.0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert sorted(os.listdir(tmp_path)) == ["errors.png", "figures.json", "scenes"]
+    assert sorted(os.listdir(tmp_path)) == ["answers.csv", "errors.png", "figures.json", "scenes"]
+    again = read_per_scene(answers, read_scenes(folder), group_by="condition")
+    assert again.to_dict() == json.loads(figures.read_text())
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("scene_3.wav", "other.wav"))
+    (folder / "scene_3.wav").rename(folder / "other.wav")
+    with pytest.raises(InputError, match=r"must hold the scenes of .*others"):
+        read_per_scene(answers, read_scenes(folder))
+    with pytest.raises(InputError, match="holds no results"):
+        read_per_scene(labels, read_scenes(folder))
 
 
 @pytest.mark.parametrize(
@@ -326,6 +357,7 @@ def test_the_command_prints_a_table_and_writes_its_files(folder, tmp_path, capsy
         (["nowhere.tflite"], r"Received: nowhere\.tflite, which is not there"),
         (["baseline:music", "--group-by", "room"], "grouped by condition, snr_db"),
         (["baseline:music", "--json", "/nowhere/x.json"], "--json must name a file in a folder"),
+        (["baseline:music", "--per-scene", "/nowhere/x.csv"], "--per-scene must name a file"),
         (["baseline:music", "--plot", "x.jpeg"], r"must end in \.png"),
         (["baseline:music", "--data", "/nowhere"], "holds recordings and labels"),
     ],

@@ -1,0 +1,120 @@
+"""`doa_tf reproduce`: the experiment, from rooms to a report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from doa_tf.cli_options import bad_options
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `reproduce` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "reproduce",
+        help="train all heads on the same data and report which is best",
+        description=(
+            "The experiment: simulate rooms, render validation and test scenes, train every head "
+            "on the same data with the same budget, judge them beside the classical baselines, "
+            "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
+            "the same command goes on where it was stopped."
+        ),
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
+    parser.add_argument(
+        "--speech",
+        required=True,
+        metavar="DIR",
+        help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
+    )
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    parser.add_argument(
+        "--size",
+        choices=("tiny", "small", "medium", "large"),
+        default="small",
+        help="tiny: minutes, a test; small: two hours of two cores; medium: a day; large: a GPU",
+    )
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        metavar="NAME",
+        help="runs, `NAME-level` with the level channel (default: the six heads and the seventh)",
+    )
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="SCENES", help="further scenes to judge on"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings side by side (default: one a core)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="of each training (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument(
+        "--update",
+        metavar="FILE.md",
+        help="put the report between the lines `<!-- reproduce: begin -->` and "
+        "`<!-- reproduce: end -->` of this file as well",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is not yet done of the experiment, and say where the report is.
+
+    Raises:
+        InputError: an option, recordings or a folder that cannot be used.
+        OSError: a training failed, or a file cannot be written.
+    """
+    from doa_edge.errors import InputError
+    from doa_edge.plot import check_plot
+    from doa_tf.tensorflow_import import import_quietly
+
+    check_plot("report.png")  # that Matplotlib is there
+    for name in ("jobs", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1. Received: {value}")
+    import_quietly("doa_tf.models", extra="train")
+    from doa_tf.experiment import SIZES, Plan, run_experiment
+    from doa_tf.experiment_report import check_update, update_section
+
+    if args.update:
+        check_update(args.update)
+    with bad_options():
+        plan = Plan(
+            size=SIZES[args.size],
+            speech=os.path.abspath(args.speech),
+            noise=None if args.noise is None else os.path.abspath(args.noise),
+            seed=args.seed,
+            **({"runs": tuple(args.heads)} if args.heads else {}),
+        )
+    report = run_experiment(
+        args.out,
+        plan,
+        jobs=args.jobs or min(os.cpu_count() or 1, len(plan.runs)),
+        threads=args.threads,
+        also=args.also,
+        bars=_stage,
+    )
+    if args.update:
+        update_section(args.update, report)
+    sys.stdout.write(f"{report}\n")
+    return 0
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and where there is no terminal a line when the stage begins."""
+    from doa_tf.progress import progress_bar
+
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"doa_tf: {name}\n")
+    with progress_bar(name) as progress:
+        yield progress

@@ -1,0 +1,150 @@
+"""The trainings of an experiment, several processes side by side.
+
+python -m doa_tf.experiment_training DIR NAME THREADS      one of them
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from doa_tf.bank import write_json
+from doa_tf.experiment import Plan, cache_sources, features_of, head_of
+
+DONE_FILE, LOG_FILE = "done.json", "train.log"
+_POLL_SECONDS = 0.5
+_LAST_CHARACTERS = 300  # of a failed training's log
+
+
+def train_all(
+    folder: Path,
+    plan: Plan,
+    *,
+    jobs: int,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Train every run that is not done, `jobs` at a time.
+
+    Two trainings of one thread each do more on two cores than one of two threads. Ctrl-C ends
+    them; each loses at most the epoch that was running.
+
+    Raises:
+        OSError: a training failed. The others were ended, and go on with the next call.
+    """
+    waiting = [name for name in plan.runs if not (folder / "runs" / name / DONE_FILE).exists()]
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name = waiting.pop(0)
+                running[name] = _start(folder, name, threads)
+            time.sleep(_POLL_SECONDS)
+            for name, process in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[name]
+                if process.returncode:
+                    raise ChildProcessError(_failure(folder / "runs" / name, process.returncode))
+            done = sum(_epochs_done(folder / "runs" / name) for name in plan.runs)
+            progress(done, plan.size.epochs * len(plan.runs))
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+
+
+def train_one(folder: Path, name: str) -> None:
+    """Train a run of an experiment, or go on with it; returns at once if it is done."""
+    from doa_tf.training import TrainSettings, train
+
+    plan = Plan.read(folder)
+    run = folder / "runs" / name
+    if _epochs_done(run) < plan.size.epochs:
+        train(
+            run,
+            mixer=_no_mixer,
+            sources=cache_sources(plan),
+            valid=folder / "scenes" / "valid",
+            settings=TrainSettings(
+                head=head_of(name),
+                epochs=plan.size.epochs,
+                sequences=plan.size.sequences,
+                batch_size=plan.size.batch_size,
+                patience=plan.size.epochs,  # the same budget for all
+                seed=plan.seed,
+            ),
+            features=features_of(name),
+            cache=folder / "features",
+        )
+    write_json(run / DONE_FILE, {"epochs": plan.size.epochs})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train one run in this process; what is said goes to the run's log."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    folder, name, threads = Path(arguments[0]), arguments[1], int(arguments[2])
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    train_one(folder, name)
+    return 0
+
+
+def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
+    run = folder / "runs" / name
+    run.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+    with (run / LOG_FILE).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "doa_tf.experiment_training", str(folder), name, str(threads)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+
+
+def _no_mixer() -> None:
+    raise RuntimeError("The features of an experiment must be mixed before its trainings")
+
+
+def _end_with_parent(parent: int) -> None:
+    """An experiment that was killed leaves no trainings behind that its next run would meet."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+def _epochs_done(run: Path) -> int:
+    path = run / "history.csv"
+    if not path.exists():
+        return 0
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def _failure(run: Path, status: int) -> str:
+    text = (run / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    return (
+        f"The training {run.name} ended with status {status}; {run / LOG_FILE} ends with: "
+        f"{text[-_LAST_CHARACTERS:]}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Panels that pictures of evaluations are made of. Angles in degrees, shares in percent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray
+from doa_edge.output import write_beside
+from doa_edge.plot import check_plot
+from doa_tf.groups import range_edges
+from doa_tf.statistics import OUTLIER_DEG, Bootstrap, figures
+
+# Distinct for colour-blind readers, and in print (M. Okabe, K. Ito, 2008).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+_DASHES = ("-", "--", ":")
+GREY = "#70757f"
+SMALLEST_ERROR = 0.5  # degrees, end of the logarithmic axis
+_DEGREE_TICKS = (0.5, 1, 2, 5, 10, 20, 45, 90, 180)
+_FEWEST = 5  # scenes that a median is drawn of
+AXIS_LABELS = {
+    "snr_db": "signal-to-noise ratio [dB]",
+    "sir_db": "signal-to-interference ratio [dB]",
+    "rt60_s": "reverberation time RT60 [s]",
+    "elevation_deg": "true elevation [degrees]",
+    "azimuth_deg": "true azimuth [degrees]",
+}
+
+
+def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any:
+    """A figure for a file, [inches].
+
+    Raises:
+        InputError: a suffix that is no picture's.
+        MissingPackageError: Matplotlib is not installed.
+    """
+    check_plot(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
+    """Write the figure with a heading; the file appears whole or not at all."""
+    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left")
+    with write_beside(path) as part:
+        figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
+
+
+def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """(name, colour, marker and line style) of each, distinct for 21 names."""
+    return [
+        (
+            name,
+            {
+                "color": COLOURS[number % len(COLOURS)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "linestyle": _DASHES[number // len(COLOURS) % len(_DASHES)],
+            },
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+def draw_distribution(axes: Any, errors: Mapping[str, FloatArray], *, title: str) -> None:
+    """Cumulative distribution of the (N,) errors of each name."""
+    for name, style in styled(errors):
+        ordered = np.sort(errors[name])
+        # From 0 percent at the left edge to 100 at the right one, a step up at each error.
+        x = np.concatenate([[SMALLEST_ERROR], np.maximum(ordered, SMALLEST_ERROR), [180.0]])
+        y = np.concatenate([[0.0], 100.0 * np.arange(1, len(ordered) + 1) / len(ordered), [100.0]])
+        own = figures(ordered)
+        label = f"{name}: median {own['median_deg']:.1f}°, {own['acc10']:.0f} % within 10°"
+        axes.step(
+            x, y, where="post", color=style["color"], ls=style["linestyle"], lw=1.8, label=label
+        )
+    axes.axvline(10.0, color=GREY, lw=0.9, ls="--")
+    axes.set(
+        xscale="log",
+        xlim=(SMALLEST_ERROR, 180.0),
+        ylim=(0.0, 101.0),
+        xlabel="error [degrees]",
+        ylabel="scenes with at most this error [percent]",
+    )
+    degree_ticks(axes, "x")
+    finish(axes, title)
+
+
+def draw_medians(
+    axes: Any, numbers: FloatArray, errors: Mapping[str, FloatArray], *, column: str, title: str
+) -> None:
+    """Median error of each name in ranges of a column, with its bootstrap interval.
+
+    Args:
+        axes: to draw on.
+        numbers: (N,) of the column; scenes without one are left out.
+        errors: (N,) of each name.
+        column: for the label.
+        title: of the panel.
+    """
+    there = np.isfinite(numbers)
+    edges = range_edges(numbers[there], degrees=column.endswith("_deg"))
+    width = edges[1] - edges[0]
+    for place, (name, style) in enumerate(styled(errors)):
+        shift = 0.6 * width * ((place + 0.5) / len(errors) - 0.5)
+        points = []
+        for low, high in pairwise(edges):
+            last = high == edges[-1]
+            inside = there & (numbers >= low) & ((numbers <= high) if last else (numbers < high))
+            if np.sum(inside) < _FEWEST:
+                continue
+            values = errors[name][inside]
+            bottom, top = Bootstrap(len(values), resamples=500).intervals(values)["median_deg"]
+            middle = float(np.median(values))
+            points.append((0.5 * (low + high) + shift, middle, middle - bottom, top - middle))
+        if points:
+            x, y, below, above = np.array(points).T
+            axes.errorbar(
+                x, y, yerr=[below, above], label=name, ms=5, lw=1.2, elinewidth=0.9, **style
+            )
+    axes.set(
+        xticks=edges,
+        xlabel=AXIS_LABELS.get(column, column),
+        ylabel="median error [degrees]",
+        ylim=(0.0, None),
+    )
+    finish(axes, title)
+
+
+def draw_confidence(axes: Any, confidence: FloatArray, errors: FloatArray) -> None:
+    """One mark a scene, and the median error in ten ranges with as many scenes each."""
+    axes.scatter(
+        confidence,
+        np.maximum(errors, SMALLEST_ERROR),
+        s=14,
+        color=COLOURS[0],
+        alpha=0.45,
+        linewidths=0.0,
+        label="a scene",
+    )
+    order = np.argsort(confidence, kind="stable")
+    parts = [part for part in np.array_split(order, 10) if len(part) >= _FEWEST]
+    if parts:
+        x = [float(np.median(confidence[part])) for part in parts]
+        y = [max(float(np.median(errors[part])), SMALLEST_ERROR) for part in parts]
+        axes.plot(x, y, "s-", color=COLOURS[1], lw=1.6, ms=6, label="median of a tenth of them")
+    axes.axhline(OUTLIER_DEG, color=GREY, lw=0.9, ls="--")
+    axes.set(
+        yscale="log",
+        ylim=(SMALLEST_ERROR, 180.0),
+        xlim=(0.0, 1.0),
+        xlabel="confidence",
+        ylabel="error [degrees]",
+    )
+    degree_ticks(axes, "y")
+    finish(axes, "Error against confidence")
+    legend_below(axes, columns=2)
+
+
+def threshold_shares(
+    confidence: npt.ArrayLike, errors: npt.ArrayLike, thresholds: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What asking for at least some confidence does, [percent], for each of (H,) thresholds.
+
+    Returns:
+        Shares of all scenes kept, of the outliers removed (NaN where there are none), and of
+        outliers among the scenes that are kept (NaN where none is kept).
+    """
+    confidence, errors = np.asarray(confidence), np.asarray(errors)
+    kept = confidence >= np.asarray(thresholds)[:, np.newaxis]
+    outlier = errors > OUTLIER_DEG
+    among = kept & outlier
+    with np.errstate(invalid="ignore", divide="ignore"):
+        removed = 1.0 - among.sum(axis=1) / np.float64(outlier.sum())
+        left = among.sum(axis=1) / kept.sum(axis=1).astype(np.float64)
+    if not outlier.any():
+        removed = np.full(len(kept), np.nan)
+    return 100.0 * kept.mean(axis=1), 100.0 * removed, 100.0 * left
+
+
+def draw_threshold(axes: Any, confidence: FloatArray, errors: FloatArray) -> None:
+    """Shares of scenes kept and outliers removed, over the threshold of confidence."""
+    thresholds = np.linspace(0.0, 1.0, 201)
+    kept, removed, left = threshold_shares(confidence, errors, thresholds)
+    curves = (
+        ("outliers that it removes", removed, 1),
+        ("scenes that it keeps", kept, 0),
+        ("outliers among the kept", left, 2),
+    )
+    for label, values, colour in curves:
+        axes.plot(thresholds, values, color=COLOURS[colour], lw=1.8, label=label)
+    axes.set(
+        xlim=(0.0, 1.0), ylim=(0.0, 101.0), xlabel="threshold of confidence", ylabel="[percent]"
+    )
+    count = int(np.sum(errors > OUTLIER_DEG))
+    finish(axes, f"What a threshold removes: {count} errors above 30° in {len(errors)} scenes")
+    legend_below(axes, columns=2)
+
+
+def degree_ticks(axes: Any, which: str) -> None:
+    """Ticks of a logarithmic axis of errors."""
+    ticks = getattr(axes, f"set_{which}ticks")
+    ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
+    ticks([], minor=True)
+
+
+def legend_below(axes: Any, *, columns: int) -> None:
+    """Curves and marks can be anywhere inside."""
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, -0.14),
+        fontsize=9,
+        frameon=False,
+        ncols=columns,
+        borderaxespad=0.0,
+    )
+
+
+def finish(axes: Any, title: str) -> None:
+    """Title and grid."""
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.grid(color="#d9dce1", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
