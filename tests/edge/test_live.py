@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,6 +292,40 @@ def test_device_that_gives_nothing_is_opened_again(microphone, tiny_tflite):
     assert reasons[-1] == "recovered"
     assert "gave nothing for 1 s" in talk
     assert abs(lines.delay_s(0, before) - lines.delay_s(before)) < 0.3
+
+
+def test_interruption_while_the_driver_hangs(microphone, tiny_tflite):
+    """PortAudio does not return from closing a device whose server is stopped; the command does."""
+    microphone.play(noise(40.0, 30.0))
+    lines = run(microphone, tiny_tflite, "--stall", "1")
+    lines.wait_for(lambda: len(lines.estimates) > 3)
+    microphone.freeze()
+    lines.wait_for(lambda: lines.gaps)
+    time.sleep(0.5)
+    began_s = time.monotonic()
+    lines.end()
+    assert time.monotonic() - began_s < 8.0
+
+
+@pytest.mark.skipif(not shutil.which("arecord"), reason="needs arecord (apt install alsa-utils)")
+def test_arecord_into_the_command(microphone, tiny_tflite):
+    microphone.play(noise(-70.0, 30.0))
+    recorder = subprocess.Popen(
+        ["arecord", "-q", "-D", DEVICE, "-twav", "-fS16_LE", "-r16000", "-c4", "-d4"],
+        env=microphone.environment,
+        stdout=subprocess.PIPE,
+    )
+    microphone.processes.append(recorder)
+    process = microphone.run(
+        "run", "--input", "-", "--model", str(tiny_tflite), stdin=recorder.stdout
+    )
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    estimates = [json.loads(line) for line in output.splitlines()]
+    assert len(estimates) == 1 + (4 * RATE - 13_312) // 2_560
+    heard = [line for line in estimates if line["level_dbfs"] > -25.0]
+    assert heard
+    assert distance_deg(heard[-1], -70.0) < 1.0
 
 
 def test_computer_that_stands_still_loses_no_time(microphone, tiny_tflite):
