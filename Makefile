@@ -2,10 +2,10 @@
 
 PYTHON ?= python3
 
-.PHONY: demo test lint format clean venv-check help
+.PHONY: demo test lint arm64 format clean venv-check help
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; writes demo.png
 	.venv-demo/bin/python demo/localise.py --plot demo.png
@@ -19,6 +19,9 @@ lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/mypy
 	.venv/bin/codespell
 	.venv/bin/lint-imports
+
+arm64: .venv-demo/ready  ## the edge extra in emulated 64-bit ARM systems (root; some minutes)
+	.venv-demo/bin/python edge/arm64/check.py
 
 format: .venv/ready  ## ruff's formatter and safe fixes
 	.venv/bin/ruff format .

@@ -1,0 +1,246 @@
+"""Does the edge extra run on 64-bit ARM, and does it point the same way?
+
+    python edge/arm64/check.py                     # bookworm, bookworm-tflite, trixie
+    python edge/arm64/check.py --systems bookworm
+
+Unpacks a Debian userland for arm64, installs the wheel of this repository with the extra `edge`
+beside it, gives it the processor description of a Raspberry Pi 4, and runs the demo recordings
+through `doa_edge run` under qemu-user. The directions are compared with those of this machine.
+
+Needs root, Debian's mmdebstrap and qemu-user-static, and a network; works in a temporary folder
+and mounts nothing. The Python that runs it must have the extra `edge`
+installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RECORDINGS = REPOSITORY / "demo" / "recordings"
+EVERY = 25  # frames between directions: an emulated window takes seconds
+LARGEST_DIFFERENCE_DEG = 0.1
+NEEDED = "apt install mmdebstrap qemu-user-static debian-archive-keyring"
+CORES = 4
+CPU_PARTS = {"cortex-a72": "0xd08", "cortex-a76": "0xd0b"}  # Raspberry Pi 4 and 5
+PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in (34, 31, 28, 27, 17)]
+BASE_PACKAGES = ["python3", "dash", "coreutils", "libc-bin", "libportaudio2", "libstdc++6"]
+EDGE_WITHOUT_RUNTIME = ["numpy<2", "soundfile", "soxr", "rich", "sounddevice", "python-osc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A userland and what is installed in it.
+
+    Attributes:
+        suite: of Debian.
+        python: its Python, as pip writes it.
+        requirements: beside the wheel; None for the wheel's extra `edge`.
+    """
+
+    suite: str
+    python: str
+    requirements: tuple[str, ...] | None = None
+
+
+SYSTEMS = {
+    "bookworm": System(suite="bookworm", python="311"),
+    "bookworm-tflite": System(
+        suite="bookworm",
+        python="311",
+        requirements=("tflite-runtime==2.14.*", *EDGE_WITHOUT_RUNTIME),
+    ),
+    "trixie": System(suite="trixie", python="313"),
+}
+
+
+class CheckError(Exception):
+    """Something that must hold does not."""
+
+
+def main() -> int:
+    """Check the systems that were asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument(
+        "--if-possible",
+        action="store_true",
+        help="where this machine cannot emulate, say so and end with status 0",
+    )
+    options = parser.parse_args()
+    if reason := why_not():
+        print(f"arm64: not checked, {reason}")
+        return 0 if options.if_possible else 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="doa-arm64-") as folder:
+            wheel = build_wheel(Path(folder))
+            here = Path(folder) / "here"
+            pip("install", "--no-deps", "--target", str(here), str(wheel))
+            environment = {**os.environ, "PYTHONPATH": str(here)}
+            expected = directions([sys.executable], RECORDINGS, environment)
+            for name in options.systems:
+                check(name, Path(folder) / name, wheel, expected)
+    except (CheckError, subprocess.CalledProcessError) as error:
+        detail = (getattr(error, "stderr", None) or "").strip().splitlines()[-3:]
+        print(f"arm64: FAILED: {error}", *detail, sep="\n  ")
+        return 1
+    return 0
+
+
+def why_not() -> str:
+    """Why this machine cannot do it; empty if it can."""
+    if os.geteuid() != 0:
+        return "needs root (chroot)"
+    absent = [tool for tool in ("mmdebstrap", "qemu-aarch64-static") if not shutil.which(tool)]
+    return f"needs {' and '.join(absent)}: {NEEDED}" if absent else ""
+
+
+def check(name: str, root: Path, wheel: Path, expected: dict[str, list[dict[str, float]]]) -> None:
+    """Build one system, run the recordings in it and compare.
+
+    Raises:
+        CheckError: it points elsewhere.
+    """
+    started = time.monotonic()
+    make_userland(root, SYSTEMS[name], wheel)
+    built = time.monotonic()
+    shutil.copytree(RECORDINGS, root / "recordings")
+    command = ["chroot", str(root), "/qemu", "-cpu", "cortex-a72", "/usr/bin/python3"]
+    environment = {"PYTHONPATH": "/opt/site", "PATH": "/usr/bin:/usr/sbin", "HOME": "/tmp"}
+    found = directions(command, Path("/recordings"), environment)
+    worst = 0.0
+    count = 0
+    for recording, estimates in expected.items():
+        if [e["time_s"] for e in found[recording]] != [e["time_s"] for e in estimates]:
+            raise CheckError(f"{name}: {recording} gives other windows")
+        count += len(estimates)
+        for ours, theirs in zip(estimates, found[recording], strict=True):
+            worst = max(worst, distance_deg(ours, theirs))
+    print(
+        f"arm64: {name:16} {count} windows of {len(expected)} recordings, largest difference "
+        f"{worst:.3f} degrees; built in {built - started:.0f} s, "
+        f"run in {time.monotonic() - built:.0f} s",
+        flush=True,
+    )
+    if worst > LARGEST_DIFFERENCE_DEG:
+        raise CheckError(f"{name}: {worst:.3f} degrees from this machine's directions")
+
+
+def directions(
+    python: list[str], folder: Path, environment: dict[str, str]
+) -> dict[str, list[dict[str, float]]]:
+    """What `doa_edge run` says of every demo recording, with that Python."""
+    found = {}
+    for name in sorted(path.name for path in RECORDINGS.glob("*.wav")):
+        command = [*python, "-m", "doa_edge", "run", "--input", str(folder / name)]
+        done = run([*command, "--every", str(EVERY)], env=environment, cwd="/")
+        found[name] = [json.loads(line) for line in done.splitlines()]
+    return found
+
+
+def distance_deg(one: dict[str, float], other: dict[str, float]) -> float:
+    """Great-circle distance of two estimates [degrees]."""
+    (x1, y1, z1), (x2, y2, z2) = vector(one), vector(other)
+    chord = math.dist((x1, y1, z1), (x2, y2, z2))
+    return math.degrees(2.0 * math.asin(min(1.0, chord / 2.0)))
+
+
+def vector(estimate: dict[str, float]) -> tuple[float, float, float]:
+    """Unit vector of an estimate."""
+    azimuth = math.radians(estimate["azimuth_deg"])
+    elevation = math.radians(estimate["elevation_deg"])
+    level = math.cos(elevation)
+    return level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this repository, built outside of it."""
+    source = folder / "source"
+    names = ["setup.py", "pyproject.toml", "README.md", "doa_core", "doa_tf", "edge", "export"]
+    for name in names:
+        path = REPOSITORY / name
+        copy = shutil.copytree if path.is_dir() else shutil.copy2
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(path, source / name)
+    pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def make_userland(root: Path, system: System, wheel: Path, *, cpu: str = "cortex-a72") -> None:
+    """Unpack a userland, install the wheel beside it, and describe the processor."""
+    run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=extract",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            "--architectures=arm64",
+            f"--include={','.join(BASE_PACKAGES)}",
+            system.suite,
+            str(root),
+        ]
+    )
+    requirements = [f"{wheel}[edge]"] if system.requirements is None else list(system.requirements)
+    target = ["--target", str(root / "opt" / "site"), "--no-compile", "--upgrade"]
+    platforms = [word for name in PLATFORMS for word in ("--platform", name)]
+    abis = [word for name in (f"cp{system.python}", "abi3", "none") for word in ("--abi", name)]
+    foreign = ["--only-binary=:all:", "--python-version", system.python, "--implementation", "cp"]
+    pip("install", *target, *foreign, *platforms, *abis, *requirements)
+    if system.requirements is not None:
+        pip("install", *target, "--no-deps", str(wheel))
+    shutil.copy2(shutil.which("qemu-aarch64-static") or "", root / "qemu")
+    describe_processor(root, cpu)
+    # PortAudio and libsndfile are found by the linker's cache.
+    run(["chroot", str(root), "/qemu", "/sbin/ldconfig"])
+
+
+def describe_processor(root: Path, cpu: str) -> None:
+    """The files that the TFLite runtime chooses its kernels by.
+
+    With the /sys of this machine it crashes, with none its fast kernels switch off.
+    """
+    folder = root / "sys" / "devices" / "system" / "cpu"
+    for core in range(CORES):
+        (folder / f"cpu{core}").mkdir(parents=True, exist_ok=True)
+    for name in ("present", "possible", "online"):
+        (folder / name).write_text(f"0-{CORES - 1}\n")
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc" / "cpuinfo").write_text(
+        "".join(
+            f"processor\t: {core}\nBogoMIPS\t: 108.00\n"
+            "Features\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\n"
+            "CPU architecture: 8\nCPU variant\t: 0x0\n"
+            f"CPU part\t: {CPU_PARTS[cpu]}\nCPU revision\t: 3\n\n"
+            for core in range(CORES)
+        )
+    )
+
+
+def pip(*arguments: str) -> None:
+    """Run this Python's pip."""
+    run([sys.executable, "-m", "pip", *arguments[:1], "--quiet", *arguments[1:]])
+
+
+def run(command: list[str], **settings: object) -> str:
+    """Standard output of a command.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; what it said is in the exception.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=True, **settings)  # type: ignore[call-overload]
+    return str(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
