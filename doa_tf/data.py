@@ -32,7 +32,7 @@ def waveform_features(waveform: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """(..., T, F, K) float32 features of (..., N, 4) AmbiX.
 
     `doa_core.features.intensity_features` of `doa_core.stft.stft` is the specification; this is
-    equal to rounding and four times as fast: SciPy's transform, one plane a channel.
+    equal to rounding and takes half the time.
 
     Raises:
         ValueError: not four channels.
@@ -49,15 +49,15 @@ def waveform_features(waveform: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     slices = np.lib.stride_tricks.sliding_window_view(planes, spec.window_length, axis=-1)
     windowed = slices[..., :: spec.hop, :] * sine_window(spec.window_length)
     transform = rfft(windowed, overwrite_x=True)
-    w, *dipoles = transform[[0, 3, 1, 2]]  # x, y, z
-    squares = np.square(transform.view(np.float32))
-    power = squares[..., ::2] + squares[..., 1::2]
+    # Planes of real numbers: half the time of complex arithmetic, whose parts lie side by side.
+    real, imag = np.ascontiguousarray(transform.real), np.ascontiguousarray(transform.imag)
+    power = real * real
+    power += imag * imag
     energy = np.maximum(0.5 * power.sum(axis=0), spec.energy_floor)
-    towards = np.conj(w) / energy
-    for axis, dipole in enumerate(dipoles):
-        intensity = towards * dipole
-        out[..., axis] = intensity.real
-        out[..., axis + 3] = intensity.imag
+    w_real, w_imag = real[0] / energy, imag[0] / energy
+    for axis, channel in enumerate((3, 1, 2)):  # x, y, z
+        out[..., axis] = w_real * real[channel] + w_imag * imag[channel]
+        out[..., axis + 3] = w_real * imag[channel] - w_imag * real[channel]
     if LEVEL_CHANNEL in spec.channels:
         out[..., 6] = level_feature(power[0])
     return out
