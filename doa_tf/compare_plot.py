@@ -159,7 +159,8 @@ def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> 
         scene = comparison.scenes[index]
         for axes, entry in zip(row, entries, strict=True):
             predictions = comparison.predictions[entry.label]
-            scores = predictions.scores(index, directions.reshape(-1, 3))
+            place = [other.file for other in predictions.scenes].index(scene.file)
+            scores = predictions.scores(place, directions.reshape(-1, 3))
             axes.pcolormesh(
                 azimuth_deg,
                 elevation_deg,

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode, direction_scores
 from doa_core.features import intensity_features
-from doa_core.spec import FeatureSpec, ModelSpec
+from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
 from doa_core.stft import ComplexArray, stft
 from doa_edge.errors import InputError
 from doa_tf.baselines import BASELINES, search_grid
@@ -196,6 +196,17 @@ def feature_windows(
     return values.reshape(count, *features.input_shape)
 
 
+def _input_windows(signal: npt.ArrayLike, spec: ModelSpec, name: str) -> npt.NDArray[np.float32]:
+    """(M, T, F, K) features, or (M, N, 4) samples of the same windows if that is what goes in."""
+    features = spec.features
+    if spec.input != AUDIO:
+        return feature_windows(signal, features, name=name)
+    samples = np.asarray(signal, dtype=np.float32)
+    count = len(_transform(samples, features, name)) // features.frames
+    starts = features.frames * features.hop * np.arange(count)
+    return np.stack([samples[start : start + features.samples] for start in starts])
+
+
 def _transform(signal: npt.ArrayLike, features: FeatureSpec, name: str) -> ComplexArray:
     signal = np.asarray(signal)
     if len(signal) < features.samples:
@@ -274,7 +285,7 @@ def _scene_outputs(
 
     for scene in scenes:
         signal = scene.read(sample_rate=spec.features.sample_rate)
-        pending.append((scene, feature_windows(signal, spec.features, name=str(scene.path))))
+        pending.append((scene, _input_windows(signal, spec, str(scene.path))))
         if sum(len(part) for _, part in pending) >= batch_windows:
             yield from flush()
     if pending:
