@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from doa_tf.bank import write_json
 from doa_tf.data import waveform_features
 from doa_tf.heads import Head
 from doa_tf.mixing import ORDER_STREAM, SceneMixer
+
+logger = logging.getLogger(__name__)
 
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
 _CHUNK = 256  # scenes between two notes of how far a cache is
@@ -57,6 +61,21 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
+        # One run fills it at a time; another one waits, and finds it full or made otherwise.
+        with (folder / "cache.lock").open("w") as lock:
+            _wait_for(lock, folder)
+            self._fill(folder, mixer, made_with, seed, progress)
+
+    def _fill(
+        self,
+        folder: Path,
+        mixer: Callable[[], SceneMixer],
+        made_with: dict[str, Any],
+        seed: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Open the arrays and mix what is missing in them."""
+        scenes = made_with["scenes"]
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
         index_path = folder / "cache.json"
         done = 0
@@ -92,6 +111,15 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self.directions)
+
+
+def _wait_for(lock: IO[str], folder: Path) -> None:
+    """Take a lock that ends with its file or process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.warning("Another process fills the cache %s: waiting for it", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def cached_dataset(

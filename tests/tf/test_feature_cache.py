@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+
 import numpy as np
 import pytest
 
@@ -106,6 +109,27 @@ def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
     make_cache(tmp_path, mixer)
     with pytest.raises(InputError, match="other settings or data"):
         make_cache(tmp_path, mixer, **change)
+
+
+def test_two_runs_at_once_do_not_write_into_each_other(tmp_path, mixer, caplog):
+    # The second asks for other scenes while the first is half way: it waits, then is refused.
+    half_way, go_on = Event(), Event()
+
+    def first_progress(_done, _total):
+        half_way.set()
+        assert go_on.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(make_cache, tmp_path, mixer, progress=first_progress)
+        assert half_way.wait(30)
+        second = pool.submit(make_cache, tmp_path, mixer, made_with={"bank": "other"})
+        done, _ = wait([second], timeout=0.5)
+        assert not done
+        go_on.set()
+        assert len(first.result(30)) == 8
+        with pytest.raises(InputError, match="other settings or data"):
+            second.result(30)
+    assert "waiting for it" in caplog.text
 
 
 def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
