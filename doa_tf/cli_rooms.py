@@ -24,7 +24,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="simulate rooms, or take measured ones, into a bank",
         description=(
             "Simulate rooms into a bank. A run that was stopped goes on when the same command is "
-            "given again. What is not said is drawn as docs/conventions.md says."
+            "given again. What is not said is drawn as docs/rooms.md says."
         ),
     )
     parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
