@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -28,10 +27,19 @@ GROWTH_LIMIT_MB = 1.0
 BLOCK_S = 0.02
 
 
-def resident_mb() -> float:
-    """Memory of this process that is in use now."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def memory_mb() -> dict[str, float]:
+    """Memory of this process now.
+
+    `own` is what it has written, in memory or swapped out; `resident` counts pages of libraries as
+    well, which the kernel may drop and read again at any time.
+    """
+    with open("/proc/self/status", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    kib = {words[0]: int(words[1]) for words in lines if words[-1] == "kB"}
+    return {
+        "own": (kib["RssAnon:"] + kib["VmSwap:"]) / 1024,
+        "resident": kib["VmRSS:"] / 1024,
+    }
 
 
 stopping: list[int] = []  # the signal that asked for an end
@@ -53,7 +61,7 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
     sound = synthetic_sound(1.0, rate)
     size = round(BLOCK_S * rate)
     total = round(hours * 3600)  # seconds
-    memory: list[tuple[int, float]] = []
+    memory: list[tuple[int, dict[str, float]]] = []
     started = time.perf_counter()
     given = missed = in_a_row = estimates = wrong_times = 0
     until_gap = int(rng.integers(300, 900))
@@ -84,10 +92,13 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
             in_a_row = 0
         second += 1
         if second % 60 == 0:
-            memory.append((second, resident_mb()))
+            memory.append((second, memory_mb()))
             if progress and second % 3600 == 0:
-                sys.stderr.write(f"{second // 3600} h of {hours:g}, {memory[-1][1]:.2f} MB\n")
-    after = [megabytes for at, megabytes in memory if at >= min(WARM_UP_S, second / 2)]
+                sys.stderr.write(
+                    f"{second // 3600} h of {hours:g}, {memory[-1][1]['own']:.2f} MB\n"
+                )
+    after = [now for at, now in memory if at >= min(WARM_UP_S, second / 2)]
+    own = [now["own"] for now in after]
     wall = time.perf_counter() - started
     return {
         "hours": round(second / 3600, 3),
@@ -97,13 +108,15 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
         "samples_missed": missed,
         "stream_time_error_samples": engine.samples - given - missed,
         "wrong_times": wrong_times,
-        "memory_after_warm_up_mb": round(after[0], 3),
-        "memory_at_end_mb": round(after[-1], 3),
-        "memory_highest_mb": round(max(after), 3),
-        "growth_mb": round(max(after) - after[0], 3),
+        "memory_after_warm_up_mb": round(own[0], 3),
+        "memory_at_end_mb": round(own[-1], 3),
+        "growth_mb": round(max(own) - own[0], 3),
+        "resident_after_warm_up_mb": round(after[0]["resident"], 3),
+        "resident_highest_mb": round(max(now["resident"] for now in after), 3),
         "wall_s": round(wall, 1),
         "processor_s": round(time.process_time(), 1),
         "real_time_factor": round(wall / second, 4),
+        "curve_mb": [(at, round(now["own"], 3), round(now["resident"], 3)) for at, now in memory],
     }
 
 
@@ -120,6 +133,8 @@ def main() -> int:
         hours=args.hours, rate=args.rate, model_path=args.model, progress=sys.stderr.isatty()
     )
     for name, value in figures.items():
+        if name == "curve_mb":  # every minute of sound, in the JSON
+            continue
         print(f"{name:<28}{value:>16}")
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
