@@ -97,6 +97,7 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
                 sys.stderr.write(
                     f"{second // 3600} h of {hours:g}, {memory[-1][1]['own']:.2f} MB\n"
                 )
+    memory.append((second, memory_mb()))
     after = [now for at, now in memory if at >= min(WARM_UP_S, second / 2)]
     own = [now["own"] for now in after]
     wall = time.perf_counter() - started
@@ -115,7 +116,7 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
         "resident_highest_mb": round(max(now["resident"] for now in after), 3),
         "wall_s": round(wall, 1),
         "processor_s": round(time.process_time(), 1),
-        "real_time_factor": round(wall / second, 4),
+        "real_time_factor": round(wall / max(second, 1), 4),
         "curve_mb": [(at, round(now["own"], 3), round(now["resident"], 3)) for at, now in memory],
     }
 
