@@ -25,6 +25,7 @@ def build_crnn(
     lstm_units: int = 64,
     dense_units: int = 429,
     dropout: float = 0.2,
+    synchronized: bool = False,
 ) -> keras.Model:
     """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
 
@@ -38,6 +39,8 @@ def build_crnn(
         lstm_units: in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
+        synchronized: whether batch normalisation counts the batches of all replicas, under a
+            `tf.distribute` strategy.
 
     References:
         doi:10.1109/WASPAA.2019.8937277
@@ -50,7 +53,9 @@ def build_crnn(
             filters, 3, padding="same", activation="relu", name=f"convolution_{number}"
         )(x)
         # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
-        x = keras.layers.BatchNormalization(momentum=0.95, name=f"normalisation_{number}")(x)
+        x = keras.layers.BatchNormalization(
+            momentum=0.95, synchronized=synchronized, name=f"normalisation_{number}"
+        )(x)
         x = keras.layers.MaxPooling2D((1, pool), name=f"pooling_{number}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
     x = keras.layers.Reshape((features.frames, -1), name="frames")(x)

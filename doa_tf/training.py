@@ -1,19 +1,16 @@
-"""Training a network, in a folder that can be resumed.
+"""Training a network, in a folder that can be resumed: see `doa_tf.run_folder` for what it holds.
 
-A run holds `model.keras` (the best epoch on validation scenes), `last.keras` (with the
-optimiser's state, to go on from), `spec.json`, `settings.json` (command, versions, sources),
-`history.csv` and TensorBoard logs.
+Kill it at any moment and run it again: it goes on from the last backup, at the same batch of the
+same epoch, with the optimiser and the random states of that moment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
 import json
 import logging
-import shlex
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,19 +21,23 @@ import numpy as np
 
 from doa_core.spec import FeatureSpec
 from doa_edge.errors import InputError
-from doa_edge.output import write_beside
 from doa_tf import heads
 from doa_tf.augment import check_augment
-from doa_tf.bank import write_json
-from doa_tf.data import mixed_dataset, scenes_arrays
+from doa_tf.callbacks import MONITOR, CosineLearningRate, KeepState, StopOnNaN, Validation
+from doa_tf.data import mixed_dataset, scene_keys
+from doa_tf.distribution import is_chief, make_strategy, share_out
 from doa_tf.feature_cache import FeatureCache, cached_dataset
 from doa_tf.mixing import SceneMixer
 from doa_tf.models import build_crnn, load_model, model_spec
+from doa_tf.recorded_scenes import RecordedScenes
+from doa_tf.run_folder import BEST, HISTORY, LAST, TrainingState, claim_run, sha256
+
+__all__ = ["MONITOR", "TrainSettings", "copy_weights", "train"]
 
 logger = logging.getLogger(__name__)
 
-MONITOR = "val_median_angular_error"
-_PACKAGES = ("doa-tf", "keras", "tensorflow", "numpy", "pyroomacoustics", "librosa")
+# (first epoch, its first batch) -> batches from there to the last epoch's end
+Data = Callable[[int, int], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,21 +92,26 @@ class TrainSettings:
 def train(
     folder: str | Path,
     *,
-    mixer: Callable[[], SceneMixer],
+    mixer: Callable[[], SceneMixer | RecordedScenes] | None = None,
+    data: Data | None = None,
     sources: dict[str, Any],
     valid: str | Path,
     settings: TrainSettings,
     features: FeatureSpec | None = None,
     cache: str | Path | None = None,
     init_from: str | Path | None = None,
+    strategy: str = "none",
+    backup_s: float = 300.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> keras.Model:
     """Train a network, or go on with a run that was interrupted.
 
     Args:
-        folder: the run; may hold one with the same settings. Only `epochs` may differ: more go
-            on with an ended run.
-        mixer: makes the mixer, when scenes must be mixed.
+        folder: the run; may hold one with the same settings. Only `epochs` and `patience` may
+            differ: more epochs go on with an ended run.
+        mixer: makes the mixer, when scenes must be mixed; or makes `RecordedScenes`.
+        data: instead of `mixer`, a dataset of one's own: called with the first epoch and its first
+            batch, returns a `tf.data.Dataset` of (features, targets) batches from there on.
         sources: names of bank, speech and noise, which a cache depends on.
         valid: scenes that choose the best epoch.
         settings: how to train.
@@ -113,6 +119,8 @@ def train(
         cache: folder of mixed features, inside the run by default.
         init_from: checkpoint whose weights a new run starts from, in the layers that have the same
             name and shape: all but the outputs, where the head is another.
+        strategy: see `doa_tf.distribution.make_strategy`.
+        backup_s: seconds between backups within an epoch.
         progress: of the mixing, called with scenes done and in all.
 
     Returns:
@@ -120,106 +128,154 @@ def train(
 
     Raises:
         InputError: a run or cache of other settings, or bad validation scenes.
-        FloatingPointError: the loss became NaN; the last good epoch is kept.
+        FloatingPointError: the loss became NaN, with the batch; the last good state is kept.
     """
+    if (mixer is None) == (data is None):
+        raise ValueError("Either `mixer` or `data` is needed. Received: both, or none")
+    scope = make_strategy(strategy, batch_size=settings.batch_size)
+    chief = is_chief()
     folder = Path(folder)
     features = features or FeatureSpec()
     head = heads.get(settings.head)
     start = None if init_from is None else load_model(init_from)
-    origin = {} if init_from is None else {"init_from_sha256": _sha256(init_from)}
-    first_epoch = _claim_run(folder, settings, features, {**sources, **origin})
-    valid_data = scenes_arrays(valid, head, features=features)
-    options = {
-        "features": features,
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "epochs": range(first_epoch, settings.epochs),
-        "augment": settings.augment,
+    origin = {} if init_from is None else {"init_from_sha256": sha256(init_from)}
+    lasting = {k: v for k, v in asdict(settings).items() if k not in ("epochs", "patience")}
+    asked = {
+        "settings": lasting,
+        "features": features.to_dict(),
+        "sources": {**sources, **origin},
     }
-    if settings.live:
-        dataset = mixed_dataset(
-            mixer(), head, scenes=settings.sequences, drop_remainder=True, **options
+    state = claim_run(folder, asked, write=chief)
+    if state.epoch >= settings.epochs:
+        raise InputError(
+            f"The run {folder} has ended after {state.epoch} epochs: ask for more with --epochs, "
+            "or name another folder"
         )
-    else:
-        stored = FeatureCache(
-            cache or folder / "cache",
-            mixer=mixer,
-            made_with=sources,
-            scenes=settings.sequences,
-            seed=settings.seed,
-            progress=progress,
+    judge = Validation(*_validation_scenes(valid, features), head, batch_size=settings.batch_size)
+    if data is None:
+        stored = None
+        if not settings.live:
+            _wait_for_cache(cache or folder / "cache", settings, chief)
+            stored = FeatureCache(
+                cache or folder / "cache",
+                mixer=mixer,
+                made_with=sources,
+                scenes=settings.sequences,
+                seed=settings.seed,
+                progress=progress,
+            )
+        data = _own_data(settings, features, head, mixer, stored)
+    with scope.scope():
+        model = _start_model(
+            folder, settings, features, head, state, synchronized=scope.num_replicas_in_sync > 1
         )
-        dataset = cached_dataset(stored, head, **options)
-    model = _start_model(folder, settings, features, head, first_epoch)
-    if start is not None and not first_epoch:
-        copy_weights(start, model)
-    (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
-    keep = _KeepCheckpoints(folder)
-    callbacks = [
-        _CosineLearningRate(settings),
-        keras.callbacks.TerminateOnNaN(),
-        keep,
-        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=first_epoch > 0),
-        keras.callbacks.TensorBoard(str(folder / "logs"), write_graph=False),
-        keras.callbacks.EarlyStopping(MONITOR, patience=settings.patience, mode="min"),
-    ]
+        if start is not None and not (state.epoch or state.step):
+            copy_weights(start, model)
+    if chief:
+        (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
+    _fit(model, data, judge, state, settings, folder, chief=chief, backup_s=backup_s)
+    return keras.saving.load_model(folder / BEST) if chief else model
+
+
+def _fit(
+    model: keras.Model,
+    data: Data,
+    judge: Validation,
+    state: TrainingState,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    chief: bool,
+    backup_s: float,
+) -> None:
+    """From the state to the last epoch: first the rest of a begun epoch, then whole ones."""
+    alone = keras.distribution.distribution() is None and model.distribute_strategy is None
+    keep = KeepState(
+        folder if chief else None,
+        state,
+        steps_per_epoch=settings.steps_per_epoch,
+        patience=settings.patience,
+        backup_s=backup_s,
+        keep_metrics=alone,
+    )
+    rate = CosineLearningRate(
+        highest=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        steps=settings.epochs * settings.steps_per_epoch,
+    )
+    model.stop_training = False
     # Keras's progress goes to stdout; talk belongs on stderr.
     with contextlib.redirect_stdout(sys.stderr):
-        history = model.fit(
-            dataset,
-            validation_data=valid_data,
-            validation_batch_size=settings.batch_size,
-            initial_epoch=first_epoch,
-            epochs=settings.epochs,
-            steps_per_epoch=settings.steps_per_epoch,
-            shuffle=False,  # the dataset has done it
-            callbacks=callbacks,
-            verbose=1 if sys.stderr.isatty() else 2,
-        )
-    if not np.all(np.isfinite(history.history.get("loss", []))):
-        raise FloatingPointError(
-            f"The loss became NaN. {folder} keeps the last good epoch: try a lower learning rate"
-        )
-    return keras.saving.load_model(folder / "model.keras")
+        while state.epoch < settings.epochs and not model.stop_training:
+            last = state.epoch + 1 if state.step else settings.epochs
+            callbacks = [rate, StopOnNaN(first_step=state.step), judge]
+            if chief:
+                callbacks += [
+                    keras.callbacks.CSVLogger(str(folder / HISTORY), append=state.epoch > 0),
+                    keras.callbacks.TensorBoard(str(folder / "logs"), write_graph=False),
+                ]
+            try:
+                model.fit(
+                    share_out(data(state.epoch, state.step)),
+                    initial_epoch=state.epoch,
+                    epochs=last,
+                    steps_per_epoch=settings.steps_per_epoch - state.step,
+                    shuffle=False,  # the dataset has done it
+                    callbacks=[*callbacks, keep],
+                    verbose=0 if not chief else 1 if sys.stderr.isatty() else 2,
+                )
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f"{error}. {folder} keeps the last good state: try a lower learning rate, and "
+                    "look for NaN in the data"
+                ) from error
+            except KeyboardInterrupt:
+                if alone and 0 < state.step < settings.steps_per_epoch:
+                    keep.back_up()
+                raise
 
 
-def _sha256(path: str | Path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _own_data(
+    settings: TrainSettings,
+    features: FeatureSpec,
+    head: heads.Head,
+    mixer: Callable[[], SceneMixer | RecordedScenes] | None,
+    stored: FeatureCache | None,
+) -> Data:
+    """Batches from a cache, or mixed live."""
+    options = {"features": features, "batch_size": settings.batch_size, "augment": settings.augment}
+    live = mixer() if stored is None and mixer is not None else None
+
+    def batches(epoch: int, step: int) -> Any:
+        epochs = range(epoch, settings.epochs)
+        if live is not None:
+            # Batches across the border of two epochs would put positions off.
+            whole = settings.steps_per_epoch * settings.batch_size
+            keys = scene_keys(scenes=whole, epochs=epochs, seed=settings.seed)
+            keys = keys.skip(step * settings.batch_size)
+            return mixed_dataset(live, head, keys=keys, drop_remainder=True, **options)
+        return cached_dataset(stored, head, seed=settings.seed, epochs=epochs, **options).skip(step)
+
+    return batches
 
 
-def _claim_run(
-    folder: Path, settings: TrainSettings, features: FeatureSpec, sources: dict[str, Any]
-) -> int:
-    """First epoch to train: 0 in a new run; checks that an old one was made the same way."""
-    folder.mkdir(parents=True, exist_ok=True)
-    asked = {
-        "settings": {k: v for k, v in asdict(settings).items() if k not in ("epochs", "patience")},
-        "features": features.to_dict(),
-        "sources": sources,
-    }
-    path = folder / "settings.json"
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        others = [key for key in asked if before.get(key) != json.loads(json.dumps(asked[key]))]
-        if others:
-            raise InputError(
-                f"The run {folder} was begun with other {', '.join(others)}: use the same, or "
-                "another folder"
-            )
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    command = shlex.join(["doa_tf", *sys.argv[1:]])
-    write_json(path, {**asked, "epochs": settings.epochs, "command": command, "versions": versions})
-    state = folder / "state.json"
-    if not state.exists():
-        return 0
-    epochs = int(json.loads(state.read_text(encoding="utf-8"))["epochs"])
-    if epochs >= settings.epochs:
-        raise InputError(
-            f"The run {folder} has ended after {epochs} epochs: ask for more with --epochs, or "
-            "name another folder"
-        )
-    logger.info("going on after epoch %d", epochs)
-    return epochs
+def _validation_scenes(valid: str | Path, features: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
+    """(S, T, F, K) features of the first window of every scene, and (S, 3) directions."""
+    from doa_tf.predictions import feature_windows
+    from doa_tf.scenes import read_scenes
+
+    scenes = read_scenes(valid)
+    inputs = [feature_windows(scene.read(), features, name=str(scene.path))[0] for scene in scenes]
+    return np.stack(inputs), np.stack([scene.direction for scene in scenes])
+
+
+def _wait_for_cache(folder: str | Path, settings: TrainSettings, chief: bool) -> None:
+    """Of several processes the first one mixes; the others wait until it has."""
+    path = Path(folder) / "cache.json"
+    while not chief:
+        if path.exists() and json.loads(path.read_text())["done"] >= settings.sequences:
+            return
+        time.sleep(0.5)
 
 
 def _start_model(
@@ -227,12 +283,14 @@ def _start_model(
     settings: TrainSettings,
     features: FeatureSpec,
     head: heads.Head,
-    first_epoch: int,
+    state: TrainingState,
+    *,
+    synchronized: bool,
 ) -> keras.Model:
-    keras.utils.set_random_seed(settings.seed + 1000 * first_epoch)
-    if first_epoch:
-        return keras.saving.load_model(folder / "last.keras")
-    model = build_crnn(head, features=features)
+    keras.utils.set_random_seed(settings.seed)
+    if state.epoch or state.step:
+        return keras.saving.load_model(folder / LAST)
+    model = build_crnn(head, features=features, synchronized=synchronized)
     optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
     model.compile(optimizer, loss=head.loss(), metrics=head.metrics())
     return model
@@ -259,52 +317,3 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
         )
     logger.info("starting from the weights of %s", ", ".join(copied))
     return copied
-
-
-class _CosineLearningRate(keras.callbacks.Callback):
-    """Linear warm-up, then half a cosine down to 1 % at the last step."""
-
-    def __init__(self, settings: TrainSettings) -> None:
-        super().__init__()
-        self._settings = settings
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        settings = self._settings
-        step = self._epoch * settings.steps_per_epoch + batch
-        warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-        share = step / (settings.epochs * settings.steps_per_epoch)
-        fall = 0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * share))
-        self.model.optimizer.learning_rate = settings.learning_rate * warm * fall
-
-
-class _KeepCheckpoints(keras.callbacks.Callback):
-    """Keeps the best and the last epoch, each written beside and renamed."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._state = folder / "state.json"
-        self._best = float("inf")
-        if self._state.exists():
-            self._best = json.loads(self._state.read_text(encoding="utf-8"))["best"]
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs = logs or {}
-        if not np.isfinite(logs.get("loss", np.nan)):
-            return
-        value = float(logs[MONITOR])
-        if value < self._best:
-            self._best = value
-            self._save("model.keras")
-        self._save("last.keras")
-        write_json(self._state, {"epochs": epoch + 1, "best": self._best})
-
-    def _save(self, name: str) -> None:
-        with write_beside(self._folder / name) as beside:
-            written = beside.with_suffix(".keras")  # Keras wants the suffix
-            self.model.save(written)
-            written.replace(beside)

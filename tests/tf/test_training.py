@@ -8,11 +8,16 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import doa_tf
 from doa_edge.errors import InputError
-from doa_tf import training
+from doa_tf import callbacks, training
+from doa_tf.callbacks import MONITOR
 from doa_tf.cli import main
+from doa_tf.recorded_scenes import RecordedScenes
+from doa_tf.run_folder import read_state
+from doa_tf.scenes import read_scenes
 from doa_tf.training import TrainSettings, train
 
 SETTINGS = TrainSettings(
@@ -25,7 +30,7 @@ def small_net(monkeypatch):
     """The paper's network takes a minute to compile; its shape is tested in test_layers."""
     build = training.build_crnn
 
-    def build_small(head, features):
+    def build_small(head, features, synchronized=False):
         return build(head, features=features, filters=2, lstm_units=4, dense_units=8)
 
     monkeypatch.setattr(training, "build_crnn", build_small)
@@ -57,30 +62,62 @@ def test_a_run_holds_what_was_promised_and_ends(tmp_path, mixer, scenes):
         run(tmp_path, mixer, scenes)
 
 
-def test_an_interrupted_run_goes_on(tmp_path, mixer, scenes, monkeypatch):
-    folder = tmp_path / "run"
-    keep = training._KeepCheckpoints.on_epoch_end
-
-    def interrupt(self, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        keep(self, epoch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training._KeepCheckpoints, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(folder, mixer, scenes)
-    first = keras.saving.load_model(folder / "last.keras")
+def test_more_epochs_go_on_with_an_ended_run(tmp_path, mixer, scenes):
+    run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
+    first = keras.saving.load_model(tmp_path / "last.keras")
     assert int(first.optimizer.iterations) == 2  # one epoch of two batches
-    run(folder, mixer, scenes)
-    last = keras.saving.load_model(folder / "last.keras")
+    run(tmp_path, mixer, scenes)
+    last = keras.saving.load_model(tmp_path / "last.keras")
     assert int(last.optimizer.iterations) == 4  # went on with the optimiser, not from zero
-    assert json.loads((folder / "state.json").read_text())["epochs"] == 2
+    assert [row["epoch"] for row in history(tmp_path)] == ["0", "1"]
+
+
+def test_patience_counts_on_in_a_resumed_run(tmp_path, mixer, scenes, monkeypatch):
+    worse = iter(range(10))
+
+    def figures(self):
+        return {MONITOR: 50.0 + next(worse), "val_loss": 0.0}
+
+    monkeypatch.setattr(callbacks.Validation, "figures", figures)
+    settings = {**vars(SETTINGS), "patience": 3}
+    run(tmp_path, mixer, scenes, TrainSettings(**{**settings, "epochs": 2}))
+    assert read_state(tmp_path / "last.keras").waited == 1
+    run(tmp_path, mixer, scenes, TrainSettings(**{**settings, "epochs": 9}))
+    assert len(history(tmp_path)) == 4  # the best, and three that are not
+    state = read_state(tmp_path / "last.keras")
+    assert (state.best, state.waited) == (50.0, 3)
+
+
+def test_validation_measures_the_angle_to_the_true_directions(scenes):
+    features, directions = training._validation_scenes(scenes, doa_tf.FeatureSpec())
+    assert features.shape == (6, 25, 513, 6)
+    head = doa_tf.heads.get("onehot")
+    judge = callbacks.Validation(features, directions, head, batch_size=4)
+
+    class Oracle:
+        """Answers each scene with its cell, the first two with the opposite one."""
+
+        def __init__(self):
+            self.number = 0
+
+        def __call__(self, x, training):
+            scores = head.encode(directions * np.where(np.arange(6) < 2, -1, 1)[:, None])
+            padded = np.concatenate([scores, np.zeros((2, 429))])[self.number : self.number + 4]
+            self.number += 4
+            return np.repeat(20.0 * padded[:, None], 25, axis=1).astype(np.float32)
+
+    judge.set_model(Oracle())
+    judge._predict = lambda x: judge.model(x, training=False)
+    figures = judge.figures()
+    # The cell is up to 7 degrees from the truth, which the one-hot targets do not know.
+    assert 0.5 < figures["val_median_angular_error"] < 7.0
+    assert figures["val_accuracy_within_10"] == pytest.approx(4 / 6)
+    assert figures["val_outliers_above_30"] == pytest.approx(2 / 6)
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
     run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
-    with pytest.raises(InputError, match="begun with other settings"):
+    with pytest.raises(InputError, match="seed was 2, not 9"):
         run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "seed": 9}))
 
 
@@ -99,7 +136,7 @@ def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkey
     assert "directions" not in started[1]  # three outputs do not fit 429
     asked = json.loads((folder / "settings.json").read_text())
     assert len(asked["sources"]["init_from_sha256"]) == 64
-    with pytest.raises(InputError, match="begun with other sources"):
+    with pytest.raises(InputError, match=r"init_from_sha256 was .*, not None"):
         train(folder, **options)
 
 
@@ -120,18 +157,21 @@ def test_weights_are_copied_where_they_fit():
         training.copy_weights(other, target)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     tmp_path, mixer, scenes, monkeypatch
 ):
     run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
     good = (tmp_path / "last.keras").read_bytes()
     real = training.cached_dataset
 
-    def poisoned(*args, **options):
-        return real(*args, **options).map(lambda x, y: (x, y * float("nan")))
+    def poison(i, pair):
+        return tf.where(i == 1, pair[0] * np.nan, pair[0]), pair[1]
 
-    monkeypatch.setattr(training, "cached_dataset", poisoned)
-    with pytest.raises(FloatingPointError, match="NaN"):
+    def poisoned_dataset(*args, **options):
+        return real(*args, **options).enumerate().map(poison)
+
+    monkeypatch.setattr(training, "cached_dataset", poisoned_dataset)
+    with pytest.raises(FloatingPointError, match="in batch 1 of epoch 1"):
         run(tmp_path, mixer, scenes)
     assert (tmp_path / "last.keras").read_bytes() == good
 
@@ -139,7 +179,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head": "polar"}, "cartesian, gibbs-weighted"),
+        ({"head": "polar"}, "cartesian, onehot, gibbs, gibbs-weighted"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 32}, "one batch"),
         ({"learning_rate": 0.0}, "learning_rate"),
@@ -151,18 +191,41 @@ def test_bad_settings_are_refused(change, message):
 
 
 def test_the_learning_rate_rises_and_falls():
-    rate = training._CosineLearningRate(TrainSettings(head="cartesian", epochs=10, warmup_steps=10))
+    rate = callbacks.CosineLearningRate(highest=1e-3, warmup_steps=10, steps=2560)
+    seen = [rate.rate(step) for step in (0, 9, 1280, 2559, 5000)]
+    np.testing.assert_allclose(seen, [1e-4, 1e-3, 5.05e-4, 1e-5, 1e-5], rtol=0.01)
 
-    class Fake:
-        optimizer = type("Optimizer", (), {"learning_rate": 0.0})()
 
-    rate.set_model(Fake)
-    seen = []
-    for epoch, batch in ((0, 0), (0, 9), (5, 0), (9, 255)):
-        rate.on_epoch_begin(epoch)
-        rate.on_train_batch_begin(batch)
-        seen.append(Fake.optimizer.learning_rate)
-    np.testing.assert_allclose(seen, [1e-4, 1e-3, 5.05e-4, 1e-5], rtol=0.01)
+def test_a_folder_of_scenes_is_training_data(tmp_path, scenes, capsys):
+    out = tmp_path / "run"
+    options = ["--scenes", str(scenes), "--valid", str(scenes), "--out", str(out)]
+    small = ["--head", "gibbs-softmax", "--epochs", "2", "--batch-size", "3"]
+    assert main(["train", *options, *small]) == 0
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings["settings"]["sequences"] == len(RecordedScenes(scenes)) >= 6
+    assert settings["sources"]["scenes"] == str(scenes)
+    assert len(history(out)) == 2
+    assert main(["train", *options, *small, "--bank", "rooms"]) == 2
+    assert "leave out --bank" in capsys.readouterr().err
+
+
+def test_windows_of_recorded_scenes(scenes):
+    recorded = RecordedScenes(scenes)
+    first = read_scenes(scenes)[0]
+    window = recorded.mix((0, 0, 0))
+    np.testing.assert_array_equal(window.waveform, first.read()[:13_312])
+    np.testing.assert_array_equal(window.direction, first.direction)
+
+
+def test_a_dataset_of_ones_own_and_plain_fit(scenes):
+    features, directions = training._validation_scenes(scenes, doa_tf.FeatureSpec())
+    head = doa_tf.heads.get("gibbs-softmax")
+    targets = np.repeat(head.encode(directions)[:, np.newaxis], 25, axis=1)
+    dataset = tf.data.Dataset.from_tensor_slices((features, targets)).batch(3).repeat()
+    model = training.build_crnn(head, features=None)
+    model.compile(keras.optimizers.Nadam(1e-2), loss=head.loss(), metrics=head.metrics())
+    losses = model.fit(dataset, epochs=4, steps_per_epoch=2, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):
@@ -182,6 +245,8 @@ def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):
         ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),
         ("train --bank . --speech . --valid nowhere --head cartesian --out {out}", "scenes"),
         ("train --bank . --speech . --valid . --head polar --out {out}", "polar"),
+        ("train --bank . --valid . --head cartesian --out {out}", "--speech, or --scenes"),
+        ("train --scenes nowhere --valid . --head cartesian --out {out}", "nowhere"),
         ("render --bank nowhere --speech . --out {out}", "index.json"),
         ("simulate --out {out} --rooms 0", "rooms"),
         ("simulate --out {out} --rt60 2,1", "rt60"),

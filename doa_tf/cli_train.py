@@ -1,0 +1,165 @@
+"""`doa_tf train`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from doa_edge.errors import InputError
+from doa_tf import cli_rooms
+from doa_tf.cli_options import bad_options
+from doa_tf.progress import progress_bar
+from doa_tf.tensorflow_import import import_quietly
+
+if TYPE_CHECKING:
+    from doa_tf.mixing import SceneMixer
+
+AUGMENTATIONS = ("vertical", "all", "none")
+STRATEGIES = ("none", "mirrored", "multiworker")
+_SEQUENCES = 16384
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `train` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network; run again to resume",
+        description=(
+            "Train a network on mixed scenes (--bank and --speech) or on recordings of your own "
+            "(--scenes). Stopped or killed, the same command goes on where it was."
+        ),
+    )
+    data = parser.add_argument_group("what to train on")
+    data.add_argument("--bank", metavar="BANK", help="rooms, from doa_tf simulate")
+    data.add_argument("--speech", metavar="DIR")
+    data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
+    data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
+    data.add_argument(
+        "--augment",
+        choices=AUGMENTATIONS,
+        default="vertical",
+        help="how scenes are turned: about the vertical axis (default), or any rotation or mirror",
+    )
+    data.add_argument(
+        "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
+    )
+    data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
+    cli_rooms.add_skip_broken(parser)
+    parser.add_argument("--head", required=True, metavar="NAME", help="see docs/heads.md")
+    parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
+    parser.add_argument("--epochs", type=int, default=60, metavar="N")
+    parser.add_argument(
+        "--patience", type=int, default=20, metavar="N", help="epochs without a better one"
+    )
+    parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="of all replicas")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--warmup-steps", type=int, default=200, metavar="N")
+    parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
+    parser.add_argument(
+        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        default="none",
+        help="mirrored: all GPUs; multiworker: several processes, told by TF_CONFIG",
+    )
+    parser.add_argument(
+        "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train.
+
+    Raises:
+        InputError: options, data or a run that cannot be used.
+        FloatingPointError: the loss became NaN.
+    """
+    _check_sources(args)
+    import_quietly("doa_tf.models", extra="train")
+    if args.threads:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+    from doa_core.spec import FeatureSpec
+    from doa_tf.training import TrainSettings, train
+
+    level = (LEVEL_CHANNEL,) if args.level else ()
+    features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
+    with progress_bar("reading, mixing") as progress:
+        sequences = args.sequences or _SEQUENCES
+        sources: dict[str, Any] = {
+            name: getattr(args, name) for name in ("bank", "speech", "noise")
+        }
+        mixer: Callable[[], Any] = partial(read_mixer, args, progress)
+        if args.scenes:
+            from doa_tf.recorded_scenes import RecordedScenes
+
+            recorded = RecordedScenes(args.scenes, features=features)
+            sequences, sources = len(recorded), recorded.sources
+            mixer = partial(_given, recorded)
+        with bad_options():
+            settings = TrainSettings(
+                head=args.head,
+                epochs=args.epochs,
+                sequences=sequences,
+                batch_size=args.batch_size,
+                learning_rate=args.learning_rate,
+                warmup_steps=args.warmup_steps,
+                patience=args.patience,
+                seed=args.seed,
+                augment=args.augment,
+                live=args.live,
+            )
+        train(
+            args.out,
+            mixer=mixer,
+            sources=sources,
+            valid=args.valid,
+            settings=settings,
+            features=features,
+            cache=args.cache,
+            init_from=args.init_from,
+            strategy=args.strategy,
+            backup_s=60.0 * args.backup_minutes,
+            progress=progress,
+        )
+    return 0
+
+
+def read_mixer(args: argparse.Namespace, progress: Callable[[int, int], None]) -> SceneMixer:
+    """The mixer of the options --bank, --speech, --noise, --seed and --skip-broken."""
+    from doa_tf.bank import read_bank
+    from doa_tf.mixing import SceneMixer
+    from doa_tf.recordings import read_recordings
+
+    rooms = read_bank(args.bank, skip_broken=args.skip_broken)
+    speech = read_recordings(args.speech, progress=progress)
+    noise = read_recordings(args.noise, progress=progress) if args.noise else ()
+    return SceneMixer(rooms, speech, noise, seed=args.seed)
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def _check_sources(args: argparse.Namespace) -> None:
+    mixed = [name for name in ("bank", "speech", "noise", "sequences") if getattr(args, name)]
+    if args.scenes and (mixed or args.live):
+        others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
+        raise InputError(f"--scenes stands for itself: leave out {others}")
+    if not args.scenes and not (args.bank and args.speech):
+        raise InputError("Training needs --bank and --speech, or --scenes")
