@@ -22,12 +22,16 @@ class Budget:
             value = getattr(self, name)
             if not 0.0 <= value <= 180.0:  # also catches NaN
                 raise ValueError(
-                    f"`{name}` must lie between 0 and 180 degrees. Received: {name}={value}"
+                    f"`{name}` must be between 0 and 180 degrees. Received: {name}={value}"
                 )
 
 
 # For trained networks: an untrained Cartesian one has next to no direction to keep.
 BUDGETS = {
     "none": Budget(median_deg=0.01, p99_deg=0.05),
+    "float16": Budget(median_deg=0.05, p99_deg=0.3),
     "dynamic": Budget(median_deg=0.3, p99_deg=1.5),
+    "int8": Budget(median_deg=0.6, p99_deg=3.0),
+    "int8-full": Budget(median_deg=0.6, p99_deg=3.0),
+    "int16x8": Budget(median_deg=0.3, p99_deg=1.5),
 }

@@ -24,7 +24,8 @@ from doa_edge.command import (
 )
 from doa_edge.errors import InputError, one_line
 from doa_export.budget import BUDGETS, Budget
-from doa_export.convert import QUANTIZE, ConversionError
+from doa_export.convert import AUTO, ConversionError
+from doa_export.modes import LSTM_FORMS, QUANTIZE
 from doa_tf.tensorflow_import import import_quietly
 
 _EPILOG = """\
@@ -63,9 +64,35 @@ def _parser() -> argparse.ArgumentParser:
         "--quantize",
         required=True,
         choices=QUANTIZE,
-        help="none: float32. dynamic: 8-bit weights, a quarter of the size",
+        help="none: float32. float16: half the size. dynamic: 8-bit weights. int8: integer "
+        "convolutions as well, floats in and out. int8-full: nothing but integers, for "
+        "accelerators. int16x8: 16-bit activations, for hardware that wants them",
     )
     parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    parser.add_argument(
+        "--calibrate",
+        metavar="SCENES",
+        type=Path,
+        help="recordings from which the integer modes learn their ranges",
+    )
+    parser.add_argument(
+        "--calibration-windows",
+        metavar="N",
+        type=_count,
+        default=300,
+        help="use so many of them at most, evenly over their conditions (default: 300)",
+    )
+    parser.add_argument(
+        "--lstm",
+        choices=(AUTO, *LSTM_FORMS),
+        default=AUTO,
+        help="form of the recurrences (default: the best for the mode)",
+    )
+    parser.add_argument(
+        "--frontend",
+        action="store_true",
+        help="put the features into the file: it hears 13,312 x 4 samples",
+    )
     parser.add_argument(
         "--decode",
         choices=("peak", "centroid"),
@@ -73,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--check",
+        "--data",
         metavar="SCENES",
         type=Path,
         help="compare on the recordings of this folder (default: built-in synthetic windows)",
@@ -96,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
         "and dynamic): half the time, two thirds more bytes",
     )
     parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="write a JSON object: how many degrees each layer costs in this mode",
+    )
+    parser.add_argument(
         "--json", metavar="FILE", type=Path, help="write the JSON object to this file, too"
     )
     return parser
@@ -106,9 +140,23 @@ def _export(args: argparse.Namespace) -> int:
     from doa_export.export import check_options, export_model
     from doa_export.split import add_halves, check_splittable
 
-    check_options(args.model, args.out, quantize=args.quantize, decode=args.decode)
+    check_options(
+        args.model,
+        args.out,
+        quantize=args.quantize,
+        lstm=args.lstm,
+        calibrate=args.calibrate,
+        frontend=args.frontend,
+        decode=args.decode,
+    )
     if args.split:
         check_splittable(args.quantize)
+        if args.frontend:
+            raise InputError("--split keeps features between windows: it goes not with --frontend")
+    if args.report is not None and (args.report.is_dir() or not args.report.parent.is_dir()):
+        raise InputError(
+            f"--report must name a file in a folder that exists. Received: {args.report}"
+        )
     if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
         raise InputError(f"--json must name a file in a folder that exists. Received: {args.json}")
     if args.json is not None and args.json.resolve() == args.out.resolve():
@@ -127,9 +175,14 @@ def _export(args: argparse.Namespace) -> int:
                 args.model,
                 args.out,
                 quantize=args.quantize,
+                lstm=args.lstm,
+                calibrate=args.calibrate,
+                calibration_windows=args.calibration_windows,
+                frontend=args.frontend,
                 decode=args.decode,
                 check=args.check,
                 budget=budget,
+                report=args.report,
                 progress=progress,
             )
             if args.split:
@@ -179,6 +232,16 @@ def _degrees(text: str) -> float:
         value = -1.0
     if not 0.0 <= value <= 180.0:  # also catches NaN
         raise argparse.ArgumentTypeError(f"an angle of 0 to 180 degrees is needed, not {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a number of 1 or more is needed, not {text!r}")
     return value
 
 

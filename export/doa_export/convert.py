@@ -9,11 +9,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doa_edge.errors import InputError, one_line
 from doa_export.convert_worker import EXIT_BAD_INPUT
+from doa_export.modes import LSTM_FORMS, MODES
 
-QUANTIZE = ("none", "dynamic")
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+AUTO = "auto"  # the form of the LSTM that is best for the mode
 TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core
 # Start-up talk of TensorFlow and absl, which is not what went wrong.
 _TALK = re.compile(r"^(WARNING|INFO|\[?[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$)")
@@ -25,7 +31,14 @@ class ConversionError(RuntimeError):
 
 
 def convert(
-    model_path: str | os.PathLike[str], *, quantize: str, timeout: float = TIMEOUT
+    model_path: str | os.PathLike[str],
+    *,
+    quantize: str,
+    lstm: str = AUTO,
+    windows: npt.NDArray[np.float32] | None = None,
+    audio: bool = False,
+    only: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> bytes:
     """TFLite flatbuffer of a checkpoint: scores out, one window a call, builtins only.
 
@@ -33,23 +46,36 @@ def convert(
 
     Args:
         model_path: a `.keras` file made by this package.
-        quantize: `none` for float32, `dynamic` for 8-bit weights with float activations.
+        quantize: a name in `doa_export.modes.MODES`.
+        lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
+        windows: (M, T, F, K) features to calibrate on, for the modes that need them.
+        audio: take samples instead of features.
+        only: a layer; all others stay in float32.
         timeout: [seconds] after which the converter is stopped.
 
     Returns:
         The flatbuffer, without a spec; equal input gives equal bytes.
 
     Raises:
-        InputError: an unknown mode, or a checkpoint that cannot be used.
+        InputError: an unknown mode or form, nothing to calibrate on, or a checkpoint that cannot
+            be used.
         ConversionError: with the converter's own last words.
     """
-    if quantize not in QUANTIZE:
+    lstm = check_mode(quantize, lstm, audio=audio)
+    if MODES[quantize].needs_calibration and windows is None:
         raise InputError(
-            f"`quantize` must be one of {', '.join(QUANTIZE)}. Received: quantize={quantize!r}"
+            f"The mode {quantize} needs scenes to calibrate on: --calibrate SCENES. Received: none"
         )
     # The converter's own intermediate files lie in the same folder and go with it.
     with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
         out = Path(folder) / "model.tflite"
+        options = ["--quantize", quantize, "--lstm", lstm, *(["--audio"] if audio else [])]
+        options += [] if only is None else ["--only", only]
+        if MODES[quantize].needs_calibration and windows is not None:
+            import numpy as np
+
+            np.save(Path(folder) / "windows.npy", windows)
+            options += ["--windows", str(Path(folder) / "windows.npy")]
         environment = {
             **os.environ,
             "TMPDIR": folder,
@@ -59,7 +85,7 @@ def convert(
         }
         try:
             done = subprocess.run(
-                _worker_command(Path(model_path).absolute(), out, quantize),
+                _worker_command(Path(model_path).absolute(), out, options),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -89,9 +115,36 @@ def last_words(stderr: str) -> str:
     return one_line((errors or lines or ["it said nothing"])[-1])
 
 
-def _worker_command(model: Path, out: Path, quantize: str) -> list[str]:
-    module = "doa_export.convert_worker"
-    return [sys.executable, "-m", module, str(model), str(out), "--quantize", quantize]
+def check_mode(quantize: str, lstm: str = AUTO, *, audio: bool = False) -> str:
+    """The form of the LSTM that a mode is to have.
+
+    Raises:
+        InputError: an unknown mode, or a form or an input that it cannot have.
+    """
+    if quantize not in MODES:
+        raise InputError(
+            f"`quantize` must be one of {', '.join(MODES)}. Received: quantize={quantize!r}"
+        )
+    mode = MODES[quantize]
+    if lstm not in (AUTO, *LSTM_FORMS):
+        raise InputError(
+            f"`lstm` must be one of {', '.join((AUTO, *LSTM_FORMS))}. Received: lstm={lstm!r}"
+        )
+    if lstm not in (AUTO, *mode.forms):
+        raise InputError(
+            f"The LSTM of the mode {quantize} can be {' or '.join(mode.forms)}. "
+            f"Received: lstm={lstm!r}"
+        )
+    if audio and not mode.float_input:
+        raise InputError(
+            "A front end takes samples as floats: use the mode int8. "
+            f"Received: quantize={quantize!r}"
+        )
+    return mode.lstm if lstm == AUTO else lstm
+
+
+def _worker_command(model: Path, out: Path, options: list[str]) -> list[str]:
+    return [sys.executable, "-m", "doa_export.convert_worker", str(model), str(out), *options]
 
 
 def _ending(returncode: int) -> str:

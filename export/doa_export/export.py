@@ -10,21 +10,28 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doa_core.decode import GRID_HEADS, METHODS
-from doa_core.spec import ModelSpec
+from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
 from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_edge.model_file import embed_spec
 from doa_edge.output import write_beside
 from doa_export.budget import BUDGETS, Budget
-from doa_export.convert import QUANTIZE, ConversionError, convert
+from doa_export.calibration import WINDOWS, Calibration
+from doa_export.calibration import calibrate as choose_windows
+from doa_export.convert import AUTO, ConversionError, check_mode, convert
+from doa_export.modes import MODES
 from doa_export.parity import Parity, parity
-from doa_export.windows import scene_windows, synthetic_windows
+from doa_export.report import write_report
+from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
+
+if TYPE_CHECKING:
+    from doa_tf.scenes import Scene, Scenes
 
 BUILT_IN = "built-in"  # where the windows came from, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
@@ -37,9 +44,14 @@ def export_model(
     out: str | os.PathLike[str],
     *,
     quantize: str,
+    lstm: str = AUTO,
+    calibrate: str | os.PathLike[str] | None = None,
+    calibration_windows: int = WINDOWS,
+    frontend: bool = False,
     decode: str | None = None,
     check: str | os.PathLike[str] | None = None,
     budget: Budget | None = None,
+    report: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a `.tflite` with its spec inside that points where the checkpoint does.
@@ -49,16 +61,22 @@ def export_model(
     Args:
         model_path: a `.keras` file made by this package.
         out: the `.tflite` to write, in a folder that exists.
-        quantize: a name in `doa_export.convert.QUANTIZE`.
+        quantize: a name in `doa_export.modes.MODES`.
+        lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
+        calibrate: scenes folder to calibrate integers on.
+        calibration_windows: as many of them at most, evenly over their conditions.
+        frontend: let the file hear samples: the features are computed inside.
         decode: `peak` or `centroid`, how a grid head's file is to be decoded; by default what the
             checkpoint says. Regression heads have one decoding and ignore it.
-        check: scenes folder to compare on; by default built-in synthetic windows.
+        check: scenes folder to compare on; by default built-in synthetic windows. Scenes that
+            were calibrated on are left out.
         budget: largest angles to the checkpoint's answers; by default the mode's.
+        report: JSON file to write: what each layer costs in this mode.
         progress: called with what is being done.
 
     Returns:
-        What was made, ready for JSON: `out`, `bytes`, `quantization`, `head`, `decode`, `digest`
-        and the figures of `parity`.
+        What was made, ready for JSON: `out`, `bytes`, `quantization`, `lstm`, `input`, `head`,
+        `decode`, `digest` and the figures of `parity`.
 
     Raises:
         InputError: a file, folder or option that cannot be used.
@@ -68,33 +86,62 @@ def export_model(
     """
     say = progress or (lambda _: None)
     model_path, out = Path(model_path), Path(out)
-    check_options(model_path, out, quantize=quantize, decode=decode)
+    check_options(
+        model_path,
+        out,
+        quantize=quantize,
+        lstm=lstm,
+        calibrate=calibrate,
+        frontend=frontend,
+        decode=decode,
+    )
+    form = check_mode(quantize, lstm, audio=frontend)
+    mode = MODES[quantize]
     budget = budget or BUDGETS[quantize]
     scenes = _read_scenes(check)
+    calibration_scenes = _read_scenes(calibrate) if mode.needs_calibration else None
     say("reading the checkpoint")
     digest = _sha256(model_path)
     model, spec = _load(model_path)
     spec = dataclasses.replace(
         spec,
-        quantization=quantize,
+        quantization=mode.quantization,
+        input=AUDIO if frontend else spec.input,
         decode=decode if decode and spec.head in GRID_HEADS else spec.decode,
         provenance={**spec.provenance, **_provenance(model_path.name, digest)},
     )
     with write_beside(out) as part:
         _claim(part, out)
+        calibration = None
+        if calibration_scenes is not None:
+            say("choosing windows to calibrate on")
+            calibration = choose_windows(
+                calibration_scenes, spec.features, count=calibration_windows
+            )
         say("converting")
-        flatbuffer = convert(model_path, quantize=quantize)
+        flatbuffer = convert(
+            model_path,
+            quantize=quantize,
+            lstm=form,
+            windows=None if calibration is None else calibration.windows,
+            audio=frontend,
+        )
         _write(part, flatbuffer, spec)
         say("comparing")
-        windows = (
-            synthetic_windows(spec.features)
-            if scenes is None
-            else scene_windows(scenes, spec.features)
-        )
+        clips = _clips(spec.features, scenes, calibration_scenes, calibration)
         _check_runs(part)
-        result = parity(
-            model, part, windows, progress=lambda done: say(f"comparing, {done} windows")
-        )
+        result = parity(model, part, clips, progress=lambda done: say(f"comparing, {done} windows"))
+        if report is not None:  # also of a file that is refused: above all of that
+            say("looking into the layers")
+            write_report(
+                report,
+                model_path,
+                model,
+                clips=lambda: _clips(spec.features, scenes, calibration_scenes, calibration),
+                quantize=quantize,
+                lstm=form,
+                windows=None if calibration is None else calibration.windows,
+            )
         _check_budget(result, budget)
         if _sha256(model_path) != digest:  # a training that goes on replaces it
             raise ConversionError(f"{model_path} changed meanwhile: export it again")
@@ -102,12 +149,21 @@ def export_model(
             "windows": BUILT_IN if check is None else Path(check).resolve().name,
             **result.to_dict(),
         }
-        spec = dataclasses.replace(spec, provenance={**spec.provenance, "parity": figures})
+        export = {
+            "mode": quantize,
+            "lstm": form,
+            "calibration": None if calibration is None else calibration.provenance,
+        }
+        spec = dataclasses.replace(
+            spec, provenance={**spec.provenance, "export": export, "parity": figures}
+        )
         size = _write(part, flatbuffer, spec)
     return {
         "out": str(out),
         "bytes": size,
-        "quantization": spec.quantization,
+        "quantization": quantize,
+        "lstm": form,
+        "input": spec.input,
         "head": spec.head,
         "decode": spec.decode,
         "digest": spec.digest,
@@ -115,10 +171,22 @@ def export_model(
     }
 
 
-def check_options(model_path: Path, out: Path, *, quantize: str, decode: str | None = None) -> None:
+def check_options(
+    model_path: Path,
+    out: Path,
+    *,
+    quantize: str,
+    lstm: str = AUTO,
+    calibrate: str | os.PathLike[str] | None = None,
+    frontend: bool = False,
+    decode: str | None = None,
+) -> None:
     """Raise InputError for what can be seen to be wrong before TensorFlow is imported."""
-    if quantize not in QUANTIZE:
-        raise InputError(f"`quantize` must be one of {', '.join(QUANTIZE)}. Received: {quantize!r}")
+    check_mode(quantize, lstm, audio=frontend)
+    if MODES[quantize].needs_calibration and calibrate is None:
+        raise InputError(
+            f"The mode {quantize} needs scenes to calibrate on: --calibrate SCENES. Received: none"
+        )
     if decode is not None and decode not in METHODS:
         raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
     check_checkpoint(model_path)
@@ -136,6 +204,33 @@ def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
     from doa_tf.scenes import read_scenes
 
     return read_scenes(folder)
+
+
+def _clips(
+    features: FeatureSpec,
+    scenes: Scenes | None,
+    calibrated: Scenes | None,
+    calibration: Calibration | None,
+) -> Iterator[Clip]:
+    """What both networks are to hear."""
+    if scenes is None:
+        return synthetic_clips(features)
+    return scene_clips(_held_out(scenes, calibrated, calibration), features)
+
+
+def _held_out(
+    scenes: Scenes, calibrated: Scenes | None, calibration: Calibration | None
+) -> list[Scene]:
+    """The scenes that the conversion has not seen."""
+    if calibrated is None or calibration is None or not scenes.folder.samefile(calibrated.folder):
+        return list(scenes)
+    left = [scene for scene in scenes if scene.file not in calibration.files]
+    if not left:
+        raise InputError(
+            "The scenes to compare on must not all have been calibrated on: use fewer "
+            f"--calibration-windows or another folder. Received: {scenes.folder} for both"
+        )
+    return left
 
 
 def _load(model_path: Path) -> tuple[Any, ModelSpec]:

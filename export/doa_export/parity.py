@@ -1,8 +1,9 @@
 """Proof in degrees: do a checkpoint and its `.tflite` point the same way?
 
-Both networks hear the same windows; the `.tflite` runs through `doa_edge`, the very code of the
-board, and both answers are decoded by `doa_core`. What is compared is the great-circle angle
-between the two directions of each window.
+Both networks hear the same recordings; the `.tflite` runs through `doa_edge`, the very code of the
+board, and both answers are decoded by `doa_core`: the outputs of all frames of a recording are
+averaged first. What is compared is the great-circle angle between the two directions. Where the
+recordings have labels, both networks' errors are compared as well.
 
 A grid head is compared by its centroid, whatever decoding its file states: where the two best
 cells have nearly equal scores, a difference in the last digit moves the peak by a whole grid step,
@@ -11,11 +12,10 @@ which says nothing of the file. How often the peaks are the same cell is reporte
 
 from __future__ import annotations
 
-import math
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,28 +23,34 @@ import numpy.typing as npt
 
 from doa_core.angles import great_circle_distance
 from doa_core.decode import decode
+from doa_core.spec import AUDIO
 from doa_edge.model import TfliteModel
 from doa_export.budget import Budget
+from doa_export.windows import Clip, window_features
 
 if TYPE_CHECKING:
     import keras
 
-BATCH_WINDOWS = 32  # of the Keras model: 10 MB of features
 _DECIMALS = 4  # of an angle in JSON [degrees]
-Window = npt.NDArray[np.float32]
+_WITHIN_DEG = 10.0
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Angles between the answers of two networks, over windows.
+    """Angles between the answers of two networks, over recordings.
 
     Attributes:
-        n: number of windows.
+        n: number of recordings.
         median_deg: [degrees].
         p99_deg: 99th percentile [degrees].
         max_deg: [degrees].
         max_output_difference: largest difference of a frame's output; outputs are in [0, 1].
-        equal_peaks: share of windows with the same best cell; None for a regression head.
+        equal_peaks: share of recordings with the same best cell; None for a regression head.
+        change_median_deg: median error of the file less that of the checkpoint [degrees]; None
+            without labels.
+        change_acc10: the same of the share within 10 degrees [percentage points].
+        sha256: digest of what both heard.
     """
 
     n: int
@@ -53,6 +59,9 @@ class Parity:
     max_deg: float
     max_output_difference: float
     equal_peaks: float | None
+    change_median_deg: float | None = None
+    change_acc10: float | None = None
+    sha256: str = ""
 
     def within(self, budget: Budget) -> bool:
         """Whether median and 99th percentile are within a budget; NaN never is."""
@@ -66,14 +75,21 @@ class Parity:
             "p99_deg": round(self.p99_deg, _DECIMALS),
             "max_deg": round(self.max_deg, _DECIMALS),
             "max_output_difference": float(f"{self.max_output_difference:.2g}"),
-            "equal_peaks": None if self.equal_peaks is None else round(self.equal_peaks, _DECIMALS),
+            "equal_peaks": _rounded(self.equal_peaks),
+            "change_median_deg": _rounded(self.change_median_deg),
+            "change_acc10": _rounded(self.change_acc10),
+            "sha256": self.sha256,
         }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)
 
 
 def parity(
     model: str | os.PathLike[str] | keras.Model,
     tflite: str | os.PathLike[str],
-    windows: Iterable[Window],
+    clips: Iterable[Clip],
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Parity:
@@ -84,50 +100,67 @@ def parity(
     Args:
         model: a `.keras` file, or a Keras model that was built by this package.
         tflite: a model file with its spec inside.
-        windows: (T, F, K) float32 features of each window, at least one.
-        progress: called with the number of windows done.
+        clips: recordings, at least one.
+        progress: called with the number of recordings done.
 
     Raises:
         InputError: a model that cannot be used.
-        ValueError: no windows.
+        ValueError: no recordings.
     """
     from doa_tf.models import load_scoring_model
 
     scoring, spec = load_scoring_model(model)
     network = TfliteModel(tflite)
-    angles: list[float] = []
-    equal_peaks: list[bool] = []
+    means: list[tuple[FloatArray, FloatArray]] = []
+    truth = []
     difference = 0.0
-    for batch in _batches(windows):
-        expected = np.asarray(scoring.predict_on_batch(batch))
-        outputs = np.stack([network.predict(window) for window in batch])
-        answers = [
-            decode(values, head=spec.head, grid=spec.grid, method="centroid")[0]
-            for values in (expected, outputs)
-        ]
-        angles += np.degrees(great_circle_distance(*answers)).tolist()
-        peaks = [np.argmax(values.mean(axis=1), axis=-1) for values in (expected, outputs)]
-        equal_peaks += (peaks[0] == peaks[1]).tolist()
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(np.ascontiguousarray(clip.samples))
+        windows = window_features(clip.samples, spec.features)
+        expected = np.asarray(scoring.predict_on_batch(windows))
+        heard = clip.samples if network.spec.input == AUDIO else windows
+        outputs = np.stack([network.predict(window) for window in heard])
         # numpy's maximum keeps a NaN, Python's may lose it.
         difference = float(np.maximum(difference, np.max(np.abs(expected - outputs))))
+        means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
+        truth.append(clip.direction)
         if progress is not None:
-            progress(len(angles))
-    if not angles:
-        raise ValueError("`windows` must hold at least one window. Received: none")
-    if not math.isfinite(difference):
-        angles = [math.nan]  # a direction that was decoded from NaN is no answer
+            progress(len(means))
+    if not means:
+        raise ValueError("`clips` must hold at least one recording. Received: none")
+    expected, outputs = (np.stack(side) for side in zip(*means, strict=True))
+    if not np.isfinite(difference):  # a direction that is decoded from NaN is no answer
+        return Parity(
+            n=len(means),
+            median_deg=np.nan,
+            p99_deg=np.nan,
+            max_deg=np.nan,
+            max_output_difference=difference,
+            equal_peaks=None,
+            sha256=digest.hexdigest(),
+        )
+    answers = [
+        decode(side[:, np.newaxis], head=spec.head, grid=spec.grid, method="centroid")[0]
+        for side in (expected, outputs)
+    ]
+    angles = np.degrees(great_circle_distance(*answers))
+    peaks = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
+    change_median_deg = change_acc10 = None
+    if all(direction is not None for direction in truth):
+        errors = np.degrees(great_circle_distance(answers, np.array(truth)))
+        before, after = np.median(errors, axis=-1)
+        change_median_deg = float(after - before)
+        before, after = 100.0 * np.mean(errors <= _WITHIN_DEG, axis=-1)
+        change_acc10 = float(after - before)
     return Parity(
-        n=len(equal_peaks),
+        n=len(means),
         median_deg=float(np.median(angles)),
         p99_deg=float(np.percentile(angles, 99.0)),
         max_deg=float(np.max(angles)),
         max_output_difference=difference,
-        equal_peaks=None if spec.grid is None else float(np.mean(equal_peaks)),
+        equal_peaks=None if spec.grid is None else float(np.mean(peaks)),
+        change_median_deg=change_median_deg,
+        change_acc10=change_acc10,
+        sha256=digest.hexdigest(),
     )
-
-
-def _batches(windows: Iterable[Window]) -> Iterator[Window]:
-    """(B, T, F, K) stacks of up to `BATCH_WINDOWS` windows."""
-    iterator = iter(windows)
-    while batch := list(islice(iterator, BATCH_WINDOWS)):
-        yield np.stack(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.features import intensity_features
 from doa_core.spec import FeatureSpec
 from doa_core.stft import stft
+from doa_edge.errors import InputError
 
 if TYPE_CHECKING:
     from doa_tf.scenes import Scene
@@ -26,25 +28,43 @@ _LEVEL = 0.05  # RMS of the direct sound, -26 dBFS
 _SEED = 2019
 
 
-def scene_windows(
-    scenes: Iterable[Scene], features: FeatureSpec
-) -> Iterator[npt.NDArray[np.float32]]:
-    """(T, F, K) features of the whole windows of each recording, one after the other.
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """The whole windows of a recording.
+
+    Attributes:
+        samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the one
+            before it ends, so that the frames are those of one stream.
+        direction: (3,) unit vector to the talker; None where nobody says.
+        file: as labels.csv has it.
+    """
+
+    samples: npt.NDArray[np.float32]
+    direction: FloatArray | None = None
+    file: str = ""
+
+
+def scene_clips(scenes: Iterable[Scene], features: FeatureSpec) -> Iterator[Clip]:
+    """Every recording's windows, with its label.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
     """
-    from doa_tf.evaluation import feature_windows
-
     for scene in scenes:
         signal = scene.read(sample_rate=features.sample_rate)
-        yield from feature_windows(signal, features, name=str(scene.path))
+        if len(signal) < features.samples:
+            raise InputError(
+                f"{scene.path} is shorter than one window of {features.samples} samples. "
+                f"Received: {len(signal)} samples at {features.sample_rate} Hz"
+            )
+        step = features.frames * features.hop
+        starts = range(0, len(signal) - features.samples + 1, step)
+        samples = np.stack([signal[start : start + features.samples] for start in starts])
+        yield Clip(samples=samples, direction=scene.direction, file=scene.file)
 
 
-def synthetic_windows(
-    features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS
-) -> Iterator[npt.NDArray[np.float32]]:
-    """(T, F, K) features of coloured noise from directions all over the sphere.
+def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) -> Iterator[Clip]:
+    """Coloured noise from directions all over the sphere, one window each.
 
     Each window holds one plane wave, louder and softer as syllables are, and a share of diffuse
     noise: from nearly none to a third of the direct power. Always the same windows.
@@ -65,11 +85,18 @@ def synthetic_windows(
         diffuse = _coloured_noise(rng, len(around), features.samples, slope)
         diffuse *= _LEVEL * 10.0 ** (diffuse_db / 20.0) / np.sqrt(len(around))
         signal = encode_plane_wave(direct, direction) + diffuse.T @ steering_vector(around)
-        yield intensity_features(
-            stft(signal, window_length=features.window_length, hop=features.hop),
-            channels=features.channels,
-            energy_floor=features.energy_floor,
-        )
+        yield Clip(samples=signal[np.newaxis].astype(np.float32))
+
+
+def window_features(
+    samples: npt.NDArray[np.float32], features: FeatureSpec
+) -> npt.NDArray[np.float32]:
+    """(M, T, F, K) features of (M, N, 4) windows."""
+    return intensity_features(
+        stft(samples, window_length=features.window_length, hop=features.hop),
+        channels=features.channels,
+        energy_floor=features.energy_floor,
+    )
 
 
 def sphere_directions(count: int) -> FloatArray:

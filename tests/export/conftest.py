@@ -10,7 +10,7 @@ import pytest
 from doa_export.cli import main
 
 HEADS = ("cartesian", "gibbs-weighted")
-MODES = ("none", "dynamic")
+MODES = ("none", "float16", "dynamic", "int8")
 # Nets this small lose more to 8 bits than the paper's, and theirs is what the defaults are for.
 ROOMY = ("--max-median-deg", "20", "--max-p99-deg", "60")
 
@@ -62,15 +62,33 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exports(checkpoints, tmp_path_factory):
+def calibration_scenes(tmp_path_factory):
+    """A scenes folder: twelve windows of noise from all over the sphere, two conditions."""
+    from doa_core.spec import FeatureSpec
+    from doa_export.windows import synthetic_clips
+
+    soundfile = pytest.importorskip("soundfile")
+    folder = tmp_path_factory.mktemp("calibration")
+    rows = ["file,azimuth_deg,elevation_deg,condition"]
+    for number, clip in enumerate(synthetic_clips(FeatureSpec(), count=12)):
+        soundfile.write(folder / f"{number}.wav", clip.samples[0], 16_000, subtype="FLOAT")
+        rows.append(f"{number}.wav,0,0,{'loud' if number < 9 else 'soft'}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exports(checkpoints, calibration_scenes, tmp_path_factory):
     """(path, figures) of each head in each mode, made by the command in its subprocess."""
     folder = tmp_path_factory.mktemp("exports")
     made = {}
     for head in HEADS:
         for mode in MODES:
             out, report = folder / f"{head}-{mode}.tflite", folder / f"{head}-{mode}.json"
-            budget = ROOMY if mode == "dynamic" else ()
-            arguments = ["--quantize", mode, "--out", out, "--json", report, *budget]
+            options = ROOMY if mode in ("dynamic", "int8") else ()
+            if mode == "int8":
+                options = (*options, "--calibrate", calibration_scenes)
+            arguments = ["--quantize", mode, "--out", out, "--json", report, *options]
             assert main([str(argument) for argument in (checkpoints[head], *arguments)]) == 0
             made[head, mode] = out, json.loads(report.read_text())
     return made

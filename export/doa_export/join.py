@@ -1,0 +1,162 @@
+"""TFLite networks one after the other, as one flatbuffer, and nothing in it that does not compute.
+
+The converter has one quantisation for a whole network. Here each stage is converted on its own and
+the files are joined: integer convolutions before a recurrence with float state, for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+_IDENTIFIER = b"TFL3"
+_ALIGNMENT = 16  # bytes, what the schema asks for and the generated code forgets
+_SIGNATURE = "serving_default"
+
+
+def join(stages: Sequence[bytes], *, input_name: str, output_name: str) -> bytes:
+    """One flatbuffer of networks of which each hears what the one before it says.
+
+    Equal weights are kept once; names, metadata and empty buffers are left out.
+
+    Args:
+        stages: flatbuffers with one input and one output each, which fit each other.
+        input_name: of the tensor that goes in, and in the signature.
+        output_name: of the one that comes out.
+
+    Raises:
+        ValueError: stages that do not fit.
+    """
+    joined = _Joined()
+    for stage in stages:
+        joined.append(schema.ModelT.InitFromPackedBuf(stage))
+    return joined.pack(input_name, output_name)
+
+
+class _Joined:
+    """The network so far."""
+
+    def __init__(self) -> None:
+        self._model = schema.ModelT()
+        self._model.version = 3
+        self._model.operatorCodes = []
+        self._model.buffers = [_Buffer()]
+        self._model.subgraphs = []
+        self._buffers: dict[bytes, int] = {b"": 0}
+
+    def append(self, model: Any) -> None:
+        codes = [self._code(code) for code in model.operatorCodes]
+        buffers = [self._buffer(buffer.data) for buffer in model.buffers]
+        # The first graph is joined with the one that is there; the bodies of loops follow.
+        main, *others = model.subgraphs
+        graphs = self._model.subgraphs
+        moved = {0: 0} | {
+            number: max(len(graphs), 1) + number - 1 for number in range(1, len(model.subgraphs))
+        }
+        for graph in model.subgraphs:
+            graph.name = None
+            graph.debugMetadataIndex = -1
+            for tensor in graph.tensors:
+                tensor.buffer = buffers[tensor.buffer]
+                tensor.name = None
+            for operator in graph.operators:
+                operator.opcodeIndex = codes[operator.opcodeIndex]
+                operator.debugMetadataIndex = -1
+                options = operator.builtinOptions
+                if isinstance(options, schema.WhileOptionsT):
+                    options.condSubgraphIndex = moved[options.condSubgraphIndex]
+                    options.bodySubgraphIndex = moved[options.bodySubgraphIndex]
+        if graphs:
+            _connect(graphs[0], main)
+        else:
+            graphs.append(main)
+        graphs.extend(others)
+
+    def pack(self, input_name: str, output_name: str) -> bytes:
+        graph = self._model.subgraphs[0]
+        maps = []
+        for name, index in ((input_name, graph.inputs[0]), (output_name, graph.outputs[0])):
+            graph.tensors[index].name = name
+            tensor_map = schema.TensorMapT()
+            tensor_map.name, tensor_map.tensorIndex = name, int(index)
+            maps.append([tensor_map])
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = _SIGNATURE, 0
+        signature.inputs, signature.outputs = maps
+        self._model.signatureDefs = [signature]
+        builder = flatbuffers.Builder(2**20)
+        builder.Finish(self._model.Pack(builder), file_identifier=_IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _code(self, code: Any) -> int:
+        known = self._model.operatorCodes
+        for number, other in enumerate(known):
+            if (code.builtinCode, code.customCode, code.version) == (
+                other.builtinCode,
+                other.customCode,
+                other.version,
+            ):
+                return number
+        known.append(code)
+        return len(known) - 1
+
+    def _buffer(self, data: Any) -> int:
+        content = b"" if data is None else np.asarray(data, np.uint8).tobytes()
+        if content not in self._buffers:
+            self._buffers[content] = len(self._model.buffers)
+            self._model.buffers.append(_Buffer(content))
+        return self._buffers[content]
+
+
+class _Buffer(schema.BufferT):
+    """A buffer whose data lie where processors want them."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        super().__init__()
+        self.content = content
+
+    def Pack(self, builder: flatbuffers.Builder) -> Any:
+        data = None
+        if self.content:
+            builder.StartVector(1, len(self.content), _ALIGNMENT)
+            builder.head -= len(self.content)
+            builder.Bytes[builder.head : builder.head + len(self.content)] = self.content
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+def _connect(first: Any, second: Any) -> None:
+    """Append a graph whose input is the output of the one before."""
+    if len(first.outputs) != 1 or len(second.inputs) != 1:
+        raise ValueError(
+            "Stages must have one input and one output. "
+            f"Received: {len(first.outputs)} outputs before {len(second.inputs)} inputs"
+        )
+    given, wanted = first.tensors[first.outputs[0]], second.tensors[second.inputs[0]]
+    if (tuple(given.shape), given.type) != (tuple(wanted.shape), wanted.type):
+        raise ValueError(
+            "A stage must hear what the one before it says. Received: shapes "
+            f"{tuple(given.shape)} and {tuple(wanted.shape)}, types {given.type} and {wanted.type}"
+        )
+    offset = len(first.tensors)
+    moved = {int(second.inputs[0]): int(first.outputs[0]), -1: -1}
+
+    def move(indices: Any) -> Any:
+        if indices is None:
+            return None
+        return [moved.get(int(index), int(index) + offset) for index in indices]
+
+    for operator in second.operators:
+        operator.inputs = move(operator.inputs)
+        operator.outputs = move(operator.outputs)
+        operator.intermediates = move(operator.intermediates)
+    first.tensors += second.tensors
+    first.operators += second.operators
+    first.outputs = move(second.outputs)
