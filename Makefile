@@ -1,8 +1,13 @@
 # `make demo` needs Python 3 alone; `make test` and `make lint` make the full environment first.
 
 PYTHON ?= python3
+# Of `make reproduce`: SIZE=tiny|small|medium|large, folders with sub-folders train, valid and test.
+SIZE ?= tiny
+SPEECH ?= demo/speech
+NOISE ?=
+OUT ?= experiment-$(SIZE)
 
-.PHONY: demo test lint arm64 format clean venv-check help
+.PHONY: demo reproduce test lint arm64 format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -12,6 +17,12 @@ demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; 
 
 test: .venv/ready  ## all tests
 	.venv/bin/python -m pytest
+
+# docs/results.md is for real speech, never for the toy of the demo's twelve sentences.
+reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
+	.venv/bin/doa_tf reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
+		$(if $(NOISE),--noise $(NOISE)) $(if $(ALSO),--also $(ALSO)) \
+		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results.md)
 
 lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/ruff check .

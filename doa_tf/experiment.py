@@ -33,6 +33,7 @@ SIX_HEADS = ("spherical", "spherical-angular", "cartesian", "onehot", "gibbs", "
 SEVENTH_HEAD = "gibbs-softmax"
 CONDITIONS = ("diffuse", "interferer")
 LEVEL_SUFFIX = "-level"  # of a run with the level as a seventh channel
+_FEW_ROOMS = 16  # sooner made in this process than others are started
 PLAN_FILE, TIMES_FILE = "experiment.json", "times.json"
 _SHARES = (0.1, 0.45, 0.45)  # of clean, diffuse and interferer scenes in training
 _SNR_DB = _SIR_DB = (0.0, 20.0)  # the paper's ranges
@@ -292,9 +293,11 @@ def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progre
     size = plan.size
     # What chooses epochs and what judges share no approximation with the training rooms.
     reference = {} if part == "train" else {"mixing_time": None, "sources": 2, "dry_share": 0.0}
+    rooms = size.train_rooms if part == "train" else size.other_rooms
     simulate_bank(
         folder / "rooms" / part,
-        rooms=size.train_rooms if part == "train" else size.other_rooms,
+        rooms=rooms,
+        workers=1 if rooms <= _FEW_ROOMS else None,
         seed=3 * plan.seed + number,
         settings=RoomSettings(rt60=size.rt60, **reference),
         progress=progress,
