@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 SYNTHETIC_WINDOWS = 64
 _DIFFUSE_WAVES = 16
-_SLOPES = (0.0, 0.5, 1.0)  # of the amplitude spectrum, 1/f^slope: white, pink, red
-_DIFFUSE_DB = (-30.0, -15.0, -5.0)  # diffuse against direct power [dB]
+_SLOPES = (0.5, 1.0, 1.0)  # of the amplitude spectrum, 1/f^slope: pink, red, a voice
+_VOICED = 2  # the one of them that is a train of glottal pulses
+_PITCH = (100.0, 220.0)  # hertz
+_DIFFUSE_DB = (-30.0, -20.0, -10.0)  # diffuse against direct power [dB]
 _SYLLABLES = 4.0  # hertz, at which speech gets louder and softer
 _LEVEL = 0.05  # RMS of the direct sound, -26 dBFS
 _SEED = 2019
@@ -64,10 +66,11 @@ def scene_clips(scenes: Iterable[Scene], features: FeatureSpec) -> Iterator[Clip
 
 
 def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) -> Iterator[Clip]:
-    """Coloured noise from directions all over the sphere, one window each.
+    """Noise and voices from directions all over the sphere, one window each.
 
     Each window holds one plane wave, louder and softer as syllables are, and a share of diffuse
-    noise: from nearly none to a third of the direct power. Always the same windows.
+    noise: from nearly none to a tenth of the direct power. White noise is not among them: a network
+    that was trained on speech has no answer to it that could be compared. Always the same windows.
 
     Args:
         features: the path to the input of the network.
@@ -80,7 +83,10 @@ def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) ->
         slope = _SLOPES[number % len(_SLOPES)]
         diffuse_db = _DIFFUSE_DB[number // len(_SLOPES) % len(_DIFFUSE_DB)]
         envelope = 1.0 + 0.9 * np.sin(2.0 * np.pi * (_SYLLABLES * time + rng.random()))
-        direct = _coloured_noise(rng, 1, features.samples, slope)[0] * envelope
+        direct = _coloured_noise(rng, 1, features.samples, slope)[0]
+        if number % len(_SLOPES) == _VOICED:
+            direct = _voice(rng, time) + 0.03 * direct
+        direct *= envelope
         direct *= _LEVEL / np.sqrt(np.mean(direct**2))
         diffuse = _coloured_noise(rng, len(around), features.samples, slope)
         diffuse *= _LEVEL * 10.0 ** (diffuse_db / 20.0) / np.sqrt(len(around))
@@ -104,6 +110,21 @@ def sphere_directions(count: int) -> FloatArray:
     index = np.arange(count)
     azimuth = np.pi * (3.0 - np.sqrt(5.0)) * index
     return angles_to_vector(azimuth, np.arcsin(1.0 - (2.0 * index + 1.0) / count))
+
+
+def _voice(rng: np.random.Generator, time: FloatArray) -> FloatArray:
+    """(N,) vowel: harmonics of a pitch that wanders, falling as 1/f, of unit RMS."""
+    pitch = rng.uniform(*_PITCH) * (1.0 + 0.1 * np.sin(2.0 * np.pi * (1.5 * time + rng.random())))
+    phase = 2.0 * np.pi * np.cumsum(pitch) * (time[1] - time[0])
+    voice = sum(
+        (
+            np.cos(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi)) / harmonic
+            for harmonic in range(1, 31)
+        ),
+        np.zeros_like(time),
+    )
+    unit: FloatArray = voice / np.sqrt(np.mean(voice**2))
+    return unit
 
 
 def _coloured_noise(rng: np.random.Generator, waves: int, samples: int, slope: float) -> FloatArray:

@@ -1,0 +1,129 @@
+"""Every mode and every form of the LSTM: bytes, milliseconds, degrees.
+
+    python benchmarks/export.py MODEL.keras --calibrate SCENES --check SCENES [--modes MODE ...]
+        [--lstm FORM ...] [--calibration-windows N ...] [--runs 200] [--json FILE]
+
+Milliseconds are those of one window of 25 frames on one thread, the network alone, lowest and
+median of the runs. Degrees are `doa_export`'s own figures, on scenes that were not calibrated on;
+its budget is lifted, so that a bad combination shows in the table instead of ending it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+COLUMNS = (
+    ("mode", "mode"),
+    ("LSTM", "lstm"),
+    ("calibrated", "calibration_windows"),
+    ("bytes", "bytes"),
+    ("ms, lowest", "lowest_ms"),
+    ("ms, median", "median_ms"),
+    ("median deg", "median_deg"),
+    ("p99 deg", "p99_deg"),
+    ("max deg", "max_deg"),
+    ("change of median error deg", "change_median_deg"),
+    ("change of acc10", "change_acc10"),
+)
+
+
+def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
+    """(mode, form, windows to calibrate on) of each row that can be converted."""
+    from doa_export.modes import MODES
+
+    for name in args.modes or MODES:
+        mode = MODES[name]
+        counts = args.calibration_windows if mode.needs_calibration else [0]
+        for form in args.lstm or mode.forms:
+            if form in mode.forms:
+                for count in counts:
+                    yield name, form, count
+
+
+def measure(path: Path, runs: int) -> tuple[float, float]:
+    """Lowest and median milliseconds of one window."""
+    import numpy as np
+
+    from doa_edge.model import TfliteModel
+    from doa_export.windows import synthetic_clips, window_features
+
+    model = TfliteModel(path)
+    (clip,) = synthetic_clips(model.spec.features, count=1)
+    window = window_features(clip.samples, model.spec.features)[0]
+    spent = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        outputs = model.predict(window)
+        spent.append(1000.0 * (time.perf_counter() - started))
+    if not np.all(np.isfinite(outputs)):
+        raise ValueError(f"{path} must give finite numbers. Received: NaN or infinity")
+    return min(spent), statistics.median(spent)
+
+
+def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path) -> dict[str, Any]:
+    """The figures of one combination."""
+    from doa_export.budget import Budget
+    from doa_export.convert import ConversionError
+    from doa_export.export import export_model
+
+    figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}
+    path = folder / f"{mode}-{form}-{count}.tflite"
+    try:
+        made = export_model(
+            args.model,
+            path,
+            quantize=mode,
+            lstm=form,
+            calibrate=args.calibrate if count else None,
+            calibration_windows=count or 1,
+            check=args.check,
+            budget=Budget(median_deg=180.0, p99_deg=180.0),
+        )
+    except ConversionError as error:
+        return {**figures, "error": str(error)}
+    lowest, median = measure(path, args.runs)
+    return {
+        **figures,
+        "bytes": made["bytes"],
+        "lowest_ms": round(lowest, 3),
+        "median_ms": round(median, 3),
+        **made["parity"],
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", metavar="MODEL.keras", type=Path)
+    parser.add_argument("--calibrate", metavar="SCENES", type=Path, required=True)
+    parser.add_argument("--check", metavar="SCENES", type=Path, required=True)
+    parser.add_argument("--modes", nargs="+", metavar="MODE", help="default: all")
+    parser.add_argument("--lstm", nargs="+", metavar="FORM", help="default: all of each mode")
+    parser.add_argument("--calibration-windows", nargs="+", type=int, default=[90], metavar="N")
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    rows = []
+    print(" | ".join(title for title, _ in COLUMNS))
+    with tempfile.TemporaryDirectory() as folder:
+        for mode, form, count in combinations(args):
+            figures = row(args, mode, form, count, Path(folder))
+            rows.append(figures)
+            cells = [str(figures.get(key, "")) for _, key in COLUMNS]
+            print(" | ".join(cells), figures.get("error", ""), flush=True)
+            if args.json:
+                args.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+    if all("error" in figures for figures in rows):
+        sys.exit("nothing could be converted")
+
+
+if __name__ == "__main__":
+    main()
