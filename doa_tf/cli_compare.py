@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import sys
 from collections.abc import Callable
@@ -82,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if any(model.endswith(".keras") for model in args.models):
         import_quietly("doa_tf.models", extra="train")
+        # Each model is traced anew, which TensorFlow takes for a mistake.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with progress_bar("models x scenes") as bar:
         progress = _overall(bar, models=len(args.models), scenes=len(scenes))
         comparison = compare(args.models, scenes, group_by=args.group_by, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -82,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise InputError(f"--{name} must be at least 1. Received: {value}")
     import_quietly("doa_tf.models", extra="train")
+    # Each model is traced anew, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from doa_tf.experiment import SIZES, Plan, run_experiment
     from doa_tf.experiment_report import check_update, update_section
 

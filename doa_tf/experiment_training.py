@@ -6,6 +6,7 @@ python -m doa_tf.experiment_training DIR NAME THREADS      one of them
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from doa_tf.bank import write_json
 from doa_tf.experiment import Plan, cache_sources, features_of, head_of
+
+logger = logging.getLogger(__name__)
 
 DONE_FILE, LOG_FILE = "done.json", "train.log"
 _POLL_SECONDS = 0.5
@@ -84,7 +87,8 @@ def train_one(folder: Path, name: str) -> None:
             features=features_of(name),
             cache=folder / "features",
         )
-    write_json(run / DONE_FILE, {"epochs": plan.size.epochs})
+    calibration = _calibrate(run, folder / "scenes" / "valid")
+    write_json(run / DONE_FILE, {"epochs": plan.size.epochs, "calibration": calibration})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,6 +121,19 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env=environment,
         )
+
+
+def _calibrate(run: Path, valid: Path) -> dict[str, float] | None:
+    """Make the confidence of a run's best epoch a probability; None where that can't be done."""
+    from doa_edge.errors import InputError
+    from doa_tf.calibration import calibrate_model
+    from doa_tf.scenes import read_scenes
+
+    try:
+        return calibrate_model(run / "model.keras", read_scenes(valid))
+    except InputError as error:  # too few scenes, or a network that says the same of all of them
+        logger.warning("not calibrated: %s", error)
+        return None
 
 
 def _no_mixer() -> None:
