@@ -118,6 +118,7 @@ def export_model(
             calibration = choose_windows(
                 calibration_scenes, spec.features, count=calibration_windows
             )
+        clips = _clips(spec.features, scenes, calibration_scenes, calibration)
         say("converting")
         flatbuffer = convert(
             model_path,
@@ -128,7 +129,6 @@ def export_model(
         )
         _write(part, flatbuffer, spec)
         say("comparing")
-        clips = _clips(spec.features, scenes, calibration_scenes, calibration)
         _check_runs(part)
         result = parity(model, part, clips, progress=lambda done: say(f"comparing, {done} windows"))
         if report is not None:  # also of a file that is refused: above all of that

@@ -19,6 +19,7 @@ from doa_core.angles import great_circle_distance
 from doa_core.decode import decode
 from doa_core.features import intensity_features
 from doa_core.stft import stft
+from doa_core.spec import AUDIO
 from doa_edge.errors import InputError
 from doa_edge.model import TfliteModel
 from doa_edge.model_file import HALVES, embed_spec, read_model
@@ -56,6 +57,8 @@ def add_halves(
     path = Path(path)
     flatbuffer, spec = read_model(path)
     check_splittable(spec.quantization)
+    if spec.input == AUDIO:
+        raise InputError(f"Only files that hear features can be split. Received: {spec.input}")
     halves = _convert(Path(model_path), quantize=spec.quantization, step=step)
     with write_beside(path) as part:
         size = part.write_bytes(embed_spec(flatbuffer, spec, halves=halves))

@@ -82,12 +82,32 @@ def test_bad_scenes_leave_no_file(checkpoints, tmp_path, capfd):
 
 
 def test_nothing_is_compared_on_what_was_calibrated_on(checkpoints, calibration_scenes, tmp_path):
-    """Also: the report names the layers, and those that stay in float32 cost nothing."""
-    out, made, report = (tmp_path / name for name in ("net.tflite", "made.json", "layers.json"))
-    options = ["--quantize", "dynamic", "--out", out, "--json", made, "--report", report]
-    options += ["--max-median-deg", "60", "--max-p99-deg", "180", "--check", calibration_scenes]
-    assert main([str(option) for option in (checkpoints["cartesian"], *options)]) == 0
-    assert json.loads(made.read_text())["parity"]["n"] == 12
+    from doa_export.export import _held_out
+    from doa_tf.scenes import read_scenes
+
+    scenes, same = read_scenes(calibration_scenes), read_scenes(calibration_scenes)
+    calibration = calibrate(same, FeatureSpec(), count=8)
+    left = _held_out(scenes, same, calibration)
+    assert {scene.file for scene in left} == {scene.file for scene in scenes} - calibration.files
+    assert len(left) == 4
+    other = scenes_folder(tmp_path / "other", [noise(0)])
+    assert len(_held_out(other, same, calibration)) == 1
+    out = tmp_path / "net.tflite"
+    folder = str(calibration_scenes)
+    options = ["--quantize", "int8", "--calibrate", folder, "--check", folder, "--out", str(out)]
+    assert (
+        main([str(checkpoints["cartesian"]), *options]) == 2
+    )  # all of them, and before converting
+    assert not out.exists()
+
+
+def test_report_says_what_each_layer_costs(checkpoints, calibration_scenes, tmp_path):
+    """Also of a file that is refused."""
+    out, report = tmp_path / "net.tflite", tmp_path / "layers.json"
+    options = ["--quantize", "dynamic", "--out", out, "--report", report]
+    options += ["--max-median-deg", "0", "--check", calibration_scenes]
+    assert main([str(option) for option in (checkpoints["cartesian"], *options)]) == 1
+    assert not out.exists()
     layers = json.loads(report.read_text())["layers"]
     assert list(layers) == [
         "convolution_1",
@@ -96,13 +116,7 @@ def test_nothing_is_compared_on_what_was_calibrated_on(checkpoints, calibration_
         "recurrences",
         "outputs",
     ]
+    # The first and the third stay in float32 in this mode.
     assert layers["convolution_1"]["max_deg"] < 0.01 < layers["convolution_2"]["max_deg"]
-    out.unlink()
-    options[1] = "int8"
-    options = options[:6] + options[8:] + ["--calibrate", calibration_scenes]
-    few = ["--calibration-windows", "8"]
-    assert main([str(option) for option in (checkpoints["cartesian"], *options, *few)]) == 0
-    assert json.loads(made.read_text())["parity"]["n"] == 4
-    out.unlink()
-    assert main([str(option) for option in (checkpoints["cartesian"], *options)]) == 2
-    assert not out.exists()
+    assert layers["convolution_3"]["max_deg"] < 0.01
+    assert layers["convolution_2"]["n"] == 12
