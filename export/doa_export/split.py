@@ -18,8 +18,8 @@ import numpy as np
 from doa_core.angles import great_circle_distance
 from doa_core.decode import decode
 from doa_core.features import intensity_features
-from doa_core.stft import stft
 from doa_core.spec import AUDIO
+from doa_core.stft import stft
 from doa_edge.errors import InputError
 from doa_edge.model import TfliteModel
 from doa_edge.model_file import HALVES, embed_spec, read_model
