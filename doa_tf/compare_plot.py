@@ -33,6 +33,7 @@ from doa_tf.statistics import OUTLIER_DEG
 AGAINST = ("snr_db", "sir_db", "rt60_s", "elevation_deg")
 MONITOR = "val_median_angular_error"
 _MOST_PANELS = 6
+_FEWEST = 20  # scenes with a number in a column that is drawn against
 _SPHERE_STEP_DEG = 3.0
 _TENTHS = 8  # ranges of confidence with as many scenes each
 Path = str | os.PathLike[str]
@@ -65,7 +66,8 @@ def plot_against(path: Path, comparison: Comparison) -> bool:
     columns = [
         column
         for column, values in numbers.items()
-        if len(np.unique(values[np.isfinite(values)])) > 2
+        if np.sum(np.isfinite(values)) >= _FEWEST
+        and len(np.unique(values[np.isfinite(values)])) > 2
     ]
     if not columns:
         return False

@@ -126,7 +126,7 @@ def figure_tables(values: dict[str, Any]) -> list[str]:
     parts = []
     for name, group in values["groups"].items():
         count = group["figures"][0]["n"]
-        parts.append(f"## {_group_title(name)}: {count} scenes")
+        parts.append(f"## {_group_title(name)}: {count} scene{'s' if count > 1 else ''}")
         rows = [
             "| model | decoding | median | mean | within 5° | within 10° | within 15° "
             "| above 30° |",
@@ -183,8 +183,8 @@ def paired_tables(values: dict[str, Any], *, reference: str) -> list[str]:
 
 def difference(test: dict[str, Any], name: str, unit: str, sign: float = 1.0) -> str:
     """A paired difference with its interval, such as `-1.2° [-2.0, -0.5]`."""
-    value = sign * test["differences"][name]
-    low, high = sorted(sign * bound for bound in test["intervals"][name])
+    value = sign * test["differences"][name] + 0.0  # no -0.0
+    low, high = sorted(sign * bound + 0.0 for bound in test["intervals"][name])
     return f"{value:+.1f}{unit} [{low:+.1f}, {high:+.1f}]"
 
 

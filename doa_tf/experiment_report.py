@@ -121,11 +121,9 @@ def _provenance(folder: Path, plan: Plan) -> str:
     times = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
     spent = ", ".join(f"{stage} {seconds / 60.0:.0f} min" for stage, seconds in times.items())
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
-    names = {"--speech": "SPEECH", "--noise": "NOISE", "--out": "DIR", "--update": "FILE"}
-    command = ["doa_tf", *sys.argv[1:]]
-    for option, name in names.items():  # paths of one machine say nothing on another
-        if option in command[:-1]:
-            command[command.index(option) + 1] = name
+    # Paths of one machine say nothing on another.
+    words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
+    command = ["doa_tf", *words]
     return "\n\n".join(
         [
             f"{size.train_rooms} rooms to train in, {size.other_rooms} others each for validation "

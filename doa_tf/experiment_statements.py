@@ -1,7 +1,8 @@
 """What the paper states about the heads, each as paired differences on the test scenes.
 
 A statement is made of differences that would be negative if it were true. It holds where the 95 %
-interval of every one lies below zero, does not hold where one lies above, and is open otherwise.
+interval of every one lies below zero, does not hold where one lies above, and is open otherwise,
+or where fewer than ten rooms were heard.
 Networks of the paper are decoded by their peak, as there. Epochs have no interval: there is one
 run for each head.
 """
@@ -15,12 +16,14 @@ import numpy as np
 
 from doa_tf.compare import Comparison, Entry, read_history
 from doa_tf.compare_plot import MONITOR
+from doa_tf.evaluation import bootstrap_of
 from doa_tf.experiment import SEVENTH_HEAD, SIX_HEADS
 from doa_tf.statistics import PairedComparison
 
 REGRESSION = ("spherical", "spherical-angular", "cartesian")
 CLASSIFICATION = ("onehot", "gibbs", "gibbs-weighted")
 HOLDS, FAILS, OPEN, UNTESTED = "holds", "does not hold", "open", "not tested"
+_FEWEST_DRAWN = 10  # rooms, or scenes; intervals of fewer say little
 _FIGURES = {"median_deg": ("median", "°"), "outliers30": ("errors above 30°", " %")}
 
 
@@ -56,12 +59,14 @@ class _Evidence:
             self.missing = True
             return UNTESTED
         (test,) = self.comparison.paired(indices, (rows[a], rows[b])).values()
-        verdict = _verdict(test, figure)
+        rooms = bootstrap_of([rows[a].evaluation.results[index] for index in indices]).clusters
+        verdict = _verdict(test, figure) if rooms >= _FEWEST_DRAWN else OPEN
         name, unit = _FIGURES[figure]
         low, high = test.intervals[figure]
         self.lines.append(
             f"{condition}, {name}: {rows[a].name} less {rows[b].name} "
-            f"{test.differences[figure]:+.1f}{unit} [{low:+.1f}, {high:+.1f}]"
+            f"{test.differences[figure] + 0.0:+.1f}{unit} [{low + 0.0:+.1f}, {high + 0.0:+.1f}]"
+            + ("" if rooms >= _FEWEST_DRAWN else f"; {rooms} rooms or scenes are too few to tell")
         )
         self.verdicts.append(verdict)
         return verdict

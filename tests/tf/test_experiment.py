@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,24 @@ def test_what_the_paper_says_is_found_where_it_is_so(tmp_path):
     gibbs, *_ = found
     assert "diffuse, median: gibbs, peak less onehot, peak -" in gibbs.evidence[0]
     assert "in epoch 2; one run each, no interval" in found[3].evidence[0]
+
+
+def test_few_rooms_tell_nothing(tmp_path):
+    whole = comparison(tmp_path, PAPER)
+    rooms = tuple(
+        replace(scene, columns={**scene.columns, "room": str(number % 8)})
+        for number, scene in enumerate(whole.scenes)
+    )
+    entries = tuple(
+        replace(entry, evaluation=replace(entry.evaluation, results=tuple(
+            replace(result, scene=scene)
+            for result, scene in zip(entry.evaluation.results, rooms, strict=True)
+        )))
+        for entry in whole.entries
+    )  # fmt: skip
+    found = answers(replace(whole, entries=entries))
+    assert {answer.verdict for answer in found[:3]} == {"open"}
+    assert "4 rooms or scenes are too few" in found[0].evidence[0]
 
 
 def test_and_not_where_it_is_not(tmp_path):
