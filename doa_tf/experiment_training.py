@@ -94,8 +94,8 @@ def train_one(folder: Path, name: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train one run in this process; what is said goes to the run's log."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    folder, name, threads = Path(arguments[0]), arguments[1], int(arguments[2])
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    folder, name, threads, parent = Path(arguments[0]), arguments[1], *map(int, arguments[2:])
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -115,7 +115,10 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
     }
     with (run / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "doa_tf.experiment_training", str(folder), name, str(threads)],
+            [
+                *(sys.executable, "-m", "doa_tf.experiment_training"),
+                *(str(folder), name, str(threads), str(os.getpid())),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,7 +1,10 @@
 """The experiment: stages are done once, other plans are refused, answers follow from data."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +150,19 @@ def test_a_training_that_fails_says_why_and_the_others_are_ended(experiment, tmp
     shutil.rmtree(copy / "scenes" / "valid")
     with pytest.raises(OSError, match=r"training .* ended with status 1; .*train\.log ends with"):
         train_all(copy, plan, jobs=2, threads=1, progress=lambda done, total: None)
+
+
+def test_a_training_ends_with_its_experiment(tmp_path):
+    # Given a parent that it has not, as after a kill: it ends before it has done anything.
+    command = ["-m", "doa_tf.experiment_training", str(tmp_path), "cartesian", "1", "1"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    # The same with its own parent goes on, until it finds no experiment there.
+    command[-1] = str(os.getpid())
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "experiment.json" in done.stderr
 
 
 # --- plans and folders ----------------------------------------------------------------------------
