@@ -124,8 +124,10 @@ def test_a_falling_normalisation_is_not_folded(windows, tmp_path):
     np.testing.assert_allclose(outputs, scoring.predict_on_batch(windows), atol=1e-5)
 
 
-@pytest.mark.parametrize(("mode", "form"), [("int8-full", "fused"), ("int16x8", "unrolled")])
-def test_integer_modes_run(windows, tmp_path, mode, form):
+@pytest.mark.parametrize(
+    ("mode", "form", "mean"), [("int8-full", "fused", 0.12), ("int16x8", "unrolled", 0.06)]
+)
+def test_integer_modes_run(windows, tmp_path, mode, form, mean):
     import dataclasses
 
     from doa_export.modes import MODES
@@ -143,7 +145,7 @@ def test_integer_modes_run(windows, tmp_path, mode, form):
     outputs = [board.predict(window) for window in windows]
     # So few, large weights lose much to 8 bits; what is right is right on the average.
     difference = np.abs(outputs - model.predict_on_batch(windows))
-    assert np.mean(difference) < 0.06
+    assert np.mean(difference) < mean
     assert np.max(difference) < 0.35
     dtype = board._interpreter.get_input_details()[0]["dtype"]
     assert dtype == (np.int8 if mode == "int8-full" else np.float32)
