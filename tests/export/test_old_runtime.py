@@ -19,7 +19,7 @@ from doa_core.spec import FeatureSpec
 from doa_edge.model import TfliteModel
 from doa_export.windows import synthetic_clips, window_features
 
-from .conftest import HEADS, MODES
+from .conftest import COMBINATIONS
 
 ROOT = Path(__file__).parents[2]
 CODE = """
@@ -52,7 +52,7 @@ def test_every_mode_loads_and_agrees(old_python, exports, tmp_path):
     clips = synthetic_clips(features, count=2)
     windows = np.concatenate([window_features(clip.samples, features) for clip in clips])
     np.save(tmp_path / "windows.npy", windows)
-    paths = [exports[head, mode][0] for head in HEADS for mode in MODES]
+    paths = [exports[combination][0] for combination in COMBINATIONS]
     out = tmp_path / "outputs.npz"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
     command = [old_python, "-c", CODE, tmp_path / "windows.npy", out, *paths]
