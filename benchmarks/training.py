@@ -95,7 +95,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
             Backups(folder, TrainingState(), steps_per_epoch=args.steps, patience=9),
         ]
 
-    model.fit(endless, steps_per_epoch=2, verbose=0)  # compiles
+    model.fit(endless, steps_per_epoch=2, verbose=0, shuffle=False)  # compiles
     rates: dict[str, list[float]] = {"bare_loop": [], "fit": []}
     for _ in range(args.repeats):
         iterator = iter(endless)
@@ -104,7 +104,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
             model.train_function(iterator)
         rates["bare_loop"].append(scenes / (time.perf_counter() - started))
         started = time.perf_counter()
-        model.fit(dataset, steps_per_epoch=args.steps, verbose=0, callbacks=callbacks())
+        model.fit(
+            dataset, steps_per_epoch=args.steps, verbose=0, shuffle=False, callbacks=callbacks()
+        )
         rates["fit"].append(scenes / (time.perf_counter() - started))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     shares = [fit / bare for fit, bare in zip(rates["fit"], rates["bare_loop"], strict=True)]

@@ -123,6 +123,11 @@ class Validation(keras.callbacks.Callback):
             "val_outliers_above_30": float(np.mean(error > 30.0)),
         }
 
+    def example(self) -> tuple[np.ndarray, np.ndarray]:
+        """(1, T, F, K) features and (1, T, outputs) targets."""
+        targets = self._head.encode(self._directions[:1])[:, np.newaxis]
+        return self._features[:1], np.repeat(targets, self._features.shape[1], axis=1)
+
     def _starts(self) -> range:
         return range(0, len(self._features), self._batch_size)
 
@@ -179,6 +184,7 @@ class KeepState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the epoch, if it is the best as such; stop if none was better for long."""
+        self._check_weights()
         value = float((logs or {})[MONITOR])
         better = self.state.best is None or value < self.state.best
         if better:
@@ -193,6 +199,7 @@ class KeepState(keras.callbacks.Callback):
 
     def back_up(self) -> None:
         """Write `last.keras` as training stands now."""
+        self._check_weights()
         sums = []
         if self._keep_metrics and self.state.step:
             sums = [v.numpy().tolist() for v in self._metric_variables()]
@@ -200,6 +207,15 @@ class KeepState(keras.callbacks.Callback):
 
     def _metric_variables(self) -> list[Any]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
+
+    def _check_weights(self) -> None:
+        """A rectifier turns NaN into zero: the loss may look well where a weight is not."""
+        for variable in self.model.trainable_variables:
+            if not np.all(np.isfinite(np.asarray(variable))):
+                raise FloatingPointError(
+                    f"The weights of {variable.path} became NaN or infinite up to batch "
+                    f"{self.state.step} of epoch {self.state.epoch} (both from 0)"
+                )
 
     def _save(self, metrics: list[Any]) -> None:
         self.state.metrics = metrics

@@ -170,6 +170,29 @@ def mixed_dataset(
     return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
 
 
+def refuse_nan(dataset: Any, *, first_batch: int = 0) -> Any:
+    """The same (inputs, targets) batches; an error that names the batch where one is not finite.
+
+    Rectifiers turn NaN into zero, so that a network can learn from NaN without a sign of it.
+
+    Args:
+        dataset: of batches.
+        first_batch: number of its first one, for the message.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when such a batch is reached.
+    """
+    import tensorflow as tf
+
+    def check(number: Any, batch: Any) -> Any:
+        for part, name in zip(batch[:2], ("features", "targets"), strict=True):
+            finite = tf.reduce_all(tf.math.is_finite(part))
+            tf.debugging.Assert(finite, [f"{name} are not finite in batch", number])
+        return batch
+
+    return dataset.enumerate(first_batch).map(lambda number, *batch: check(number, batch[0]))
+
+
 def scenes_arrays(
     folder: str | Path, head: Head, *, features: FeatureSpec
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -71,6 +71,34 @@ def share_out(dataset: Any) -> Any:
     return dataset.with_options(options)
 
 
+def adapt_to_workers(model: Any, strategy: Any, batch: Any) -> None:
+    """Make a compiled model's `fit` work under `multiworker`, which Keras 3 has not finished.
+
+    Two things stand in the way (keras-team/keras#20585). `fit` averages the first batch over all
+    processes to learn its shape, which fails: the model is shown a batch here instead. And the
+    figures of a step are averaged along a first axis that scalars do not have: they get one.
+
+    Args:
+        model: compiled under the strategy.
+        strategy: from `make_strategy`.
+        batch: (features, targets) of any values.
+    """
+    import tensorflow as tf
+
+    def build(**_: Any) -> None:
+        with strategy.scope():
+            model._symbolic_build(data_batch=batch)
+
+    step = model.train_step
+
+    def step_with_axis(*data: Any) -> dict[str, Any]:
+        return {name: tf.reshape(value, (1,)) for name, value in step(*data).items()}
+
+    build()
+    model._maybe_symbolic_build = build
+    model.train_step = step_with_axis
+
+
 def _tf_config() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG", "")
     try:

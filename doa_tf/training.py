@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -18,14 +19,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from doa_core.spec import FeatureSpec
 from doa_edge.errors import InputError
 from doa_tf import heads
 from doa_tf.augment import check_augment
 from doa_tf.callbacks import MONITOR, CosineLearningRate, KeepState, StopOnNaN, Validation
-from doa_tf.data import mixed_dataset, scene_keys
-from doa_tf.distribution import is_chief, make_strategy, share_out
+from doa_tf.data import mixed_dataset, refuse_nan, scene_keys
+from doa_tf.distribution import adapt_to_workers, is_chief, make_strategy, share_out
 from doa_tf.feature_cache import FeatureCache, cached_dataset
 from doa_tf.mixing import SceneMixer
 from doa_tf.models import build_crnn, load_model, model_spec
@@ -171,6 +173,8 @@ def train(
         )
         if start is not None and not (state.epoch or state.step):
             copy_weights(start, model)
+    if strategy == "multiworker":
+        adapt_to_workers(model, scope, judge.example())
     if chief:
         (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
     _fit(model, data, judge, state, settings, folder, chief=chief, backup_s=backup_s)
@@ -208,6 +212,7 @@ def _fit(
     with contextlib.redirect_stdout(sys.stderr):
         while state.epoch < settings.epochs and not model.stop_training:
             last = state.epoch + 1 if state.step else settings.epochs
+            begun = state.epoch * settings.steps_per_epoch + state.step
             callbacks = [rate, StopOnNaN(first_step=state.step), judge]
             if chief:
                 callbacks += [
@@ -216,7 +221,7 @@ def _fit(
                 ]
             try:
                 model.fit(
-                    share_out(data(state.epoch, state.step)),
+                    share_out(refuse_nan(data(state.epoch, state.step), first_batch=begun)),
                     initial_epoch=state.epoch,
                     epochs=last,
                     steps_per_epoch=settings.steps_per_epoch - state.step,
@@ -224,6 +229,15 @@ def _fit(
                     callbacks=[*callbacks, keep],
                     verbose=0 if not chief else 1 if sys.stderr.isatty() else 2,
                 )
+            except tf.errors.InvalidArgumentError as error:
+                found = re.search(r"(features|targets) are not finite in batch\D*(\d+)", str(error))
+                if found is None:
+                    raise
+                epoch, batch = divmod(int(found[2]), settings.steps_per_epoch)
+                raise FloatingPointError(
+                    f"The {found[1]} hold NaN or infinity in batch {batch} of epoch {epoch} (both "
+                    f"from 0). {folder} keeps the last good state: look for NaN in the data"
+                ) from error
             except FloatingPointError as error:
                 raise FloatingPointError(
                     f"{error}. {folder} keeps the last good state: try a lower learning rate, and "

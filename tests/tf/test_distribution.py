@@ -17,7 +17,7 @@ from doa_edge.errors import InputError
 from doa_tf.distribution import is_chief, make_strategy
 
 PROGRAM = Path(__file__).with_name("training_program.py")
-WAIT_S = 400.0
+WAIT_S = 900.0  # seconds; a minute on an idle machine
 
 
 def free_ports(count):
