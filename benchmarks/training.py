@@ -24,6 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+WARM = 2  # batches of each fit before its clock starts: an epoch has hundreds
+
 
 class RandomScenes:
     """Noise from a direction, in place of a mixer."""
@@ -42,7 +44,7 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=8, help="of each measurement")
+    parser.add_argument("--steps", type=int, default=12, help="of each measurement")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--head", default="gibbs-softmax")
     parser.add_argument("--json", metavar="FILE")
@@ -67,6 +69,14 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     from doa_tf.callbacks import CosineLearningRate, KeepState, StopOnNaN
     from doa_tf.feature_cache import FeatureCache, cached_dataset
     from doa_tf.run_folder import TrainingState
+
+    class Watch(keras.callbacks.Callback):
+        """Seconds from the end of the second batch to the end of the last."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.ended = time.perf_counter()
+            if batch == WARM - 1:
+                self.started = self.ended
 
     class Backups(KeepState):
         """An epoch is a few steps here, and there is nothing to validate on."""

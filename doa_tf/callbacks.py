@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from doa_core.angles import great_circle_distance
 from doa_tf.heads import Head
-from doa_tf.run_folder import BEST, LAST, TrainingState, save_model
+from doa_tf.run_folder import BEST, LAST, TrainingState, save_model, seed_states
 
 MONITOR = "val_median_angular_error"
 
@@ -219,6 +219,7 @@ class KeepState(keras.callbacks.Callback):
 
     def _save(self, metrics: list[Any]) -> None:
         self.state.metrics = metrics
+        self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(self.model)]
         if self._folder is not None:
             save_model(self._folder / LAST, self.model, self.state)
         self._saved = time.monotonic()

@@ -47,6 +47,7 @@ class TrainingState:
         step: batches of it that are done.
         best: the monitored value of the best epoch so far.
         waited: epochs since then.
+        seeds: states of the random generators of the layers, which Keras does not save.
         metrics: sums behind the running training metrics of a begun epoch, by variable.
     """
 
@@ -54,6 +55,7 @@ class TrainingState:
     step: int = 0
     best: float | None = None
     waited: int = 0
+    seeds: list[list[int]] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
 
 
@@ -134,6 +136,16 @@ def save_model(path: Path, model: keras.Model, state: TrainingState | None = Non
             with zipfile.ZipFile(written, "a") as archive:
                 archive.writestr(_STATE, json.dumps(asdict(state)))
         written.replace(beside)
+
+
+def seed_states(model: keras.Model) -> list[Any]:
+    """The variables that hold the states of a model's random generators: dropout's."""
+    weights = {id(weight) for weight in model.weights}
+    return [
+        variable
+        for variable in model.variables
+        if id(variable) not in weights and "seed_generator" in variable.path
+    ]
 
 
 def sha256(path: str | Path) -> str:

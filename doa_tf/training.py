@@ -32,7 +32,7 @@ from doa_tf.feature_cache import FeatureCache, cached_dataset
 from doa_tf.mixing import SceneMixer
 from doa_tf.models import build_crnn, load_model, model_spec
 from doa_tf.recorded_scenes import RecordedScenes
-from doa_tf.run_folder import BEST, HISTORY, LAST, TrainingState, claim_run, sha256
+from doa_tf.run_folder import BEST, HISTORY, LAST, TrainingState, claim_run, seed_states, sha256
 
 __all__ = ["MONITOR", "TrainSettings", "copy_weights", "train"]
 
@@ -303,7 +303,10 @@ def _start_model(
 ) -> keras.Model:
     keras.utils.set_random_seed(settings.seed)
     if state.epoch or state.step:
-        return keras.saving.load_model(folder / LAST)
+        model = keras.saving.load_model(folder / LAST)
+        for variable, value in zip(seed_states(model), state.seeds, strict=True):
+            variable.assign(np.asarray(value, variable.dtype))
+        return model
     model = build_crnn(head, features=features, synchronized=synchronized)
     optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
     model.compile(optimizer, loss=head.loss(), metrics=head.metrics())
