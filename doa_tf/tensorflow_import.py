@@ -33,5 +33,7 @@ def import_quietly(module: str, *, extra: str) -> None:
             undo.callback(os.dup2, stderr, 2)
         try:
             importlib.import_module(module)
+            # A machine without a GPU is told so when devices are first looked for.
+            importlib.import_module("tensorflow").config.list_physical_devices()
         except ImportError as error:
             raise MissingPackageError("TensorFlow with Keras 3", extra, error) from error
