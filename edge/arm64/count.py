@@ -1,0 +1,119 @@
+"""Count the instructions that the stages of the device runner take on Cortex-A72 and Cortex-A76.
+
+    python edge/arm64/count.py --qemu FOLDER [--json FILE]
+
+FOLDER is a build of qemu 7.2 or later with plugins, which Debian's is not. From its source package
+(`./configure` has to be one line):
+
+    ./configure --target-list=aarch64-linux-user --enable-plugins
+        --disable-system --disable-tools --disable-docs --disable-install-blobs
+    ninja -C build qemu-aarch64 tests/plugin/libinsn.so
+
+Every figure is the difference of two runs that differ by repetitions of one stage alone (a few
+thousandths of it vary from run to run). What instructions take in time is an assumption, stated in
+the table: one a cycle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
+
+STAGES = ("resample", "features", "without-network", "all")
+TIMES = 4
+SECONDS = 0.64  # of sound in one repetition
+CPUS = {"cortex-a72": 1.5e9, "cortex-a76": 2.4e9}  # hertz, of a Raspberry Pi 4 and 5
+PER_CYCLE = 1.0  # instructions, assumed
+PLUGIN = "build/tests/plugin/libinsn.so"
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--qemu", metavar="FOLDER", type=Path, required=True)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures, too")
+    options = parser.parse_args()
+    if reason := why_not():
+        print(f"not counted, {reason}")
+        return 1
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="doa-arm64-") as name:
+        folder = Path(name)
+        root = folder / "bookworm"
+        make_userland(root, SYSTEMS["bookworm"], build_wheel(folder))
+        install_counter(root, options.qemu)
+        shutil.copy2(Path(__file__).with_name("stages.py"), root / "stages.py")
+        for cpu in CPUS:
+            describe_processor(root, cpu)
+            count(root, cpu, "all", 0)  # the first run writes bytecode
+            base = count(root, cpu, "all", 0)
+            per_second = {
+                stage: (count(root, cpu, stage, TIMES) - base) / TIMES / SECONDS for stage in STAGES
+            }
+            figures[cpu] = {
+                "resample": per_second["resample"],
+                "features": per_second["features"],
+                "network": per_second["all"] - per_second["without-network"],
+                "decode": per_second["without-network"] - per_second["features"],
+                "all": per_second["all"] + per_second["resample"],
+            }
+            report(cpu, figures[cpu])
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def report(cpu: str, stages: dict[str, float]) -> None:
+    """Millions of instructions per second of sound, and the share of a core."""
+    for stage, instructions in stages.items():
+        share = instructions / PER_CYCLE / CPUS[cpu]
+        print(
+            f"{cpu}  {stage:9} {instructions / 1e6:7.1f} million a second of sound, "
+            f"{100 * share:5.1f} % of a core at {CPUS[cpu] / 1e9:.1f} GHz and "
+            f"{PER_CYCLE:.0f} instruction a cycle",
+            flush=True,
+        )
+
+
+def install_counter(root: Path, qemu: Path) -> None:
+    """Copy qemu, its plugin, and this machine's libraries that it needs into a userland."""
+    program = qemu / "build" / "qemu-aarch64"
+    shutil.copy2(program, root / "qemu-counting")
+    shutil.copy2(qemu / PLUGIN, root / "libinsn.so")
+    for needed in (program, qemu / PLUGIN):
+        for library in re.findall(r"(/\S+) \(0x", run(["ldd", str(needed)])):
+            place = root / library.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                shutil.copy2(library, place)
+
+
+def count(root: Path, cpu: str, stage: str, times: int) -> int:
+    """Instructions of one run of `stages.py`."""
+    (root / "counted").unlink(missing_ok=True)
+    run(
+        [
+            *("chroot", str(root), "/qemu-counting", "-cpu", cpu),
+            *("-plugin", "/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted"),
+            *("/usr/bin/python3", "/stages.py", stage, str(times)),
+        ],
+        env={
+            "PYTHONPATH": "/opt/site",
+            "PATH": "/usr/bin:/usr/sbin",
+            "HOME": "/tmp",
+            "PYTHONHASHSEED": "0",
+        },
+    )
+    counts = re.findall(r"insns: (\d+)", (root / "counted").read_text())
+    return int(counts[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
