@@ -10,7 +10,7 @@ import pytest
 from doa_core.ambisonics import encode_plane_wave
 from doa_core.angles import great_circle_distance
 from doa_core.spec import SAMPLE_RATE
-from doa_tf import cli
+from doa_tf import cli, cli_train
 from doa_tf.augment import AUGMENTATIONS
 from doa_tf.bank import read_bank
 from doa_tf.mixing import CONDITIONS, MixSettings, SceneMixer
@@ -197,7 +197,7 @@ def test_shares_of_conditions(mixer):
 def test_the_command_offers_the_conditions_there_are():
     # The command line has its own list: importing the mixer would slow its help down.
     assert cli.CONDITIONS == CONDITIONS
-    assert cli.AUGMENTATIONS == AUGMENTATIONS
+    assert cli_train.AUGMENTATIONS == AUGMENTATIONS
 
 
 def test_an_unknown_condition_is_refused(mixer):
