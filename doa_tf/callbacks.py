@@ -198,10 +198,19 @@ class KeepState(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def back_up(self) -> None:
-        """Write `last.keras` as training stands now."""
+        """Write `last.keras` as training stands now, in the middle of an epoch.
+
+        An interruption may come between a batch and its `on_train_batch_end`: the optimiser's own
+        count is the one that goes with the weights. All batches of an epoch are no place to go on
+        from, what ends it is still missing: then the last backup stays.
+        """
+        iterations = int(self.model.optimizer.iterations.numpy())
+        self.state.step = iterations - self.state.epoch * self._steps
+        if not 0 < self.state.step < self._steps:
+            return
         self._check_weights()
         sums = []
-        if self._keep_metrics and self.state.step:
+        if self._keep_metrics:
             sums = [v.numpy().tolist() for v in self._metric_variables()]
         self._save(sums)
 

@@ -7,15 +7,17 @@ same epoch, with the optimiser and the random states of that moment.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -37,6 +39,8 @@ from doa_tf.run_folder import BEST, HISTORY, LAST, TrainingState, claim_run, see
 __all__ = ["MONITOR", "TrainSettings", "copy_weights", "train"]
 
 logger = logging.getLogger(__name__)
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 # (first epoch, its first batch) -> batches from there to the last epoch's end
 Data = Callable[[int, int], Any]
@@ -177,7 +181,17 @@ def train(
         adapt_to_workers(model, scope, judge.example())
     if chief:
         (folder / "spec.json").write_text(model_spec(model).to_json(), encoding="utf-8")
-    _fit(model, data, judge, state, settings, folder, chief=chief, backup_s=backup_s)
+    _fit(
+        model,
+        data,
+        judge,
+        state,
+        settings,
+        folder,
+        chief=chief,
+        alone=strategy != "multiworker",
+        backup_s=backup_s,
+    )
     return keras.saving.load_model(folder / BEST) if chief else model
 
 
@@ -190,10 +204,10 @@ def _fit(
     folder: Path,
     *,
     chief: bool,
+    alone: bool,
     backup_s: float,
 ) -> None:
     """From the state to the last epoch: first the rest of a begun epoch, then whole ones."""
-    alone = keras.distribution.distribution() is None and model.distribute_strategy is None
     keep = KeepState(
         folder if chief else None,
         state,
@@ -237,16 +251,28 @@ def _fit(
                 raise FloatingPointError(
                     f"The {found[1]} hold NaN or infinity in batch {batch} of epoch {epoch} (both "
                     f"from 0). {folder} keeps the last good state: look for NaN in the data"
-                ) from error
+                ) from _free_iterators(error)
             except FloatingPointError as error:
                 raise FloatingPointError(
                     f"{error}. {folder} keeps the last good state: try a lower learning rate, and "
                     "look for NaN in the data"
-                ) from error
-            except KeyboardInterrupt:
-                if alone and 0 < state.step < settings.steps_per_epoch:
+                ) from _free_iterators(error)
+            except KeyboardInterrupt as error:
+                _free_iterators(error)
+                if alone:
                     keep.back_up()
                 raise
+
+
+def _free_iterators(error: _Error) -> _Error:
+    """Let go of the dataset's iterators that the frames of an exception hold.
+
+    Left to the end of the interpreter they would wait for Python functions of the dataset, which
+    by then can't end: the process would hang.
+    """
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
+    return error
 
 
 def _own_data(

@@ -218,6 +218,8 @@ def test_weights_that_are_nan_are_not_saved(tmp_path):
     keep = callbacks.KeepState(
         tmp_path, callbacks.TrainingState(), steps_per_epoch=2, patience=1, keep_metrics=False
     )
+    model.compile(keras.optimizers.Nadam())
+    model.optimizer.iterations.assign(1)
     keep.set_model(model)
     keep.back_up()
     good = (tmp_path / "last.keras").read_bytes()
