@@ -31,6 +31,7 @@ from doa_tf.callbacks import MONITOR, CosineLearningRate, KeepState, StopOnNaN, 
 from doa_tf.data import mixed_dataset, refuse_nan, scene_keys
 from doa_tf.distribution import adapt_to_workers, is_chief, make_strategy, share_out
 from doa_tf.feature_cache import FeatureCache, cached_dataset
+from doa_tf.interruption import StopBetweenBatches
 from doa_tf.mixing import SceneMixer
 from doa_tf.models import build_crnn, load_model, model_spec
 from doa_tf.recorded_scenes import RecordedScenes
@@ -222,8 +223,12 @@ def _fit(
         steps=settings.epochs * settings.steps_per_epoch,
     )
     model.stop_training = False
-    # Keras's progress goes to stdout; talk belongs on stderr.
-    with contextlib.redirect_stdout(sys.stderr):
+    stop = StopBetweenBatches()
+    with contextlib.ExitStack() as stack:
+        # Keras's progress goes to stdout; talk belongs on stderr.
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        if alone:
+            stack.enter_context(stop.listening())
         while state.epoch < settings.epochs and not model.stop_training:
             last = state.epoch + 1 if state.step else settings.epochs
             begun = state.epoch * settings.steps_per_epoch + state.step
@@ -240,7 +245,7 @@ def _fit(
                     epochs=last,
                     steps_per_epoch=settings.steps_per_epoch - state.step,
                     shuffle=False,  # the dataset has done it
-                    callbacks=[*callbacks, keep],
+                    callbacks=[*callbacks, keep, stop],
                     verbose=0 if not chief else 1 if sys.stderr.isatty() else 2,
                 )
             except tf.errors.InvalidArgumentError as error:

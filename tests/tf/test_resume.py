@@ -62,14 +62,14 @@ def unbroken(tmp_path_factory, scenes):
     return run
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_run_ends_as_one_that_was_not(tmp_path, scenes, unbroken, how):
     run = tmp_path / "run"
     process = start(run, scenes, "--slow", "0.3")
     wait_until(process, run, 1, 2)  # in the middle of the second epoch
     process.send_signal(how)
     process.communicate(timeout=WAIT_S)
-    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 130)
     state = read_state(run / "last.keras")
     assert 0 < state.step < 6
     finish(start(run, scenes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from doa_edge.errors import InputError
 from doa_tf import callbacks, training
 from doa_tf.callbacks import MONITOR
 from doa_tf.cli import main
+from doa_tf.interruption import StopBetweenBatches
 from doa_tf.recorded_scenes import RecordedScenes
 from doa_tf.run_folder import read_state
 from doa_tf.scenes import read_scenes
@@ -211,6 +213,21 @@ def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkey
     with pytest.raises(FloatingPointError, match=r"loss became NaN.* batch 1 of epoch 1"):
         run(tmp_path, mixer, scenes)
     assert (tmp_path / "last.keras").read_bytes() == good
+
+
+def test_ctrl_c_stops_between_batches_and_a_second_one_at_once():
+    stop = StopBetweenBatches()
+    stop.set_params({"steps": 3})
+    before = signal.getsignal(signal.SIGINT)
+    with stop.listening():
+        stop.on_train_batch_end(0)
+        signal.raise_signal(signal.SIGTERM)
+        stop.on_train_batch_end(2)  # the epoch's last: it may end
+        with pytest.raises(KeyboardInterrupt):
+            stop.on_train_batch_end(0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_weights_that_are_nan_are_not_saved(tmp_path):

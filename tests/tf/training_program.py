@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 
@@ -24,6 +25,8 @@ def main() -> int:
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--dropout", type=float, default=0.2)
     args = parser.parse_args()
+    # A shell's background processes, and what they start, are born deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
