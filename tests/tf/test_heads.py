@@ -157,13 +157,14 @@ def small_model(head):
     )
     outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(layer(inputs))
     model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.Nadam(0.1), loss=head.loss(), metrics=head.metrics())
+    rate = keras.optimizers.schedules.CosineDecay(0.1, 150)  # so that it ends at the minimum
+    model.compile(keras.optimizers.Nadam(rate), loss=head.loss(), metrics=head.metrics())
     return model
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_small_net_learns_one_scene(name):
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(1)
     head = doa_tf.heads.get(name)
     model = small_model(head)
     direction = random_directions(1, seed=7)
@@ -171,9 +172,11 @@ def test_a_small_net_learns_one_scene(name):
     y = np.repeat(np.repeat(head.encode(direction)[:, None], 5, axis=1), 600, axis=0)
     model.fit(x, y, batch_size=4, verbose=0)
     answer, _ = head.decode(model.predict_on_batch(x[:1]))
-    limit = 1.0 if name in ("spherical", "cartesian", "gibbs-softmax") else HALF_CELL_DEG
-    if name == "spherical-angular":
-        limit = 8.0  # a slope that does not end at the minimum swings about it
+    limit = (
+        1.0
+        if name in ("spherical", "spherical-angular", "cartesian", "gibbs-softmax")
+        else HALF_CELL_DEG
+    )
     assert degrees_between(answer[0], direction[0]) < limit
 
 
