@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-AUGMENTATIONS = ("vertical", "all", "none")
+AUGMENTATIONS = ("vertical", "upright", "all", "none")
+_TILT = np.radians(5.0)  # standard deviation, about any horizontal axis
+_ANY_SHARE = 0.1  # of the `upright` turns that are any
 
 
 def random_turns(rng: np.random.Generator, count: int, augment: str) -> np.ndarray:
@@ -14,8 +16,9 @@ def random_turns(rng: np.random.Generator, count: int, augment: str) -> np.ndarr
         rng: source of all draws.
         count: how many.
         augment: `vertical`, a rotation about the vertical axis: up stays up, as microphones
-            stand and people talk; `all`, any rotation or mirror image, uniform over both, for
-            microphones that are mounted in any way; `none`.
+            stand and people talk; `upright`, that or its mirror image, tilted by some degrees as
+            microphones are, and one in ten turned in any way; `all`, any rotation or mirror image,
+            uniform over both, for microphones that are mounted in any way; `none`.
 
     Raises:
         ValueError: another word.
@@ -27,11 +30,29 @@ def random_turns(rng: np.random.Generator, count: int, augment: str) -> np.ndarr
         q, r = np.linalg.qr(rng.standard_normal((count, 3, 3)))
         return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, np.newaxis, :]
     turns = np.tile(np.eye(3), (count, 1, 1))
-    if augment == "vertical":
-        angle = rng.uniform(0.0, 2.0 * np.pi, count)
-        turns[:, 0, 0] = turns[:, 1, 1] = np.cos(angle)
-        turns[:, 1, 0] = np.sin(angle)
-        turns[:, 0, 1] = -np.sin(angle)
+    if augment in ("vertical", "upright"):
+        turns = _about_vertical(rng, count)
+    if augment == "upright":
+        turns[:, :, 1] *= rng.choice([-1.0, 1.0], (count, 1))
+        axis = _about_vertical(rng, count)
+        angle = _TILT * rng.standard_normal(count)
+        tilt = np.tile(np.eye(3), (count, 1, 1))
+        tilt[:, 0, 0] = tilt[:, 2, 2] = np.cos(angle)
+        tilt[:, 0, 2] = np.sin(angle)
+        tilt[:, 2, 0] = -np.sin(angle)
+        turns = axis @ tilt @ axis.swapaxes(1, 2) @ turns
+        anyhow = rng.random(count) < _ANY_SHARE
+        turns[anyhow] = random_turns(rng, int(np.sum(anyhow)), "all")
+    return turns
+
+
+def _about_vertical(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 3, 3) rotations about the vertical axis."""
+    angle = rng.uniform(0.0, 2.0 * np.pi, count)
+    turns = np.tile(np.eye(3), (count, 1, 1))
+    turns[:, 0, 0] = turns[:, 1, 1] = np.cos(angle)
+    turns[:, 1, 0] = np.sin(angle)
+    turns[:, 0, 1] = -np.sin(angle)
     return turns
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from doa_core.angles import great_circle_distance
 from doa_tf.heads import Head
@@ -76,6 +75,27 @@ class StopOnNaN(keras.callbacks.Callback):
         self._offset = 0
 
 
+def validation_figures(outputs: np.ndarray, directions: np.ndarray, head: Head) -> dict[str, float]:
+    """What `Validation` adds to the logs.
+
+    Args:
+        outputs: (S, T, K) of the model.
+        directions: (S, 3) float unit vectors.
+        head: decodes the outputs.
+    """
+    frames = outputs.shape[1]
+    targets = np.repeat(head.encode(directions)[:, np.newaxis], frames, axis=1)
+    answers, _ = head.decode(outputs, method="centroid")
+    error = np.degrees(great_circle_distance(answers, directions))
+    return {
+        "val_loss": float(head.loss()(targets, outputs)),
+        "val_angular_error": float(np.mean(error)),
+        MONITOR: float(np.median(error)),
+        "val_accuracy_within_10": float(np.mean(error <= 10.0)),
+        "val_outliers_above_30": float(np.mean(error > 30.0)),
+    }
+
+
 class Validation(keras.callbacks.Callback):
     """Judges every epoch by the angle to the true directions, whatever the targets know.
 
@@ -108,20 +128,12 @@ class Validation(keras.callbacks.Callback):
     def figures(self) -> dict[str, float]:
         """The figures of the model as it is."""
         if self._predict is None:
+            import tensorflow as tf
+
             # Not `model.predict`, which several processes would share the scenes out in.
             self._predict = tf.function(lambda x: self.model(x, training=False))
         outputs = np.concatenate([self._outputs(start) for start in self._starts()])
-        frames = outputs.shape[1]
-        targets = np.repeat(self._head.encode(self._directions)[:, np.newaxis], frames, axis=1)
-        answers, _ = self._head.decode(outputs, method="centroid")
-        error = np.degrees(great_circle_distance(answers, self._directions))
-        return {
-            "val_loss": float(self._head.loss()(targets, outputs)),
-            "val_angular_error": float(np.mean(error)),
-            MONITOR: float(np.median(error)),
-            "val_accuracy_within_10": float(np.mean(error <= 10.0)),
-            "val_outliers_above_30": float(np.mean(error > 30.0)),
-        }
+        return validation_figures(outputs, self._directions, self._head)
 
     def example(self) -> tuple[np.ndarray, np.ndarray]:
         """(1, T, F, K) features and (1, T, outputs) targets."""
@@ -134,7 +146,7 @@ class Validation(keras.callbacks.Callback):
     def _outputs(self, start: int) -> np.ndarray:
         batch = self._features[start : start + self._batch_size]
         padding = np.zeros((self._batch_size - len(batch), *batch.shape[1:]), batch.dtype)
-        outputs = self._predict(tf.constant(np.concatenate([batch, padding]), tf.float32))
+        outputs = self._predict(np.concatenate([batch, padding]).astype(np.float32))
         return np.asarray(outputs)[: len(batch)]
 
 

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 from doa_edge.command import CommandParser, exit_status
 from doa_edge.errors import InputError, MissingPackageError, one_line
-from doa_tf import cli_calibrate, cli_compare, cli_evaluate, cli_reproduce, cli_rooms, cli_train
+from doa_tf import (
+    cli_calibrate,
+    cli_compare,
+    cli_evaluate,
+    cli_recipe,
+    cli_reproduce,
+    cli_rooms,
+    cli_train,
+)
 from doa_tf.cli_options import bad_options
 from doa_tf.progress import progress_bar
 from doa_tf.tensorflow_import import import_quietly
@@ -33,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"doa_tf: {one_line(error)}\n")
         return 1
     except KeyboardInterrupt:
-        resumes = args.command in ("simulate", "train", "reproduce")
+        resumes = args.command in ("simulate", "train", "reproduce", "recipe")
         advice = "; the same command goes on from here" if resumes else "; nothing was written"
         sys.stderr.write(f"doa_tf: interrupted{advice}\n")
         return 130
@@ -53,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_calibrate.add_parser(commands)
     cli_compare.add_parser(commands)
     cli_reproduce.add_parser(commands)
+    cli_recipe.add_parser(commands)
     return parser
 
 

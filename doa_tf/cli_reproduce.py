@@ -55,6 +55,12 @@ def add_parser(
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="of each training (default: 1)"
     )
+    parser.add_argument(
+        "--engine",
+        choices=("keras", "jax"),
+        default="keras",
+        help="jax: train on an accelerator, with new scenes in every epoch",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument(
         "--update",
@@ -75,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
     """
     from doa_edge.errors import InputError
     from doa_edge.plot import check_plot
-    from doa_tf.tensorflow_import import import_quietly
+    from doa_tf.cli_recipe import use_engine
 
     check_plot("report.png")  # that Matplotlib is there
     for name in ("jobs", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} must be at least 1. Received: {value}")
-    import_quietly("doa_tf.models", extra="train")
+    use_engine(args.engine)
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from doa_tf.experiment import SIZES, Plan, run_experiment
@@ -96,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             speech=os.path.abspath(args.speech),
             noise=None if args.noise is None else os.path.abspath(args.noise),
             seed=args.seed,
+            engine=args.engine,
             **({"runs": tuple(args.heads)} if args.heads else {}),
         )
     report = run_experiment(

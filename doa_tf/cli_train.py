@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from doa_edge.errors import InputError
 from doa_tf import cli_rooms
 from doa_tf.cli_options import bad_options
+from doa_tf.cli_recipe import use_engine
 from doa_tf.progress import progress_bar
-from doa_tf.tensorflow_import import import_quietly
 
 if TYPE_CHECKING:
     from doa_tf.mixing import SceneMixer
 
-AUGMENTATIONS = ("vertical", "all", "none")
+AUGMENTATIONS = ("vertical", "upright", "all", "none")
+ENGINES = ("keras", "jax")
 STRATEGIES = ("none", "mirrored", "multiworker")
 _SEQUENCES = 16384
 
@@ -44,7 +45,10 @@ def add_parser(
         "--augment",
         choices=AUGMENTATIONS,
         default="vertical",
-        help="how scenes are turned: about the vertical axis (default), or any rotation or mirror",
+        help=(
+            "how scenes are turned: about the vertical axis (default); mirrored and tilted as "
+            "well; or in any way"
+        ),
     )
     data.add_argument(
         "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
@@ -71,6 +75,19 @@ def add_parser(
         help="mirrored: all GPUs; multiworker: several processes, told by TF_CONFIG",
     )
     parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="keras",
+        help="jax: new scenes in every epoch, mixed and learned by an accelerator",
+    )
+    network = parser.add_argument_group("the network")
+    network.add_argument(
+        "--filters", type=int, nargs=3, default=(64, 64, 64), metavar="N", help="of convolutions"
+    )
+    network.add_argument("--lstm-units", type=int, default=64, metavar="N", help="each direction")
+    network.add_argument("--dense-units", type=int, default=429, metavar="N")
+    network.add_argument("--dropout", type=float, default=0.2, metavar="SHARE")
+    parser.add_argument(
         "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
@@ -87,15 +104,15 @@ def run(args: argparse.Namespace) -> int:
         FloatingPointError: the loss became NaN.
     """
     _check_sources(args)
-    import_quietly("doa_tf.models", extra="train")
-    if args.threads:
+    use_engine(args.engine)
+    if args.threads and args.engine == "keras":
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
-    from doa_tf.training import TrainSettings, train
+    from doa_tf.train_settings import TrainSettings
 
     level = (LEVEL_CHANNEL,) if args.level else ()
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
@@ -123,20 +140,34 @@ def run(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 augment=args.augment,
                 live=args.live,
+                filters=args.filters,
+                lstm_units=args.lstm_units,
+                dense_units=args.dense_units,
+                dropout=args.dropout,
             )
-        train(
-            args.out,
-            mixer=mixer,
-            sources=sources,
-            valid=args.valid,
-            settings=settings,
-            features=features,
-            cache=args.cache,
-            init_from=args.init_from,
-            strategy=args.strategy,
-            backup_s=60.0 * args.backup_minutes,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "sources": sources,
+            "valid": args.valid,
+            "settings": settings,
+            "features": features,
+            "init_from": args.init_from,
+            "progress": progress,
+        }
+        if args.engine == "jax":
+            from doa_tf import jax_training
+
+            jax_training.train(args.out, mixer=mixer(), **options)
+        else:
+            from doa_tf import training
+
+            training.train(
+                args.out,
+                mixer=mixer,
+                cache=args.cache,
+                strategy=args.strategy,
+                backup_s=60.0 * args.backup_minutes,
+                **options,
+            )
     return 0
 
 
@@ -161,5 +192,7 @@ def _check_sources(args: argparse.Namespace) -> None:
     if args.scenes and (mixed or args.live):
         others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
         raise InputError(f"--scenes stands for itself: leave out {others}")
+    if args.engine == "jax" and (args.scenes or args.cache or args.strategy != "none"):
+        raise InputError("The engine jax mixes as it trains: no --scenes, --cache or --strategy")
     if not args.scenes and not (args.bank and args.speech):
         raise InputError("Training needs --bank and --speech, or --scenes")

@@ -92,6 +92,7 @@ SIZES = {
         valid_scenes=200,
         test_scenes=500,
         sequences=16_384,
+        batch_size=128,
         epochs=24,
     ),
     "large": Size(
@@ -100,6 +101,7 @@ SIZES = {
         valid_scenes=300,
         test_scenes=1000,
         sequences=65_536,
+        batch_size=128,
         epochs=60,
     ),
 }
@@ -115,6 +117,7 @@ class Plan:
         noise: folder of recorded noise, or None for synthetic noise alone.
         runs: names of heads, with `-level` behind those with the level channel.
         seed: of rooms, scenes, weights and their order.
+        engine: `keras`, or `jax` for an accelerator, where every epoch has new scenes.
     """
 
     size: Size
@@ -122,6 +125,7 @@ class Plan:
     noise: str | None = None
     runs: tuple[str, ...] = (*SIX_HEADS, SEVENTH_HEAD)
     seed: int = 0
+    engine: str = "keras"
 
     def __post_init__(self) -> None:
         from doa_tf import heads
@@ -219,7 +223,7 @@ def run_experiment(
     """
     from doa_tf.experiment_report import write_experiment_report
     from doa_tf.experiment_results import collect_results
-    from doa_tf.experiment_training import train_all
+    from doa_tf.experiment_training import train_all, train_on_accelerator
     from doa_tf.scenes import read_scenes
 
     folder = Path(folder)
@@ -237,10 +241,15 @@ def run_experiment(
                 if not (folder / "scenes" / part).exists():
                     with bars(f"scenes, {part}") as progress:
                         _render(folder, plan, part, number, data, progress)
-        with timed(folder, "features"), bars("features") as progress:
-            training_cache(folder, plan, data, progress)
-        with timed(folder, "training"), bars("epochs, all runs") as progress:
-            train_all(folder, plan, jobs=jobs, threads=threads, progress=progress)
+        if plan.engine == "jax":
+            with timed(folder, "training"), bars("epochs, all runs") as progress:
+                mixer = _mixer(folder, plan, "train", 0, data)
+                train_on_accelerator(folder, plan, mixer, progress=progress)
+        else:
+            with timed(folder, "features"), bars("features") as progress:
+                training_cache(folder, plan, data, progress)
+            with timed(folder, "training"), bars("epochs, all runs") as progress:
+                train_all(folder, plan, jobs=jobs, threads=threads, progress=progress)
         scenes = [read_scenes(folder / "scenes" / "test"), *others]
         with timed(folder, "evaluation"):
             comparisons = collect_results(folder, plan, scenes, bars=bars)

@@ -14,9 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from doa_tf.bank import write_json
 from doa_tf.experiment import Plan, cache_sources, features_of, head_of
+
+if TYPE_CHECKING:
+    from doa_tf.mixing import SceneMixer
 
 logger = logging.getLogger(__name__)
 
@@ -66,27 +70,54 @@ def train_all(
 
 def train_one(folder: Path, name: str) -> None:
     """Train a run of an experiment, or go on with it; returns at once if it is done."""
-    from doa_tf.training import TrainSettings, train
+    from doa_tf.training import train
 
     plan = Plan.read(folder)
     run = folder / "runs" / name
     if _epochs_done(run) < plan.size.epochs:
-        train(
-            run,
-            mixer=_no_mixer,
-            sources=cache_sources(plan),
-            valid=folder / "scenes" / "valid",
-            settings=TrainSettings(
-                head=head_of(name),
-                epochs=plan.size.epochs,
-                sequences=plan.size.sequences,
-                batch_size=plan.size.batch_size,
-                patience=plan.size.epochs,  # the same budget for all
-                seed=plan.seed,
-            ),
-            features=features_of(name),
-            cache=folder / "features",
-        )
+        train(run, mixer=_no_mixer, cache=folder / "features", **_options(folder, plan, name))
+    _finish(run, folder, plan)
+
+
+def train_on_accelerator(
+    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Callable[[int, int], None]
+) -> None:
+    """Train every run that is not done, one after the other, by `doa_tf.jax_training`."""
+    from doa_tf.jax_mixing import scene_arrays
+    from doa_tf.jax_training import train
+
+    arrays = None
+    for number, name in enumerate(plan.runs):
+        run = folder / "runs" / name
+        if (run / DONE_FILE).exists():
+            continue
+        if _epochs_done(run) < plan.size.epochs:
+            arrays = scene_arrays(mixer) if arrays is None else arrays
+            train(run, mixer=mixer, arrays=arrays, **_options(folder, plan, name))
+        _finish(run, folder, plan)
+        progress(plan.size.epochs * (number + 1), plan.size.epochs * len(plan.runs))
+
+
+def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
+    """What a training takes, by whatever engine."""
+    from doa_tf.train_settings import TrainSettings
+
+    return {
+        "sources": cache_sources(plan),
+        "valid": folder / "scenes" / "valid",
+        "settings": TrainSettings(
+            head=head_of(name),
+            epochs=plan.size.epochs,
+            sequences=plan.size.sequences,
+            batch_size=plan.size.batch_size,
+            patience=plan.size.epochs,  # the same budget for all
+            seed=plan.seed,
+        ),
+        "features": features_of(name),
+    }
+
+
+def _finish(run: Path, folder: Path, plan: Plan) -> None:
     calibration = _calibrate(run, folder / "scenes" / "valid")
     write_json(run / DONE_FILE, {"epochs": plan.size.epochs, "calibration": calibration})
 

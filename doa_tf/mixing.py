@@ -19,7 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +29,13 @@ from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_core.angles import random_rotation
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.convolution import audible_length, convolve_valid, filter_field
-from doa_tf.noise import DIFFUSE_DIRECTIONS, clatter, coloured_noise, diffuse_field
+from doa_tf.noise import DIFFUSE_DIRECTIONS, INTERFERERS, coloured_noise, diffuse_field
 from doa_tf.recordings import Recordings
 from doa_tf.rooms import Room
 
 CONDITIONS = ("clean", "diffuse", "interferer")
 TURN_STREAM, ORDER_STREAM, _FIELD_STREAM, _NOISE_STREAM, _HISS_STREAM, RENDER_STREAM = range(1, 7)
 _FIELD_SECONDS = 6  # of a diffuse field and of a synthetic interferer, at least
-_INTERFERERS = 64  # synthetic ones
 _HISS_SAMPLES = 2**21
 _ACTIVE_DB = 15.0  # a part counts as speech down to this far below its recording's mean power
 _TRIES = 20  # for a part that is speech
@@ -58,6 +59,8 @@ class MixSettings:
             are synthetic.
         diffuse_fields: how many fields are made; scenes take rotated parts of them, which is
             exact since a field is isotropic. 1.5 MB each.
+        synthetic_noises: how many synthetic interferers are made. 0.4 MB each.
+        drift_db: (low, high) by how much the talker grows louder through a scene.
     """
 
     samples: int = 13_312
@@ -69,9 +72,11 @@ class MixSettings:
     field_shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
     recorded_share: float = 0.5
     diffuse_fields: int = 64
+    synthetic_noises: int = 64
+    drift_db: tuple[float, float] = (-6.0, 6.0)
 
     def __post_init__(self) -> None:
-        for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db"):
+        for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db", "drift_db"):
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"`{name}` must be (low, high). Received: ({low}, {high})")
@@ -81,11 +86,51 @@ class MixSettings:
                 raise ValueError(f"`{name}` must be three that sum to 1. Received: {shares}")
         if not 0.0 <= self.recorded_share <= 1.0:
             raise ValueError(f"`recorded_share` must be in [0, 1]. Received: {self.recorded_share}")
-        if self.diffuse_fields < 1 or self.samples < 1:
-            raise ValueError(
-                "`samples` and `diffuse_fields` must be at least 1. "
-                f"Received: {self.samples}, {self.diffuse_fields}"
-            )
+        for name in ("samples", "diffuse_fields", "synthetic_noises"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneDraw:
+    """What a scene is made of, before it is heard.
+
+    Attributes:
+        condition: a name in `CONDITIONS`.
+        room: its number among the mixer's rooms.
+        source: which of the room's sources is the talker.
+        speech, speech_end: recording, and the sample of it where the scene ends.
+        drift_db: by how much the talker grows louder through the scene.
+        self_noise_db: level over the microphone's own noise, at W.
+        hiss_starts: (4,) where each channel's noise begins.
+        level_dbfs: of W.
+        snr_db: over the diffuse field; nan without one.
+        diffuse_field, diffuse_start: which field, and where it begins.
+        diffuse_turn: its (3, 3) rotation.
+        interferer: which source is the interferer; None without one.
+        sir_db: over the interferer; nan without one.
+        noise_recorded: whether it is a recording, else a synthetic noise.
+        noise, noise_start: which, and where it begins.
+    """
+
+    condition: str
+    room: int
+    source: int
+    speech: int
+    speech_end: int
+    drift_db: float
+    self_noise_db: float
+    hiss_starts: np.ndarray
+    level_dbfs: float
+    snr_db: float = float("nan")
+    diffuse_field: int = 0
+    diffuse_start: int = 0
+    diffuse_turn: np.ndarray = dataclass_field(default_factory=lambda: np.eye(3))
+    interferer: int | None = None
+    sir_db: float = float("nan")
+    noise_recorded: bool = False
+    noise: int = 0
+    noise_start: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,16 +196,24 @@ class SceneMixer:
         self.noise = _as_recordings(noise) if len(noise) else None
         self.settings = settings or MixSettings()
         self.seed = seed
+        self._directions: dict[int, np.ndarray] = {}  # by room
         self._lengths: dict[tuple[int, int], int] = {}  # of SRIRs, by room and source
         self._fields: dict[int, np.ndarray] = {}
         self._synthetic: dict[int, np.ndarray] = {}
         self._lock = Lock()
         hiss = np.random.default_rng((seed, 0, 0, _HISS_STREAM))
         size = max(_HISS_SAMPLES, 2 * self.settings.samples)
-        self._hiss = hiss.standard_normal(size, dtype=np.float32)
+        self.hiss = hiss.standard_normal(size, dtype=np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be made again, for another process."""
+        return {**self.__dict__, "_fields": {}, "_synthetic": {}, "_lengths": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "_lock": Lock()})
 
     def mix(self, key: Sequence[int], *, condition: str | None = None) -> MixedScene:
-        """The scene of a key.
+        """The scene of a key: `render(draw(key))`.
 
         Args:
             key: non-negative integers, such as (seed, epoch, index).
@@ -168,6 +221,14 @@ class SceneMixer:
 
         Raises:
             ValueError: unknown condition, or an interferer where rooms have one source.
+        """
+        return self.render(self.draw(key, condition=condition))
+
+    def draw(self, key: Sequence[int], *, condition: str | None = None) -> SceneDraw:
+        """Every choice of a scene, and no sound: a pure function of the key.
+
+        Raises:
+            ValueError: as `mix`.
         """
         settings = self.settings
         rng = np.random.default_rng(key)
@@ -177,46 +238,106 @@ class SceneMixer:
             raise ValueError(
                 f"`condition` must be one of {', '.join(CONDITIONS)}. Received: {condition!r}"
             )
-        number = int(rng.integers(len(self.rooms)))
-        room = self.rooms[number]
-        source, *others = (int(position) for position in rng.permutation(len(room.directions)))
+        room = int(rng.integers(len(self.rooms)))
+        source, *others = (int(position) for position in rng.permutation(self.sources(room)))
         if condition == "interferer" and not others:
             raise ValueError("An interferer needs rooms with at least two sources. Received: one")
-        srir = self._srir(number, room, source)
-        scene = convolve_valid(self._speech_part(rng, len(srir)), srir)
-        speech_power = _power(scene)
-        snr_db = sir_db = float("nan")
+        speech, speech_end = self._draw_speech(rng)
+        drift_db = float(rng.uniform(*settings.drift_db))
+        more: dict[str, Any] = {}
         if condition != "clean":
-            snr_db = float(rng.uniform(*settings.snr_db))
-            scene += _at_ratio(self._field_part(rng, room), speech_power, snr_db)
+            more |= {
+                "snr_db": float(rng.uniform(*settings.snr_db)),
+                "diffuse_field": int(rng.integers(settings.diffuse_fields)),
+                "diffuse_start": int(rng.integers(self.field_samples)),
+                "diffuse_turn": random_rotation(rng),
+            }
         if condition == "interferer":
-            sir_db = float(rng.uniform(*settings.sir_db))
-            srir = self._srir(number, room, others[0])
-            dry = self._interferer_part(rng, settings.samples + len(srir) - 1)
-            scene += _at_ratio(convolve_valid(dry, srir), speech_power, sir_db)
-        self._add_hiss(rng, room, scene)
-        scene *= 10.0 ** (float(rng.uniform(*settings.level_dbfs)) / 20.0) / _power(scene) ** 0.5
-        return MixedScene(
-            waveform=scene.T,
-            direction=room.directions[source],
+            more |= {"interferer": others[0], "sir_db": float(rng.uniform(*settings.sir_db))}
+            more |= self._draw_interferer(rng)
+        return SceneDraw(
             condition=condition,
             room=room,
             source=source,
-            interferer=others[0] if condition == "interferer" else None,
-            snr_db=snr_db,
-            sir_db=sir_db,
+            speech=speech,
+            speech_end=speech_end,
+            drift_db=drift_db,
+            self_noise_db=float(rng.uniform(*settings.self_noise_db)),
+            hiss_starts=rng.integers(len(self.hiss) - settings.samples + 1, size=4),
+            level_dbfs=float(rng.uniform(*settings.level_dbfs)),
+            **more,
         )
 
-    def _srir(self, number: int, room: Room, source: int) -> np.ndarray:
-        """(L, 4) as far as it can be heard."""
-        srir = room.srirs[source]
-        length = self._lengths.get((number, source))
-        if length is None:
-            length = self._lengths[number, source] = audible_length(srir)
-        return srir[:length]
+    def render(self, draw: SceneDraw) -> MixedScene:
+        """The sound of a draw."""
+        room = self.rooms[draw.room]
+        srir = self._srir(draw.room, room, draw.source)
+        scene = convolve_valid(self._speech_part(draw, len(srir)), srir)
+        speech_power = _power(scene)
+        if draw.condition != "clean":
+            scene += _at_ratio(self._field_part(draw, room), speech_power, draw.snr_db)
+        if draw.interferer is not None:
+            srir = self._srir(draw.room, room, draw.interferer)
+            dry = self._interferer_part(draw, len(srir))
+            scene += _at_ratio(convolve_valid(dry, srir), speech_power, draw.sir_db)
+        self._add_hiss(draw, room, scene)
+        scene *= 10.0 ** (draw.level_dbfs / 20.0) / _power(scene) ** 0.5
+        return MixedScene(
+            waveform=scene.T,
+            direction=room.directions[draw.source],
+            condition=draw.condition,
+            room=room,
+            source=draw.source,
+            interferer=draw.interferer,
+            snr_db=draw.snr_db,
+            sir_db=draw.sir_db,
+        )
 
-    def _speech_part(self, rng: np.random.Generator, taps: int) -> np.ndarray:
-        """(N + taps - 1,) whose last N samples hold speech; the past rings into the first.
+    def sources(self, number: int) -> int:
+        """How many sources room `number` has."""
+        if number not in self._directions:
+            self._directions[number] = self.rooms[number].directions
+        return len(self._directions[number])
+
+    def direction(self, number: int, source: int) -> np.ndarray:
+        """(3,) unit vector to a source of room `number`."""
+        self.sources(number)
+        return self._directions[number][source]
+
+    @property
+    def field_samples(self) -> int:
+        """Length of a diffuse field, which has no beginning: its end is followed by its start."""
+        return max(_FIELD_SECONDS * SAMPLE_RATE, 2 * self.settings.samples)
+
+    def field(self, number: int) -> np.ndarray:
+        """(4, N) diffuse field `number`, as an ideal microphone has it."""
+        with self._lock:
+            if number not in self._fields:
+                rng = np.random.default_rng((self.seed, number, 0, _FIELD_STREAM))
+                samples = self.field_samples
+                talkers, recorded, _ = self.settings.field_shares
+                kind = rng.random()
+                voices = self.babble if kind < talkers else None
+                if self.noise and talkers <= kind < talkers + recorded:
+                    voices = self.noise
+                signals = [
+                    _looped(rng, voices, samples) if voices else coloured_noise(rng, samples)
+                    for _ in range(DIFFUSE_DIRECTIONS)
+                ]
+                self._fields[number] = diffuse_field(rng, signals)
+            return self._fields[number]
+
+    def synthetic_noise(self, number: int) -> np.ndarray:
+        """(N,) synthetic interferer `number`, which has no beginning either."""
+        with self._lock:
+            if number not in self._synthetic:
+                rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
+                make = INTERFERERS[number % len(INTERFERERS)]
+                self._synthetic[number] = make(rng, _FIELD_SECONDS * SAMPLE_RATE)
+            return self._synthetic[number]
+
+    def _draw_speech(self, rng: np.random.Generator) -> tuple[int, int]:
+        """(recording, end) of N samples that hold speech.
 
         Up to `_TRIES` places are drawn; the first that is speech is taken, else the loudest. A
         recording shorter than a scene lies somewhere in it, with silence around.
@@ -234,67 +355,72 @@ class SceneMixer:
                 loudest, best = power, end
             if power >= needed:
                 break
-        return self.speech.part(number, best - samples - taps + 1, best)
+        return number, best
 
-    def _interferer_part(self, rng: np.random.Generator, samples: int) -> np.ndarray:
-        """(N,) recorded noise or a synthetic one."""
+    def _draw_interferer(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A recorded noise, or a synthetic one where there is none or it is silent there."""
         if self.noise and rng.random() < self.settings.recorded_share:
-            part = _looped(rng, self.noise, samples)
-            if np.any(part):
-                return part
-        signal = self._synthetic_noise(int(rng.integers(_INTERFERERS)))
-        start = int(rng.integers(len(signal)))
-        if start + samples <= len(signal):
-            return signal[start : start + samples]
-        return np.resize(np.roll(signal, -start), samples)
+            number = int(rng.integers(len(self.noise)))
+            start = int(rng.integers(self.noise.length(number)))
+            if np.any(self.noise.looped_part(number, start, self.settings.samples)):
+                return {"noise_recorded": True, "noise": number, "noise_start": start}
+        number = int(rng.integers(self.settings.synthetic_noises))
+        return {"noise": number, "noise_start": int(rng.integers(_FIELD_SECONDS * SAMPLE_RATE))}
 
-    def _synthetic_noise(self, number: int) -> np.ndarray:
-        with self._lock:
-            if number not in self._synthetic:
-                rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
-                make = clatter if number % 2 else coloured_noise
-                self._synthetic[number] = make(rng, _FIELD_SECONDS * SAMPLE_RATE)
-            return self._synthetic[number]
+    def _srir(self, number: int, room: Room, source: int) -> np.ndarray:
+        """(L, 4) as far as it can be heard."""
+        srir = room.srirs[source]
+        length = self._lengths.get((number, source))
+        if length is None:
+            length = self._lengths[number, source] = audible_length(srir)
+        return srir[:length]
 
-    def _field_part(self, rng: np.random.Generator, room: Room) -> np.ndarray:
+    def _speech_part(self, draw: SceneDraw, taps: int) -> np.ndarray:
+        """(N + taps - 1,) speech; the past rings into the scene's first samples."""
+        samples = self.settings.samples
+        part = self.speech.part(draw.speech, draw.speech_end - samples - taps + 1, draw.speech_end)
+        part *= drift_gains(draw.drift_db, samples, taps)
+        return part
+
+    def _interferer_part(self, draw: SceneDraw, taps: int) -> np.ndarray:
+        """(N + taps - 1,) noise, the scene's own samples from `noise_start` on."""
+        samples = self.settings.samples + taps - 1
+        start = draw.noise_start - taps + 1
+        if draw.noise_recorded and self.noise:
+            start %= self.noise.length(draw.noise)
+            return self.noise.looped_part(draw.noise, start, samples)
+        return _around(self.synthetic_noise(draw.noise), start, samples)
+
+    def _field_part(self, draw: SceneDraw, room: Room) -> np.ndarray:
         """(4, N) of a diffuse field, turned, as the room's microphone hears it."""
         response = room.diffuse_response
-        samples = self.settings.samples + (0 if response is None else len(response) - 1)
-        field = self._field(int(rng.integers(self.settings.diffuse_fields)))
-        start = int(rng.integers(field.shape[1]))
-        turn = rotation_to_ambix_matrix(random_rotation(rng)).astype(np.float32)
-        if start + samples > field.shape[1]:  # a field has no beginning
-            part = np.take(field, np.arange(start, start + samples), axis=1, mode="wrap")
-        else:
-            part = field[:, start : start + samples]
-        part = turn @ part
+        taps = 1 if response is None else len(response)
+        part = _around(
+            self.field(draw.diffuse_field),
+            draw.diffuse_start - taps + 1,
+            self.settings.samples + taps - 1,
+        )
+        part = rotation_to_ambix_matrix(draw.diffuse_turn).astype(np.float32) @ part
         return part if response is None else filter_field(part, response)
 
-    def _field(self, number: int) -> np.ndarray:
-        with self._lock:
-            if number not in self._fields:
-                rng = np.random.default_rng((self.seed, number, 0, _FIELD_STREAM))
-                samples = max(_FIELD_SECONDS * SAMPLE_RATE, 2 * self.settings.samples)
-                talkers, recorded, _ = self.settings.field_shares
-                kind = rng.random()
-                voices = self.babble if kind < talkers else None
-                if self.noise and talkers <= kind < talkers + recorded:
-                    voices = self.noise
-                signals = [
-                    _looped(rng, voices, samples) if voices else coloured_noise(rng, samples)
-                    for _ in range(DIFFUSE_DIRECTIONS)
-                ]
-                self._fields[number] = diffuse_field(rng, signals)
-            return self._fields[number]
-
-    def _add_hiss(self, rng: np.random.Generator, room: Room, scene: np.ndarray) -> None:
+    def _add_hiss(self, draw: SceneDraw, room: Room, scene: np.ndarray) -> None:
         """Add the microphone's own noise, white and uncorrelated, to a (4, N) scene."""
         samples = scene.shape[1]
-        ratio_db = float(rng.uniform(*self.settings.self_noise_db))
-        level = _power(scene) ** 0.5 * 10.0 ** (-ratio_db / 20.0)
-        starts = rng.integers(len(self._hiss) - samples + 1, size=4)
-        for channel, start, gain in zip(scene, starts, room.noise_gains, strict=True):
-            channel += float(level * gain) * self._hiss[start : start + samples]
+        level = _power(scene) ** 0.5 * 10.0 ** (-draw.self_noise_db / 20.0)
+        for channel, start, gain in zip(scene, draw.hiss_starts, room.noise_gains, strict=True):
+            channel += float(level * gain) * self.hiss[start : start + samples]
+
+
+def drift_gains(drift_db: float, samples: int, taps: int) -> np.ndarray:
+    """(N + taps - 1,) float32 gains of a talker whose level moves evenly through the N samples.
+
+    Args:
+        drift_db: from the scene's first sample to its last, 0 dB in its middle.
+        samples: N.
+        taps: samples of the past, whose gain is that of the first.
+    """
+    time = np.maximum(np.arange(1 - taps, samples, dtype=np.float32), 0.0) / samples - 0.5
+    return np.power(np.float32(10.0), np.float32(drift_db / 20.0) * time, dtype=np.float32)
 
 
 def _as_recordings(signals: Recordings | Sequence[np.ndarray]) -> Recordings:
@@ -311,6 +437,15 @@ def _at_ratio(scene: np.ndarray, power: float, ratio_db: float) -> np.ndarray:
     """The scene scaled in place so that `power` is `ratio_db` above its own."""
     scene *= (power / _power(scene) * 10.0 ** (-ratio_db / 10.0)) ** 0.5
     return scene
+
+
+def _around(signal: np.ndarray, start: int, samples: int) -> np.ndarray:
+    """(..., samples) from `start` on of a signal whose end is followed by its beginning."""
+    length = signal.shape[-1]
+    start %= length
+    if start + samples <= length:
+        return signal[..., start : start + samples]
+    return np.take(signal, np.arange(start, start + samples), axis=-1, mode="wrap")
 
 
 def _looped(rng: np.random.Generator, recordings: Recordings, samples: int) -> np.ndarray:

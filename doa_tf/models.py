@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -12,16 +13,16 @@ from doa_edge.errors import InputError
 from doa_tf.checkpoint import check_checkpoint
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
+from doa_tf.train_settings import POOLS
 
 _SCORES = "scores"  # name of the layer that turns logits into scores
-POOLS = (8, 8, 4)  # over frequency: 513 bins become 64, 8, 2
 
 
 def build_crnn(
     head: Head,
     *,
     features: FeatureSpec | None = None,
-    filters: int = 64,
+    filters: int | Sequence[int] = 64,
     lstm_units: int = 64,
     dense_units: int = 429,
     dropout: float = 0.2,
@@ -35,7 +36,7 @@ def build_crnn(
     Args:
         head: from `doa_tf.heads.get`.
         features: the input; the paper's six channels by default.
-        filters: of each convolution.
+        filters: of each convolution, or of all three.
         lstm_units: in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
@@ -46,11 +47,12 @@ def build_crnn(
         doi:10.1109/WASPAA.2019.8937277
     """
     features = features or FeatureSpec()
+    widths = [filters] * len(POOLS) if isinstance(filters, int) else list(filters)
     inputs = keras.Input(features.input_shape, name="features")
     x = FeatureInput(features, name="feature_input")(inputs)
-    for number, pool in enumerate(POOLS, start=1):
+    for number, (pool, width) in enumerate(zip(POOLS, widths, strict=True), start=1):
         x = keras.layers.Conv2D(
-            filters, 3, padding="same", activation="relu", name=f"convolution_{number}"
+            width, 3, padding="same", activation="relu", name=f"convolution_{number}"
         )(x)
         # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
         x = keras.layers.BatchNormalization(

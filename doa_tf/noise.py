@@ -52,6 +52,44 @@ def clatter(rng: np.random.Generator, samples: int) -> np.ndarray:
     return signal
 
 
+def machine(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """(N,) float32 harmonics of a wandering fundamental over soft noise: motors, fans, razors."""
+    time = np.arange(samples, dtype=np.float32) / np.float32(SAMPLE_RATE)
+    lowest = float(np.exp(rng.uniform(np.log(25.0), np.log(400.0))))  # hertz
+    wander = rng.uniform(0.0, 0.05) * np.sin(2.0 * np.pi * (rng.uniform(0.05, 2.0) * time))
+    phase = 2.0 * np.pi * np.cumsum(lowest * (1.0 + wander)) / SAMPLE_RATE
+    count = int(rng.integers(4, 40))
+    slope = rng.uniform(0.3, 1.5)  # of amplitude, in powers of the harmonic's number
+    signal = np.zeros(samples, np.float32)
+    for harmonic in range(1, min(count, int(0.45 * SAMPLE_RATE / lowest)) + 1):
+        gain = float(rng.uniform(0.3, 1.0)) * harmonic**-slope
+        signal += (gain * np.sin(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi))).astype(
+            np.float32
+        )
+    signal /= np.sqrt(np.mean(signal**2)) + 1e-9
+    return signal + np.float32(rng.uniform(0.05, 0.5)) * coloured_noise(rng, samples)
+
+
+def notes(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """(N,) float32 tones of a few harmonics, one after the other: alarms, telephones, music."""
+    signal = np.float32(0.01) * rng.standard_normal(samples, dtype=np.float32)
+    start, pitch = 0, float(rng.uniform(200.0, 1500.0))  # hertz
+    while start < samples:
+        length = int(rng.uniform(0.08, 0.6) * SAMPLE_RATE)
+        time = np.arange(min(length, samples - start), dtype=np.float32) / np.float32(SAMPLE_RATE)
+        decay = np.exp(-time * rng.uniform(0.0, 8.0)) * np.minimum(1.0, time * 200.0)
+        for harmonic in range(1, int(rng.integers(2, 8))):
+            tone = np.sin(2.0 * np.pi * min(harmonic * pitch, 7500.0) * time)
+            signal[start : start + len(time)] += (decay * tone / harmonic).astype(np.float32)
+        pitch = float(np.clip(pitch * 2.0 ** (rng.integers(-7, 8) / 12.0), 150.0, 3000.0))
+        start += length + int(rng.uniform(0.0, 0.2) * SAMPLE_RATE)
+    return signal
+
+
+# A mixer's synthetic interferers, in turn.
+INTERFERERS = (coloured_noise, clatter, machine, notes)
+
+
 def diffuse_field(rng: np.random.Generator, signals: Iterable[np.ndarray]) -> np.ndarray:
     """(4, N) float32 isotropic AmbiX field of one plane wave for each signal.
 

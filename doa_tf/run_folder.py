@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS, HISTORY = "model.keras", "last.keras", "settings.json", "history.csv"
 _STATE = "training_state.json"
-_PACKAGES = ("doa-tf", "keras", "tensorflow", "numpy", "pyroomacoustics", "librosa")
+_PACKAGES = ("doa-tf", "keras", "tensorflow", "jax", "numpy", "pyroomacoustics", "librosa")
 
 
 @dataclass(kw_only=True)
@@ -84,7 +84,7 @@ def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> Tra
                 f"{'; '.join(others)}. Use the same, or another folder"
             )
     if write:
-        versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+        versions = {name: _version(name) for name in _PACKAGES}
         command = shlex.join(["doa_tf", *sys.argv[1:]])
         write_json(path, {**asked, "command": command, "versions": versions})
     state = read_state(folder / LAST)
@@ -127,14 +127,21 @@ def read_state(checkpoint: Path) -> TrainingState:
         return TrainingState(**json.loads(archive.read(_STATE)))
 
 
-def save_model(path: Path, model: keras.Model, state: TrainingState | None = None) -> None:
-    """Write a model, and a state into it if given, beside the path; then rename."""
+def save_model(
+    path: Path,
+    model: keras.Model,
+    state: TrainingState | None = None,
+    more: dict[str, bytes] | None = None,
+) -> None:
+    """Write a model, and a state and further entries into it if given, beside the path; rename."""
     with write_beside(path) as beside:
         written = Path(beside).with_suffix(".keras")  # Keras wants the suffix
         model.save(written)
         if state is not None:
             with zipfile.ZipFile(written, "a") as archive:
                 archive.writestr(_STATE, json.dumps(asdict(state)))
+                for name, content in (more or {}).items():
+                    archive.writestr(name, content)
         written.replace(beside)
 
 
@@ -146,6 +153,13 @@ def seed_states(model: keras.Model) -> list[Any]:
         for variable in model.variables
         if id(variable) not in weights and "seed_generator" in variable.path
     ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def sha256(path: str | Path) -> str:

@@ -15,7 +15,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,18 +25,19 @@ import tensorflow as tf
 from doa_core.spec import FeatureSpec
 from doa_edge.errors import InputError
 from doa_tf import heads
-from doa_tf.augment import check_augment
 from doa_tf.callbacks import MONITOR, CosineLearningRate, KeepState, StopOnNaN, Validation
 from doa_tf.data import mixed_dataset, refuse_nan, scene_keys
 from doa_tf.distribution import adapt_to_workers, is_chief, make_strategy, share_out
 from doa_tf.feature_cache import FeatureCache, cached_dataset
 from doa_tf.interruption import StopBetweenBatches
 from doa_tf.mixing import SceneMixer
-from doa_tf.models import build_crnn, load_model, model_spec
+from doa_tf.models import load_model, model_spec
 from doa_tf.recorded_scenes import RecordedScenes
 from doa_tf.run_folder import BEST, HISTORY, LAST, TrainingState, claim_run, seed_states, sha256
+from doa_tf.train_settings import TrainSettings
+from doa_tf.training_start import build_network, copy_weights, validation_scenes
 
-__all__ = ["MONITOR", "TrainSettings", "copy_weights", "train"]
+__all__ = ["MONITOR", "TrainSettings", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,55 +45,6 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 # (first epoch, its first batch) -> batches from there to the last epoch's end
 Data = Callable[[int, int], Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """How a network is trained.
-
-    Attributes:
-        head: its name.
-        epochs: the learning rate falls along a cosine to the last of them.
-        sequences: mixed scenes that an epoch goes through.
-        batch_size: sequences a step.
-        learning_rate: Nadam's, at its highest, after `warmup_steps`.
-        warmup_steps: over which it rises from zero.
-        patience: epochs without a better validation median before training stops.
-        seed: of the scenes, their order and rotations, and the first weights.
-        augment: how scenes are turned, see `doa_tf.augment.random_turns`.
-        live: whether every epoch has new scenes, mixed while the network trains; else the same
-            `sequences` scenes are mixed once, cached, and turned anew in every epoch.
-    """
-
-    head: str
-    epochs: int = 60
-    sequences: int = 16_384
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    patience: int = 20
-    seed: int = 0
-    augment: str = "vertical"
-    live: bool = False
-
-    def __post_init__(self) -> None:
-        heads.get(self.head)
-        check_augment(self.augment)
-        for name in ("epochs", "sequences", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
-        if self.batch_size > self.sequences:
-            raise ValueError(
-                "`sequences` must be at least one batch. Received: "
-                f"sequences={self.sequences}, batch_size={self.batch_size}"
-            )
-        if not 0.0 < self.learning_rate < 1.0:
-            raise ValueError(f"`learning_rate` must be in (0, 1). Received: {self.learning_rate}")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches of an epoch."""
-        return self.sequences // self.batch_size
 
 
 def train(
@@ -139,6 +90,8 @@ def train(
     """
     if (mixer is None) == (data is None):
         raise ValueError("Either `mixer` or `data` is needed. Received: both, or none")
+    if settings.average:
+        raise InputError("Weights are averaged by the engine jax alone: leave --average out")
     scope = make_strategy(strategy, batch_size=settings.batch_size)
     chief = is_chief()
     folder = Path(folder)
@@ -146,9 +99,8 @@ def train(
     head = heads.get(settings.head)
     start = None if init_from is None else load_model(init_from)
     origin = {} if init_from is None else {"init_from_sha256": sha256(init_from)}
-    lasting = {k: v for k, v in asdict(settings).items() if k not in ("epochs", "patience")}
     asked = {
-        "settings": lasting,
+        "settings": settings.lasting(),
         "features": features.to_dict(),
         "sources": {**sources, **origin},
     }
@@ -158,7 +110,7 @@ def train(
             f"The run {folder} has ended after {state.epoch} epochs: ask for more with --epochs, "
             "or name another folder"
         )
-    judge = Validation(*_validation_scenes(valid, features), head, batch_size=settings.batch_size)
+    judge = Validation(*validation_scenes(valid, features), head, batch_size=settings.batch_size)
     if data is None:
         stored = None
         if not settings.live:
@@ -304,16 +256,6 @@ def _own_data(
     return batches
 
 
-def _validation_scenes(valid: str | Path, features: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
-    """(S, T, F, K) features of the first window of every scene, and (S, 3) directions."""
-    from doa_tf.predictions import feature_windows
-    from doa_tf.scenes import read_scenes
-
-    scenes = read_scenes(valid)
-    inputs = [feature_windows(scene.read(), features, name=str(scene.path))[0] for scene in scenes]
-    return np.stack(inputs), np.stack([scene.direction for scene in scenes])
-
-
 def _wait_for_cache(folder: str | Path, settings: TrainSettings, chief: bool) -> None:
     """Of several processes the first one mixes; the others wait until it has."""
     path = Path(folder) / "cache.json"
@@ -338,30 +280,7 @@ def _start_model(
         for variable, value in zip(seed_states(model), state.seeds, strict=True):
             variable.assign(np.asarray(value, variable.dtype))
         return model
-    model = build_crnn(head, features=features, synchronized=synchronized)
+    model = build_network(head, features, settings, synchronized=synchronized)
     optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
     model.compile(optimizer, loss=head.loss(), metrics=head.metrics())
     return model
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
-    """Copy the weights of layers that have the same name and shapes; names of those layers.
-
-    Raises:
-        InputError: not one layer fits.
-    """
-    copied = []
-    for layer in target.layers:
-        if not layer.weights or layer.name not in {other.name for other in source.layers}:
-            continue
-        weights = source.get_layer(layer.name).get_weights()
-        if [w.shape for w in weights] == [w.shape for w in layer.get_weights()]:
-            layer.set_weights(weights)
-            copied.append(layer.name)
-    if not copied:
-        raise InputError(
-            f"The checkpoint to start from must share layers with the network '{target.name}'. "
-            f"Received: '{source.name}', which shares none"
-        )
-    logger.info("starting from the weights of %s", ", ".join(copied))
-    return copied

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_edge.errors import InputError
+from doa_edge.toml_file import read_toml
 
-LARGEST_FILE = 2**20  # bytes
 _NO_KEYS = ("help", "config")
 
 
@@ -42,7 +40,7 @@ def read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         if option.startswith("--") and not option.startswith("--no-")
     }
     values = {}
-    for key, value in _read_toml(path).items():
+    for key, value in read_toml(path).items():
         name = key.replace("_", "-")
         if name not in options or name in _NO_KEYS:
             near = difflib.get_close_matches(name, set(options) - set(_NO_KEYS), 1, 0.5)
@@ -80,23 +78,3 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         allowed = ", ".join(map(str, action.choices))
         raise InputError(f"{path}: `{key}` must be one of {allowed}. Received: {text!r}")
     return converted
-
-
-def _read_toml(path: Path) -> Mapping[str, object]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ImportError as error:
-            raise MissingPackageError("tomli", "edge", error) from error
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise InputError(f"{path} must be a TOML file of {LARGEST_FILE} bytes at most")
-        return tomllib.loads(data.decode())
-    except OSError as error:
-        raise InputError(f"The configuration cannot be read: {one_line(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} must be a TOML file: {one_line(error)}") from error

@@ -1,0 +1,289 @@
+"""Recipes: a file that says how a network is made, from rooms to a calibrated checkpoint.
+
+    [rooms]         count, and the fields of `doa_tf.rooms.RoomSettings`
+    [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
+    [valid]         scenes of each condition, and their seed
+    [mixing]        the fields of `doa_tf.mixing.MixSettings`
+    [training]      the fields of `doa_tf.train_settings.TrainSettings`, `level`, `engine`
+
+A folder made by one holds `rooms`, `valid_rooms`, `valid`, `run`, and in the end `model.keras`,
+calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_edge.errors import InputError
+from doa_edge.output import write_beside
+from doa_edge.toml_file import read_toml
+from doa_tf.bank import read_bank
+from doa_tf.mixing import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.recordings import read_recordings
+from doa_tf.render import render_scenes
+from doa_tf.rooms import RoomSettings
+from doa_tf.simulation import simulate_bank
+from doa_tf.speaker_split import split_folder
+from doa_tf.train_settings import TrainSettings
+
+ENGINES = ("keras", "jax")
+MODEL_FILE = "model.keras"
+
+Progress = Callable[[int, int], None]
+Bars = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """A bank of a recipe.
+
+    Attributes:
+        count: rooms.
+        seed: of the bank.
+        settings: what they are drawn from.
+    """
+
+    count: int
+    seed: int
+    settings: RoomSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is made.
+
+    Attributes:
+        rooms, valid_rooms: banks for training and validation.
+        valid_scenes: validation scenes of each condition.
+        valid_seed: of their draws.
+        mixing: of training and validation.
+        training: of the network.
+        features: its input.
+        engine: `keras`, or `jax` for an accelerator.
+    """
+
+    rooms: Rooms
+    valid_rooms: Rooms
+    valid_scenes: int
+    valid_seed: int
+    mixing: MixSettings
+    training: TrainSettings
+    features: FeatureSpec = field(default_factory=FeatureSpec)
+    engine: str = "keras"
+
+
+def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
+    """A recipe's file.
+
+    Args:
+        path: of the TOML file.
+        changes: values to take instead of the file's, by section and key: `training.epochs`.
+
+    Raises:
+        InputError: no such file, no TOML, or a section, key or value that means nothing.
+    """
+    sections: dict[str, Any] = {
+        name: dict(values) if isinstance(values, dict) else values
+        for name, values in read_toml(Path(path)).items()
+    }
+    for name, value in (changes or {}).items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    needed = ("rooms", "valid_rooms", "valid", "mixing", "training")
+    if sorted(sections) != sorted(needed) or not all(
+        isinstance(v, dict) for v in sections.values()
+    ):
+        raise InputError(
+            f"A recipe has the sections {', '.join(needed)}. Received: {', '.join(sections)}"
+        )
+    try:
+        training = dict(sections["training"])
+        level = (LEVEL_CHANNEL,) if training.pop("level", False) else ()
+        engine = str(training.pop("engine", "keras"))
+        if engine not in ENGINES:
+            raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+        valid = dict(sections["valid"])
+        recipe = Recipe(
+            rooms=_rooms(sections["rooms"]),
+            valid_rooms=_rooms(sections["valid_rooms"]),
+            valid_scenes=int(valid.pop("scenes")),
+            valid_seed=int(valid.pop("seed", 0)),
+            mixing=MixSettings(**_known(MixSettings, sections["mixing"])),
+            training=TrainSettings(**_known(TrainSettings, training)),
+            features=FeatureSpec(
+                channels=(*INTENSITY_CHANNELS, *((LEVEL_CHANNEL,) if level else ()))
+            ),
+            engine=engine,
+        )
+        if valid:
+            raise ValueError(f"[valid] has scenes and seed. Received: {', '.join(valid)}")
+    except KeyError as error:
+        raise InputError(f"{path} must have {error}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error
+    return recipe
+
+
+def run_recipe(
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    speech: str | Path,
+    noise: str | Path | None = None,
+    init_from: str | Path | None = None,
+    workers: int | None = None,
+    bars: Bars,
+    say: Callable[[str], None],
+) -> Path:
+    """Do what is not yet done.
+
+    Args:
+        recipe: from `read_recipe`.
+        folder: new, or of the same recipe.
+        speech, noise: folders, see `doa_tf.speaker_split.split_folder`.
+        init_from: checkpoint whose weights the training starts from.
+        workers: processes that simulate; all cores by default.
+        bars: makes a progress bar for a stage.
+        say: told each epoch's figures in a line.
+
+    Returns:
+        Path of the calibrated checkpoint.
+
+    Raises:
+        InputError: the folder was made by another recipe, or bad recordings.
+        OSError: a file cannot be written.
+        FloatingPointError: the loss became NaN.
+    """
+    folder = Path(folder)
+    mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
+    sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    with bars("training") as progress:
+        _train(recipe, folder, mixer, sources, init_from, progress, say)
+    return _calibrated(folder)
+
+
+def prepare(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    speech: str | Path,
+    noise: str | Path | None,
+    workers: int | None,
+    bars: Bars,
+) -> SceneMixer:
+    """Rooms and validation scenes in the folder, where they are not there yet; the mixer.
+
+    Raises: as `run_recipe`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {"speech": split_folder(speech, folder / "speech", seed=recipe.rooms.seed)}
+    if noise is not None:
+        data["noise"] = split_folder(noise, folder / "noise", seed=recipe.rooms.seed)
+    for name, rooms in (("valid_rooms", recipe.valid_rooms), ("rooms", recipe.rooms)):
+        with bars(name.replace("_", " ")) as progress:
+            simulate_bank(
+                folder / name,
+                rooms=rooms.count,
+                seed=rooms.seed,
+                settings=rooms.settings,
+                workers=workers,
+                progress=progress,
+            )
+    if not (folder / "valid").exists():
+        with bars("valid scenes") as progress:
+            render_scenes(
+                folder / "valid",
+                mixer=_mixer(recipe, folder / "valid_rooms", data, "valid"),
+                conditions=CONDITIONS,
+                scenes=recipe.valid_scenes,
+                seed=recipe.valid_seed,
+                progress=progress,
+            )
+    return _mixer(recipe, folder / "rooms", data, "train")
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    mixer: SceneMixer,
+    sources: dict[str, Any],
+    init_from: str | Path | None,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> None:
+    from doa_tf.run_folder import LAST, read_state
+
+    run = folder / "run"
+    if read_state(run / LAST).epoch >= recipe.training.epochs:
+        return
+    options: dict[str, Any] = {
+        "sources": sources,
+        "valid": folder / "valid",
+        "settings": recipe.training,
+        "features": recipe.features,
+        "init_from": init_from,
+        "progress": progress,
+    }
+    if recipe.engine == "jax":
+        from doa_tf import jax_training
+
+        def tell(epoch: int, figures: dict[str, float]) -> None:
+            say(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+
+        jax_training.train(run, mixer=mixer, on_epoch=tell, **options)
+    else:
+        from doa_tf import training
+
+        training.train(run, mixer=lambda: mixer, **options)
+
+
+def _calibrated(folder: Path) -> Path:
+    """The best epoch with its confidence calibrated; not made again where it is there."""
+    from doa_tf.calibration import calibrate_model
+    from doa_tf.scenes import read_scenes
+
+    target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
+    if not target.exists() or target.stat().st_mtime < best.stat().st_mtime:
+        with write_beside(target) as beside:
+            shutil.copyfile(best, Path(beside).with_suffix(".keras"))
+            calibrate_model(Path(beside).with_suffix(".keras"), read_scenes(folder / "valid"))
+            Path(beside).with_suffix(".keras").replace(beside)
+    return target
+
+
+def _mixer(recipe: Recipe, bank: Path, data: dict[str, dict[str, Path]], part: str) -> SceneMixer:
+    return SceneMixer(
+        read_bank(bank),
+        read_recordings(data["speech"][part]),
+        read_recordings(data["noise"][part]) if "noise" in data else (),
+        settings=recipe.mixing,
+        seed=recipe.training.seed if part == "train" else recipe.valid_seed,
+    )
+
+
+def _rooms(values: dict[str, Any]) -> Rooms:
+    values = dict(values)
+    count, seed = int(values.pop("count")), int(values.pop("seed", 0))
+    if values.pop("reference", False):
+        values["mixing_time"] = None
+    return Rooms(count=count, seed=seed, settings=RoomSettings(**_known(RoomSettings, values)))
+
+
+def _known(settings: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, lists as tuples.
+
+    Raises:
+        ValueError: a key that is no field of the settings.
+    """
+    names = {one.name for one in fields(settings)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise ValueError(f"{settings.__name__} has no {', '.join(unknown)}")
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
