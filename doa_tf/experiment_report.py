@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -29,10 +28,10 @@ from doa_tf.compare_report import (
 from doa_tf.experiment import TIMES_FILE, Plan
 from doa_tf.experiment_statements import Answer, answers, best_epoch
 from doa_tf.predictions import predict
+from doa_tf.run_folder import package_versions
 
 REPORT_FILE, FIGURES_FILE = "report.md", "report.json"
 BEGIN, END = "<!-- reproduce: begin -->", "<!-- reproduce: end -->"
-_PACKAGES = ("doa-tf", "tensorflow", "keras", "numpy")
 
 
 def write_experiment_report(folder: Path, plan: Plan, comparisons: Sequence[Comparison]) -> Path:
@@ -120,19 +119,26 @@ def _provenance(folder: Path, plan: Plan) -> str:
     size = plan.size
     times = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
     spent = ", ".join(f"{stage} {seconds / 60.0:.0f} min" for stage, seconds in times.items())
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    scenes = "mixed sequences turned anew in each of"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    if plan.engine == "jax":
+        import jax
+
+        scenes = "new sequences in each of"
+        machine += f", {jax.devices()[0].device_kind}"
     # Paths of one machine say nothing on another.
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
     command = ["doa_tf", *words]
     return "\n\n".join(
         [
             f"{size.train_rooms} rooms to train in, {size.other_rooms} others each for validation "
-            f"and test, traced in full; {size.sequences} mixed sequences turned anew in each of "
+            f"and test, traced in full; {size.sequences} {scenes} "
             f"{size.epochs} epochs, batches of {size.batch_size}, the same for every head; "
             f"{size.test_scenes} test scenes of each condition, with speakers that training and "
             "validation do not have. Runs without `-level` hear the paper's six channels.",
             f"```\n{shlex.join(command)}\n```",
-            f"{date.today():%B %Y}; {platform.machine()}, {os.cpu_count()} cores; Python "
+            f"{date.today():%B %Y}; {machine}; Python "
             f"{platform.python_version()}, {versions}. {spent}.",
         ]
     )

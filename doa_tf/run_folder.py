@@ -11,6 +11,7 @@ The state travels inside `last.keras`, so that a kill between two files can't pa
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import importlib.metadata
@@ -84,7 +85,7 @@ def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> Tra
                 f"{'; '.join(others)}. Use the same, or another folder"
             )
     if write:
-        versions = {name: _version(name) for name in _PACKAGES}
+        versions = package_versions()
         command = shlex.join(["doa_tf", *sys.argv[1:]])
         write_json(path, {**asked, "command": command, "versions": versions})
     state = read_state(folder / LAST)
@@ -155,11 +156,13 @@ def seed_states(model: keras.Model) -> list[Any]:
     ]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def package_versions() -> dict[str, str]:
+    """Versions of what a training depends on, as far as it is installed."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def sha256(path: str | Path) -> str:
