@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from judged import CELL_NOTE, cell, judged, markdown, model_digest, shown
+from microphone_error import microphone_errors_deg
 from scene_sets import OWN_ROOMS, SEED, SceneSet, add_scene_options, array_file, store_from
 
 from doa_edge.errors import InputError
@@ -36,11 +37,17 @@ from doa_tf.compare import model_labels
 from doa_tf.evaluation import SceneResult, bootstrap_of, summarise
 from doa_tf.predictions import check_model_name
 from doa_tf.progress import progress_bar
+from doa_tf.scenes import read_scenes
 from doa_tf.statistics import percentile_interval
 
 REFERENCE = "baseline:music"
 # Of MUSIC's median error, at most: what the shipped models are asked for.
 TARGETS = {"diffuse": 0.5, "interferer": 1.0 / 3.0}
+OWN_NOTE = (
+    "The microphone's own error: how far off its tolerances put a plane wave, without room or "
+    "noise; median, 10th to 90th percentile. An estimator that does not know the very microphone "
+    "can hardly take it away."
+)
 
 
 def own_sets(sofa: Path) -> list[SceneSet]:
@@ -112,9 +119,11 @@ def measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
                 music = answers[labels[args.models.index(REFERENCE)]]
                 for label, results in answers.items():
                     figures[label]["median_over_music"] = median_ratio(results, music)
+            own = microphone_errors_deg(read_scenes(folder).scenes, store.bank(scene_set))
             values["sets"][scene_set.name] = {
                 "condition": scene_set.condition,
                 "target_over_music": TARGETS[scene_set.condition],
+                "microphone_deg": [float(np.percentile(own, share)) for share in (50, 10, 90)],
                 "results": figures,
             }
     return values
@@ -134,11 +143,13 @@ def median_ratio(results: Sequence[SceneResult], music: Sequence[SceneResult]) -
 def table(values: dict[str, Any]) -> str:
     """Markdown: a row for each set, a column for each model, then the ratios."""
     labels = list(values["models"])
-    rows = [
-        [name, *(cell(figures["results"][label]) for label in labels)]
-        for name, figures in values["sets"].items()
-    ]
-    parts = [CELL_NOTE, markdown(["scenes", *map(shown, labels)], rows)]
+    rows = []
+    for name, figures in values["sets"].items():
+        middle, low, high = figures["microphone_deg"]
+        cells = [cell(figures["results"][label]) for label in labels]
+        rows.append([name, *cells, f"{middle:.1f}° ({low:.1f} to {high:.1f})"])
+    own = "the microphone's own error"
+    parts = [f"{CELL_NOTE} {OWN_NOTE}", markdown(["scenes", *map(shown, labels), own], rows)]
     ratios = []
     for name, figures in values["sets"].items():
         cells = []
