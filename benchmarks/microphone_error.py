@@ -16,7 +16,7 @@ from doa_tf.microphones import microphone_from_draw
 from doa_tf.rooms import Room
 from doa_tf.scenes import Scene
 
-_FREQUENCIES = np.linspace(0.0, 8000.0, 257)  # hertz
+_BINS = 257  # from 0 to 8000 Hz
 
 
 def microphone_errors_deg(scenes: Sequence[Scene], rooms: Sequence[Room]) -> FloatArray:
@@ -41,11 +41,11 @@ def microphone_errors_deg(scenes: Sequence[Scene], rooms: Sequence[Room]) -> Flo
 
 def _heard(room: Room, directions: FloatArray) -> FloatArray:
     """(I, 3) where the room's microphone hears plane waves from (I, 3)."""
-    response = microphone_from_draw(room.microphone_draw).response(directions, _FREQUENCIES)
-    lowest, highest = BAND
-    inside = (_FREQUENCIES >= lowest) & (_FREQUENCIES <= highest)
+    frequencies = np.linspace(0.0, 8000.0, _BINS)  # hertz
+    response = microphone_from_draw(room.microphone_draw).response(directions, frequencies)
+    inside = (frequencies >= BAND[0]) & (frequencies <= BAND[1])
     heard = response[inside].astype(np.complex128)
-    power = (1000.0 / _FREQUENCIES[inside, np.newaxis, np.newaxis]) ** 2
+    power = (1000.0 / frequencies[inside, np.newaxis, np.newaxis]) ** 2
     active = np.sum(power * (heard[..., :1].conj() * heard[..., [3, 1, 2]]).real, axis=0)
     unit: FloatArray = active / np.linalg.norm(active, axis=-1, keepdims=True)
     return unit
