@@ -17,6 +17,7 @@ from doa_edge.activity import DEFAULT_MIN_CONFIDENCE, DEFAULT_MIN_PROBABILITY
 from doa_edge.errors import InputError
 from doa_tf import baselines
 from doa_tf.evaluation import CLUSTER_COLUMN, SceneResult, evaluate, read_per_scene
+from doa_tf.groups import DEFAULT_GROUP
 from doa_tf.predictions import BASELINE_PREFIX
 from doa_tf.scenes import LABELS_FILE, Scenes, read_scenes
 
@@ -65,6 +66,20 @@ def pooled(folders: Mapping[str, Sequence[SceneResult]]) -> list[SceneResult]:
             }
             together.append(replace(result, scene=replace(result.scene, columns=values)))
     return together
+
+
+def titles(results: Sequence[SceneResult]) -> list[str]:
+    """The condition of each result, or its folder too where folders have the same conditions."""
+    columns = [result.scene.columns for result in results]
+    pairs = [(own[SCENES_COLUMN], own.get(DEFAULT_GROUP, "")) for own in columns]
+    conditions = [condition for _, condition in set(pairs)]
+    chosen = []
+    for folder, condition in pairs:
+        if condition and conditions.count(condition) == 1:
+            chosen.append(condition)
+        else:
+            chosen.append(folder if condition in folder else f"{folder}, {condition}")
+    return chosen
 
 
 def shown(label: str) -> str:

@@ -28,7 +28,6 @@ from confidence import reliability, reliability_table, threshold_figures, thresh
 from failures import failure_figures, failure_table
 from judged import (
     CELL_NOTE,
-    SCENES_COLUMN,
     cell,
     check_scenes,
     default_threshold,
@@ -39,12 +38,13 @@ from judged import (
     model_spec,
     pooled,
     shown,
+    titles,
 )
 
 from doa_edge.errors import InputError
 from doa_tf.compare import model_labels
 from doa_tf.evaluation import SceneResult, summarise
-from doa_tf.groups import DEFAULT_GROUP, LABEL_COLUMNS, MISSING, group_names, grouped
+from doa_tf.groups import LABEL_COLUMNS, MISSING, group_names, grouped
 from doa_tf.predictions import check_model_name
 from doa_tf.progress import progress_bar
 from doa_tf.scenes import LABELS_FILE
@@ -114,8 +114,10 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
     return {
         "model": own,
         "default_threshold": default,
-        "conditions": _figures(together, [SCENES_COLUMN, DEFAULT_GROUP]),
-        "by": {title: _figures(together, [column]) for column, title in BY.items()},
+        "conditions": _figures(together, titles(together[own])),
+        "by": {
+            title: _figures(together, _names(together[own], column)) for column, title in BY.items()
+        },
         "thresholds": threshold_figures(results[own], default=default),
         "reliability": reliability(together[own]),
         "failures": failure_figures(together[own]),
@@ -147,17 +149,14 @@ def text(values: dict[str, Any], folders: Mapping[str, Sequence[SceneResult]]) -
 
 
 def _figures(
-    results: Mapping[str, Sequence[SceneResult]], columns: Sequence[str]
+    results: Mapping[str, Sequence[SceneResult]], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Figures of each model by the values of columns; scenes without a value are left out."""
-    first = next(iter(results.values()))
-    names = [_names(first, column) for column in columns]
-    together = [", ".join(filter(None, parts)) for parts in zip(*names, strict=True)]
+    """Figures of each model by the group of each result; results without one are left out."""
     return {
         group: {
             label: summarise([some[index] for index in indices]) for label, some in results.items()
         }
-        for group, indices in grouped(together).items()
+        for group, indices in grouped(names).items()
         if group not in ("", MISSING)
     }
 

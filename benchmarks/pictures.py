@@ -28,13 +28,13 @@ from typing import Any
 
 import numpy as np
 from confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
-from judged import SCENES_COLUMN, check_scenes, default_threshold, judged, pooled, shown
+from judged import check_scenes, default_threshold, judged, pooled, shown, titles
 from robustness_plot import WIDTH, plot_lines, plot_robustness
 
 from doa_edge.errors import InputError
 from doa_tf.compare import model_labels
 from doa_tf.evaluation import SceneResult
-from doa_tf.groups import DEFAULT_GROUP, grouped
+from doa_tf.groups import grouped
 from doa_tf.plot_panels import (
     GREY,
     draw_distribution,
@@ -107,7 +107,7 @@ def judge_all(args: argparse.Namespace) -> dict[str, list[SceneResult]]:
 def plot_distributions(path: Path, results: Pooled) -> None:
     """Distribution of the error, a panel for each folder and condition."""
     first = next(iter(results.values()))
-    groups = grouped([_title(result) for result in first])
+    groups = grouped(titles(first))
     columns = 2 if len(groups) in (1, 2, 4) else 3
     rows = math.ceil(len(groups) / columns)
     figure = new_figure(path, WIDTH, 2.35 * rows + 0.9)
@@ -127,8 +127,9 @@ def plot_distributions(path: Path, results: Pooled) -> None:
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
     for axes in panels[max(0, len(groups) - columns) : len(groups)]:
-        axes.set_xlabel("error [degrees]", fontsize=9)
         axes.tick_params(labelbottom=True)
+    for axes in panels[(rows - 1) * columns :]:
+        axes.set_xlabel("error [degrees]", fontsize=9)
     figure.supylabel("scenes with at most this error [percent]", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
@@ -191,12 +192,6 @@ def _draw_bins(axes: Any, bins: list[dict[str, Any]], label: str, style: dict[st
         elinewidth=0.9,
         **style,
     )
-
-
-def _title(result: SceneResult) -> str:
-    columns = result.scene.columns
-    folder, condition = columns[SCENES_COLUMN], columns.get(DEFAULT_GROUP, "")
-    return folder if condition in folder else f"{folder}, {condition}"
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES)
             )
         axes.set_xticks(range(len(levels)), [_short(row["level"]) for row in levels])
         axes.set_ylim(0.0, _top(axes.get_ylim()[1]))
+        axes.yaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=8)
         finish(axes, "")
         axes.set_xlabel(_AXES.get(axis["name"], axis["title"]), fontsize=9)
@@ -69,9 +70,12 @@ def plot_robustness(path: Path, values: dict[str, Any]) -> bool:
     panels = figure.subplots(1, len(columns), squeeze=False).ravel()
     for axes, column in zip(panels, columns, strict=True):
         _draw_bars(axes, column, list(values["models"]), longest)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
-    save_figure(figure, path, "Median error [degrees], one thing changed at a time")
+    known = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
+    names = [shown(label) for label in values["models"]]
+    handles = [known[name] for name in names]
+    figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    title = "Median error [degrees], one thing changed at a time"
+    save_figure(figure, path, title)
     return True
 
 
