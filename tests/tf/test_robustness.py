@@ -35,8 +35,9 @@ def load(name):
         sys.path.remove(str(BENCHMARKS))
 
 
-def run(program, *options):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [ROOT, ROOT / "edge"]))}
+def run(program, *options, **variables):
+    folders = map(str, [ROOT, ROOT / "edge"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **variables}
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / program), *map(str, options)],
         capture_output=True,
@@ -150,8 +151,18 @@ def test_scenes_of_other_speech_are_not_taken_for_the_same(work, speech):
 
 
 @pytest.mark.slow
+def test_without_a_synthesiser_its_languages_are_skipped_and_say_so(work, tmp_path):
+    table = run(
+        *("robustness.py", MODEL, "--quick", "--axes", "voices", "--work", work), PATH=str(tmp_path)
+    )
+    assert "| read English, people | " in table
+    assert "| Mandarin, espeak-ng | skipped: espeak-ng is not installed |" in table
+
+
+@pytest.mark.slow
 def test_own_scenes_and_a_model_card_of_them(work, tmp_path):
     pytest.importorskip("sofar")
+    pytest.importorskip("matplotlib")
     figures = tmp_path / "own.json"
     table = run(
         *("own_scenes.py", MODEL, "baseline:music", "--quick", "--work", work, "--json", figures)
@@ -170,6 +181,9 @@ def test_own_scenes_and_a_model_card_of_them(work, tmp_path):
     text = run("model_card.py", MODEL, "--scenes", *folders, "--work", work, "--json", card)
     for part in ("## Figures", "By SNR", "By SIR", "By elevation", "By microphone", "SHA-256"):
         assert part in text
+    run("pictures.py", MODEL, "--scenes", *folders, "--work", work, "--out", tmp_path / "pictures")
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert drawn == {"distributions.png", "reliability.png"}
     values = json.loads(card.read_text())
     assert values["default_threshold"] == 0.25
     assert sum(own["n"] for own in values["reliability"]["bins"]) == 16
