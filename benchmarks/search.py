@@ -2,7 +2,7 @@
 
     python benchmarks/search.py configs/search.toml --work DIR --speech DIR --noise DIR
 
-Needs an accelerator (the engine jax) to be done in a day. Rooms and validation scenes are those of
+`rooms` of the recipe's bank are made. Needs an accelerator (the engine jax) to be done in a day. Rooms and validation scenes are those of
 the recipe, made once; a variant that is done is not done again.
 
 A variant sets fields of `doa_tf.train_settings.TrainSettings`, or `level`; `rooms` and `voices` use
@@ -40,7 +40,8 @@ def main() -> None:
     from doa_tf.recipe import prepare, read_recipe
 
     search: dict[str, Any] = dict(read_toml(args.search))
-    recipe = read_recipe(args.search.parent / search["recipe"])
+    changes = {"rooms.count": search["rooms"]}
+    recipe = read_recipe(args.search.parent / search["recipe"], changes)
     mixer = prepare(
         recipe, args.work, speech=args.speech, noise=args.noise, workers=None, bars=progress_bar
     )

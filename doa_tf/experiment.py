@@ -93,7 +93,7 @@ SIZES = {
         test_scenes=500,
         sequences=16_384,
         batch_size=128,
-        epochs=24,
+        epochs=16,
     ),
     "large": Size(
         train_rooms=10_000,

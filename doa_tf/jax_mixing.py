@@ -7,8 +7,11 @@ twice and never waits for one. Waveforms are those of `SceneMixer.render` to rou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,47 +36,65 @@ def scene_arrays(
         mixer: whose rooms, recordings and noises these are.
         progress: called with rooms read and rooms in all.
     """
-    counts, responses, scales, directions, gains, filters = [], [], [], [], [], []
-    for number in range(len(mixer.rooms)):
-        room = mixer.rooms[number]
-        counts.append(mixer.sources(number))
-        directions.append(room.directions)
-        gains.append(room.noise_gains)
-        filters.append(room.diffuse_response)
-        for srir in room.srirs:
-            heard = srir[: min(audible_length(srir), LONGEST)].T
-            scales.append(float(np.abs(heard).max(initial=0.0)) or 1.0)
-            responses.append((heard / scales[-1]).astype(np.float16))
-        if progress:
-            progress(number + 1, len(mixer.rooms))
+    numbers = range(len(mixer.rooms))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        read = []
+        for number, room in enumerate(pool.map(partial(_read_room, mixer), numbers), start=1):
+            read.append(room)
+            if progress:
+                progress(number, len(numbers))
+        settings = mixer.settings
+        noises = list(pool.map(mixer.synthetic_noise, range(settings.synthetic_noises)))
+        fields = list(pool.map(mixer.field, range(settings.diffuse_fields)))
+    recorded = [] if mixer.noise is None else list(mixer.noise)
+    responses = [one for room in read for one in room.responses]
     taps = max(response.shape[1] for response in responses)
     srirs = np.zeros((len(responses), 4, taps), np.float16)
     for row, response in zip(srirs, responses, strict=True):
         row[:, : response.shape[1]] = response
-    diffuse_taps = max([1, *(len(f) for f in filters if f is not None)])
-    diffuse = np.zeros((len(filters), 4, 4, diffuse_taps), np.float32)
+    diffuse_taps = max([1, *(len(r.diffuse) for r in read if r.diffuse is not None)])
+    diffuse = np.zeros((len(read), 4, 4, diffuse_taps), np.float32)
     diffuse[:, range(4), range(4), 0] = 1.0  # an ideal microphone
-    for kept, response in zip(diffuse, filters, strict=True):
-        if response is not None:
+    for kept, room in zip(diffuse, read, strict=True):
+        if room.diffuse is not None:
             kept[...] = 0.0
-            kept[..., : len(response)] = response.transpose(1, 2, 0)
-    settings = mixer.settings
-    noises = [mixer.synthetic_noise(k) for k in range(settings.synthetic_noises)]
-    recorded = [] if mixer.noise is None else list(mixer.noise)
+            kept[..., : len(room.diffuse)] = room.diffuse.transpose(1, 2, 0)
+    counts = [len(room.responses) for room in read]
     return {
         "srirs": srirs,
-        "scales": np.array(scales, np.float32),
+        "scales": np.array([scale for room in read for scale in room.scales], np.float32),
         "first_source": np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32),
-        "directions": np.concatenate(directions).astype(np.float32),
-        "noise_gains": np.array(gains, np.float32),
+        "directions": np.concatenate([room.directions for room in read]).astype(np.float32),
+        "noise_gains": np.array([room.noise_gains for room in read], np.float32),
         "diffuse_responses": diffuse,
         "speech": np.asarray(mixer.speech.samples),
         "speech_starts": np.asarray(mixer.speech.starts, np.int32),
         "noises": np.concatenate([*noises, *recorded]).astype(np.float32),
         "noise_starts": _starts([*noises, *recorded]),
-        "fields": np.stack([mixer.field(k) for k in range(settings.diffuse_fields)]),
+        "fields": np.stack(fields),
         "hiss": mixer.hiss,
     }
+
+
+class _ReadRoom(NamedTuple):
+    """What is heard of a room."""
+
+    responses: list[np.ndarray]  # (4, L) 16-bit floats, relative to their peaks
+    scales: list[float]  # the peaks
+    directions: np.ndarray
+    noise_gains: np.ndarray
+    diffuse: np.ndarray | None
+
+
+def _read_room(mixer: SceneMixer, number: int) -> _ReadRoom:
+    room = mixer.rooms[number]
+    mixer.sources(number)  # which it keeps, and draws need
+    responses, scales = [], []
+    for srir in room.srirs:
+        heard = srir[: min(audible_length(srir), LONGEST)].T
+        scales.append(float(np.abs(heard).max(initial=0.0)) or 1.0)
+        responses.append((heard / scales[-1]).astype(np.float16))
+    return _ReadRoom(responses, scales, room.directions, room.noise_gains, room.diffuse_response)
 
 
 def draw_arrays(draws: Sequence[SceneDraw], *, synthetic_noises: int) -> Arrays:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -200,17 +199,13 @@ class SceneMixer:
         self._lengths: dict[tuple[int, int], int] = {}  # of SRIRs, by room and source
         self._fields: dict[int, np.ndarray] = {}
         self._synthetic: dict[int, np.ndarray] = {}
-        self._lock = Lock()
         hiss = np.random.default_rng((seed, 0, 0, _HISS_STREAM))
         size = max(_HISS_SAMPLES, 2 * self.settings.samples)
         self.hiss = hiss.standard_normal(size, dtype=np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be made again, for another process."""
-        return {**self.__dict__, "_fields": {}, "_synthetic": {}, "_lengths": {}, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({**state, "_lock": Lock()})
+        return {**self.__dict__, "_fields": {}, "_synthetic": {}, "_lengths": {}}
 
     def mix(self, key: Sequence[int], *, condition: str | None = None) -> MixedScene:
         """The scene of a key: `render(draw(key))`.
@@ -311,30 +306,31 @@ class SceneMixer:
 
     def field(self, number: int) -> np.ndarray:
         """(4, N) diffuse field `number`, as an ideal microphone has it."""
-        with self._lock:
-            if number not in self._fields:
-                rng = np.random.default_rng((self.seed, number, 0, _FIELD_STREAM))
-                samples = self.field_samples
-                talkers, recorded, _ = self.settings.field_shares
-                kind = rng.random()
-                voices = self.babble if kind < talkers else None
-                if self.noise and talkers <= kind < talkers + recorded:
-                    voices = self.noise
-                signals = [
-                    _looped(rng, voices, samples) if voices else coloured_noise(rng, samples)
-                    for _ in range(DIFFUSE_DIRECTIONS)
-                ]
-                self._fields[number] = diffuse_field(rng, signals)
-            return self._fields[number]
+        field = self._fields.get(number)
+        if field is None:  # two threads may make the same one: it is the same
+            rng = np.random.default_rng((self.seed, number, 0, _FIELD_STREAM))
+            talkers, recorded, _ = self.settings.field_shares
+            kind = rng.random()
+            voices = self.babble if kind < talkers else None
+            if self.noise and talkers <= kind < talkers + recorded:
+                voices = self.noise
+            signals = [
+                _looped(rng, voices, self.field_samples)
+                if voices
+                else coloured_noise(rng, self.field_samples)
+                for _ in range(DIFFUSE_DIRECTIONS)
+            ]
+            field = self._fields.setdefault(number, diffuse_field(rng, signals))
+        return field
 
     def synthetic_noise(self, number: int) -> np.ndarray:
         """(N,) synthetic interferer `number`, which has no beginning either."""
-        with self._lock:
-            if number not in self._synthetic:
-                rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
-                make = INTERFERERS[number % len(INTERFERERS)]
-                self._synthetic[number] = make(rng, _FIELD_SECONDS * SAMPLE_RATE)
-            return self._synthetic[number]
+        noise = self._synthetic.get(number)
+        if noise is None:
+            rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
+            make = INTERFERERS[number % len(INTERFERERS)]
+            noise = self._synthetic.setdefault(number, make(rng, _FIELD_SECONDS * SAMPLE_RATE))
+        return noise
 
     def _draw_speech(self, rng: np.random.Generator) -> tuple[int, int]:
         """(recording, end) of N samples that hold speech.

@@ -186,17 +186,8 @@ def prepare(
     data = {"speech": split_folder(speech, folder / "speech", seed=recipe.rooms.seed)}
     if noise is not None:
         data["noise"] = split_folder(noise, folder / "noise", seed=recipe.rooms.seed)
-    for name, rooms in (("valid_rooms", recipe.valid_rooms), ("rooms", recipe.rooms)):
-        with bars(name.replace("_", " ")) as progress:
-            simulate_bank(
-                folder / name,
-                rooms=rooms.count,
-                seed=rooms.seed,
-                settings=rooms.settings,
-                workers=workers,
-                progress=progress,
-            )
     if not (folder / "valid").exists():
+        _simulate(folder / "valid_rooms", recipe.valid_rooms, workers, bars)
         with bars("valid scenes") as progress:
             render_scenes(
                 folder / "valid",
@@ -206,7 +197,20 @@ def prepare(
                 seed=recipe.valid_seed,
                 progress=progress,
             )
+    _simulate(folder / "rooms", recipe.rooms, workers, bars)
     return _mixer(recipe, folder / "rooms", data, "train")
+
+
+def _simulate(folder: Path, rooms: Rooms, workers: int | None, bars: Bars) -> None:
+    with bars(folder.name.replace("_", " ")) as progress:
+        simulate_bank(
+            folder,
+            rooms=rooms.count,
+            seed=rooms.seed,
+            settings=rooms.settings,
+            workers=workers,
+            progress=progress,
+        )
 
 
 def _train(
