@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from check import SYSTEMS, build_wheel, describe_processor, make_userland, why_not
+from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
 from count import CPUS, ENVIRONMENT, counting_command, install_counter
 
 from doa_edge.errors import InputError
@@ -93,20 +93,13 @@ def count_file(root: Path, cpu: str, path: Path) -> dict[str, Any]:
     describe_processor(root, cpu)
     shutil.copy2(path, root / "network.tflite")
     (root / "counted").unlink(missing_ok=True)
-    command = counting_command(root, cpu, "/one_network.py", "/network.tflite", str(WINDOWS))
+    program = ("/one_network.py", "/network.tflite", str(WINDOWS), "/scores.npy")
     try:
-        done = subprocess.run(
-            [*command, "/scores.npy"],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
+        run(counting_command(root, cpu, *program), limit_s=LIMIT_S, env=ENVIRONMENT)
     except subprocess.TimeoutExpired:
         return {"error": "too long"}
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [str(error)]
         sys.stderr.write(f"{path.name}, {cpu}: {lines[-1]}\n")
         return {"error": "fails"}
     counts = [int(n) for n in re.findall(r"insns: (\d+)", (root / "counted").read_text())]
