@@ -2,10 +2,11 @@
 
     python edge/arm64/count.py --qemu FOLDER [--json FILE]
 
-FOLDER is a build of qemu 7.2 or later with plugins, which Debian's is not. From its source package
-(`./configure` has to be one line):
+FOLDER is a build of qemu 7.2 or later with plugins, which Debian's is not. From its source package,
+with Debian's meson, ninja-build, pkg-config and libglib2.0-dev, in some minutes (`./configure` has
+to be one line):
 
-    ./configure --target-list=aarch64-linux-user --enable-plugins
+    ./configure --target-list=aarch64-linux-user --enable-plugins --meson=/usr/bin/meson
         --disable-system --disable-tools --disable-docs --disable-install-blobs
     ninja -C build qemu-aarch64 tests/plugin/libinsn.so
 
