@@ -49,9 +49,15 @@ format: .venv/ready  ## ruff's formatter and safe fixes
 		--editable ".[train,export,dev]"
 	touch $@
 
+# tflite-runtime 2.14, the last one for 32-bit boards: Python 3.11 or older, numpy 1.
+.venv-old-runtime/ready: Makefile | venv-check
+	$(PYTHON) -m venv --clear .venv-old-runtime
+	.venv-old-runtime/bin/python -m pip install --quiet tflite-runtime==2.14.0 numpy==1.26.4
+	touch $@
+
 venv-check:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module: on Debian, 'apt install python3-venv'" >&2; exit 1; }
 
 clean:  ## environments and caches
-	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png
+	rm -rf .venv .venv-demo .venv-old-runtime build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png

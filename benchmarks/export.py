@@ -1,8 +1,9 @@
 """Every mode and every form of the LSTM: bytes, milliseconds, degrees.
 
     python benchmarks/export.py MODEL.keras --calibrate SCENES --check SCENES [--modes MODE ...]
-        [--lstm FORM ...] [--calibration-windows N ...] [--runs 200] [--json FILE]
+        [--lstm FORM ...] [--calibration-windows N ...] [--runs 200] [--keep FOLDER] [--json FILE]
 
+With --keep the files stay in a folder, as MODE-FORM.tflite, for edge/arm64/count_modes.py.
 Milliseconds are those of one window of 25 frames on one thread, the network alone, lowest and
 median of the runs. Degrees are `doa_export`'s own figures, on scenes that were not calibrated on;
 its budget is lifted, so that a bad combination shows in the table instead of ending it.
@@ -19,6 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from doa_export.calibration import WINDOWS
 
 COLUMNS = (
     ("mode", "mode"),
@@ -75,7 +78,8 @@ def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path
     from doa_export.export import export_model
 
     figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}
-    path = folder / f"{mode}-{form}-{count}.tflite"
+    several = len(args.calibration_windows) > 1 and count
+    path = folder / (f"{mode}-{form}-{count}.tflite" if several else f"{mode}-{form}.tflite")
     try:
         made = export_model(
             args.model,
@@ -107,15 +111,25 @@ def main() -> None:
     parser.add_argument("--check", metavar="SCENES", type=Path, required=True)
     parser.add_argument("--modes", nargs="+", metavar="MODE", help="default: all")
     parser.add_argument("--lstm", nargs="+", metavar="FORM", help="default: all of each mode")
-    parser.add_argument("--calibration-windows", nargs="+", type=int, default=[90], metavar="N")
+    parser.add_argument(
+        "--calibration-windows",
+        nargs="+",
+        type=int,
+        default=[WINDOWS],
+        metavar="N",
+        help="default: %(default)s, as doa_export",
+    )
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="an existing one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
+    if args.keep is not None and not args.keep.is_dir():
+        parser.error(f"--keep must name a folder that exists. Received: {args.keep}")
     rows = []
     print(" | ".join(title for title, _ in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
         for mode, form, count in combinations(args):
-            figures = row(args, mode, form, count, Path(folder))
+            figures = row(args, mode, form, count, args.keep or Path(folder))
             rows.append(figures)
             cells = [str(figures.get(key, "")) for _, key in COLUMNS]
             print(" | ".join(cells), figures.get("error", ""), flush=True)

@@ -27,19 +27,16 @@ GROWTH_LIMIT_MB = 1.0
 BLOCK_S = 0.02
 
 
-def memory_mb() -> dict[str, float]:
-    """Memory of this process now.
+def memory_mb() -> tuple[float, float]:
+    """Memory of this process now: its own, and all that is resident.
 
-    `own` is what it has written, in memory or swapped out; `resident` counts pages of libraries as
-    well, which the kernel may drop and read again at any time.
+    Its own is what it has written, in memory or swapped out. Resident memory counts pages of
+    libraries as well, which the kernel may drop and read again at any time.
     """
     with open("/proc/self/status", encoding="ascii") as file:
         lines = [line.split() for line in file]
     kib = {words[0]: int(words[1]) for words in lines if words[-1] == "kB"}
-    return {
-        "own": (kib["RssAnon:"] + kib["VmSwap:"]) / 1024,
-        "resident": kib["VmRSS:"] / 1024,
-    }
+    return (kib["RssAnon:"] + kib["VmSwap:"]) / 1024, kib["VmRSS:"] / 1024
 
 
 stopping: list[int] = []  # the signal that asked for an end
@@ -61,7 +58,9 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
     sound = synthetic_sound(1.0, rate)
     size = round(BLOCK_S * rate)
     total = round(hours * 3600)  # seconds
-    memory: list[tuple[int, dict[str, float]]] = []
+    # Reserved now: this program's own notes are not to grow.
+    memory = np.zeros((total // 60 + 2, 3))  # seconds of sound, own and resident memory [MB]
+    notes = 0
     started = time.perf_counter()
     given = missed = in_a_row = estimates = wrong_times = 0
     until_gap = int(rng.integers(300, 900))
@@ -92,14 +91,15 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
             in_a_row = 0
         second += 1
         if second % 60 == 0:
-            memory.append((second, memory_mb()))
+            memory[notes] = (second, *memory_mb())
+            notes += 1
             if progress and second % 3600 == 0:
                 sys.stderr.write(
-                    f"{second // 3600} h of {hours:g}, {memory[-1][1]['own']:.2f} MB\n"
+                    f"{second // 3600} h of {hours:g}, {memory[notes - 1, 1]:.2f} MB\n"
                 )
-    memory.append((second, memory_mb()))
-    after = [now for at, now in memory if at >= min(WARM_UP_S, second / 2)]
-    own = [now["own"] for now in after]
+    memory[notes] = (second, *memory_mb())
+    memory = memory[: notes + 1]
+    own, resident = memory[memory[:, 0] >= min(WARM_UP_S, second / 2), 1:].T
     wall = time.perf_counter() - started
     return {
         "hours": round(second / 3600, 3),
@@ -111,13 +111,13 @@ def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> 
         "wrong_times": wrong_times,
         "memory_after_warm_up_mb": round(own[0], 3),
         "memory_at_end_mb": round(own[-1], 3),
-        "growth_mb": round(max(own) - own[0], 3),
-        "resident_after_warm_up_mb": round(after[0]["resident"], 3),
-        "resident_highest_mb": round(max(now["resident"] for now in after), 3),
+        "growth_mb": round(own.max() - own[0], 3),
+        "resident_after_warm_up_mb": round(resident[0], 3),
+        "resident_highest_mb": round(resident.max(), 3),
         "wall_s": round(wall, 1),
         "processor_s": round(time.process_time(), 1),
         "real_time_factor": round(wall / max(second, 1), 4),
-        "curve_mb": [(at, round(now["own"], 3), round(now["resident"], 3)) for at, now in memory],
+        "curve_mb": memory.round(3).tolist(),
     }
 
 

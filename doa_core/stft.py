@@ -58,9 +58,18 @@ def stft(
     if frames == 0:
         shape = (*signal.shape[:-2], 0, window_length // 2 + 1, signal.shape[-1])
         return np.zeros(shape, np.complex64)
-    slices = np.lib.stride_tricks.sliding_window_view(signal, window_length, axis=-2)
-    # (..., T, C, window): the transform runs along the last, contiguous axis.
-    windowed = slices[..., ::hop, :, :] * sine_window(window_length)
+    # (..., T, C, window): the transform runs along the last, contiguous axis. Not numpy's
+    # sliding_window_view: it names the array's parts anew in every call, and after hours Python's
+    # table of names grows by half a megabyte.
+    signal = np.ascontiguousarray(signal)
+    *leading, sample, channel = signal.strides
+    slices: FloatArray = np.ndarray(
+        (*signal.shape[:-2], frames, signal.shape[-1], window_length),
+        np.float32,
+        signal,
+        strides=(*leading, hop * sample, channel, sample),
+    )
+    windowed = slices * sine_window(window_length)
     # numpy 1 transforms in double precision and returns it.
     transform = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
     return np.moveaxis(transform, -2, -1)

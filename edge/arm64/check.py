@@ -8,8 +8,11 @@ beside it, gives it the processor description of a Raspberry Pi 4, and runs the 
 through `doa_edge run` under qemu-user. The directions are compared with those of this machine.
 
 Needs root, Debian's mmdebstrap and qemu-user-static, and a network; works in a temporary folder
-and mounts nothing. The Python that runs it must have the extra `edge`
-installed.
+and mounts nothing. The Python that runs it must have the extra `edge` installed.
+
+A recording takes 10 seconds of a core that is free, and a minute where eight others want it. One
+that has not ended after --limit seconds is stopped and tried once more; the second time, the check
+fails and says so.
 """
 
 from __future__ import annotations
@@ -19,17 +22,21 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDINGS = REPOSITORY / "demo" / "recordings"
 EVERY = 25  # frames between directions: an emulated window takes seconds
 LARGEST_DIFFERENCE_DEG = 0.1
+LIMIT_S = 120.0  # seconds; two of them and a userland are less than five minutes
+TRIES = 2
 NEEDED = "apt install mmdebstrap qemu-user-static debian-archive-keyring"
 CORES = 4
 CPU_PARTS = {"cortex-a72": "0xd08", "cortex-a76": "0xd0b"}  # Raspberry Pi 4 and 5
@@ -77,6 +84,13 @@ def main() -> int:
         action="store_true",
         help="where this machine cannot emulate, say so and end with status 0",
     )
+    parser.add_argument(
+        "--limit",
+        metavar="SECONDS",
+        type=float,
+        default=LIMIT_S,
+        help="after which a step that has not ended is stopped (default: %(default)g)",
+    )
     options = parser.parse_args()
     if reason := why_not():
         print(f"arm64: not checked, {reason}")
@@ -89,7 +103,7 @@ def main() -> int:
             environment = {**os.environ, "PYTHONPATH": str(here)}
             expected = directions([sys.executable], RECORDINGS, environment)
             for name in options.systems:
-                check(name, Path(folder) / name, wheel, expected)
+                check(name, Path(folder) / name, wheel, expected, limit_s=options.limit)
     except (CheckError, subprocess.CalledProcessError) as error:
         detail = (getattr(error, "stderr", None) or "").strip().splitlines()[-3:]
         print(f"arm64: FAILED: {error}", *detail, sep="\n  ")
@@ -105,19 +119,29 @@ def why_not() -> str:
     return f"needs {' and '.join(absent)}: {NEEDED}" if absent else ""
 
 
-def check(name: str, root: Path, wheel: Path, expected: dict[str, list[dict[str, float]]]) -> None:
+def check(
+    name: str,
+    root: Path,
+    wheel: Path,
+    expected: dict[str, list[dict[str, float]]],
+    *,
+    limit_s: float,
+) -> None:
     """Build one system, run the recordings in it and compare.
 
     Raises:
-        CheckError: it points elsewhere.
+        CheckError: it points elsewhere, or it does not end.
     """
     started = time.monotonic()
-    make_userland(root, SYSTEMS[name], wheel)
+    try:
+        make_userland(root, SYSTEMS[name], wheel, limit_s=limit_s)
+    except subprocess.TimeoutExpired as error:
+        raise CheckError(f"{name}: {error.cmd[0]} did not end within {limit_s:g} s") from error
     built = time.monotonic()
     shutil.copytree(RECORDINGS, root / "recordings")
     command = ["chroot", str(root), "/qemu", "-cpu", "cortex-a72", "/usr/bin/python3"]
     environment = {"PYTHONPATH": "/opt/site", "PATH": "/usr/bin:/usr/sbin", "HOME": "/tmp"}
-    found = directions(command, Path("/recordings"), environment)
+    found = directions(command, Path("/recordings"), environment, limit_s=limit_s)
     worst = 0.0
     count = 0
     for recording, estimates in expected.items():
@@ -137,14 +161,19 @@ def check(name: str, root: Path, wheel: Path, expected: dict[str, list[dict[str,
 
 
 def directions(
-    python: list[str], folder: Path, environment: dict[str, str]
+    python: list[str], folder: Path, environment: dict[str, str], *, limit_s: float | None = None
 ) -> dict[str, list[dict[str, float]]]:
-    """What `doa_edge run` says of every demo recording, with that Python."""
+    """What `doa_edge run` says of every demo recording, with that Python.
+
+    Raises:
+        CheckError: it did not end in time, several times.
+    """
     found = {}
     for name in sorted(path.name for path in RECORDINGS.glob("*.wav")):
         command = [*python, "-m", "doa_edge", "run", "--input", str(folder / name)]
-        done = run([*command, "--every", str(EVERY)], env=environment, cwd="/")
-        found[name] = [json.loads(line) for line in done.splitlines()]
+        command += ["--every", str(EVERY)]
+        lines = run_again(command, limit_s=limit_s, what=name, env=environment, cwd="/")
+        found[name] = [json.loads(line) for line in lines.splitlines()]
     return found
 
 
@@ -177,8 +206,19 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def make_userland(root: Path, system: System, wheel: Path, *, cpu: str = "cortex-a72") -> None:
-    """Unpack a userland, install the wheel beside it, and describe the processor."""
+def make_userland(
+    root: Path,
+    system: System,
+    wheel: Path,
+    *,
+    cpu: str = "cortex-a72",
+    limit_s: float | None = None,
+) -> None:
+    """Unpack a userland, install the wheel beside it, and describe the processor.
+
+    Raises:
+        subprocess.TimeoutExpired: a step took longer than the limit.
+    """
     run(
         [
             "mmdebstrap",
@@ -189,20 +229,21 @@ def make_userland(root: Path, system: System, wheel: Path, *, cpu: str = "cortex
             f"--include={','.join(BASE_PACKAGES)}",
             system.suite,
             str(root),
-        ]
+        ],
+        limit_s=limit_s,
     )
     requirements = [f"{wheel}[edge]"] if system.requirements is None else list(system.requirements)
     target = ["--target", str(root / "opt" / "site"), "--no-compile", "--upgrade"]
     platforms = [word for name in PLATFORMS for word in ("--platform", name)]
     abis = [word for name in (f"cp{system.python}", "abi3", "none") for word in ("--abi", name)]
     foreign = ["--only-binary=:all:", "--python-version", system.python, "--implementation", "cp"]
-    pip("install", *target, *foreign, *platforms, *abis, *requirements)
+    pip("install", *target, *foreign, *platforms, *abis, *requirements, limit_s=limit_s)
     if system.requirements is not None:
-        pip("install", *target, "--no-deps", str(wheel))
+        pip("install", *target, "--no-deps", str(wheel), limit_s=limit_s)
     shutil.copy2(shutil.which("qemu-aarch64-static") or "", root / "qemu")
     describe_processor(root, cpu)
     # PortAudio and libsndfile are found by the linker's cache.
-    run(["chroot", str(root), "/qemu", "/sbin/ldconfig"])
+    run(["chroot", str(root), "/qemu", "/sbin/ldconfig"], limit_s=limit_s)
 
 
 def describe_processor(root: Path, cpu: str) -> None:
@@ -227,19 +268,54 @@ def describe_processor(root: Path, cpu: str) -> None:
     )
 
 
-def pip(*arguments: str) -> None:
+def pip(*arguments: str, limit_s: float | None = None) -> None:
     """Run this Python's pip."""
-    run([sys.executable, "-m", "pip", *arguments[:1], "--quiet", *arguments[1:]])
+    command = [sys.executable, "-m", "pip", *arguments[:1], "--quiet", *arguments[1:]]
+    run(command, limit_s=limit_s)
 
 
-def run(command: list[str], **settings: object) -> str:
+def run_again(command: list[str], *, limit_s: float | None, what: str, **settings: Any) -> str:
+    """Standard output of a command that is given another chance where it does not end.
+
+    Raises:
+        CheckError: it never did.
+        subprocess.CalledProcessError: it failed.
+    """
+    for _ in range(TRIES):
+        try:
+            return run(command, limit_s=limit_s, **settings)
+        except subprocess.TimeoutExpired:
+            print(f"arm64: {what} did not end within {limit_s:g} s", flush=True)
+    raise CheckError(
+        f"{what} did not end within {limit_s:g} s, {TRIES} times: the program or the emulator "
+        "hangs, or this machine is busier than --limit allows for"
+    )
+
+
+def run(command: list[str], *, limit_s: float | None = None, **settings: Any) -> str:
     """Standard output of a command.
 
     Raises:
         subprocess.CalledProcessError: it failed; what it said is in the exception.
+        subprocess.TimeoutExpired: it was stopped after the limit, with all that it had started.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=True, **settings)  # type: ignore[call-overload]
-    return str(done.stdout)
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **settings,
+    ) as process:
+        try:
+            out, talk = process.communicate(timeout=limit_s)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, out, talk)
+    return str(out)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python edge/arm64/count.py --qemu FOLDER [--json FILE]
 
-FOLDER is a build of qemu 7.2 or later with plugins, which Debian's is not. From its source package
-(`./configure` has to be one line):
+FOLDER is a build of qemu 7.2 or later with plugins, which Debian's is not. From its source package,
+with Debian's meson, ninja-build, pkg-config and libglib2.0-dev, in some minutes (`./configure` has
+to be one line):
 
-    ./configure --target-list=aarch64-linux-user --enable-plugins
+    ./configure --target-list=aarch64-linux-user --enable-plugins --meson=/usr/bin/meson
         --disable-system --disable-tools --disable-docs --disable-install-blobs
     ninja -C build qemu-aarch64 tests/plugin/libinsn.so
 
@@ -32,6 +33,12 @@ SECONDS = 0.64  # of sound in one repetition
 CPUS = {"cortex-a72": 1.5e9, "cortex-a76": 2.4e9}  # hertz, of a Raspberry Pi 4 and 5
 PER_CYCLE = 1.0  # instructions, assumed
 PLUGIN = "build/tests/plugin/libinsn.so"
+ENVIRONMENT = {
+    "PYTHONPATH": "/opt/site",
+    "PATH": "/usr/bin:/usr/sbin",
+    "HOME": "/tmp",
+    "PYTHONHASHSEED": "0",
+}
 
 
 def main() -> int:
@@ -95,22 +102,19 @@ def install_counter(root: Path, qemu: Path) -> None:
                 shutil.copy2(library, place)
 
 
+def counting_command(root: Path, cpu: str, *program: str) -> list[str]:
+    """What runs a Python program in a userland and writes the count to /counted there."""
+    return [
+        *("chroot", str(root), "/qemu-counting", "-cpu", cpu),
+        *("-plugin", "/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted"),
+        *("/usr/bin/python3", *program),
+    ]
+
+
 def count(root: Path, cpu: str, stage: str, times: int) -> int:
     """Instructions of one run of `stages.py`."""
     (root / "counted").unlink(missing_ok=True)
-    run(
-        [
-            *("chroot", str(root), "/qemu-counting", "-cpu", cpu),
-            *("-plugin", "/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted"),
-            *("/usr/bin/python3", "/stages.py", stage, str(times)),
-        ],
-        env={
-            "PYTHONPATH": "/opt/site",
-            "PATH": "/usr/bin:/usr/sbin",
-            "HOME": "/tmp",
-            "PYTHONHASHSEED": "0",
-        },
-    )
+    run(counting_command(root, cpu, "/stages.py", stage, str(times)), env=ENVIRONMENT)
     counts = re.findall(r"insns: (\d+)", (root / "counted").read_text())
     return int(counts[-1])
 

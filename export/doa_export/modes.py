@@ -41,7 +41,7 @@ MODES = {
         needs_calibration=True,
         float_input=False,
     ),
-    # Fused: converts, and no runtime loads it.
+    # The converter has no fused operation of these numbers.
     "int16x8": Mode(
         quantization="int16x8", lstm="unrolled", forms=("unrolled",), needs_calibration=True
     ),

@@ -1,0 +1,52 @@
+"""Run a network so often and no more, for a counter of instructions around it.
+
+    python one_network.py FILE.tflite WINDOWS SCORES.npy
+
+Loads the file, writes what it says of one window, and leaves copies of itself behind, one after the
+other: the first ends at once, the second runs the network WINDOWS more times, and a third, if the
+file has the network in two halves as well, moves the halves on by five frames as often. What the
+counter says of two of them differs by just those runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from doa_edge.engine import DEFAULT_EVERY
+from doa_edge.model import TfliteModel
+
+
+def counted(run: Callable[[], object], times: int) -> None:
+    """Run it in a copy of this process, which the counter reports on when it ends."""
+    child = os.fork()
+    if child == 0:
+        for _ in range(times):
+            run()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"the network ended with status {status}")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    path, windows, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    model = TfliteModel(path)
+    window = np.random.default_rng(0).uniform(-0.5, 0.5, model.spec.window_shape)
+    window = window.astype(np.float32)
+    np.save(out, model.predict(window))
+    stream = model.stream()
+    if stream is not None:  # the first window of a stream is convolved whole
+        stream.predict(window, len(window))
+        stream.predict(window, DEFAULT_EVERY)
+    counted(lambda: None, 0)
+    counted(lambda: model.predict(window), windows)
+    if stream is not None:
+        counted(lambda: stream.predict(window, DEFAULT_EVERY), windows)
+
+
+main()
