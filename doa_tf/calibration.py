@@ -91,6 +91,8 @@ def calibrate_model(
 ) -> dict[str, float]:
     """Fit a checkpoint's calibration on scenes and write it into the checkpoint.
 
+    Grid heads are decoded by their centroid.
+
     Args:
         model: a .keras file of this package.
         scenes: validation scenes; ones that training has used would flatter the confidence.
@@ -114,7 +116,9 @@ def calibrate_model(
     (layer,) = (layer for layer in network.layers if isinstance(layer, HeadOutput))
     layer.calibration = ()
     predictions = predict(network, scenes, progress=progress)
-    directions, raw = predictions.decode()
+    # What files are decoded by: the best cell alone would hide which answers are near.
+    method = None if layer.head.grid is None else "centroid"
+    directions, raw = predictions.decode(method)
     truths = np.stack([scene.direction for scene in scenes])
     error_deg = np.degrees(great_circle_distance(directions, truths))
     try:
@@ -124,7 +128,7 @@ def calibrate_model(
     if predictions.spec is None:
         raise InputError("Baselines have no spec to write a calibration into")
     spec = replace(predictions.spec, calibration=layer.calibration)
-    _, calibrated = replace(predictions, spec=spec).decode()
+    _, calibrated = replace(predictions, spec=spec).decode(method)
     save_model(Path(out or model), network)
     return {
         "scenes": float(len(scenes)),
