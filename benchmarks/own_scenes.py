@@ -3,8 +3,9 @@
     python benchmarks/own_scenes.py MODEL... baseline:music --speech DIR --noise FILE --work DIR
         [--scenes 300] [--rooms 60] [--json FILE] [--quick]
 
-Rooms of 0.2 to 0.6 s with a tetrahedral microphone and with a measured array, babble and recorded
-noise at 5 to 30 dB; then the same with a localised interferer at 0 to 20 dB. The scenes lie in
+Rooms of 0.2 to 0.6 s with a tetrahedral microphone and with the array of a SOFA file (by default
+that of `array_sofa.py`, computed as a measurement would give it), babble and recorded noise at 5 to
+30 dB; then the same with a localised interferer at 0 to 20 dB. The scenes lie in
 WORK/scenes/own-*, in the format of `doa_tf evaluate` and `doa_tf compare`. Without a model they are
 rendered and no more.
 """

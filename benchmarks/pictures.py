@@ -48,6 +48,7 @@ from doa_tf.progress import progress_bar
 from doa_tf.statistics import OUTLIER_DEG
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
+_SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
 Pooled = Mapping[str, Sequence[SceneResult]]
 
 
@@ -155,12 +156,13 @@ def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float])
         if label in defaults:
             place = np.searchsorted(kept, 100.0 * np.mean(confidence >= defaults[label]))
             place = min(int(place), len(kept) - 1)
-            right.plot(kept[place], share[place], style["marker"], color=style["color"], ms=8)
+            mark = {"color": style["color"], "ms": 8, "clip_on": False, "zorder": 5}
+            right.plot(kept[place], share[place], style["marker"], **mark)
     left.plot([0, 1], [0, 100], color=GREY, lw=1.0, ls="--", label="a probability")
     left.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
     right.set(
         xlim=(10, 100.5),
-        ylim=(0, None),
+        ylim=(0, _SHOWN_OUTLIERS),
         xlabel="scenes that a threshold keeps [percent]",
         ylabel="errors above 30° among them [percent]",
     )
@@ -170,7 +172,7 @@ def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float])
     finish(left, "Is it a probability?")
     finish(right, "Mark: default threshold; green: wanted")
     left.legend(fontsize=8, frameon=False, loc="upper left")
-    right.legend(fontsize=8, frameon=False, loc="upper left")
+    right.legend(fontsize=8, frameon=False, loc="center right")
     for axes in (left, right):
         axes.title.set_fontsize(9.5)
         axes.tick_params(labelsize=8)

@@ -41,7 +41,7 @@ def all_axes(sofa: Path) -> list[Axis]:
     """Every axis.
 
     Args:
-        sofa: file of the measured array.
+        sofa: file of the array.
     """
     return [
         *_sound_axes(),
@@ -114,7 +114,7 @@ def _room_axes(sofa: Path) -> list[Axis]:
     kinds = {"ideal": "ideal", "tetrahedral": "tetrahedral", "sphere": "sphere"}
     microphone = {
         name: SceneSet(name=f"microphone-{name}", rooms=replace(OWN_ROOMS, microphone=kind))
-        for name, kind in {**kinds, "measured array": str(sofa)}.items()
+        for name, kind in {**kinds, "array of a SOFA file": str(sofa)}.items()
     }
     return [
         Axis(name="rt60", title="Reverberation time RT60", levels=rt60),

@@ -217,7 +217,7 @@ def add_scene_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=Path, metavar="FILE", help="a recording, or a folder")
     parser.add_argument("--work", type=Path, metavar="DIR", help="kept (default: a temporary one)")
     parser.add_argument(
-        "--sofa", type=Path, metavar="FILE", help="a measured array (default: ours)"
+        "--sofa", type=Path, metavar="FILE", help="a measured array (default: array_sofa.py's)"
     )
     parser.add_argument("--scenes", type=int, default=300, help="of each set (default: 300)")
     parser.add_argument("--rooms", type=int, default=60, help="they are in (default: 60)")

@@ -16,14 +16,18 @@ ROOT = Path(__file__).parents[1]
 SCENES = ROOT.parent / "shared" / "data" / "scenes"
 
 
-def test_the_default_model_loads_and_says_where_it_comes_from():
-    spec = TfliteModel(default_model_path()).spec
+@pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "int8")])
+def test_a_shipped_model_loads_and_says_where_it_comes_from(name, quantization):
+    path = default_model_path().with_name(f"{name}.tflite")
+    spec = TfliteModel(path).spec
     assert spec.features.channels[-1] == "level"
-    checkpoint = default_model_path().with_suffix(".keras")
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert (spec.quantization, spec.decode) == (quantization, "centroid")
+    assert spec.calibration  # confidence is a probability
+    digest = hashlib.sha256(path.with_suffix(".keras").read_bytes()).hexdigest()
     assert spec.provenance["checkpoint"]["sha256"] == digest
-    card = default_model_path().with_suffix(".md").read_text(encoding="utf-8")
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert digest[:16] in card
+    assert str(path.stat().st_size) in card.replace(",", "")
 
 
 def test_the_demo_points_to_the_voices_and_draws(tmp_path):
