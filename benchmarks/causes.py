@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def low_power_db(signal: npt.NDArray[np.floating]) -> float:
     """Power of W below 20 Hz over its power above [decibels]."""
-    power = np.abs(np.fft.rfft(signal[:, 0])) ** 2
+    power = 2.0 * np.abs(np.fft.rfft(signal[:, 0])) ** 2
+    power[0] /= 2.0  # the one bin that has no twin at a negative frequency
     below = np.fft.rfftfreq(len(signal), 1.0 / SAMPLE_RATE) < LOW_HZ
     least = np.finfo(float).tiny
     return float(10.0 * np.log10((power[below].sum() + least) / (power[~below].sum() + least)))

@@ -215,3 +215,25 @@ def test_kinds_of_failures_are_told_apart():
     assert kind(5.0, -35.0) == "mirrored"
     assert kind(-10.0, -80.0) == "elevation"
     assert kind(180.0, 0.0) == "elsewhere"
+
+
+def test_an_offset_is_power_below_hearing_and_a_wave_is_not():
+    causes = load("causes")
+    signal, _ = plane_wave(samples=16_000)
+    assert causes.low_power_db(signal) < -20.0  # 20 of 8,000 Hz: -26 dB
+    # An offset of ten times the standard deviation has a hundred times the power.
+    offset = signal + 10.0 * np.std(signal[:, 0])
+    assert causes.low_power_db(offset) == pytest.approx(20.0, abs=0.5)
+
+
+def test_causes_of_errors_are_said_for_the_demo_and_noise_alone(tmp_path):
+    import soundfile
+
+    path = tmp_path / "hum.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(51 * 16_000), 16_000)
+    demo = ROOT / "demo" / "recordings"
+    table = run("causes.py", MODEL, "baseline:music", "--scenes", demo, "--noise", path)
+    assert "below 20 Hz" in table
+    assert "elevation too high by" in table
+    assert "| default | white noise |" in table
+    assert "| default | hum |" in table
