@@ -34,7 +34,7 @@ def main() -> int:
     import doa_tf
     from doa_tf import training
 
-    build = training.build_crnn
+    build = training.build_network
 
     def build_small(head, features, synchronized):
         return build(
@@ -47,7 +47,7 @@ def main() -> int:
             dropout=args.dropout,
         )
 
-    training.build_crnn = build_small
+    training.build_network = build_small
     head = doa_tf.heads.get("cartesian")
     settings = training.TrainSettings(
         head="cartesian", epochs=args.epochs, sequences=24, batch_size=4, warmup_steps=2, seed=5
