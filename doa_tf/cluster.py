@@ -9,6 +9,7 @@ import logging
 import pickle
 import re
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import resource_tracker
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from doa_edge.errors import InputError, MissingPackageError, one_line
+from doa_tf.interrupt_points import InterruptPoints
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ TASKS_PER_CORE = 3  # in flight: one runs, the others hide the way to the worker
 RETRIES = 2
 CONNECT_SECONDS = 5.0
 _NOTICE_SECONDS = 5.0  # without any result, before a look at whether there are workers
+_POLL_SECONDS = 0.02  # the other tasks in flight hide it
+
+# An exception inside of Dask's calls leaves callbacks behind that fail, and that say so.
+_interrupts = InterruptPoints("asyncio", "tornado.application")
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -32,6 +38,8 @@ Result = TypeVar("Result")
 def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A Dask client of that scheduler, or of as many processes of this machine.
 
+    Within the block Ctrl-C waits until `run_on_dask` waits for results.
+
     Raises:
         InputError: the address is none.
         OSError: nothing answers there.
@@ -40,28 +48,12 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     if scheduler is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", scheduler):
         raise InputError(f"`scheduler` must be tcp://HOST:PORT. Received: {scheduler!r}")
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as error:
         raise MissingPackageError("Dask distributed", "cluster", error) from error
     # Its own account of what we say in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    cluster: AbstractContextManager[Any] = nullcontext(scheduler)
-    if scheduler is None:
-        try:
-            with _deaf_to_interrupts():
-                cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=None,  # a task is small, and a paused worker would be a hang
-                    dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
-                    silence_logs=logging.CRITICAL,
-                )
-        except RuntimeError as error:
-            raise OSError(
-                f"No worker process could be started ({one_line(error)}). In a script, calls "
-                'belong under `if __name__ == "__main__":`, because processes import it'
-            ) from error
-    with cluster as address:
+    with _interrupts.listening(), _cluster(workers, scheduler) as address:
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
@@ -69,8 +61,31 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 f"No Dask scheduler answers at {scheduler} ({one_line(error)}): start one with "
                 "`dask scheduler`, or leave --scheduler out"
             ) from error
-        with client:
+        with client, _interrupts.leaving_undisturbed():
             yield client
+
+
+def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
+    """That scheduler's address, or a cluster of this machine."""
+    from distributed import LocalCluster
+
+    if scheduler is not None:
+        return nullcontext(scheduler)
+    try:
+        with _deaf_to_interrupts():
+            cluster: AbstractContextManager[Any] = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,  # a task is small, and a paused worker would be a hang
+                dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
+                silence_logs=logging.CRITICAL,
+            )
+    except RuntimeError as error:
+        raise OSError(
+            f"No worker process could be started ({one_line(error)}). In a script, calls "
+            'belong under `if __name__ == "__main__":`, because processes import it'
+        ) from error
+    return cluster
 
 
 def run_on_dask(
@@ -89,8 +104,9 @@ def run_on_dask(
     Raises:
         InputError: what a task calls impossible.
         OSError: the scheduler went away, a worker cannot do it, or too many died over one task.
+        KeyboardInterrupt: Ctrl-C was pressed since `dask_client` began.
     """
-    from distributed import CancelledError, KilledWorker, wait
+    from distributed import CancelledError, KilledWorker
     from distributed.comm import CommClosedError
 
     remaining = iter(parts)
@@ -112,16 +128,13 @@ def run_on_dask(
                 running[future] = part
             if not running:
                 return
-            try:
-                done, _ = wait(
-                    list(running), timeout=_NOTICE_SECONDS, return_when="FIRST_COMPLETED"
-                )
-            except TimeoutError:
+            done = _wait_for_some(running)
+            if not done:
                 if not cores and not warned:
                     logger.warning("The scheduler has no workers: waiting for one")
                 warned = not cores
                 continue
-            results = client.gather(list(done))
+            results = client.gather(done)
             for future, result in zip(done, results, strict=True):
                 part = running.pop(future)
                 future.release()
@@ -141,6 +154,20 @@ def run_on_dask(
         ) from error
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def _wait_for_some(futures: Iterable[Any]) -> list[Any]:
+    """Those that are done, as soon as there are some; none after `_NOTICE_SECONDS`.
+
+    Dask's own `wait` must not be interrupted, and leaves tasks behind when its time is over.
+    """
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    while True:
+        _interrupts.check()
+        done = [future for future in futures if future.done()]
+        if done or time.monotonic() > deadline:
+            return done
+        time.sleep(_POLL_SECONDS)
 
 
 class _Call:

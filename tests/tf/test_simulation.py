@@ -85,11 +85,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes_on_any_number_of_workers(
     assert digests(out) == digests(unbroken)
 
 
-def test_control_c_is_quick_and_keeps_whole_shards(command, tmp_path, unbroken):
+@pytest.mark.parametrize("presses", [1, 5])
+def test_control_c_is_quick_and_keeps_whole_shards(command, tmp_path, unbroken, presses):
     out = tmp_path / "interrupted"
     process = start(command(out, rooms=40, workers=2))
     wait_for_shards(process, out, 1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it as well
+    for _ in range(presses):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it as well
+        time.sleep(0.03)
     interrupted = time.monotonic()
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
