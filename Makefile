@@ -7,7 +7,7 @@ SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
 
-.PHONY: demo reproduce test lint arm64 format clean venv-check help
+.PHONY: demo reproduce model test lint arm64 format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,6 +23,14 @@ reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=smal
 	.venv/bin/doa_tf reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
 		$(if $(NOISE),--noise $(NOISE)) $(if $(ALSO),--also $(ALSO)) \
 		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results.md)
+
+RECIPE ?= configs/tiny.toml
+MADE ?= model-$(basename $(notdir $(RECIPE)))
+
+model: .venv/ready  ## a network from rooms to .tflite: RECIPE=configs/default.toml SPEECH=DIR NOISE=DIR
+	.venv/bin/doa_tf recipe $(RECIPE) --out $(MADE) --speech $(SPEECH) $(if $(NOISE),--noise $(NOISE))
+	.venv/bin/doa_export $(MADE)/model.keras --quantize none --decode centroid --split \
+		--check $(MADE)/valid --out $(MADE)/model.tflite
 
 lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/ruff check .

@@ -39,7 +39,9 @@ CLUSTER = [
     "soxr>=0.3.7",
     "threadpoolctl>=3.5",
 ]
-DEV = ["codespell", "import-linter>=2", "jax>=0.6", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
+# The engine `jax` of training; an accelerator has a JAX of its own, such as jax[cuda13].
+JAX = ["jax>=0.6"]
+DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
 
 setup(
     name="doa-tf",
@@ -72,9 +74,10 @@ setup(
         "mqtt": MQTT,
         "plot": PLOT,
         "cluster": CLUSTER,
+        "jax": JAX,
         "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
-        "dev": DEV + WEB + MQTT,
+        "dev": DEV + JAX + WEB + MQTT,
     },
     entry_points={
         "console_scripts": [

@@ -2,8 +2,8 @@
 
     python benchmarks/search.py configs/search.toml --work DIR --speech DIR --noise DIR
 
-`rooms` of the recipe's bank are made. Needs an accelerator (the engine jax) to be done in a day. Rooms and validation scenes are those of
-the recipe, made once; a variant that is done is not done again.
+Needs an accelerator (the engine jax) to be done in a day. Validation scenes, and the first `rooms`
+of the rooms, are those of the recipe, made once; a variant that is done is not done again.
 
 A variant sets fields of `doa_tf.train_settings.TrainSettings`, or `level`; `rooms` and `voices` use
 only so many of them.

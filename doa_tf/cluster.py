@@ -27,6 +27,10 @@ CONNECT_SECONDS = 5.0
 _NOTICE_SECONDS = 5.0  # without any result, before a look at whether there are workers
 _POLL_SECONDS = 0.02  # the other tasks in flight hide it
 
+# Dask has the allocator give all memory back at once; a worker that gets it again for every array
+# of a room spends half of its time in the kernel.
+_NO_TRIMMING = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+
 # An exception inside of Dask's calls leaves callbacks behind that fail, and that say so.
 _interrupts = InterruptPoints("asyncio", "tornado.application")
 
@@ -67,12 +71,13 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
 def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
     """That scheduler's address, or a cluster of this machine."""
+    import dask
     from distributed import LocalCluster
 
     if scheduler is not None:
         return nullcontext(scheduler)
     try:
-        with _deaf_to_interrupts():
+        with _deaf_to_interrupts(), dask.config.set(_NO_TRIMMING):
             cluster: AbstractContextManager[Any] = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

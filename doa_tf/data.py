@@ -111,7 +111,8 @@ def mixed_dataset(
     """A `tf.data.Dataset` of inputs and (B, T, outputs) targets, mixed live.
 
     Iterated again it gives the same again: for new scenes in each epoch of `fit` name them,
-    `epochs=range(60)`, and give `fit` `steps_per_epoch`.
+    `epochs=range(60)`, and give `fit` `steps_per_epoch`. `tf.data.AUTOTUNE` is off, also for what
+    is made of it; `with_options` turns it on.
 
     Args:
         mixer: what scenes are mixed from; threads share it.
@@ -167,7 +168,12 @@ def mixed_dataset(
         return tf.ensure_shape(given, shape), tf.repeat(target[tf.newaxis], features.frames, axis=0)
 
     dataset = keys.map(to_tensors, num_parallel_calls=workers or os.cpu_count())
-    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+    # Nothing here is left to tune, and the end of an iteration waits for the tuner's thread, which
+    # sleeps for 10 ms and then twice as long each time: an epoch of 6 s took 10.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def refuse_nan(dataset: Any, *, first_batch: int = 0) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_edge.command import peak_memory_kib
 from doa_edge.errors import InputError
+from doa_edge.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--model", metavar="FILE", type=Path, help="a .tflite (default: built in)")
+    parser.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from doa_edge.errors import InputError
+from doa_edge.shipped import SHIPPED, model_path
 from doa_edge.toml_file import read_toml
 
 _NO_KEYS = ("help", "config")
@@ -66,7 +67,8 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         raise InputError(
             f"{path}: `{key}` must be a text, a number or a list of them. Received: {value!r}"
         )
-    if isinstance(action.metavar, str) and action.metavar.startswith("FILE") and text != "-":
+    names_a_file = isinstance(action.metavar, str) and action.metavar.startswith("FILE")
+    if names_a_file and text != "-" and not (action.type is model_path and text in SHIPPED):
         text = str(path.parent / text)
     try:
         converted = action.type(text) if callable(action.type) else text

@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_edge.input_options import add_input_arguments, source_settings
+from doa_edge.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
     from doa_edge.inspection import Finding
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run)
     add_input_arguments(parser)
-    parser.add_argument("--model", metavar="FILE", type=Path, help="a .tflite (default: built in)")
+    parser.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",

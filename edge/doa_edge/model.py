@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_edge.model_file import read_model_file
+from doa_edge.shipped import shipped_model_path
 from doa_edge.split import Halves, SlidingNetwork, load_halves
 
 FloatArray = npt.NDArray[np.float32]
 
 
 def default_model_path() -> Path:
-    """Path of the model that the package ships."""
-    return Path(__file__).parent / "models" / "default.tflite"
+    """Path of the model that runs where none is named."""
+    return shipped_model_path()
 
 
 class TfliteModel:

@@ -12,6 +12,7 @@ from doa_edge import bench, devices, doctor
 from doa_edge.address import broker_address, listening_address, receiving_address
 from doa_edge.command import CommandParser
 from doa_edge.input_options import add_input_arguments, positive_integer
+from doa_edge.shipped import MODEL_HELP, model_path
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.osc import DEFAULT_PREFIX
@@ -86,19 +87,12 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
         allow_abbrev=False,
     )
     info_parser.set_defaults(run=info)
-    info_parser.add_argument(
-        "model", metavar="FILE", type=Path, nargs="?", help="a .tflite (default: the built-in one)"
-    )
+    info_parser.add_argument("model", metavar="FILE", type=model_path, nargs="?", help=MODEL_HELP)
     return parser, run_parser
 
 
 def _add_directions(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--model",
-        metavar="FILE",
-        type=Path,
-        help="a .tflite made by doa_export (default: built in)",
-    )
+    group.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
     group.add_argument(
         "--every",
         metavar="FRAMES",

@@ -164,3 +164,26 @@ def test_a_receiver_has_a_host_and_a_port(text):
 def test_a_broker(text, host, port):
     address = broker_address(text)
     assert (address.host, address.port) == (host, port)
+
+
+def test_a_shipped_network_is_known_by_its_name(tmp_path, monkeypatch):
+    """On the command line, and in a file in whatever folder; a file of that name comes first."""
+    from doa_edge.shipped import shipped_model_path
+
+    def parse(arguments):
+        return parse_options(arguments, run=lambda _: 0, info=lambda _: 0)
+
+    path = tmp_path / "config.toml"
+    path.write_text('model = "lite"\ninput = "a.wav"\n')
+    lite = shipped_model_path("lite")
+    assert lite.exists()
+    assert parse(["run", "--config", str(path)]).model == lite
+    assert parse(["run", "--input", "a.wav", "--model", "lite"]).model == lite
+    assert parse(["info", "lite"]).model == lite
+    path.write_text('model = "own.tflite"\ninput = "a.wav"\n')
+    assert parse(["run", "--config", str(path)]).model == tmp_path / "own.tflite"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lite").touch()
+    assert parse(["info", "lite"]).model.resolve() == tmp_path / "lite"
+    with pytest.raises(ValueError, match="default, lite"):
+        shipped_model_path("heavy")

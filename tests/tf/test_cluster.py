@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import os
@@ -194,6 +195,27 @@ def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(tmp_path, capsys):
     error = capsys.readouterr().err
     assert f"No Dask scheduler answers at tcp://127.0.0.1:{port}" in error
     assert len(error.splitlines()) == 1
+
+
+def test_workers_of_this_machine_keep_the_memory_that_they_need_again():
+    # A process of its own: Dask leaves the variable behind in one that had a cluster before.
+    script = (
+        "import os\n"
+        "from doa_tf.cluster import dask_client\n"
+        "if __name__ == '__main__':\n"
+        "    with dask_client(1, None) as client:\n"
+        "        print(client.run(os.environ.get, 'MALLOC_TRIM_THRESHOLD_'))\n"
+    )
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=180,
+    )
+    assert list(ast.literal_eval(done.stdout).values()) == [None]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,11 @@ def test_a_cached_dataset_repeats_and_epochs_differ(mixer, plain):
     assert not np.array_equal(plain[3, 0, 0][0], plain[3, 1, 0][0])
 
 
+def test_no_tuner_is_waited_for_at_the_end(mixer):
+    dataset = mixed_dataset(mixer, CARTESIAN, scenes=1)
+    assert dataset.options().autotune.enabled is False
+
+
 def test_another_mixer_of_the_same_things_mixes_the_same(mixer, plain):
     other = type(mixer)(mixer.rooms, mixer.speech, settings=mixer.settings, seed=mixer.seed)
     # Fields are made when they are needed: begin with the last scene.

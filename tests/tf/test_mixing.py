@@ -14,7 +14,7 @@ from doa_tf import cli, cli_train
 from doa_tf.augment import AUGMENTATIONS
 from doa_tf.bank import read_bank
 from doa_tf.mixing import CONDITIONS, MixSettings, SceneMixer
-from doa_tf.noise import clatter, coloured_noise, diffuse_field
+from doa_tf.noise import INTERFERERS, diffuse_field
 from doa_tf.recordings import read_recordings
 
 DRY = MixSettings(diffuse_fields=1, self_noise_db=(90, 90))
@@ -218,6 +218,8 @@ def test_an_interferer_needs_a_second_source(rooms, voices):
         ({"shares": (0.5, 0.5, 0.5)}, "shares"),
         ({"snr_db": (10, 0)}, "snr_db"),
         ({"diffuse_fields": 0}, "diffuse_fields"),
+        ({"synthetic_noises": 0}, "synthetic_noises"),
+        ({"drift_db": (1, -1)}, "drift_db"),
         ({"snr_db": (float("nan"), 0)}, "snr_db"),
         ({"field_shares": (1.5, -0.5, 0.0)}, "field_shares"),
         ({"recorded_share": 1.2}, "recorded_share"),
@@ -226,6 +228,27 @@ def test_an_interferer_needs_a_second_source(rooms, voices):
 def test_bad_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         MixSettings(**change)
+
+
+def test_a_talker_may_grow_louder(rooms, voices):
+    """A steady voice in a dry room, 12 dB louder at the end than at the start."""
+    voice = np.random.default_rng(0).standard_normal(60_000).astype(np.float32)
+    settings = replace(DRY, drift_db=(12, 12))
+    dry = [replace(room, srirs=[srir[:1] * 0 + 1 for srir in room.srirs]) for room in rooms]
+    scene = SceneMixer(dry, [voice], settings=settings).mix((0, 1), condition="clean").waveform
+    first, last = (np.mean(part[:, 0] ** 2) for part in (scene[:1331], scene[-1331:]))
+    assert 10 * np.log10(last / first) == pytest.approx(12 * 0.9, abs=0.8)  # middles of tenths
+
+
+def test_a_draw_holds_every_choice_and_travels(mixer):
+    """What another process draws is rendered here to the same scene, and draws read no sound."""
+    import pickle
+
+    other = pickle.loads(pickle.dumps(mixer))
+    for index in range(6):
+        scene = mixer.render(other.draw((4, 0, index)))
+        np.testing.assert_array_equal(scene.waveform, mixer.mix((4, 0, index)).waveform)
+    assert not other._fields
 
 
 def test_a_diffuse_field_is_isotropic():
@@ -238,7 +261,7 @@ def test_a_diffuse_field_is_isotropic():
     np.testing.assert_allclose(covariance, np.diag([1, 1 / 3, 1 / 3, 1 / 3]), atol=0.05)
 
 
-@pytest.mark.parametrize("make", [coloured_noise, clatter])
+@pytest.mark.parametrize("make", INTERFERERS)
 def test_synthetic_noises_sound(make):
     for seed in range(20):
         noise = make(np.random.default_rng(seed), 8_000)

@@ -21,6 +21,7 @@ from doa_tf.recorded_scenes import RecordedScenes
 from doa_tf.run_folder import read_state
 from doa_tf.scenes import read_scenes
 from doa_tf.training import TrainSettings, train
+from doa_tf.training_start import copy_weights, validation_scenes
 
 SETTINGS = TrainSettings(
     head="cartesian", epochs=2, sequences=16, batch_size=8, warmup_steps=1, seed=2
@@ -31,7 +32,7 @@ SETTINGS = TrainSettings(
 def small_net(monkeypatch):
     """The paper's network takes long to compile; test_resume trains it, test_layers its shape."""
 
-    def build_small(head, features, synchronized=False):
+    def build_small(head, features, settings=None, synchronized=False):
         features = features or doa_tf.FeatureSpec()
         inputs = keras.Input(features.input_shape)
         x = doa_tf.layers.FeatureInput(features)(inputs)
@@ -43,7 +44,7 @@ def small_net(monkeypatch):
         outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(x)
         return keras.Model(inputs, outputs, name="small")
 
-    monkeypatch.setattr(training, "build_crnn", build_small)
+    monkeypatch.setattr(training, "build_network", build_small)
 
 
 def run(folder, mixer, scenes, settings=SETTINGS):
@@ -99,7 +100,7 @@ def test_patience_counts_on_in_a_resumed_run(tmp_path, mixer, scenes, monkeypatc
 
 
 def test_validation_measures_the_angle_to_the_true_directions(scenes):
-    features, directions = training._validation_scenes(scenes, doa_tf.FeatureSpec())
+    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
     assert features.shape == (6, 25, 513, 6)
     head = doa_tf.heads.get("onehot")
     judge = callbacks.Validation(features, directions, head, batch_size=4)
@@ -132,7 +133,7 @@ def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
 
 
 def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch):
-    build = training.build_crnn
+    build = training.build_network
     first = build(doa_tf.heads.get("cartesian"), features=None)
     first.save(tmp_path / "first.keras")
     started = []
@@ -151,11 +152,11 @@ def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkey
 
 
 def test_weights_are_copied_where_they_fit():
-    build = training.build_crnn
+    build = training.build_network
     source = build(doa_tf.heads.get("cartesian"), features=None)
     target = build(doa_tf.heads.get("gibbs-weighted"), features=None)
     bias = target.get_layer("directions").get_weights()[1]
-    training.copy_weights(source, target)
+    copy_weights(source, target)
     for name in ("dense",):
         for ours, theirs in zip(
             target.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True
@@ -164,7 +165,7 @@ def test_weights_are_copied_where_they_fit():
     np.testing.assert_array_equal(target.get_layer("directions").get_weights()[1], bias)
     other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="elsewhere")])
     with pytest.raises(InputError, match="shares none"):
-        training.copy_weights(other, target)
+        copy_weights(other, target)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_ctrl_c_stops_between_batches_and_a_second_one_at_once():
 
 
 def test_weights_that_are_nan_are_not_saved(tmp_path):
-    model = training.build_crnn(doa_tf.heads.get("cartesian"), features=None)
+    model = training.build_network(doa_tf.heads.get("cartesian"), features=None)
     keep = callbacks.KeepState(
         tmp_path, callbacks.TrainingState(), steps_per_epoch=2, patience=1, keep_metrics=False
     )
@@ -288,11 +289,11 @@ def test_windows_of_recorded_scenes(scenes):
 
 
 def test_a_dataset_of_ones_own_and_plain_fit(scenes):
-    features, directions = training._validation_scenes(scenes, doa_tf.FeatureSpec())
+    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
     head = doa_tf.heads.get("gibbs-softmax")
     targets = np.repeat(head.encode(directions)[:, np.newaxis], 25, axis=1)
     dataset = tf.data.Dataset.from_tensor_slices((features, targets)).batch(3).repeat()
-    model = training.build_crnn(head, features=None)
+    model = training.build_network(head, features=None)
     model.compile(keras.optimizers.Nadam(1e-2), loss=head.loss(), metrics=head.metrics())
     losses = model.fit(dataset, epochs=4, steps_per_epoch=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]

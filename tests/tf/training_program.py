@@ -34,23 +34,18 @@ def main() -> int:
     import doa_tf
     from doa_tf import training
 
-    build = training.build_crnn
-
-    def build_small(head, features, synchronized):
-        return build(
-            head,
-            features=features,
-            synchronized=synchronized,
-            filters=2,
-            lstm_units=4,
-            dense_units=8,
-            dropout=args.dropout,
-        )
-
-    training.build_crnn = build_small
     head = doa_tf.heads.get("cartesian")
     settings = training.TrainSettings(
-        head="cartesian", epochs=args.epochs, sequences=24, batch_size=4, warmup_steps=2, seed=5
+        head="cartesian",
+        epochs=args.epochs,
+        sequences=24,
+        batch_size=4,
+        warmup_steps=2,
+        seed=5,
+        filters=(2, 2, 2),
+        lstm_units=4,
+        dense_units=8,
+        dropout=args.dropout,
     )
 
     def data(epoch, step):

@@ -1,0 +1,102 @@
+"""What scenes are drawn from, and what a draw is: numbers, before anything is heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+
+import numpy as np
+
+CONDITIONS = ("clean", "diffuse", "interferer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixSettings:
+    """Distributions that scenes are drawn from, all uniform.
+
+    Attributes:
+        samples: length of a scene at 16 kHz.
+        shares: of clean, diffuse and interferer scenes when no condition is asked for.
+        snr_db: (low, high) reverberant speech over diffuse noise, at W.
+        sir_db: (low, high) reverberant speech over the interferer, at W.
+        level_dbfs: (low, high) level of W.
+        self_noise_db: (low, high) level of W over the microphone's own noise at W; the other
+            channels have what the room's microphone says.
+        field_shares: of diffuse fields that are talkers, recorded noise, synthetic noise. Without
+            recordings of noise the second counts to the third.
+        recorded_share: share of interferers that are recordings, where there are some; the others
+            are synthetic.
+        diffuse_fields: how many fields are made; scenes take rotated parts of them, which is
+            exact since a field is isotropic. 1.5 MB each.
+        synthetic_noises: how many synthetic interferers are made. 0.4 MB each.
+        drift_db: (low, high) by how much the talker grows louder through a scene.
+    """
+
+    samples: int = 13_312
+    shares: tuple[float, float, float] = (0.15, 0.4, 0.45)
+    snr_db: tuple[float, float] = (-5.0, 30.0)
+    sir_db: tuple[float, float] = (0.0, 20.0)
+    level_dbfs: tuple[float, float] = (-45.0, -15.0)
+    self_noise_db: tuple[float, float] = (35.0, 70.0)
+    field_shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    recorded_share: float = 0.5
+    diffuse_fields: int = 64
+    synthetic_noises: int = 64
+    drift_db: tuple[float, float] = (-6.0, 6.0)
+
+    def __post_init__(self) -> None:
+        for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db", "drift_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"`{name}` must be (low, high). Received: ({low}, {high})")
+        for name in ("shares", "field_shares"):
+            shares = getattr(self, name)
+            if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-6:
+                raise ValueError(f"`{name}` must be three that sum to 1. Received: {shares}")
+        if not 0.0 <= self.recorded_share <= 1.0:
+            raise ValueError(f"`recorded_share` must be in [0, 1]. Received: {self.recorded_share}")
+        for name in ("samples", "diffuse_fields", "synthetic_noises"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneDraw:
+    """What a scene is made of, before it is heard.
+
+    Attributes:
+        condition: a name in `CONDITIONS`.
+        room: its number among the mixer's rooms.
+        source: which of the room's sources is the talker.
+        speech, speech_end: recording, and the sample of it where the scene ends.
+        drift_db: by how much the talker grows louder through the scene.
+        self_noise_db: level over the microphone's own noise, at W.
+        hiss_starts: (4,) where each channel's noise begins.
+        level_dbfs: of W.
+        snr_db: over the diffuse field; nan without one.
+        diffuse_field, diffuse_start: which field, and where it begins.
+        diffuse_turn: its (3, 3) rotation.
+        interferer: which source is the interferer; None without one.
+        sir_db: over the interferer; nan without one.
+        noise_recorded: whether it is a recording, else a synthetic noise.
+        noise, noise_start: which, and where it begins.
+    """
+
+    condition: str
+    room: int
+    source: int
+    speech: int
+    speech_end: int
+    drift_db: float
+    self_noise_db: float
+    hiss_starts: np.ndarray
+    level_dbfs: float
+    snr_db: float = float("nan")
+    diffuse_field: int = 0
+    diffuse_start: int = 0
+    diffuse_turn: np.ndarray = dataclass_field(default_factory=lambda: np.eye(3))
+    interferer: int | None = None
+    sir_db: float = float("nan")
+    noise_recorded: bool = False
+    noise: int = 0
+    noise_start: int = 0

@@ -1,0 +1,132 @@
+"""Recipes: what is in configs/ can be read, and a small one makes a network."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import doa_tf
+from doa_edge.errors import InputError
+from doa_tf.cli import main
+from doa_tf.models import load_model
+from doa_tf.recipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+SMALL = {
+    "rooms.count": 3,
+    "valid_rooms.count": 2,
+    "valid.scenes": 18,
+    "mixing.diffuse_fields": 2,
+    "mixing.synthetic_noises": 4,
+    "training.engine": '"keras"',
+    "training.filters": "[2, 2, 2]",
+    "training.lstm_units": 2,
+    "training.epochs": 1,
+    "training.sequences": 16,
+}
+
+
+def run(out, *changes, **values):
+    sets = [f"{name}={value}" for name, value in {**SMALL, **dict(changes), **values}.items()]
+    options = [word for change in sets for word in ("--set", change)]
+    speech = str(ROOT / "demo" / "speech")
+    recipe = str(CONFIGS / "tiny.toml")
+    return main(["recipe", recipe, "--out", str(out), "--speech", speech, *options])
+
+
+@pytest.mark.parametrize("name", ["default", "lite", "tiny"])
+def test_the_recipes_of_the_project_can_be_read(name):
+    recipe = read_recipe(CONFIGS / f"{name}.toml")
+    assert recipe.engine == "jax"
+    assert recipe.features.channels[-1] == "level"
+    if name != "tiny":
+        assert recipe.rooms.count >= 10_000
+        assert recipe.valid_rooms.settings.mixing_time is None  # traced in full
+        assert recipe.rooms.seed != recipe.valid_rooms.seed
+
+
+@pytest.mark.parametrize("name", ["default", "lite"])
+def test_a_shipped_network_is_the_one_of_its_recipe(name):
+    recipe = read_recipe(CONFIGS / f"{name}.toml")
+    model = load_model(ROOT / "edge" / "doa_edge" / "models" / f"{name}.keras")
+    spec = doa_tf.model_spec(model)
+    assert spec.features == recipe.features
+    assert spec.head == recipe.training.head
+    filters = [layer.filters for layer in model.layers if layer.name.startswith("convolution")]
+    assert tuple(filters) == recipe.training.filters
+
+
+def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, capsys):
+    out = tmp_path / "made"
+    assert run(out) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path == out / "model.keras"
+    assert doa_tf.model_spec(load_model(path)).calibration
+    with (out / "run" / "history.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 1
+    made = path.read_bytes()
+    assert run(out) == 0  # all is done
+    assert path.read_bytes() == made
+    capsys.readouterr()
+    assert run(out, ("rooms.seed", 9)) == 2
+    assert "other values of seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rooms = 3\n", "sections rooms, valid_rooms"),
+        ("[rooms\n", "must be a TOML file"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_is_no_recipe_says_so(tmp_path, text, message):
+    path = tmp_path / "recipe.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("rooms.walls", 3, "RoomSettings has no walls"),
+        ("rooms.count", None, "must have 'count'"),
+        ("rooms.rt60", [0.5, 0.2], "rt60"),
+        ("training.engine", "steam", "keras, jax.*'steam'"),
+        ("training.head", "nose", "`head` must be one of"),
+        ("training.filters", [1, 2], "3 numbers"),
+        ("training.epoch", 3, "TrainSettings has no epoch"),
+        ("valid.rooms", 3, r"\[valid\] has scenes and seed"),
+        ("mixing.snr_db", [3, 1], "snr_db"),
+        ("oven.heat", 3, "Received: .*oven"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(tmp_path, name, value, message):
+    changes = {name: value}
+    path = CONFIGS / "tiny.toml"
+    if value is None:
+        path = tmp_path / "recipe.toml"
+        lines = (CONFIGS / "tiny.toml").read_text().splitlines()
+        lines.remove("count = 12")
+        path.write_text("\n".join(lines))
+        changes = {}
+    with pytest.raises(InputError, match=message):
+        read_recipe(path, changes)
+
+
+@pytest.mark.parametrize("change", ["epochs=3", "training.epochs", "training.epochs=a b"])
+def test_a_change_that_cannot_be_read_is_misuse(tmp_path, capsys, change):
+    command = f"recipe {CONFIGS / 'tiny.toml'} --out {tmp_path / 'out'} --speech x --set"
+    assert main([*command.split(), change]) == 2
+    assert "SECTION.KEY=VALUE" in capsys.readouterr().err
+
+
+def test_an_engine_cannot_change_backends_under_way(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert run(tmp_path / "out", ("training.engine", '"jax"')) == 2
+    assert "KERAS_BACKEND=tensorflow" in capsys.readouterr().err
