@@ -112,6 +112,8 @@ class ModelSpec:
         input: of the file: `features`, or the samples of a window as `audio`.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`; empty
             where it was not calibrated.
+        highpass_hz: what recordings and streams are freed of before their features, or before the
+            file hears them, by `doa_core.highpass`; 0 for nothing.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -122,6 +124,7 @@ class ModelSpec:
     quantization: str = "none"
     input: str = "features"
     calibration: Table = ()
+    highpass_hz: float = 0.0
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -155,6 +158,13 @@ class ModelSpec:
             object.__setattr__(self, "resolution_deg", resolution_deg)
             check_resolution(resolution_deg)
         object.__setattr__(self, "calibration", check_table(self.calibration))
+        highpass_hz = _as_float("highpass_hz", self.highpass_hz)
+        if not 0.0 <= highpass_hz < self.features.sample_rate / 2:
+            raise ValueError(
+                "`highpass_hz` must be 0 or lie below half of the sample rate. "
+                f"Received: highpass_hz={highpass_hz:g}"
+            )
+        object.__setattr__(self, "highpass_hz", highpass_hz)
 
     @property
     def grid(self) -> Grid | None:
@@ -195,6 +205,8 @@ class ModelSpec:
             behaviour["input"] = self.input
         if self.calibration:  # left out when empty: older files keep their digest
             behaviour["calibration"] = [list(pair) for pair in self.calibration]
+        if self.highpass_hz:
+            behaviour["highpass_hz"] = self.highpass_hz
         return behaviour
 
     def to_json(self) -> str:

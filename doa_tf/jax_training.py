@@ -110,7 +110,7 @@ def train(
             f"The run {folder} has ended after {state.epoch} epochs: ask for more with --epochs, "
             "or name another folder"
         )
-    inputs, directions = validation_scenes(valid, features)
+    inputs, directions = validation_scenes(valid, features, highpass_hz=settings.highpass_hz)
     arrays = scene_arrays(mixer) if arrays is None else arrays
     with Drawing(mixer, head, settings, first_epoch=state.epoch, workers=workers) as batches:
         learner = _Learner(folder, settings, features, head, arrays, state, init_from)

@@ -74,11 +74,14 @@ class FeatureInput(keras.layers.Layer):
 
     Args:
         features: a `FeatureSpec`, or its `to_dict`.
+        highpass_hz: what recordings and streams are freed of before their features, see
+            `doa_core.highpass`; 0 for nothing.
     """
 
-    def __init__(self, features: Any = None, **options: Any) -> None:
+    def __init__(self, features: Any = None, highpass_hz: float = 0.0, **options: Any) -> None:
         super().__init__(**options)
         self.features = _feature_spec(features)
+        self.highpass_hz = float(highpass_hz)
 
     def build(self, input_shape: Any) -> None:
         if tuple(input_shape[1:]) != self.features.input_shape:
@@ -95,7 +98,11 @@ class FeatureInput(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """All arguments."""
-        return {**super().get_config(), "features": self.features.to_dict()}
+        return {
+            **super().get_config(),
+            "features": self.features.to_dict(),
+            "highpass_hz": self.highpass_hz,
+        }
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")

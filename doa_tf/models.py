@@ -26,6 +26,7 @@ def build_crnn(
     lstm_units: int = 64,
     dense_units: int = 429,
     dropout: float = 0.2,
+    highpass_hz: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
     """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
@@ -40,6 +41,7 @@ def build_crnn(
         lstm_units: in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
+        highpass_hz: what recordings are freed of before their features; goes into the spec.
         synchronized: whether batch normalisation counts the batches of all replicas, under a
             `tf.distribute` strategy.
 
@@ -49,7 +51,7 @@ def build_crnn(
     features = features or FeatureSpec()
     widths = [filters] * len(POOLS) if isinstance(filters, int) else list(filters)
     inputs = keras.Input(features.input_shape, name="features")
-    x = FeatureInput(features, name="feature_input")(inputs)
+    x = FeatureInput(features, highpass_hz, name="feature_input")(inputs)
     for number, (pool, width) in enumerate(zip(POOLS, widths, strict=True), start=1):
         x = keras.layers.Conv2D(
             width, 3, padding="same", activation="relu", name=f"convolution_{number}"
@@ -96,6 +98,7 @@ def model_spec(model: keras.Model) -> ModelSpec:
         resolution_deg=head.resolution_deg,
         decode=head.preferred_decode,
         calibration=heads[0].calibration,
+        highpass_hz=features[0].highpass_hz,
     )
 
 

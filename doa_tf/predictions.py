@@ -21,6 +21,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode, direction_scores
 from doa_core.features import intensity_features
+from doa_core.highpass import highpass
 from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
 from doa_core.stft import ComplexArray, stft
 from doa_edge.errors import InputError
@@ -172,7 +173,11 @@ def check_model_name(model: str | os.PathLike[str]) -> None:
 
 
 def feature_windows(
-    signal: npt.ArrayLike, features: FeatureSpec, *, name: str = "The signal"
+    signal: npt.ArrayLike,
+    features: FeatureSpec,
+    *,
+    highpass_hz: float = 0.0,
+    name: str = "The signal",
 ) -> npt.NDArray[np.float32]:
     """(M, T, F, K) features of the whole windows of a recording, one after the other.
 
@@ -181,11 +186,13 @@ def feature_windows(
     Args:
         signal: (N, 4) float AmbiX at the spec's rate.
         features: the path to the input of the network.
+        highpass_hz: what the recording is freed of first, as `ModelSpec` has it.
         name: of the recording, for the message.
 
     Raises:
         InputError: a signal shorter than one window.
     """
+    signal = highpass(signal, cutoff_hz=highpass_hz, sample_rate=features.sample_rate)
     transform = _transform(signal, features, name)
     count = len(transform) // features.frames
     values = intensity_features(
@@ -200,8 +207,8 @@ def _input_windows(signal: npt.ArrayLike, spec: ModelSpec, name: str) -> npt.NDA
     """(M, T, F, K) features, or (M, N, 4) samples of the same windows if that is what goes in."""
     features = spec.features
     if spec.input != AUDIO:
-        return feature_windows(signal, features, name=name)
-    samples = np.asarray(signal, dtype=np.float32)
+        return feature_windows(signal, features, highpass_hz=spec.highpass_hz, name=name)
+    samples = highpass(signal, cutoff_hz=spec.highpass_hz, sample_rate=features.sample_rate)
     count = len(_transform(samples, features, name)) // features.frames
     starts = features.frames * features.hop * np.arange(count)
     return np.stack([samples[start : start + features.samples] for start in starts])

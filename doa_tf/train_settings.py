@@ -31,6 +31,8 @@ class TrainSettings:
         lstm_units: of both recurrences, in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
+        highpass_hz: what recordings and streams are freed of before their features: offsets and
+            rumble, which no mixed scene has; 0 for nothing.
         average: forgetting factor of a running mean of the weights, which is what is judged and
             kept; 0 keeps the weights themselves.
     """
@@ -49,6 +51,7 @@ class TrainSettings:
     lstm_units: int = 64
     dense_units: int = 429
     dropout: float = 0.2
+    highpass_hz: float = 30.0
     average: float = 0.0
 
     def __post_init__(self) -> None:

@@ -110,7 +110,11 @@ def train(
             f"The run {folder} has ended after {state.epoch} epochs: ask for more with --epochs, "
             "or name another folder"
         )
-    judge = Validation(*validation_scenes(valid, features), head, batch_size=settings.batch_size)
+    judge = Validation(
+        *validation_scenes(valid, features, highpass_hz=settings.highpass_hz),
+        head,
+        batch_size=settings.batch_size,
+    )
     if data is None:
         stored = None
         if not settings.live:

@@ -28,17 +28,23 @@ def build_network(
         lstm_units=settings.lstm_units,
         dense_units=settings.dense_units,
         dropout=settings.dropout,
+        highpass_hz=settings.highpass_hz,
         synchronized=synchronized,
     )
 
 
-def validation_scenes(valid: str | Path, features: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
+def validation_scenes(
+    valid: str | Path, features: FeatureSpec, *, highpass_hz: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """(S, T, F, K) features of the first window of every scene, and (S, 3) directions."""
     from doa_tf.predictions import feature_windows
     from doa_tf.scenes import read_scenes
 
     scenes = read_scenes(valid)
-    inputs = [feature_windows(scene.read(), features, name=str(scene.path))[0] for scene in scenes]
+    inputs = [
+        feature_windows(scene.read(), features, highpass_hz=highpass_hz, name=str(scene.path))[0]
+        for scene in scenes
+    ]
     return np.stack(inputs), np.stack([scene.direction for scene in scenes])
 
 

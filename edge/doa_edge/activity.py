@@ -36,7 +36,7 @@ DEFAULT_MARGIN_DB = 3.0
 # noise at 0 to 25 dB lies above in 98 of 100.
 DEFAULT_MIN_CONFIDENCE = 0.07
 # Where the confidence is calibrated, the probability that the direction is right.
-DEFAULT_MIN_PROBABILITY = 0.25
+DEFAULT_MIN_PROBABILITY = 0.4
 SPAN_S = 8.0  # seconds in which the least power is looked for
 _PARTS = 10  # of the span, of each of which the least is kept
 _SMOOTHING_S = 0.06  # time constant of the power

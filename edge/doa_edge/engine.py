@@ -15,6 +15,7 @@ from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode
 from doa_core.features import intensity_features
+from doa_core.highpass import HighPass
 from doa_core.spec import AUDIO, ModelSpec
 from doa_core.stft import samples_of_frames, stft
 from doa_edge.activity import (
@@ -87,7 +88,7 @@ class DirectionEngine:
         method: `peak` or `centroid`; the spec's choice if None.
         gate_dbfs: a window below this level is not active, and its confidence 0.
         margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
-        min_confidence: least confidence of an active window; if None 0.25 where the spec
+        min_confidence: least confidence of an active window; if None 0.4 where the spec
             calibrates it, a probability, else 0.07.
         smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
         keep_outputs: whether estimates carry the mean outputs of their frames.
@@ -145,6 +146,11 @@ class DirectionEngine:
         # An estimate is due when this is full; its last samples are the window.
         self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
         self._window = np.zeros(self.spec.window_shape, np.float32)
+        # What the network hears of the sound: the same array, or freed of what lies below.
+        self._heard, self._highpass = self._sound, None
+        if self.spec.highpass_hz:
+            self._heard = np.zeros_like(self._sound)
+            self._highpass = HighPass(self.spec.highpass_hz, features.sample_rate)
         self.reset()
 
     def reset(self) -> None:
@@ -233,6 +239,8 @@ class DirectionEngine:
         """Make room for the samples up to the end of the next window."""
         self._filled = len(self._sound) - self._step
         self._sound[: self._filled] = self._sound[self._step :]
+        if self._highpass:
+            self._heard[: self._filled] = self._heard[self._step :]
         self._fresh = False
         self._estimates += 1
 
@@ -299,13 +307,18 @@ class DirectionEngine:
         features = self.spec.features
         frames = features.frames
         new = frames if self._fresh else min(self.every, frames)
+        if self._highpass:  # always as many samples at once, however the stream was cut
+            if self._fresh:
+                self._highpass.reset()
+            first = len(self._sound) - (features.samples if self._fresh else self._step)
+            self._heard[first:] = self._highpass.process(self._sound[first:])
         if self.spec.input == AUDIO:  # the file has the features inside
-            self._window[:] = self._sound[len(self._sound) - features.samples :]
+            self._window[:] = self._heard[len(self._heard) - features.samples :]
             return new
         self._window[: frames - new] = self._window[new:]
         count = samples_of_frames(new, window_length=features.window_length, hop=features.hop)
         transform = stft(
-            self._sound[len(self._sound) - count :],
+            self._heard[len(self._heard) - count :],
             window_length=features.window_length,
             hop=features.hop,
         )

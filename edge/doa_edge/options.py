@@ -123,7 +123,7 @@ def _add_directions(group: argparse._ArgumentGroup) -> None:
         "--confidence",
         metavar="SHARE",
         type=float,
-        help="nor one whose confidence is below this (default: 0.25 where the model calibrates it, "
+        help="nor one whose confidence is below this (default: 0.4 where the model calibrates it, "
         "else 0.07)",
     )
     group.add_argument(

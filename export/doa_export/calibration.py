@@ -37,12 +37,15 @@ class Calibration:
     provenance: dict[str, Any]
 
 
-def calibrate(scenes: Scenes, features: FeatureSpec, *, count: int = WINDOWS) -> Calibration:
+def calibrate(
+    scenes: Scenes, features: FeatureSpec, *, highpass_hz: float = 0.0, count: int = WINDOWS
+) -> Calibration:
     """One window of each of up to `count` scenes, as many from every condition.
 
     Args:
         scenes: recordings with speech; those with a column `condition` are drawn evenly over it.
         features: the path to the input of the network.
+        highpass_hz: what they are freed of first, as the model's spec has it.
         count: number of windows.
 
     Raises:
@@ -55,7 +58,7 @@ def calibrate(scenes: Scenes, features: FeatureSpec, *, count: int = WINDOWS) ->
     for scene in _in_turn(scenes):
         if len(windows) == count:
             break
-        (clip,) = scene_clips([scene], features)
+        (clip,) = scene_clips([scene], features, highpass_hz=highpass_hz)
         power = np.mean(np.square(clip.samples, dtype=np.float64), axis=1).max(axis=-1)
         loudest = int(np.argmax(power))
         if power[loudest] < 10.0 ** (SILENCE_DBFS / 10.0):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.decode import GRID_HEADS, METHODS
-from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
+from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.errors import InputError, MissingPackageError, one_line
 from doa_edge.model_file import embed_spec
 from doa_edge.output import write_beside
@@ -116,9 +116,12 @@ def export_model(
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
             calibration = choose_windows(
-                calibration_scenes, spec.features, count=calibration_windows
+                calibration_scenes,
+                spec.features,
+                highpass_hz=spec.highpass_hz,
+                count=calibration_windows,
             )
-        clips = _clips(spec.features, scenes, calibration_scenes, calibration)
+        clips = _clips(spec, scenes, calibration_scenes, calibration)
         say("converting")
         flatbuffer = convert(
             model_path,
@@ -137,7 +140,7 @@ def export_model(
                 report,
                 model_path,
                 model,
-                clips=lambda: _clips(spec.features, scenes, calibration_scenes, calibration),
+                clips=lambda: _clips(spec, scenes, calibration_scenes, calibration),
                 quantize=quantize,
                 lstm=form,
                 windows=None if calibration is None else calibration.windows,
@@ -207,15 +210,16 @@ def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
 
 
 def _clips(
-    features: FeatureSpec,
+    spec: ModelSpec,
     scenes: Scenes | None,
     calibrated: Scenes | None,
     calibration: Calibration | None,
 ) -> Iterator[Clip]:
     """What both networks are to hear."""
     if scenes is None:
-        return synthetic_clips(features)
-    return scene_clips(_held_out(scenes, calibrated, calibration), features)
+        return synthetic_clips(spec.features)
+    held_out = _held_out(scenes, calibrated, calibration)
+    return scene_clips(held_out, spec.features, highpass_hz=spec.highpass_hz)
 
 
 def _held_out(

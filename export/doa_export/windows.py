@@ -12,6 +12,7 @@ import numpy.typing as npt
 from doa_core.ambisonics import encode_plane_wave, steering_vector
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.features import intensity_features
+from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec
 from doa_core.stft import stft
 from doa_edge.errors import InputError
@@ -46,8 +47,10 @@ class Clip:
     file: str = ""
 
 
-def scene_clips(scenes: Iterable[Scene], features: FeatureSpec) -> Iterator[Clip]:
-    """Every recording's windows, with its label.
+def scene_clips(
+    scenes: Iterable[Scene], features: FeatureSpec, *, highpass_hz: float = 0.0
+) -> Iterator[Clip]:
+    """Every recording's windows, with its label, freed of what the spec says is below.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
@@ -59,6 +62,7 @@ def scene_clips(scenes: Iterable[Scene], features: FeatureSpec) -> Iterator[Clip
                 f"{scene.path} is shorter than one window of {features.samples} samples. "
                 f"Received: {len(signal)} samples at {features.sample_rate} Hz"
             )
+        signal = highpass(signal, cutoff_hz=highpass_hz, sample_rate=features.sample_rate)
         step = features.frames * features.hop
         starts = range(0, len(signal) - features.samples + 1, step)
         samples = np.stack([signal[start : start + features.samples] for start in starts])

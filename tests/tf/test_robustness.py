@@ -185,7 +185,7 @@ def test_own_scenes_and_a_model_card_of_them(work, tmp_path):
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {"distributions.png", "reliability.png"}
     values = json.loads(card.read_text())
-    assert values["default_threshold"] == 0.25
+    assert values["default_threshold"] == 0.4
     assert sum(own["n"] for own in values["reliability"]["bins"]) == 16
     for folder in folders:
         assert values["thresholds"][folder.name][1]["kept"] == 100.0
