@@ -23,6 +23,7 @@ SPEC = ModelSpec(
     quantization="int8",
     input="audio",
     calibration=((0.1, 0.0), (0.5, 0.75)),
+    highpass_hz=30.0,
     provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
 )
 
@@ -235,3 +236,14 @@ def test_bad_values_of_features(values, match):
         FeatureSpec(**values)
     with pytest.raises(ValueError, match=match):
         ModelSpec.from_dict(changed(features={**FeatureSpec().to_dict(), **values}))
+
+
+def test_a_highpass_is_part_of_what_a_file_does_and_left_out_where_there_is_none():
+    plain, filtered = ModelSpec(), ModelSpec(highpass_hz=30)
+    assert "highpass_hz" not in plain.to_dict()
+    assert filtered.to_dict()["highpass_hz"] == 30.0
+    assert filtered.digest != plain.digest
+    assert ModelSpec.from_json(filtered.to_json()) == filtered
+    for value in (-1.0, 8000.0, float("nan"), "low"):
+        with pytest.raises(ValueError, match="highpass_hz"):
+            ModelSpec(highpass_hz=value)

@@ -8,12 +8,14 @@ import pytest
 
 from doa_core.angles import great_circle_distance, rotation_matrix, vector_to_angles
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
+from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
 from doa_edge.audio import read_blocks
 from doa_edge.engine import DirectionEngine, Estimate
 from doa_edge.errors import InputError
 from doa_edge.output_average import OutputAverage, summary_dict
+from doa_edge.stream import Gap
 from tests.edge.conftest import IntensityModel, unit_vector
 
 OCTANTS = [(azimuth, elevation) for azimuth in (45, 135, -135, -45) for elevation in (35, -35)]
@@ -125,6 +127,64 @@ def test_windows_are_those_of_the_batch_features(plane_wave, every, channels):
         assert estimate.time_s == end / 16_000
         level = 10 * np.log10(np.mean(scene[end - WINDOW : end, 0].astype(float) ** 2))
         assert estimate.level_dbfs == pytest.approx(level, abs=1e-6)
+
+
+def filtered(model):
+    model.spec = ModelSpec(
+        head="cartesian", features=model.spec.features, input=model.spec.input, highpass_hz=30.0
+    )
+    return model
+
+
+@pytest.mark.parametrize("every", [1, 5, 40])
+@pytest.mark.parametrize("block", [1, 512, 4096])
+def test_a_highpass_does_not_depend_on_block_sizes(plane_wave, block, every):
+    scene = moving_scene(plane_wave, 2.5) + np.float32(0.3)
+    whole = DirectionEngine(filtered(HashModel()), every=every).push(scene)
+    engine = DirectionEngine(filtered(HashModel()), every=every)
+    pieces = (scene[start : start + block] for start in range(0, len(scene), block))
+    assert list(engine.run(pieces)) == whole
+
+
+@pytest.mark.parametrize("every", [3, 30])
+@pytest.mark.parametrize("kind", ["features", "audio"])
+def test_the_network_hears_the_recording_freed_of_an_offset(plane_wave, every, kind):
+    """As `highpass` gives it; the level, and the sound that is passed along, are as they came."""
+    seen = []
+
+    class Recorder(IntensityModel):
+        def predict(self, window):
+            seen.append(window.copy())
+            return np.full((25, 3), 0.7, np.float32)
+
+    model = Recorder()
+    model.spec = ModelSpec(input=kind)
+    scene = moving_scene(plane_wave, 3.0) + np.float32(0.3)
+    engine = DirectionEngine(filtered(model), every=every, keep_audio=True)
+    estimates = engine.push(scene)
+    clean = highpass(scene, cutoff_hz=30.0, sample_rate=16_000)
+    features = intensity_features(stft(clean), channels=INTENSITY_CHANNELS)
+    for index, window in enumerate(seen):
+        start = index * every
+        expected = features[start : start + 25]
+        if kind == "audio":
+            expected = clean[start * 512 : start * 512 + WINDOW]
+        np.testing.assert_allclose(window, expected, atol=2e-3 if kind == "features" else 1e-5)
+    np.testing.assert_array_equal(
+        np.concatenate([estimate.audio for estimate in estimates]),
+        scene[: WINDOW + (len(estimates) - 1) * every * 512],
+    )
+    level = 10 * np.log10(np.mean(scene[:WINDOW, 0].astype(float) ** 2))
+    assert estimates[0].level_dbfs == pytest.approx(level, abs=1e-6)
+
+
+def test_the_highpass_starts_anew_behind_a_gap(plane_wave):
+    scene = plane_wave(30.0, 10.0, seconds=1.0) + np.float32(0.2)
+    engine = DirectionEngine(filtered(HashModel()))
+    first = engine.push(scene)
+    engine.skip(Gap(samples=4_000, reason="lost"))
+    again = engine.push(scene)
+    assert [e.azimuth_deg for e in again] == [e.azimuth_deg for e in first]
 
 
 def test_digital_silence_is_inactive_and_finite(intensity_model):

@@ -116,7 +116,7 @@ def test_another_mixer_of_the_same_things_mixes_the_same(mixer, plain):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scenes": 4, "augment": "some"}, "vertical, all, none"),
+        ({"scenes": 4, "augment": "some"}, "vertical, upright, all, none"),
         ({"scenes": 4, "output": "spectra"}, "features, waveforms"),
         ({}, "Either `scenes` or `keys`"),
         ({"scenes": 0}, "must not be empty"),

@@ -143,5 +143,5 @@ def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
 
 
 def test_an_unknown_augmentation_is_refused(cache):
-    with pytest.raises(ValueError, match="vertical, all, none"):
+    with pytest.raises(ValueError, match="vertical, upright, all, none"):
         batches(cache, SIX, [0], augment="some")
