@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,10 @@ def run(args: argparse.Namespace) -> int:
         if args.engine == "jax":
             from doa_tf import jax_training
 
-            jax_training.train(args.out, mixer=mixer(), **options)
+            def tell(epoch: int, figures: dict[str, float]) -> None:
+                sys.stderr.write(f"{jax_training.epoch_line(epoch, figures)}\n")
+
+            jax_training.train(args.out, mixer=mixer(), on_epoch=tell, **options)
         else:
             from doa_tf import training
 

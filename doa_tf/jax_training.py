@@ -128,6 +128,11 @@ def train(
     return load_model(folder / BEST)
 
 
+def epoch_line(epoch: int, figures: dict[str, float]) -> str:
+    """An epoch's figures in a line, for people."""
+    return f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
 class _Learner:
     """The network, its optimiser, and the program that takes one step of both."""
 

@@ -239,7 +239,7 @@ def _train(
         from doa_tf import jax_training
 
         def tell(epoch: int, figures: dict[str, float]) -> None:
-            say(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+            say(jax_training.epoch_line(epoch, figures))
 
         jax_training.train(run, mixer=mixer, on_epoch=tell, **options)
     else:

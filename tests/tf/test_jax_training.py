@@ -184,3 +184,23 @@ def test_the_engine_needs_its_backend(tmp_path, capsys, bank, speech, scenes):
     mixer = SceneMixer(read_bank(bank), read_recordings(speech))
     with pytest.raises(InputError, match="KERAS_BACKEND=jax"):
         train_here(tmp_path / "run", mixer=mixer, sources={}, valid=scenes, settings=SETTINGS)
+
+
+def test_from_the_command_line(tmp_path, bank, speech, scenes):
+    pytest.importorskip("jax")
+    run = tmp_path / "run"
+    command = f"--bank {bank} --speech {speech} --valid {scenes} --out {run} --head cartesian"
+    command += " --epochs 1 --sequences 8 --batch-size 4 --filters 2 2 2 --lstm-units 2 --level"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environment.pop("KERAS_BACKEND", None)
+    program = "import sys; from doa_tf.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", program, "train", "--engine", "jax", *command.split()]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "epoch 1: loss" in done.stderr
+    assert (run / "model.keras").exists()
+    done = subprocess.run(
+        [*words, "--cache", "x"], capture_output=True, text=True, env=environment, timeout=600
+    )
+    assert done.returncode == 2
+    assert "no --scenes, --cache or --strategy" in done.stderr
