@@ -10,7 +10,8 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
@@ -27,7 +28,8 @@ _AHEAD = 3  # batches that each process draws before they are asked for
 class Drawing:
     """Batches in order, from an epoch's first to the last epoch's last.
 
-    A context manager whose value is their iterator. A batch holds what `draw_arrays` says, and
+    A context manager whose value is their iterator, which raises OSError when a process was
+    killed. A batch holds what `draw_arrays` says, and
     `turn`, the (B, 4, 4) matrices that scenes are turned by, and `targets`, (B, outputs).
 
     Args:
@@ -52,24 +54,32 @@ class Drawing:
         self._workers = workers or max(1, (os.cpu_count() or 2) // 2)
 
     def __enter__(self) -> Iterator[Arrays]:
-        # Not a fork: JAX has threads.
-        context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(self._workers, _begin, self._task)
+        self._pool = ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),  # not a fork: JAX has threads
+            initializer=_begin,
+            initargs=self._task,
+        )
         return self._batches()
 
     def __exit__(self, *error: object) -> None:
-        self._pool.terminate()
-        self._pool.join()
+        self._pool.shutdown(cancel_futures=True)
 
     def _batches(self) -> Iterator[Arrays]:
-        waiting: deque[Any] = deque()
-        for epoch in range(self._first_epoch, self._settings.epochs):
-            for step in range(self._settings.steps_per_epoch):
-                waiting.append(self._pool.apply_async(_draw, (epoch, step)))
-                if len(waiting) > _AHEAD * self._workers:
-                    yield waiting.popleft().get()
-        while waiting:
-            yield waiting.popleft().get()
+        waiting: deque[Future[Arrays]] = deque()
+        try:
+            for epoch in range(self._first_epoch, self._settings.epochs):
+                for step in range(self._settings.steps_per_epoch):
+                    waiting.append(self._pool.submit(_draw, epoch, step))
+                    if len(waiting) > _AHEAD * self._workers:
+                        yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "A process that draws scenes was killed: is there enough memory? The same command "
+                "goes on from the last whole epoch"
+            ) from error
 
 
 def draw_batch(

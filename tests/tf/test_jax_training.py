@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -93,6 +94,17 @@ def test_batches_come_in_order_whoever_draws_them(jax_mixer):
     )
     nearest = head.grid.nearest(turned[:, [2, 0, 1]])
     np.testing.assert_array_equal(np.argmax(drawn[0]["targets"], axis=-1), nearest)
+
+
+def test_a_killed_process_is_an_error_and_no_hang(jax_mixer):
+    long = TrainSettings(**{**vars(SETTINGS), "epochs": 10_000})
+    with Drawing(jax_mixer, get("onehot"), long, workers=2) as batches:
+        next(batches)
+        for process in multiprocessing.active_children():
+            process.kill()
+        with pytest.raises(OSError, match=r"was killed.*goes on"):
+            for _ in batches:
+                pass
 
 
 def test_a_later_epoch_begins_where_an_unbroken_run_would(jax_mixer):
