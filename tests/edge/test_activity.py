@@ -224,7 +224,7 @@ def test_bad_options_of_the_command(write_wave, no_network, capsys, options, wor
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("calibrated", "active"), [(0.2, False), (0.3, True)])
+@pytest.mark.parametrize(("calibrated", "active"), [(0.35, False), (0.45, True)])
 def test_a_calibrated_confidence_is_a_probability(plane_wave, intensity_model, calibrated, active):
     intensity_model.spec = replace(
         intensity_model.spec, calibration=((0.0, calibrated), (1.0, calibrated))
