@@ -29,3 +29,14 @@ def number_pair(text: str) -> tuple[float, float]:
             f"two numbers LOW,HIGH are needed, not {text!r}"
         ) from error
     return low, high
+
+
+def add_recordings(parser: argparse.ArgumentParser) -> None:
+    """Add --speech and --noise, folders that hold recordings of each part or are split."""
+    parser.add_argument(
+        "--speech",
+        required=True,
+        metavar="DIR",
+        help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
+    )
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")

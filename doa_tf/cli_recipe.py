@@ -9,6 +9,7 @@ from typing import Any
 
 from doa_edge.errors import InputError, MissingPackageError
 from doa_edge.toml_file import parse_toml
+from doa_tf.cli_options import add_recordings
 from doa_tf.progress import progress_bar
 
 
@@ -27,13 +28,7 @@ def add_parser(
     )
     parser.add_argument("recipe", metavar="FILE.toml")
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
-    parser.add_argument(
-        "--speech",
-        required=True,
-        metavar="DIR",
-        help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
-    )
-    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    add_recordings(parser)
     parser.add_argument(
         "--set",
         action="append",
@@ -44,7 +39,9 @@ def add_parser(
     parser.add_argument(
         "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that simulate (default: all cores)"
+    )
     parser.set_defaults(run=run)
     return parser
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from doa_tf.cli_options import bad_options
+from doa_tf.cli_options import add_recordings, bad_options
 
 
 def add_parser(
@@ -27,13 +27,7 @@ def add_parser(
         ),
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
-    parser.add_argument(
-        "--speech",
-        required=True,
-        metavar="DIR",
-        help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
-    )
-    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    add_recordings(parser)
     parser.add_argument(
         "--size",
         choices=("tiny", "small", "medium", "large"),

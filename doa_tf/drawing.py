@@ -1,6 +1,6 @@
 """Batches of draws, made by processes while an accelerator renders and learns them.
 
-This module imports neither Keras nor JAX, and so do the processes.
+This module imports neither Keras nor JAX, and neither do the processes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Drawing:
     """Batches in order, from an epoch's first to the last epoch's last.
 
     A context manager whose value is their iterator, which raises OSError when a process was
-    killed. A batch holds what `draw_arrays` says, and
-    `turn`, the (B, 4, 4) matrices that scenes are turned by, and `targets`, (B, outputs).
+    killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
+    turned by, and `targets`, (B, outputs).
 
     Args:
         mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -45,8 +44,6 @@ from doa_tf.run_folder import (
 )
 from doa_tf.train_settings import TrainSettings
 from doa_tf.training_start import build_network, copy_weights, validation_scenes
-
-logger = logging.getLogger(__name__)
 
 _CARRY = "jax_state.npz"  # in last.keras
 _WEIGHTS, _STATES, _OPTIMIZER, _AVERAGES = "weights", "states", "optimizer", "averages"
@@ -219,6 +216,7 @@ class _Learner:
 
     def keep(self, logs: dict[str, float]) -> None:
         """End an epoch: history, best and last checkpoint."""
+        self._check_weights()
         state, value = self._state, logs[MONITOR]
         better = state.best is None or value < state.best
         state.best = value if better or state.best is None else state.best
@@ -236,6 +234,17 @@ class _Learner:
         if better:
             save_model(self._folder / BEST, self.model)
         save_model(self._folder / LAST, self.model, state, {_CARRY: _pack_carry(self._carry)})
+
+    def _check_weights(self) -> None:
+        """A rectifier turns NaN into zero: the loss may look well where a weight is not."""
+        for variable, value in zip(
+            self.model.trainable_variables, self._carry[_WEIGHTS], strict=True
+        ):
+            if not np.all(np.isfinite(np.asarray(value))):
+                raise FloatingPointError(
+                    f"The weights of {variable.path} became NaN or infinite in epoch "
+                    f"{self._state.epoch} (from 0). {self._folder} keeps the last good state"
+                )
 
     def _kept_weights(self) -> list[Any]:
         return self._carry[_AVERAGES] or self._carry[_WEIGHTS]

@@ -97,9 +97,8 @@ def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Reci
         section, _, key = name.partition(".")
         sections.setdefault(section, {})[key] = value
     needed = ("rooms", "valid_rooms", "valid", "mixing", "training")
-    if sorted(sections) != sorted(needed) or not all(
-        isinstance(v, dict) for v in sections.values()
-    ):
+    tables = all(isinstance(values, dict) for values in sections.values())
+    if sorted(sections) != sorted(needed) or not tables:
         raise InputError(
             f"A recipe has the sections {', '.join(needed)}. Received: {', '.join(sections)}"
         )
@@ -117,9 +116,7 @@ def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Reci
             valid_seed=int(valid.pop("seed", 0)),
             mixing=MixSettings(**_known(MixSettings, sections["mixing"])),
             training=TrainSettings(**_known(TrainSettings, training)),
-            features=FeatureSpec(
-                channels=(*INTENSITY_CHANNELS, *((LEVEL_CHANNEL,) if level else ()))
-            ),
+            features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
             engine=engine,
         )
         if valid:
