@@ -150,25 +150,17 @@ class _Learner:
         self.model = build_network(head, features, settings)
         if init_from is not None:
             copy_weights(load_model(init_from), self.model)
-        self._optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
-        self._optimizer.build(self.model.trainable_variables)
+        self._carry, optimizer = new_carry(self.model, settings)
         self._rate = CosineLearningRate(
             highest=settings.learning_rate,
             warmup_steps=settings.warmup_steps,
             steps=settings.epochs * settings.steps_per_epoch,
         ).rate
-        weights = [variable.value for variable in self.model.trainable_variables]
-        self._carry = {
-            _WEIGHTS: weights,
-            _STATES: [variable.value for variable in self.model.non_trainable_variables],
-            _OPTIMIZER: [variable.value for variable in self._optimizer.variables],
-            _AVERAGES: [weight.copy() for weight in weights] if settings.average else [],
-        }
         if state.epoch:
             self._carry = _read_carry(folder / LAST, self._carry)
         self._carry = jax.device_put(self._carry)
         self._arrays = jax.device_put(arrays)
-        self._step = jax.jit(_step_program(self.model, self._optimizer, head, features, settings))
+        self._step = jax.jit(step_program(self.model, optimizer, head, features, settings))
         self._predict = jax.jit(
             lambda weights, states, inputs: self.model.stateless_call(
                 weights, states, inputs, training=False
@@ -250,7 +242,23 @@ class _Learner:
         return self._carry[_AVERAGES] or self._carry[_WEIGHTS]
 
 
-def _step_program(
+def new_carry(
+    model: keras.Model, settings: TrainSettings
+) -> tuple[dict[str, list[Any]], keras.optimizers.Optimizer]:
+    """What a step changes, by kind, as a training begins with it; the optimiser."""
+    optimizer = keras.optimizers.Nadam(settings.learning_rate, clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+    weights = [variable.value for variable in model.trainable_variables]
+    carry = {
+        _WEIGHTS: weights,
+        _STATES: [variable.value for variable in model.non_trainable_variables],
+        _OPTIMIZER: [variable.value for variable in optimizer.variables],
+        _AVERAGES: [weight.copy() for weight in weights] if settings.average else [],
+    }
+    return carry, optimizer
+
+
+def step_program(
     model: keras.Model,
     optimizer: Any,
     head: heads.Head,
