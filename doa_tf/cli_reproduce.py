@@ -51,9 +51,9 @@ def add_parser(
     )
     parser.add_argument(
         "--engine",
-        choices=("keras", "jax"),
+        choices=("keras", "live", "jax"),
         default="keras",
-        help="jax: train on an accelerator, with new scenes in every epoch",
+        help="new scenes in every epoch: mixed while it trains (live), on an accelerator (jax)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument(

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
@@ -29,12 +29,17 @@ from doa_edge.errors import InputError
 from doa_tf.bank import write_json
 from doa_tf.speaker_split import PARTS, split_folder
 
+if TYPE_CHECKING:
+    from doa_tf.mixing import SceneMixer
+
 SIX_HEADS = ("spherical", "spherical-angular", "cartesian", "onehot", "gibbs", "gibbs-weighted")
-SEVENTH_HEAD = "gibbs-softmax"
+SEVENTH_HEAD = "gibbs-harmonic"
 CONDITIONS = ("diffuse", "interferer")
 LEVEL_SUFFIX = "-level"  # of a run with the level as a seventh channel
 _FEW_ROOMS = 16  # sooner made in this process than others are started
 PLAN_FILE, TIMES_FILE = "experiment.json", "times.json"
+# New scenes in every epoch, the same of both: mixed on the processor, or on an accelerator.
+FRESH_ENGINES = ("live", "jax")
 _SHARES = (0.1, 0.45, 0.45)  # of clean, diffuse and interferer scenes in training
 _SNR_DB = _SIR_DB = (0.0, 20.0)  # the paper's ranges
 
@@ -90,7 +95,7 @@ SIZES = {
         train_rooms=3000,
         other_rooms=100,
         valid_scenes=200,
-        test_scenes=500,
+        test_scenes=2000,
         sequences=16_384,
         batch_size=128,
         epochs=16,
@@ -99,7 +104,7 @@ SIZES = {
         train_rooms=10_000,
         other_rooms=200,
         valid_scenes=300,
-        test_scenes=1000,
+        test_scenes=2000,
         sequences=65_536,
         batch_size=128,
         epochs=60,
@@ -117,7 +122,7 @@ class Plan:
         noise: folder of recorded noise, or None for synthetic noise alone.
         runs: names of heads, with `-level` behind those with the level channel.
         seed: of rooms, scenes, weights and their order.
-        engine: `keras`, or `jax` for an accelerator, where every epoch has new scenes.
+        engine: `keras`, the same scenes turned anew in every epoch; or one of `FRESH_ENGINES`.
     """
 
     size: Size
@@ -166,7 +171,8 @@ def features_of(run: str) -> FeatureSpec:
 def claim(folder: Path, plan: Plan) -> Iterator[None]:
     """Hold an experiment's folder for this process.
 
-    More runs may be added to an old experiment; anything else must be as it was.
+    More runs may be added to an old experiment, by either of `FRESH_ENGINES` if it had one;
+    anything else must be as it was.
 
     Raises:
         InputError: the folder has an experiment of another plan, or is in use.
@@ -181,7 +187,9 @@ def claim(folder: Path, plan: Plan) -> Iterator[None]:
         asked = plan.to_dict()
         if path.exists():
             found = json.loads(path.read_text(encoding="utf-8"))
-            others = [name for name in asked if name != "runs" and asked[name] != found.get(name)]
+            alike = {asked["engine"], found.get("engine")} <= set(FRESH_ENGINES)
+            free = {"runs", "engine"} if alike else {"runs"}
+            others = [name for name in asked if name not in free and asked[name] != found.get(name)]
             if others:
                 raise InputError(
                     f"The experiment {folder} was begun with other {', '.join(others)}: give the "
@@ -229,9 +237,7 @@ def run_experiment(
     folder = Path(folder)
     others = [read_scenes(path) for path in also]  # before hours of work
     with claim(folder, plan):
-        data = {"speech": split_folder(plan.speech, folder / "speech", seed=plan.seed)}
-        if plan.noise is not None:
-            data["noise"] = split_folder(plan.noise, folder / "noise", seed=plan.seed)
+        data = _recordings(folder, plan)
         with timed(folder, "rooms"):
             for number, part in enumerate(PARTS):
                 with bars(f"rooms, {part}") as progress:
@@ -243,11 +249,12 @@ def run_experiment(
                         _render(folder, plan, part, number, data, progress)
         if plan.engine == "jax":
             with timed(folder, "training"), bars("epochs, all runs") as progress:
-                mixer = _mixer(folder, plan, "train", 0, data)
+                mixer = training_mixer(folder, plan)
                 train_on_accelerator(folder, plan, mixer, progress=progress)
         else:
-            with timed(folder, "features"), bars("features") as progress:
-                training_cache(folder, plan, data, progress)
+            if plan.engine not in FRESH_ENGINES:
+                with timed(folder, "features"), bars("features") as progress:
+                    training_cache(folder, plan, data, progress)
             with timed(folder, "training"), bars("epochs, all runs") as progress:
                 train_all(folder, plan, jobs=jobs, threads=threads, progress=progress)
         scenes = [read_scenes(folder / "scenes" / "test"), *others]
@@ -267,6 +274,11 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
         times = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         times[stage] = round(times.get(stage, 0.0) + time.monotonic() - start, 1)
         write_json(path, times)
+
+
+def training_mixer(folder: Path, plan: Plan) -> SceneMixer:
+    """What the training scenes are mixed by."""
+    return _mixer(folder, plan, "train", 0, _recordings(folder, plan))
 
 
 def training_cache(
@@ -295,6 +307,14 @@ def cache_sources(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in plan.to_dict().items() if name != "runs"}
 
 
+def _recordings(folder: Path, plan: Plan) -> dict[str, dict[str, Path]]:
+    """Folders of speech, and of noise if there is some, by part."""
+    data = {"speech": split_folder(plan.speech, folder / "speech", seed=plan.seed)}
+    if plan.noise is not None:
+        data["noise"] = split_folder(plan.noise, folder / "noise", seed=plan.seed)
+    return data
+
+
 def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progress) -> None:
     from doa_tf.rooms import RoomSettings
     from doa_tf.simulation import simulate_bank
@@ -315,7 +335,7 @@ def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progre
 
 def _mixer(
     folder: Path, plan: Plan, part: str, number: int, data: dict[str, dict[str, Path]]
-) -> Any:
+) -> SceneMixer:
     from doa_tf.bank import read_bank
     from doa_tf.mixing import MixSettings, SceneMixer
     from doa_tf.recordings import read_recordings

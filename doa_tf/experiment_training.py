@@ -13,11 +13,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_tf.bank import write_json
-from doa_tf.experiment import Plan, cache_sources, features_of, head_of
+from doa_tf.experiment import (
+    FRESH_ENGINES,
+    Plan,
+    cache_sources,
+    features_of,
+    head_of,
+    training_mixer,
+)
 
 if TYPE_CHECKING:
     from doa_tf.mixing import SceneMixer
@@ -75,7 +83,13 @@ def train_one(folder: Path, name: str) -> None:
     plan = Plan.read(folder)
     run = folder / "runs" / name
     if _epochs_done(run) < plan.size.epochs:
-        train(run, mixer=_no_mixer, cache=folder / "features", **_options(folder, plan, name))
+        live = plan.engine in FRESH_ENGINES
+        train(
+            run,
+            mixer=partial(training_mixer, folder, plan) if live else _no_mixer,
+            cache=folder / "features",
+            **_options(folder, plan, name),
+        )
     _finish(run, folder, plan)
 
 
@@ -112,6 +126,7 @@ def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
             batch_size=plan.size.batch_size,
             patience=plan.size.epochs,  # the same budget for all
             seed=plan.seed,
+            live=plan.engine == "live",
         ),
         "features": features_of(name),
     }
@@ -119,7 +134,8 @@ def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
 
 def _finish(run: Path, folder: Path, plan: Plan) -> None:
     calibration = _calibrate(run, folder / "scenes" / "valid")
-    write_json(run / DONE_FILE, {"epochs": plan.size.epochs, "calibration": calibration})
+    done = {"epochs": plan.size.epochs, "engine": plan.engine, "calibration": calibration}
+    write_json(run / DONE_FILE, done)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

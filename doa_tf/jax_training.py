@@ -173,7 +173,7 @@ class _Learner:
         """One epoch's steps; its mean loss.
 
         Raises:
-            FloatingPointError: the loss of a batch is not finite.
+            FloatingPointError: the loss of a batch, or a weight, is not finite.
         """
         steps, epoch = self._settings.steps_per_epoch, self._state.epoch
         losses = []
@@ -192,6 +192,7 @@ class _Learner:
                 f"epoch {epoch} (both from 0). {self._folder} keeps the last good state: try a "
                 "lower learning rate, and look for NaN in the data"
             )
+        self._check_weights()
         return {"loss": float(values.mean()), "learning_rate": float(rate)}
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
@@ -208,7 +209,6 @@ class _Learner:
 
     def keep(self, logs: dict[str, float]) -> None:
         """End an epoch: history, best and last checkpoint."""
-        self._check_weights()
         state, value = self._state, logs[MONITOR]
         better = state.best is None or value < state.best
         state.best = value if better or state.best is None else state.best

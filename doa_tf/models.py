@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -67,10 +68,26 @@ def build_crnn(
         lstm = keras.layers.LSTM(lstm_units, return_sequences=True)
         x = keras.layers.Bidirectional(lstm, name=f"recurrence_{number}")(x)
     x = keras.layers.Dense(dense_units, name="dense")(x)
-    bias = keras.initializers.Constant(head.output_bias())
-    x = keras.layers.Dense(head.outputs, bias_initializer=bias, name="directions")(x)
+    x = _output_layer(head, x)
     outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
     return keras.Model(inputs, outputs, name="doa_crnn")
+
+
+def _output_layer(head: Head, x: Any) -> Any:
+    """(B, T, outputs) values of the last layer from (B, T, D)."""
+    basis = head.basis()
+    if basis is not None:
+        x = keras.layers.Dense(len(basis), name="coefficients")(x)
+    layer = keras.layers.Dense(
+        head.outputs,
+        bias_initializer=keras.initializers.Constant(head.output_bias()),
+        name="directions",
+    )
+    values = layer(x)
+    if basis is not None:
+        layer.set_weights([basis, layer.get_weights()[1]])
+        layer.trainable = False
+    return values
 
 
 def model_spec(model: keras.Model) -> ModelSpec:

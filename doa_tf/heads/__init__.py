@@ -12,15 +12,20 @@ from __future__ import annotations
 
 from doa_tf.heads.base import Head, as_unit_vectors, get, names, register
 from doa_tf.heads.classification import Gibbs, GibbsWeighted, GridHead, Onehot
+from doa_tf.heads.gibbs_harmonic import GibbsHarmonic
 from doa_tf.heads.gibbs_softmax import GibbsSoftmax
 from doa_tf.heads.regression import Cartesian, Spherical, SphericalAngular
 
-for _head in (Spherical, SphericalAngular, Cartesian, Onehot, Gibbs, GibbsWeighted, GibbsSoftmax):
+for _head in (
+    *(Spherical, SphericalAngular, Cartesian, Onehot, Gibbs, GibbsWeighted),
+    *(GibbsSoftmax, GibbsHarmonic),
+):
     register(_head)
 
 __all__ = [
     "Cartesian",
     "Gibbs",
+    "GibbsHarmonic",
     "GibbsSoftmax",
     "GibbsWeighted",
     "GridHead",

@@ -91,6 +91,13 @@ class Head(ABC):
         """What the output layer's bias starts at."""
         return 0.0
 
+    def basis(self) -> np.ndarray | None:
+        """(R, K) float32 patterns that the last layer's values are sums of, in learned amounts.
+
+        None, as here, where every output has weights of its own.
+        """
+        return None
+
     def decode(
         self, outputs: npt.ArrayLike, *, method: str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

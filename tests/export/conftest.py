@@ -49,6 +49,8 @@ def small_model(head_name, *, channels=None):
     mean = np.array([1.0, 0.5, -0.5])
     if head_name == "cartesian":
         weights = [to_vector, mean]
+    elif head_name == "gibbs-harmonic":
+        return model
     else:  # a lobe around the vector
         cells = sphere_grid(10.0).vectors
         weights = [4.0 * to_vector @ cells.T, 4.0 * cells @ mean - 4.0]

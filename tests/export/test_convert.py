@@ -51,6 +51,25 @@ def test_scores_equal_keras(exports, checkpoints, windows, head, mode):
     np.testing.assert_allclose(outputs, expected, atol=TOLERANCE[mode], rtol=0.0)
 
 
+def test_harmonics_cost_a_file_nothing(tmp_path):
+    from doa_export.network import is_crnn, read_network
+    from doa_tf.models import load_scoring_model
+
+    model = small_model("gibbs-harmonic")
+    assert is_crnn(model)
+    model.save(tmp_path / "x.keras")
+    scoring, spec = load_scoring_model(tmp_path / "x.keras")
+    network = read_network(scoring, spec)
+    assert spec.head == "gibbs-weighted"
+    assert network.kernel.shape == (8, 429)  # three layers are one
+    last = [model.get_layer(name) for name in ("dense", "coefficients", "directions")]
+    frame = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float32)
+    expected = frame
+    for layer in last:
+        expected = np.asarray(layer(expected))
+    np.testing.assert_allclose(frame @ network.kernel + network.bias, expected, atol=1e-4)
+
+
 def test_fewer_bits_are_fewer_bytes(exports):
     sizes = {mode: exports["cartesian", mode][0].stat().st_size for mode in MODES}
     assert sizes["int8"] < sizes["dynamic"] < sizes["none"]

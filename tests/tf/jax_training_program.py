@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +18,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--stop-after", type=int)
     parser.add_argument("--nan", action="store_true", help="recordings of no numbers")
+    parser.add_argument("--nan-weight", action="store_true", help="a step spoils a weight")
     args = parser.parse_args()
     bank, speech, valid, run = args.paths
 
     from doa_edge.errors import InputError
+    from doa_tf import jax_training
     from doa_tf.bank import read_bank
     from doa_tf.jax_mixing import scene_arrays
-    from doa_tf.jax_training import train
     from doa_tf.mixing import MixSettings, SceneMixer
     from doa_tf.recordings import read_recordings
     from doa_tf.train_settings import TrainSettings
@@ -33,19 +36,22 @@ def main() -> int:
     if args.nan:
         arrays["hiss"] = np.full_like(arrays["hiss"], np.nan)
 
+    if args.nan_weight:
+        jax_training.step_program = spoiling(jax_training.step_program)
+
     def on_epoch(epoch: int, figures: dict[str, float]) -> None:
         if epoch == args.stop_after:
             raise KeyboardInterrupt
 
     try:
-        train(
+        jax_training.train(
             run,
             mixer=mixer,
             arrays=arrays,
             sources={"bank": "b"},
             valid=valid,
             settings=TrainSettings(
-                head="gibbs-weighted",
+                head="gibbs-harmonic",
                 epochs=args.epochs,
                 sequences=16,
                 batch_size=8,
@@ -69,6 +75,24 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def spoiling(step_program: Callable[..., Any]) -> Callable[..., Any]:
+    """The same steps, with a loss that looks well and a first weight that is no number."""
+
+    import jax.numpy as jnp
+
+    def program(*made_of: Any) -> Any:
+        step = step_program(*made_of)
+
+        def spoiled(*given: Any) -> Any:
+            carry, loss = step(*given)
+            first, *others = carry["weights"]
+            return {**carry, "weights": [first * np.nan, *others]}, jnp.ones_like(loss)
+
+        return spoiled
+
+    return program
 
 
 if __name__ == "__main__":

@@ -123,6 +123,32 @@ def test_what_is_done_is_not_done_again(experiment, monkeypatch):
 
 
 @pytest.mark.slow
+def test_fresh_scenes_of_the_processor_go_on_from_those_of_an_accelerator(experiment, tmp_path):
+    folder, plan, _ = experiment
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, symlinks=True)
+    shutil.rmtree(copy / "features")
+    with pytest.raises(InputError, match=r"begun with other engine"):
+        run(copy, replace(plan, engine="live"))
+    (copy / "experiment.json").write_text(json.dumps(replace(plan, engine="jax").to_dict()))
+    more = replace(plan, runs=(*plan.runs, "gibbs-harmonic"), engine="live")
+    stages = run(copy, more)
+    assert not (copy / "features").exists()
+    assert "features" not in stages
+    settings = json.loads((copy / "runs" / "gibbs-harmonic" / "settings.json").read_text())
+    assert settings["settings"]["live"] is True
+    engines = {
+        p.parent.name: json.loads(p.read_text())["engine"] for p in copy.glob("runs/*/done.json")
+    }
+    assert engines == {
+        "cartesian": "keras",
+        "gibbs-weighted-level": "keras",
+        "gibbs-harmonic": "live",
+    }
+    assert "| gibbs-harmonic | centroid |" in (copy / "report.md").read_text()
+
+
+@pytest.mark.slow
 def test_results_of_another_model_are_made_anew(experiment, tmp_path):
     folder, plan, _ = experiment
     copy = tmp_path / "copy"
@@ -301,7 +327,7 @@ def comparison(tmp_path, medians, histories=None):
 
 PAPER = {
     "spherical": (20, 40), "spherical-angular": (18, 38), "cartesian": (8, 30),
-    "onehot": (13, 22), "gibbs": (12, 20), "gibbs-weighted": (10, 15), "gibbs-softmax": (7, 12),
+    "onehot": (13, 22), "gibbs": (12, 20), "gibbs-weighted": (10, 15), "gibbs-harmonic": (7, 12),
 }  # fmt: skip
 
 

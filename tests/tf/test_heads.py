@@ -16,7 +16,7 @@ from doa_edge.errors import InputError
 
 NAMES = doa_tf.heads.names()
 REGRESSION = ("spherical", "spherical-angular", "cartesian")
-GIBBS = ("gibbs", "gibbs-weighted", "gibbs-softmax")
+GIBBS = ("gibbs", "gibbs-weighted", "gibbs-softmax", "gibbs-harmonic")
 HALF_CELL_DEG = 7.0  # the farthest that a direction is from a cell's centre, at 10 degrees
 
 
@@ -39,9 +39,9 @@ def perfect_outputs(head, directions, frames=5):
     return np.repeat(scores[:, None], frames, axis=1).astype(np.float32)
 
 
-def test_the_six_of_the_paper_and_the_seventh():
+def test_the_six_of_the_paper_and_two_more():
     paper = [*REGRESSION, "onehot", "gibbs", "gibbs-weighted"]
-    assert list(NAMES) == [*paper, "gibbs-softmax"]
+    assert list(NAMES) == [*paper, "gibbs-softmax", "gibbs-harmonic"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,8 +87,9 @@ def test_centroids_are_below_the_grid_step(name):
     assert degrees_between(decoded, directions).mean() < 0.3  # the peaks' is 3.7
 
 
-def test_the_seventh_head_prefers_its_centroid():
-    head = doa_tf.heads.get("gibbs-softmax")
+@pytest.mark.parametrize("name", ["gibbs-softmax", "gibbs-harmonic"])
+def test_heads_of_our_own_prefer_their_centroid(name):
+    head = doa_tf.heads.get(name)
     outputs = perfect_outputs(head, random_directions(5))
     np.testing.assert_array_equal(
         head.decode(outputs)[0], head.decode(outputs, method="centroid")[0]
@@ -145,7 +146,7 @@ def test_activations_of_the_layer_and_of_the_scoring_model(name):
     np.testing.assert_allclose(np.asarray(head.activate(values)), expected, rtol=1e-5)
     outputs = np.asarray(doa_tf.layers.HeadOutput(name, head.resolution_deg)(values))
     np.testing.assert_allclose(np.asarray(head.scores(outputs)), expected, rtol=1e-5)
-    trained_from_logits = name in ("onehot", "gibbs-weighted", "gibbs-softmax")
+    trained_from_logits = name in ("onehot", "gibbs-weighted", "gibbs-softmax", "gibbs-harmonic")
     assert head.gives_logits == trained_from_logits
     np.testing.assert_allclose(outputs, values if trained_from_logits else expected, rtol=1e-5)
 
@@ -178,6 +179,40 @@ def test_a_small_net_learns_one_scene(name):
         else HALF_CELL_DEG
     )
     assert degrees_between(answer[0], direction[0]) < limit
+
+
+@pytest.mark.parametrize("resolution_deg", [5.0, 10.0, 20.0])
+def test_harmonics_hold_a_lobe_alike_wherever_it_points(resolution_deg):
+    head = doa_tf.heads.get("gibbs-harmonic", resolution_deg=resolution_deg)
+    basis = head.basis()
+    assert basis.shape == ((head.order + 1) ** 2, head.outputs)
+    assert basis.dtype == np.float32
+    np.testing.assert_allclose(np.sum(basis**2, axis=0), 1.0, rtol=1e-5)
+    lobes = head.encode(random_directions(50)).astype(float)
+    amounts, *_ = np.linalg.lstsq(basis.T.astype(float), lobes.T, rcond=None)
+    left = np.linalg.norm(amounts.T @ basis - lobes, axis=-1) / np.linalg.norm(lobes, axis=-1)
+    assert left.max() < 0.12
+    assert left.max() - left.min() < 0.005
+
+
+def test_only_the_amounts_of_harmonics_are_learned():
+    keras.utils.set_random_seed(0)
+    head = doa_tf.heads.get("gibbs-harmonic")
+    model = doa_tf.build_crnn(head, filters=2, lstm_units=2, dense_units=4)
+    free = doa_tf.build_crnn(
+        doa_tf.heads.get("gibbs-weighted"), filters=2, lstm_units=2, dense_units=4
+    )
+    learned = [sum(w.numpy().size for w in each.trainable_weights) for each in (free, model)]
+    assert learned[0] - learned[1] == (4 + 1) * (429 - 81)
+    coefficients, directions = model.get_layer("coefficients"), model.get_layer("directions")
+    before = [layer.get_weights() for layer in (coefficients, directions)]
+    model.compile(keras.optimizers.Nadam(0.01), loss=head.loss(), metrics=head.metrics())
+    x = np.random.default_rng(0).uniform(-1, 1, (4, 25, 513, 6)).astype(np.float32)
+    y = np.repeat(head.encode(random_directions(4))[:, None], 25, axis=1)
+    model.fit(x, y, verbose=0)
+    assert np.abs(coefficients.get_weights()[0] - before[0][0]).max() > 1e-3
+    np.testing.assert_array_equal(directions.get_weights()[0], head.basis())
+    np.testing.assert_array_equal(directions.get_weights()[1], before[1][1])
 
 
 def test_the_output_bias_of_gibbs_is_the_mean_of_its_targets():

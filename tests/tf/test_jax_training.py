@@ -146,6 +146,8 @@ def test_a_run_learns_and_holds_what_another_engine_can_load(unbroken):
     model = load_model(unbroken / "model.keras")
     assert doa_tf.model_spec(model).head == "gibbs-weighted"
     assert [layer.filters for layer in model.layers if "convolution" in layer.name] == [2, 3, 4]
+    head = doa_tf.heads.get("gibbs-harmonic")  # its harmonics are no weights to be learned
+    np.testing.assert_array_equal(model.get_layer("directions").get_weights()[0], head.basis())
     losses = [float(row["loss"]) for row in rows(unbroken)]
     assert losses[2] < losses[0]
     settings = json.loads((unbroken / "settings.json").read_text())
@@ -186,6 +188,14 @@ def test_a_loss_that_is_no_number_names_its_batch(tmp_path, bank, speech, scenes
     done = train(str(bank), str(speech), str(scenes), str(run), "--epochs", "2", "--nan")
     assert done.returncode == 1
     assert "NaN or infinite in batch 0 of epoch 0" in done.stderr
+
+
+def test_a_weight_that_is_no_number_is_named(tmp_path, bank, speech, scenes):
+    run = tmp_path / "run"
+    done = train(str(bank), str(speech), str(scenes), str(run), "--epochs", "2", "--nan-weight")
+    assert done.returncode == 1
+    assert "The weights of convolution_1/kernel became NaN" in done.stderr
+    assert not (run / "last.keras").exists()
 
 
 def test_the_engine_needs_its_backend(tmp_path, capsys, bank, speech, scenes):
