@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -15,6 +15,7 @@ from doa_tf.checkpoint import check_checkpoint
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.train_settings import POOLS
+from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
 _SCORES = "scores"  # name of the layer that turns logits into scores
 
@@ -46,13 +47,26 @@ def build_crnn(
         synchronized: whether batch normalisation counts the batches of all replicas, under a
             `tf.distribute` strategy.
 
+    Raises:
+        ValueError: a head that turns with its scene and has no basis.
+
     References:
         doi:10.1109/WASPAA.2019.8937277
     """
     features = features or FeatureSpec()
+    basis = head.basis()
+    if head.turns_in_hz is not None and basis is None:
+        raise ValueError(
+            "A head that turns with its scene needs a `basis` of spherical harmonics, which can be "
+            f"turned back. Received: none from '{head.name}'"
+        )
     widths = [filters] * len(POOLS) if isinstance(filters, int) else list(filters)
     inputs = keras.Input(features.input_shape, name="features")
     x = FeatureInput(features, highpass_hz, name="feature_input")(inputs)
+    if head.turns_in_hz is not None:
+        bin_hz = features.sample_rate / features.window_length
+        bins = [round(hz / bin_hz) for hz in head.turns_in_hz]
+        x, heading = TurnToIntensity(bins, name="turn")(x)
     for number, (pool, width) in enumerate(zip(POOLS, widths, strict=True), start=1):
         x = keras.layers.Conv2D(
             width, 3, padding="same", activation="relu", name=f"convolution_{number}"
@@ -68,26 +82,21 @@ def build_crnn(
         lstm = keras.layers.LSTM(lstm_units, return_sequences=True)
         x = keras.layers.Bidirectional(lstm, name=f"recurrence_{number}")(x)
     x = keras.layers.Dense(dense_units, name="dense")(x)
-    x = _output_layer(head, x)
-    outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
-    return keras.Model(inputs, outputs, name="doa_crnn")
-
-
-def _output_layer(head: Head, x: Any) -> Any:
-    """(B, T, outputs) values of the last layer from (B, T, D)."""
-    basis = head.basis()
     if basis is not None:
         x = keras.layers.Dense(len(basis), name="coefficients")(x)
-    layer = keras.layers.Dense(
+    if head.turns_in_hz is not None:
+        x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
+    directions = keras.layers.Dense(
         head.outputs,
         bias_initializer=keras.initializers.Constant(head.output_bias()),
         name="directions",
     )
-    values = layer(x)
+    x = directions(x)
     if basis is not None:
-        layer.set_weights([basis, layer.get_weights()[1]])
-        layer.trainable = False
-    return values
+        directions.set_weights([basis, directions.get_weights()[1]])
+        directions.trainable = False
+    outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
+    return keras.Model(inputs, outputs, name="doa_crnn")
 
 
 def model_spec(model: keras.Model) -> ModelSpec:

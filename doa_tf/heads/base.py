@@ -24,6 +24,9 @@ class Head(ABC):
         preferred_decode: `peak` or `centroid`, what a model file says unless it is told otherwise.
         gives_logits: whether the model outputs the last layer's values, because the loss trains
             from them, and the activation follows where scores are needed.
+        turns_in_hz: (low, high) of the intensity that the network is turned to, see
+            `doa_tf.turning`; None, as most heads, to take scenes as they lie. Needs a `basis` of
+            spherical harmonics.
         outputs: per frame, K.
         grid: the cells of a grid head, else None.
     """
@@ -33,6 +36,7 @@ class Head(ABC):
     activation: ClassVar[str] = "sigmoid"
     preferred_decode: ClassVar[str] = "peak"
     gives_logits: ClassVar[bool] = False
+    turns_in_hz: ClassVar[tuple[float, float] | None] = None
     outputs: int
     grid: Grid | None = None
 

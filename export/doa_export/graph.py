@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from doa_export.network import Convolution, Direction, Network
+from doa_export.network import Convolution, Direction, Network, Turning
 
 _COUNTER = itertools.count()
 
@@ -45,17 +45,34 @@ def recurrences(network: Network, *, lstm: str) -> Callable[[Any], Any]:
     return recurrence
 
 
-def outputs(network: Network) -> Callable[[Any], Any]:
-    """(1, T, D) to (1, T, outputs) scores."""
-    activation = {"sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "linear": tf.identity}
+def turn(turning: Turning) -> Callable[[Any], Any]:
+    """(1, T, F, K) features to the same, turned to their intensity."""
+    return lambda features: turning.turn(features)[0]
 
-    def scores(frames: Any) -> Any:
-        _, count, width = frames.shape
-        x = tf.matmul(tf.reshape(frames, (count, width)), tf.constant(network.kernel))
-        x = activation[network.activation](tf.nn.bias_add(x, tf.constant(network.bias)))
-        return tf.reshape(x, (1, count, len(network.bias)))
+
+def turn_back(turning: Turning) -> Callable[[Any, Any], Any]:
+    """(1, T, R) amounts and the features as they came to (1, T, outputs) scores."""
+
+    def scores(amounts: Any, features: Any) -> Any:
+        _, heading = turning.turn(features)
+        amounts = turning.back(amounts, heading)
+        return _dense(amounts, turning.basis, turning.bias, turning.activation)
 
     return scores
+
+
+def outputs(network: Network) -> Callable[[Any], Any]:
+    """(1, T, D) to (1, T, outputs) scores; to amounts, where the network turns."""
+    return lambda frames: _dense(frames, network.kernel, network.bias, network.activation)
+
+
+def _dense(frames: Any, kernel: Any, bias: Any, activation: str) -> Any:
+    """(1, T, D) through a dense layer, whose operation wants (T, D)."""
+    activate = {"sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "linear": tf.identity}[activation]
+    _, count, width = frames.shape
+    x = tf.matmul(tf.reshape(frames, (count, width)), tf.constant(kernel))
+    x = activate(tf.nn.bias_add(x, tf.constant(bias)))
+    return tf.reshape(x, (1, count, len(bias)))
 
 
 def _cell(gates: Any, cell: Any) -> tuple[Any, Any]:
@@ -146,23 +163,25 @@ def _fused(frames: Any, direction: Direction) -> Any:
 
 
 def module(
-    parts: Sequence[Callable[[Any], Any]], shape: Sequence[int], *, weights: Sequence[Any] = ()
+    parts: Sequence[Callable[..., Any]], *shapes: Sequence[int], weights: Sequence[Any] = ()
 ) -> tf.Module:
-    """Functions one after the other, of one input of a fixed shape, batch 1, as `function`.
+    """Functions one after the other, of inputs of fixed shapes, batch 1, as `function`.
 
     Args:
-        parts: the functions.
-        shape: of the input, without batch axis.
+        parts: the functions; the first takes the inputs, each other one what the one before gave.
+        shapes: of the inputs, without batch axis.
         weights: variables that the functions use. A Keras 3 model is no `tf.Module`: without its
             variables in plain sight the converter leaves them out, and does not complain.
     """
 
-    def chain(values: Any) -> Any:
-        for part in parts:
+    def chain(*inputs: Any) -> Any:
+        first, *others = parts
+        values = first(*inputs)
+        for part in others:
             values = part(values)
         return values
 
-    signature = [tf.TensorSpec((1, *shape), tf.float32)]
+    signature = [tf.TensorSpec((1, *shape), tf.float32) for shape in shapes]
     made = tf.Module()
     made.weights = list(weights)
     made.function = tf.function(chain, input_signature=signature, autograph=False)

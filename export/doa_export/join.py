@@ -18,20 +18,26 @@ _ALIGNMENT = 16  # bytes, what the schema asks for and the generated code forget
 _SIGNATURE = "serving_default"
 
 
-def join(stages: Sequence[bytes], *, input_name: str, output_name: str) -> bytes:
+def join(
+    stages: Sequence[bytes], *, input_name: str, output_name: str, shared_after: int = 0
+) -> bytes:
     """One flatbuffer of networks of which each hears what the one before it says.
+
+    A stage of two inputs also hears what one of the first stages said.
 
     Equal weights are kept once; names, metadata and empty buffers are left out.
 
     Args:
-        stages: flatbuffers with one input and one output each, which fit each other.
+        stages: flatbuffers with one output and one or two inputs each, which fit each other.
         input_name: of the tensor that goes in, and in the signature.
         output_name: of the one that comes out.
+        shared_after: number of stages before the tensor that a second input hears; 0 is what goes
+            into the first.
 
     Raises:
         ValueError: stages that do not fit.
     """
-    joined = _Joined()
+    joined = _Joined(shared_after)
     for stage in stages:
         joined.append(schema.ModelT.InitFromPackedBuf(stage))
     return joined.pack(input_name, output_name)
@@ -40,7 +46,8 @@ def join(stages: Sequence[bytes], *, input_name: str, output_name: str) -> bytes
 class _Joined:
     """The network so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared_after: int) -> None:
+        self._shared_after, self._appended, self._shared = shared_after, 0, -1
         self._model = schema.ModelT()
         self._model.version = 3
         self._model.operatorCodes = []
@@ -71,10 +78,13 @@ class _Joined:
                     options.condSubgraphIndex = moved[options.condSubgraphIndex]
                     options.bodySubgraphIndex = moved[options.bodySubgraphIndex]
         if graphs:
-            _connect(graphs[0], main)
+            _connect(graphs[0], main, shared=self._shared)
         else:
             graphs.append(main)
         graphs.extend(others)
+        self._appended += 1
+        if self._appended == max(self._shared_after, 1):
+            (self._shared,) = graphs[0].outputs if self._shared_after else graphs[0].inputs
 
     def pack(self, input_name: str, output_name: str) -> bytes:
         graph = self._model.subgraphs[0]
@@ -132,21 +142,26 @@ class _Buffer(schema.BufferT):
         return schema.BufferEnd(builder)
 
 
-def _connect(first: Any, second: Any) -> None:
-    """Append a graph whose input is the output of the one before."""
-    if len(first.outputs) != 1 or len(second.inputs) != 1:
+def _connect(first: Any, second: Any, *, shared: int) -> None:
+    """Append a graph whose input is the output of the one before, and a second one `shared`."""
+    if len(first.outputs) != 1 or len(second.inputs) not in (1, 2):
         raise ValueError(
-            "Stages must have one input and one output. "
+            "Stages must have one output, and one or two inputs. "
             f"Received: {len(first.outputs)} outputs before {len(second.inputs)} inputs"
         )
-    given, wanted = first.tensors[first.outputs[0]], second.tensors[second.inputs[0]]
-    if (tuple(given.shape), given.type) != (tuple(wanted.shape), wanted.type):
-        raise ValueError(
-            "A stage must hear what the one before it says. Received: shapes "
-            f"{tuple(given.shape)} and {tuple(wanted.shape)}, types {given.type} and {wanted.type}"
-        )
+    wanted = {int(index): _kind(second.tensors[index]) for index in second.inputs}
+    moved = {-1: -1}
+    # The converter puts inputs in an order of its own: they are told apart by their shapes.
+    for given in (int(first.outputs[0]), int(shared))[: len(wanted)]:
+        kind = _kind(first.tensors[given])
+        fitting = [index for index in wanted if wanted[index] == kind and index not in moved]
+        if not fitting:
+            raise ValueError(
+                "A stage must hear what the one before it says, by shape and type. "
+                f"Received: {kind}, wanted: {list(wanted.values())}"
+            )
+        moved[fitting[0]] = given
     offset = len(first.tensors)
-    moved = {int(second.inputs[0]): int(first.outputs[0]), -1: -1}
 
     def move(indices: Any) -> Any:
         if indices is None:
@@ -160,3 +175,8 @@ def _connect(first: Any, second: Any) -> None:
     first.tensors += second.tensors
     first.operators += second.operators
     first.outputs = move(second.outputs)
+
+
+def _kind(tensor: Any) -> tuple[tuple[int, ...], int]:
+    """(shape, type) of a tensor."""
+    return tuple(int(size) for size in tensor.shape), int(tensor.type)

@@ -21,10 +21,12 @@ import numpy.typing as npt
 
 from doa_core.spec import ModelSpec
 from doa_edge.errors import InputError
-from doa_export.split_worker import merge_linear, split_layers
+from doa_export.split_worker import is_linear, merge_linear, split_layers
 
 if TYPE_CHECKING:
     import keras
+
+    from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
 Array = npt.NDArray[np.float32]
 RELU_LIMIT = 6.0  # the one that convolutions have without a further operation
@@ -70,6 +72,24 @@ class Direction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Turning:
+    """A network that turns with its scene, see `doa_tf.turning`.
+
+    Attributes:
+        turn, back: its two layers.
+        basis: (R, outputs) harmonics at the cells; the network's own outputs are their amounts.
+        bias: (outputs,).
+        activation: of the outputs.
+    """
+
+    turn: TurnToIntensity
+    back: TurnHarmonics
+    basis: Array
+    bias: Array
+    activation: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """What is converted.
 
@@ -80,6 +100,7 @@ class Network:
         kernel: (in, outputs) of the layer of logits.
         bias: (outputs,).
         activation: of the outputs: sigmoid, softmax or linear.
+        turning: what is done before and after all of it; None for nothing.
     """
 
     spec: ModelSpec
@@ -88,6 +109,7 @@ class Network:
     kernel: Array
     bias: Array
     activation: str
+    turning: Turning | None = None
 
 
 def is_crnn(model: keras.Model) -> bool:
@@ -97,7 +119,7 @@ def is_crnn(model: keras.Model) -> bool:
     from doa_tf.layers import HeadOutput
 
     try:
-        _, rest = split_layers(model)
+        _, rest = split_layers(_without_turning(model)[0])
     except InputError:
         return False
     kinds = (keras.layers.Bidirectional, keras.layers.Dense, HeadOutput, keras.layers.Activation)
@@ -109,6 +131,25 @@ def is_crnn(model: keras.Model) -> bool:
         and bool(lstms)
         and all(_is_plain(layer) for layer in lstms)
     )
+
+
+def _without_turning(
+    model: keras.Model,
+) -> tuple[list[keras.layers.Layer], Turning | None]:
+    """A network's layers but those that turn and what follows them; these, if it has them."""
+    from doa_tf.turning import TurnHarmonics, TurnToIntensity
+
+    layers = list(model.layers)
+    kinds = [type(layer) for layer in layers]
+    if (kinds.count(TurnToIntensity), kinds.count(TurnHarmonics)) != (1, 1):
+        return layers, None
+    back = kinds.index(TurnHarmonics)
+    turn, harmonics = layers[kinds.index(TurnToIntensity)], layers[back + 1]
+    if not is_linear(harmonics):
+        return layers, None
+    basis, bias = (values.astype(np.float32) for values in harmonics.get_weights())
+    turning = Turning(turn=turn, back=layers[back], basis=basis, bias=bias, activation="linear")
+    return [layer for layer in layers if layer not in (turn, layers[back], harmonics)], turning
 
 
 def _is_plain(layer: keras.layers.Bidirectional) -> bool:
@@ -135,8 +176,12 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
     Raises:
         InputError: scores that come from an unknown activation.
     """
-    blocks, rest = split_layers(model)
+    layers, turning = _without_turning(model)
+    blocks, rest = split_layers(layers)
     recurrences, dense, activation = _sort_layers(rest, spec)
+    if turning is not None:
+        turning = dataclasses.replace(turning, activation=activation)
+        activation = "linear"
     convolutions = [_read_block(block) for block in blocks]
     kernel, bias = (values.astype(np.float32) for values in dense.get_weights())
     shift = convolutions[-1].shift
@@ -148,6 +193,7 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
         kernel=kernel,
         bias=bias,
         activation=activation,
+        turning=turning,
     )
     return shift_frames(network, np.tile(shift, len(recurrences[0][0].kernel) // len(shift)))
 

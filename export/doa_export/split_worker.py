@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         model, spec = load_scoring_model(args.model)
-        blocks, rest = split_layers(model)
+        blocks, rest = split_layers(_unturned(model))
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_INPUT
@@ -61,8 +61,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _unturned(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a network that takes scenes as they lie.
+
+    Raises:
+        InputError: it turns with its scene.
+    """
+    from doa_tf.turning import TurnToIntensity
+
+    if any(isinstance(layer, TurnToIntensity) for layer in model.layers):
+        raise InputError(
+            "A network that turns with its scene cannot be split: every window is turned by an "
+            "angle of its own, so that nothing of the one before can be used again. Convert it "
+            "without --split"
+        )
+    return model.layers
+
+
 def split_layers(
-    model: keras.Model,
+    layers: Sequence[keras.layers.Layer],
 ) -> tuple[list[list[keras.layers.Layer]], list[keras.layers.Layer]]:
     """Blocks of convolution and what follows it, and the layers behind the frames' reshape.
 
@@ -75,7 +92,7 @@ def split_layers(
 
     layers = [
         layer
-        for layer in model.layers
+        for layer in layers
         if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, FeatureInput))
     ]
     reshapes = [n for n, layer in enumerate(layers) if isinstance(layer, keras.layers.Reshape)]
@@ -176,7 +193,7 @@ def merge_linear(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
 
     merged: list[keras.layers.Layer] = []
     for layer in layers:
-        if not (merged and _is_linear(merged[-1]) and _is_linear(layer)):
+        if not (merged and is_linear(merged[-1]) and is_linear(layer)):
             merged.append(layer)
             continue
         (kernel, bias), (next_kernel, next_bias) = (
@@ -190,7 +207,8 @@ def merge_linear(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
     return merged
 
 
-def _is_linear(layer: keras.layers.Layer) -> bool:
+def is_linear(layer: keras.layers.Layer) -> bool:
+    """Whether it is a dense layer with a bias and no activation."""
     import keras
 
     return (

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from doa_core.spec import ModelSpec
+from doa_edge.errors import InputError
 from doa_export import graph
 from doa_export.frontend import features as front_end
 from doa_export.join import join
@@ -53,6 +54,16 @@ def convert_network(
         audio: put the path from sound to features before it.
         only: name of a layer of `layer_names`: all others stay float32, for `doa_export.report`.
     """
+    features = network.spec.features.input_shape
+    turning = network.turning
+    if turning is not None and mode in ("int8-full", "int16x8"):
+        raise InputError(
+            "A network that turns with its scene does so in floats: int8-full and int16x8, which "
+            f"have none, are not for it; int8 is. Received: {mode}"
+        )
+    if turning is not None and windows is not None:
+        turned, _ = convert_stage([graph.turn(turning)], features, mode="none")
+        windows = run_stage(turned, windows)
     if mode in ("int8", "int8-full"):
         network = _prepare_integers(network, windows, correct=only is None)
     stages = _stages(network, mode=mode, lstm=lstm)
@@ -64,19 +75,32 @@ def convert_network(
         ]
         if windows is not None and chosen > 0:
             before = [part for _, part in stages[:chosen]]
-            shape = network.spec.features.input_shape
-            windows = run_stage(convert_stage(before, shape, mode="none")[0], windows)
+            windows = run_stage(convert_stage(before, features, mode="none")[0], windows)
     spec = network.spec.features
-    shape: tuple[int, ...] = spec.input_shape
-    if audio:
+    shape: tuple[int, ...] = features
+    flatbuffers = []
+    if turning is not None:
+        stages.insert(0, ("none", graph.turn(turning)))
+    if audio and turning is not None:  # a stage of its own: turning back asks for what it gives
+        parts = [lambda samples: front_end(samples, spec)]
+        flatbuffers.append(convert_stage(parts, (spec.samples, 4), mode="none")[0])
+    elif audio:
         stages.insert(0, ("none", lambda samples: front_end(samples, spec)))
         shape = (spec.samples, 4)
     # What a stage is calibrated on must be what it hears: features, always the first such stage.
-    flatbuffers = []
     for stage_mode, parts in _alike(stages):
         flatbuffer, shape = convert_stage(parts, shape, mode=stage_mode, windows=windows)
         flatbuffers.append(flatbuffer)
-    return join(flatbuffers, input_name="audio" if audio else "features", output_name="scores")
+    if turning is not None:
+        last = "none" if only is not None else "dynamic" if mode == "int8" else mode
+        parts = [graph.turn_back(turning)]
+        flatbuffers.append(convert_stage(parts, shape, features, mode=last)[0])
+    return join(
+        flatbuffers,
+        input_name="audio" if audio else "features",
+        output_name="scores",
+        shared_after=int(audio),
+    )
 
 
 def layer_names(network: Network) -> list[str]:
@@ -126,15 +150,14 @@ def convert_keras(
 
 
 def convert_stage(
-    parts: Sequence[Callable[[Any], Any]],
-    shape: Sequence[int],
-    *,
+    parts: Sequence[Callable[..., Any]],
+    *shapes: Sequence[int],
     mode: str,
     windows: Array | None = None,
     weights: Sequence[Any] = (),
 ) -> tuple[bytes, tuple[int, ...]]:
     """Flatbuffer of one stage, and the shape of what it gives, without batch axis."""
-    module = graph.module(parts, shape, weights=weights)
+    module = graph.module(parts, *shapes, weights=weights)
     function = module.function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     converter.exclude_conversion_metadata = True

@@ -47,14 +47,18 @@ def small_model(head_name, *, channels=None):
         layer.set_weights([rng.uniform(0.5, 1.5, values.shape) for values in layer.get_weights()])
     to_vector = 2.0 * rng.standard_normal((8, 3))
     mean = np.array([1.0, 0.5, -0.5])
+    layer = model.get_layer("directions")
     if head_name == "cartesian":
         weights = [to_vector, mean]
-    elif head_name == "gibbs-harmonic":
-        return model
+    elif head_name == "gibbs-harmonic":  # the same, of y, z and x; the constant is the first
+        layer = model.get_layer("coefficients")
+        weights = [np.zeros((8, 81)), np.zeros(81)]
+        weights[0][:, 1:4] = 4.0 * 9.0 / np.sqrt(3.0) * to_vector[:, [1, 2, 0]]
+        weights[1][:4] = [18.0, *(4.0 * 9.0 / np.sqrt(3.0) * mean[[1, 2, 0]])]
     else:  # a lobe around the vector
         cells = sphere_grid(10.0).vectors
         weights = [4.0 * to_vector @ cells.T, 4.0 * cells @ mean - 4.0]
-    model.get_layer("directions").set_weights(weights)
+    layer.set_weights(weights)
     return model
 
 

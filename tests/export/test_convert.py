@@ -51,23 +51,58 @@ def test_scores_equal_keras(exports, checkpoints, windows, head, mode):
     np.testing.assert_allclose(outputs, expected, atol=TOLERANCE[mode], rtol=0.0)
 
 
-def test_harmonics_cost_a_file_nothing(tmp_path):
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory):
+    """A checkpoint that turns with its scene."""
+    path = tmp_path_factory.mktemp("turning") / "x.keras"
+    small_model("gibbs-harmonic").save(path)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["none", "float16", "dynamic", "int8"])
+def test_networks_that_turn_with_their_scene(turning, mode):
     from doa_export.network import is_crnn, read_network
+    from doa_export.stages import convert_network, run_stage
     from doa_tf.models import load_scoring_model
 
-    model = small_model("gibbs-harmonic")
+    model, spec = load_scoring_model(turning)
     assert is_crnn(model)
-    model.save(tmp_path / "x.keras")
-    scoring, spec = load_scoring_model(tmp_path / "x.keras")
-    network = read_network(scoring, spec)
-    assert spec.head == "gibbs-weighted"
-    assert network.kernel.shape == (8, 429)  # three layers are one
-    last = [model.get_layer(name) for name in ("dense", "coefficients", "directions")]
-    frame = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float32)
-    expected = frame
-    for layer in last:
-        expected = np.asarray(layer(expected))
-    np.testing.assert_allclose(frame @ network.kernel + network.bias, expected, atol=1e-4)
+    network = read_network(model, spec)
+    assert network.kernel.shape == (8, 81)  # `dense` and the amounts are one
+    # Plane waves, turned, all come from ahead: channels that never spoke have no range in int8.
+    rng = np.random.default_rng(0)
+    windows = rng.uniform(-1.0, 1.0, (8, *spec.features.input_shape)).astype(np.float32)
+    windows += rng.uniform(-0.5, 0.5, (8, 1, 1, 6)).astype(np.float32)
+    expected = model.predict_on_batch(windows)
+    flatbuffer = convert_network(network, mode=mode, lstm="fused", windows=windows)
+    assert expected.std(axis=(0, 1)).max() > 1e-3
+    found = run_stage(flatbuffer, windows)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[mode], rtol=0.0)
+
+
+def test_networks_that_turn_and_hear_sound(turning, windows):
+    from doa_export.network import read_network
+    from doa_export.stages import convert_network, run_stage
+    from doa_tf.models import load_scoring_model
+
+    model, spec = load_scoring_model(turning)
+    flatbuffer = convert_network(read_network(model, spec), mode="none", lstm="fused", audio=True)
+    clips = synthetic_clips(spec.features, count=4)
+    found = run_stage(flatbuffer, np.concatenate([clip.samples for clip in clips]))
+    np.testing.assert_allclose(found, model.predict_on_batch(windows), atol=1e-3, rtol=0.0)
+
+
+def test_what_networks_that_turn_can_not_be(turning, windows, tmp_path):
+    from doa_export.network import read_network
+    from doa_export.split_worker import main as split
+    from doa_export.stages import convert_network
+    from doa_tf.models import load_scoring_model
+
+    network = read_network(*load_scoring_model(turning))
+    for mode in ("int8-full", "int16x8"):
+        with pytest.raises(InputError, match=f"int8 is. Received: {mode}"):
+            convert_network(network, mode=mode, lstm="fused", windows=windows)
+    assert split([str(turning), str(tmp_path), "--quantize", "none", "--step", "5"]) == 65
 
 
 def test_fewer_bits_are_fewer_bytes(exports):

@@ -1,0 +1,93 @@
+"""A network that turns with its scene: what it learns of one azimuth holds for all.
+
+Features are turned about the vertical until their mean intensity lies at azimuth 0, and what the
+network says of directions, a sum of spherical harmonics, is turned back. Both are exact, so a scene
+that is turned gives scores that are turned, whatever the weights are. Up stays up: floors and
+ceilings are no more alike than before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+_TINY = 1e-9  # silence lies at azimuth 0
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class TurnToIntensity(keras.layers.Layer):
+    """(B, T, F, K) features to the same, turned, and the (B, 2) cosine and sine that undo it.
+
+    Args:
+        bins: (first, last + 1) of those whose active intensity is summed.
+    """
+
+    def __init__(self, bins: Any = (0, None), **options: Any) -> None:
+        super().__init__(**options)
+        self.bins = tuple(bins)
+
+    def call(self, features: Any) -> tuple[Any, Any]:
+        first, stop = self.bins
+        total = ops.sum(features[:, :, first:stop, :2], axis=(1, 2))
+        x, y = total[:, :1] + _TINY, total[:, 1:]
+        length = ops.sqrt(x * x + y * y)
+        heading = ops.concatenate([x / length, y / length], axis=-1)
+        cosine, sine = (ops.reshape(part, (-1, 1, 1, 1)) for part in (x / length, y / length))
+        parts = []
+        for start in (0, 3):  # active, reactive
+            along, across = (features[..., k : k + 1] for k in (start, start + 1))
+            parts += [cosine * along + sine * across, cosine * across - sine * along]
+            parts.append(features[..., start + 2 : start + 3])
+        return ops.concatenate([*parts, features[..., 6:]], axis=-1), heading
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, Any]:
+        return tuple(input_shape), (input_shape[0], 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {**super().get_config(), "bins": list(self.bins)}
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class TurnHarmonics(keras.layers.Layer):
+    """(B, T, (N + 1)^2) amounts of spherical harmonics, and a (B, 2) heading, to amounts turned.
+
+    A harmonic of degree m is cos or sin of m times the azimuth: a turn by t mixes the two of a pair
+    by the angle m t.
+
+    Args:
+        order: N.
+    """
+
+    def __init__(self, order: int = 8, **options: Any) -> None:
+        super().__init__(**options)
+        self.order = order
+        degrees = np.array([m for n in range(order + 1) for m in range(-n, n + 1)])
+        centre = np.array([n * n + n for n in range(order + 1) for _ in range(2 * n + 1)])
+        self._multiple = np.abs(degrees)
+        self._partner = centre - degrees
+        self._sign = -np.sign(degrees).astype(np.float32)
+
+    def call(self, amounts: Any, heading: Any) -> Any:
+        x, y = heading[:, :1], heading[:, 1:]
+        cosines, sines = [ops.ones_like(x)], [ops.zeros_like(x)]
+        for _ in range(self.order):  # powers of x + jy
+            c, s = cosines[-1], sines[-1]
+            cosines.append(c * x - s * y)
+            sines.append(s * x + c * y)
+        cosine, sine = (
+            ops.take(ops.concatenate(parts, axis=-1), self._multiple, axis=-1)[:, None]
+            for parts in (cosines, sines)
+        )
+        partners = ops.take(amounts, self._partner, axis=-1)
+        return amounts * cosine + partners * (sine * ops.convert_to_tensor(self._sign))
+
+    def compute_output_shape(self, amounts_shape: Any, heading_shape: Any) -> tuple[Any, ...]:
+        return tuple(amounts_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {**super().get_config(), "order": self.order}
