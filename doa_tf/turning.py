@@ -4,6 +4,9 @@ Features are turned about the vertical until their mean intensity lies at azimut
 network says of directions, a sum of spherical harmonics, is turned back. Both are exact, so a scene
 that is turned gives scores that are turned, whatever the weights are. Up stays up: floors and
 ceilings are no more alike than before.
+
+In training the turn is off by a random angle, and half of the scenes are mirrored: the network
+would otherwise see each room from one side alone, and learn it by heart.
 """
 
 from __future__ import annotations
@@ -19,44 +22,58 @@ _TINY = 1e-9  # silence lies at azimuth 0
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class TurnToIntensity(keras.layers.Layer):
-    """(B, T, F, K) features to the same, turned, and the (B, 2) cosine and sine that undo it.
+    """(B, T, F, K) features to the same, turned, and a (B, 3) heading that undoes it.
+
+    A heading is the cosine and the sine of the angle, and 1, or -1 where left and right were
+    exchanged.
 
     Args:
         bins: (first, last + 1) of those whose active intensity is summed.
+        spread: standard deviation of what is added to the angle in training [degrees]; 0 for
+            neither that nor mirror images.
     """
 
-    def __init__(self, bins: Any = (0, None), **options: Any) -> None:
+    def __init__(self, bins: Any = (0, None), spread: float = 40.0, **options: Any) -> None:
         super().__init__(**options)
         self.bins = tuple(bins)
+        self.spread = float(spread)
+        self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, features: Any) -> tuple[Any, Any]:
+    def call(self, features: Any, training: bool = False) -> tuple[Any, Any]:
         first, stop = self.bins
         total = ops.sum(features[:, :, first:stop, :2], axis=(1, 2))
         x, y = total[:, :1] + _TINY, total[:, 1:]
         length = ops.sqrt(x * x + y * y)
-        heading = ops.concatenate([x / length, y / length], axis=-1)
-        cosine, sine = (ops.reshape(part, (-1, 1, 1, 1)) for part in (x / length, y / length))
+        x, y, side = x / length, y / length, ops.ones_like(x)
+        if training and self.spread:
+            shape, seed = ops.shape(x), self.seed_generator
+            angle = np.radians(self.spread) * keras.random.normal(shape, seed=seed)
+            cosine, sine = ops.cos(angle), ops.sin(angle)
+            x, y = x * cosine - y * sine, y * cosine + x * sine
+            side = ops.where(keras.random.uniform(shape, seed=seed) < 0.5, -side, side)
+        cosine, sine, mirror = (ops.reshape(part, (-1, 1, 1, 1)) for part in (x, y, side))
         parts = []
         for start in (0, 3):  # active, reactive
             along, across = (features[..., k : k + 1] for k in (start, start + 1))
-            parts += [cosine * along + sine * across, cosine * across - sine * along]
+            parts += [cosine * along + sine * across, mirror * (cosine * across - sine * along)]
             parts.append(features[..., start + 2 : start + 3])
-        return ops.concatenate([*parts, features[..., 6:]], axis=-1), heading
+        turned = ops.concatenate([*parts, features[..., 6:]], axis=-1)
+        return turned, ops.concatenate([x, y, side], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, Any]:
-        return tuple(input_shape), (input_shape[0], 2)
+        return tuple(input_shape), (input_shape[0], 3)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments."""
-        return {**super().get_config(), "bins": list(self.bins)}
+        return {**super().get_config(), "bins": list(self.bins), "spread": self.spread}
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class TurnHarmonics(keras.layers.Layer):
-    """(B, T, (N + 1)^2) amounts of spherical harmonics, and a (B, 2) heading, to amounts turned.
+    """(B, T, (N + 1)^2) amounts of spherical harmonics, and a (B, 3) heading, to amounts turned.
 
     A harmonic of degree m is cos or sin of m times the azimuth: a turn by t mixes the two of a pair
-    by the angle m t.
+    by the angle m t, and a mirror image changes the sign of the sine.
 
     Args:
         order: N.
@@ -72,7 +89,8 @@ class TurnHarmonics(keras.layers.Layer):
         self._sign = -np.sign(degrees).astype(np.float32)
 
     def call(self, amounts: Any, heading: Any) -> Any:
-        x, y = heading[:, :1], heading[:, 1:]
+        x, y, side = heading[:, :1], heading[:, 1:2], heading[:, 2:, None]
+        amounts = ops.where(ops.convert_to_tensor(self._sign > 0.0), side * amounts, amounts)
         cosines, sines = [ops.ones_like(x)], [ops.zeros_like(x)]
         for _ in range(self.order):  # powers of x + jy
             c, s = cosines[-1], sines[-1]

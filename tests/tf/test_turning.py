@@ -55,7 +55,8 @@ def test_features_are_turned_to_their_intensity():
     total = result[:, :, 6:128, :2].sum(axis=(1, 2))
     np.testing.assert_allclose(total[:, 1], 0.0, atol=1e-3)
     assert (total[:, 0] > 0.0).all()
-    np.testing.assert_allclose(np.sum(heading**2, axis=-1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.sum(heading[:, :2] ** 2, axis=-1), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(heading[:, 2], 1.0)
     np.testing.assert_array_equal(result[..., [2, 5, 6]], features[..., [2, 5, 6]])  # z and level
     for first in (0, 3):
         lengths = np.linalg.norm(features[..., first : first + 2], axis=-1)
@@ -68,14 +69,15 @@ def test_features_are_turned_to_their_intensity():
 def test_harmonics_are_turned(order):
     rng = np.random.default_rng(2)
     amounts = rng.standard_normal((2, 3, (order + 1) ** 2)).astype(np.float32)
-    angles = np.array([0.9, -2.5])
-    heading = np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
+    angles, sides = np.array([0.9, -2.5]), np.array([1.0, -1.0])
+    heading = np.stack([np.cos(angles), np.sin(angles), sides], axis=-1).astype(np.float32)
     result = np.asarray(TurnHarmonics(order)(amounts, heading))
     points = rng.standard_normal((20, 3))
     points /= np.linalg.norm(points, axis=-1, keepdims=True)
-    for one, other, angle in zip(amounts, result, angles, strict=True):
+    for one, other, angle, side in zip(amounts, result, angles, sides, strict=True):
         cosine, sine = np.cos(angle), np.sin(angle)
         turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+        turn = turn * [1.0, side, 1.0]
         expected = one @ spherical_harmonics(points, order).T
         found = other @ spherical_harmonics(points @ turn.T, order).T
         np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -85,7 +87,7 @@ def test_silence_is_left_as_it_is():
     features = np.zeros((1, 25, 513, 6), np.float32)
     result, heading = map(np.asarray, TurnToIntensity()(features))
     np.testing.assert_array_equal(result, features)
-    np.testing.assert_allclose(heading, [[1.0, 0.0]])
+    np.testing.assert_allclose(heading, [[1.0, 0.0, 1.0]])
     model = doa_tf.build_crnn(doa_tf.heads.get("gibbs-harmonic"), **SMALL)
     assert np.isfinite(np.asarray(model(features))).all()
 
@@ -97,9 +99,30 @@ def test_a_talker_is_at_azimuth_0_for_the_network():
     noise = np.random.default_rng(3).standard_normal(13_312)
     wave = encode_plane_wave(noise, angles_to_vector(2.0, 0.4))[None]
     result, heading = TurnToIntensity((6, 128))(features_of_waveform(wave, FeatureSpec()))
-    np.testing.assert_allclose(np.asarray(heading)[0], [np.cos(2.0), np.sin(2.0)], atol=1e-4)
+    np.testing.assert_allclose(np.asarray(heading)[0], [np.cos(2.0), np.sin(2.0), 1.0], atol=1e-4)
     mean = np.asarray(result)[0, :, 6:128, :3].mean(axis=(0, 1))
     np.testing.assert_allclose(mean, angles_to_vector(0.0, 0.4), atol=1e-3)
+
+
+def test_training_turns_and_mirrors_at_random_and_undoes_it():
+    keras.utils.set_random_seed(4)
+    layer = TurnToIntensity((6, 128), spread=30.0)
+    features = np.repeat(some_features(scenes=1)[:, :2, :200], 400, axis=0)
+    result, heading = map(np.asarray, layer(features, training=True))
+    ((cosine, sine, _),) = np.asarray(layer(features[:1])[1])
+    off = np.degrees(np.angle((heading[:, 0] + 1j * heading[:, 1]) / (cosine + 1j * sine)))
+    assert np.std(off) == pytest.approx(30.0, abs=4.0)
+    assert abs(np.mean(off)) < 5.0
+    assert np.mean(heading[:, 2] == -1.0) == pytest.approx(0.5, abs=0.1)
+    # A vector as the three harmonics of first order is turned back to what it was.
+    amounts = np.zeros((400, 2, 4), np.float32)
+    amounts[..., 1:] = result[:, :, 50, [1, 2, 0]]
+    back = np.asarray(TurnHarmonics(1)(amounts, heading))[..., [3, 1, 2]]
+    np.testing.assert_allclose(back, features[:, :, 50, :3], atol=1e-5)
+    still = TurnToIntensity((6, 128), spread=0.0)
+    np.testing.assert_array_equal(
+        np.asarray(still(features, training=True)[0]), np.asarray(layer(features)[0])
+    )
 
 
 def test_a_saved_network_turns_as_before(tmp_path):
@@ -109,6 +132,7 @@ def test_a_saved_network_turns_as_before(tmp_path):
     features = some_features()
     np.testing.assert_allclose(np.asarray(again(features)), np.asarray(model(features)), atol=1e-6)
     assert again.get_layer("turn").bins == (6, 128)
+    assert again.get_layer("turn").spread == 40.0
     assert again.get_layer("turn_back").order == 4
 
 
