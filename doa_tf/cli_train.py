@@ -56,7 +56,12 @@ def add_parser(
     )
     data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
     cli_rooms.add_skip_broken(parser)
-    parser.add_argument("--head", required=True, metavar="NAME", help="see docs/heads.md")
+    parser.add_argument(
+        "--head",
+        default="gibbs-harmonic",
+        metavar="NAME",
+        help="see docs/heads.md (default: gibbs-harmonic)",
+    )
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
     parser.add_argument("--epochs", type=int, default=60, metavar="N")
     parser.add_argument(

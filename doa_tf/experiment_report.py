@@ -25,7 +25,7 @@ from doa_tf.compare_report import (
     method_note,
     paired_tables,
 )
-from doa_tf.experiment import TIMES_FILE, Plan
+from doa_tf.experiment import FRESH_ENGINES, TIMES_FILE, Plan
 from doa_tf.experiment_statements import Answer, answers, best_epoch
 from doa_tf.predictions import predict
 from doa_tf.run_folder import package_versions
@@ -120,12 +120,12 @@ def _provenance(folder: Path, plan: Plan) -> str:
     times = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
     spent = ", ".join(f"{stage} {seconds / 60.0:.0f} min" for stage, seconds in times.items())
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
-    scenes = "mixed sequences turned anew in each of"
+    fresh = plan.engine in FRESH_ENGINES
+    scenes = "new sequences in each of" if fresh else "mixed sequences turned anew in each of"
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     if plan.engine == "jax":
         import jax
 
-        scenes = "new sequences in each of"
         machine += f", {jax.devices()[0].device_kind}"
     # Paths of one machine say nothing on another.
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]

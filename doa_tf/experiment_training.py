@@ -127,6 +127,7 @@ def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
             patience=plan.size.epochs,  # the same budget for all
             seed=plan.seed,
             live=plan.engine == "live",
+            highpass_hz=0.0,  # the paper's features
         ),
         "features": features_of(name),
     }

@@ -37,7 +37,7 @@ class TrainSettings:
             kept; 0 keeps the weights themselves.
     """
 
-    head: str
+    head: str = "gibbs-harmonic"
     epochs: int = 60
     sequences: int = 16_384
     batch_size: int = 64

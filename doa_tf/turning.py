@@ -51,13 +51,15 @@ class TurnToIntensity(keras.layers.Layer):
             cosine, sine = ops.cos(angle), ops.sin(angle)
             x, y = x * cosine - y * sine, y * cosine + x * sine
             side = ops.where(keras.random.uniform(shape, seed=seed) < 0.5, -side, side)
-        cosine, sine, mirror = (ops.reshape(part, (-1, 1, 1, 1)) for part in (x, y, side))
-        parts = []
-        for start in (0, 3):  # active, reactive
-            along, across = (features[..., k : k + 1] for k in (start, start + 1))
-            parts += [cosine * along + sine * across, mirror * (cosine * across - sine * along)]
-            parts.append(features[..., start + 2 : start + 3])
-        turned = ops.concatenate([*parts, features[..., 6:]], axis=-1)
+        _, frames, bins, channels = features.shape
+        # One product with a matrix: in a file, sums of single channels take seven times as long.
+        parts = zip((x, y, side * x, side * y), _blocks(channels), strict=True)
+        matrix = sum(
+            (amount[..., None] * ops.convert_to_tensor(block) for amount, block in parts),
+            ops.convert_to_tensor(_unturned(channels)),
+        )
+        turned = ops.matmul(ops.reshape(features, (-1, frames * bins, channels)), matrix)
+        turned = ops.reshape(turned, (-1, frames, bins, channels))
         return turned, ops.concatenate([x, y, side], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, Any]:
@@ -66,6 +68,21 @@ class TurnToIntensity(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """All arguments."""
         return {**super().get_config(), "bins": list(self.bins), "spread": self.spread}
+
+
+def _unturned(channels: int) -> np.ndarray:
+    """(K, K) of what stays as it is: z, and all that is no vector."""
+    return np.diag([0.0, 0.0, 1.0, 0.0, 0.0, 1.0, *np.ones(channels - 6)]).astype(np.float32)
+
+
+def _blocks(channels: int) -> np.ndarray:
+    """(4, K, K) whose sum, times cosine, sine, and both with the side, turns x and y."""
+    blocks = np.zeros((4, channels, channels), np.float32)
+    for x in (0, 3):  # active, reactive
+        y = x + 1
+        blocks[0, x, x] = blocks[1, y, x] = blocks[2, y, y] = 1.0
+        blocks[3, x, y] = -1.0
+    return blocks
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
