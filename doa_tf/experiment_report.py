@@ -31,6 +31,7 @@ from doa_tf.predictions import predict
 from doa_tf.run_folder import package_versions
 
 REPORT_FILE, FIGURES_FILE = "report.md", "report.json"
+_PAIRED = "### Paired differences"
 BEGIN, END = "<!-- reproduce: begin -->", "<!-- reproduce: end -->"
 
 
@@ -61,7 +62,7 @@ def write_experiment_report(folder: Path, plan: Plan, comparisons: Sequence[Comp
         *_demoted(figure_tables(values[0])),
         "### Training",
         _epochs_table(test),
-        "### Paired differences",
+        _PAIRED,
         PAIRED_NOTE,
         *paired_tables(values[0], reference=test.defaults[0].name),
         *_pictures(folder, test),
@@ -101,14 +102,23 @@ def check_update(path: str | os.PathLike[str]) -> str:
 
 
 def update_section(path: str | os.PathLike[str], report: Path) -> None:
-    """Put a report, less its heading and pictures, between the two lines of a file.
+    """Put a report between the two lines of a file, under a heading of the second level.
+
+    Its own heading, its pictures and the paired differences, the longest part, stay behind.
 
     Raises:
         InputError: as `check_update`.
     """
     text = check_update(path)
-    lines = report.read_text(encoding="utf-8").splitlines()[1:]
-    body = "\n".join(line for line in lines if not line.startswith("![")).strip()
+    lines, wanted = [], True
+    for line in report.read_text(encoding="utf-8").splitlines()[1:]:
+        if line.startswith("#"):
+            wanted = line != _PAIRED
+            line = f"#{line}"
+        if wanted and not line.startswith("!["):
+            lines.append(line)
+    body = "\n".join(lines).strip()
+    body += "\n\nThe report itself has the paired differences of every pair as well."
     before, after = text[: text.find(BEGIN) + len(BEGIN)], text[text.find(END) :]
     with write_beside(path) as part:
         part.write_text(f"{before}\n\n{body}\n\n{after}", encoding="utf-8")

@@ -271,13 +271,18 @@ def test_too_few_speakers_are_refused(tmp_path):
 
 def test_a_report_goes_between_two_lines(tmp_path):
     page, report = tmp_path / "results.md", tmp_path / "report.md"
-    report.write_text("# Experiment\n\n12 rooms.\n\n![Picture](a.png)\n\nEnd.\n")
+    report.write_text(
+        "# Experiment\n\n12 rooms.\n\n### Paired differences\n\nlong\n\n"
+        "![Picture](a.png)\n\n## More\n\nEnd.\n"
+    )
     page.write_text(f"# Results\n\nbefore\n{BEGIN}\nold\n{END}\nafter\n")
     update_section(page, report)
     text = page.read_text()
     assert text.startswith(f"# Results\n\nbefore\n{BEGIN}\n\n12 rooms.")
-    assert text.endswith(f"End.\n\n{END}\nafter\n")
+    assert text.endswith(f"paired differences of every pair as well.\n\n{END}\nafter\n")
+    assert "\n\n### More\n\nEnd.\n" in text
     assert "old" not in text
+    assert "long" not in text
     assert "![" not in text
     update_section(page, report)
     assert page.read_text() == text
