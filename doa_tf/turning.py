@@ -47,7 +47,7 @@ class TurnToIntensity(keras.layers.Layer):
         x, y, side = x / length, y / length, ops.ones_like(x)
         if training and self.spread:
             shape, seed = ops.shape(x), self.seed_generator
-            angle = np.radians(self.spread) * keras.random.normal(shape, seed=seed)
+            angle = np.radians(self.spread) * keras.random.normal(shape, dtype=x.dtype, seed=seed)
             cosine, sine = ops.cos(angle), ops.sin(angle)
             x, y = x * cosine - y * sine, y * cosine + x * sine
             side = ops.where(keras.random.uniform(shape, seed=seed) < 0.5, -side, side)
@@ -55,8 +55,8 @@ class TurnToIntensity(keras.layers.Layer):
         # One product with a matrix: in a file, sums of single channels take seven times as long.
         parts = zip((x, y, side * x, side * y), _blocks(channels), strict=True)
         matrix = sum(
-            (amount[..., None] * ops.convert_to_tensor(block) for amount, block in parts),
-            ops.convert_to_tensor(_unturned(channels)),
+            (amount[..., None] * ops.convert_to_tensor(block, x.dtype) for amount, block in parts),
+            ops.convert_to_tensor(_unturned(channels), x.dtype),
         )
         turned = ops.matmul(ops.reshape(features, (-1, frames * bins, channels)), matrix)
         turned = ops.reshape(turned, (-1, frames, bins, channels))
@@ -118,7 +118,7 @@ class TurnHarmonics(keras.layers.Layer):
             for parts in (cosines, sines)
         )
         partners = ops.take(amounts, self._partner, axis=-1)
-        return amounts * cosine + partners * (sine * ops.convert_to_tensor(self._sign))
+        return amounts * cosine + partners * (sine * ops.convert_to_tensor(self._sign, x.dtype))
 
     def compute_output_shape(self, amounts_shape: Any, heading_shape: Any) -> tuple[Any, ...]:
         return tuple(amounts_shape)

@@ -13,8 +13,8 @@ class GibbsHarmonic(GibbsWeighted):
 
     A layer of free outputs learns each cell by itself, from the scenes whose talker is near it: of
     429 cells one in a hundred. The coefficients of a function on the sphere are the same for all
-    directions, and learn from every scene. Multiplied out, the trained layer is the layer of
-    `gibbs-weighted`: files, decoding and cost on a board are the same.
+    directions, and learn from every scene. And they can be turned, so that the network turns with
+    its scene (`doa_tf.turning`). What it gives is read as the scores of `gibbs-weighted`.
     """
 
     name = "gibbs-harmonic"

@@ -136,6 +136,20 @@ def test_a_saved_network_turns_as_before(tmp_path):
     assert again.get_layer("turn_back").order == 4
 
 
+def test_half_precision_turns_as_well():
+    features = some_features().astype("float32")
+    layer, back = (
+        TurnToIntensity((6, 128), dtype="mixed_bfloat16"),
+        TurnHarmonics(2, dtype="mixed_bfloat16"),
+    )
+    exact = np.asarray(TurnToIntensity((6, 128))(features)[0])
+    turned, heading = layer(features, training=False)
+    assert keras.backend.standardize_dtype(turned.dtype) == "bfloat16"
+    np.testing.assert_allclose(np.asarray(keras.ops.cast(turned, "float32")), exact, atol=0.05)
+    layer(features, training=True)
+    back(np.ones((2, 25, 9), np.float32), heading)
+
+
 def test_what_has_no_harmonics_can_not_be_turned_back():
     class Turning(doa_tf.heads.Gibbs):
         turns_in_hz = (94.0, 2000.0)
