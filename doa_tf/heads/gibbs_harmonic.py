@@ -20,7 +20,7 @@ class GibbsHarmonic(GibbsWeighted):
     name = "gibbs-harmonic"
     decoded_as = "gibbs-weighted"
     preferred_decode = "centroid"
-    turns_in_hz = (94.0, 2000.0)  # where its mean is nearest to the talker: voices are louder there
+    turns_in_hz = (94.0, 2000.0)  # where voices are loud
 
     def __init__(self, resolution_deg: float = 10.0) -> None:
         super().__init__(resolution_deg)

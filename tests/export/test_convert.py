@@ -92,6 +92,16 @@ def test_networks_that_turn_and_hear_sound(turning, windows):
     np.testing.assert_allclose(found, model.predict_on_batch(windows), atol=1e-3, rtol=0.0)
 
 
+def test_stages_that_do_not_fit_are_not_joined():
+    from doa_export.join import join
+    from doa_export.stages import convert_stage
+
+    first, _ = convert_stage([lambda x: 2.0 * x], (3,), mode="none")
+    other, _ = convert_stage([lambda x: 2.0 * x], (4,), mode="none")
+    with pytest.raises(ValueError, match=r"must hear .* Received: \(\(1, 3\), 0\), wanted"):
+        join([first, other], input_name="a", output_name="b")
+
+
 def test_what_networks_that_turn_can_not_be(turning, windows, tmp_path):
     from doa_export.network import read_network
     from doa_export.split_worker import main as split

@@ -54,6 +54,14 @@ def experiment(tmp_path_factory):
     return folder, plan, stages
 
 
+@pytest.fixture
+def copied(experiment, tmp_path):
+    """(folder, plan) of a copy of it, to be changed."""
+    folder, plan, _ = experiment
+    shutil.copytree(folder, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy", plan
+
+
 def run(folder, plan, **options):
     stages = []
 
@@ -123,10 +131,8 @@ def test_what_is_done_is_not_done_again(experiment, monkeypatch):
 
 
 @pytest.mark.slow
-def test_fresh_scenes_of_the_processor_go_on_from_those_of_an_accelerator(experiment, tmp_path):
-    folder, plan, _ = experiment
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy, symlinks=True)
+def test_fresh_scenes_of_the_processor_go_on_from_those_of_an_accelerator(copied):
+    copy, plan = copied
     shutil.rmtree(copy / "features")
     with pytest.raises(InputError, match=r"begun with other engine"):
         run(copy, replace(plan, engine="live"))
@@ -149,10 +155,8 @@ def test_fresh_scenes_of_the_processor_go_on_from_those_of_an_accelerator(experi
 
 
 @pytest.mark.slow
-def test_results_of_another_model_are_made_anew(experiment, tmp_path):
-    folder, plan, _ = experiment
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy, symlinks=True)
+def test_results_of_another_model_are_made_anew(copied):
+    copy, plan = copied
     shutil.copy(copy / "runs/cartesian/last.keras", copy / "runs/cartesian/model.keras")
     again = []
 
@@ -168,10 +172,8 @@ def test_results_of_another_model_are_made_anew(experiment, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_that_fails_says_why_and_the_others_are_ended(experiment, tmp_path):
-    folder, plan, _ = experiment
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy, symlinks=True)
+def test_a_training_that_fails_says_why_and_the_others_are_ended(copied):
+    copy, plan = copied
     shutil.rmtree(copy / "runs")
     shutil.rmtree(copy / "scenes" / "valid")
     with pytest.raises(OSError, match=r"training .* ended with status 1; .*train\.log ends with"):
