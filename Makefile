@@ -20,7 +20,7 @@ test: .venv/ready  ## all tests
 
 # docs/results.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
-	.venv/bin/doa_tf reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
+	.venv/bin/python -m experiments.reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
 		$(if $(NOISE),--noise $(NOISE)) $(if $(ALSO),--also $(ALSO)) \
 		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results.md)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 EDGE = [
     "sounddevice>=0.4.6",
@@ -43,6 +43,9 @@ CLUSTER = [
 JAX = ["jax>=0.6"]
 DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
 
+# Where packages lie: folder of the repository, names in it.
+ROOTS = {".": ["doa_core", "doa_tf"], "edge": ["doa_edge"], "export": ["doa_export"]}
+
 setup(
     name="doa-tf",
     version="0.1.0",
@@ -54,20 +57,19 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["doa_core", "doa_edge", "doa_edge.sinks", "doa_tf", "doa_tf.heads", "doa_export"],
-    package_dir={
-        "doa_core": "doa_core",
-        "doa_edge": "edge/doa_edge",
-        "doa_edge.sinks": "edge/doa_edge/sinks",
-        "doa_tf": "doa_tf",
-        "doa_export": "export/doa_export",
-    },
+    packages=[
+        package
+        for folder, names in ROOTS.items()
+        for name in names
+        for package in find_packages(folder, include=[name, f"{name}.*"])
+    ],
+    package_dir={"": ".", "doa_edge": "edge/doa_edge", "doa_export": "export/doa_export"},
     package_data={
-        "doa_core": ["py.typed"],
-        "doa_edge": ["py.typed", "models/*.tflite", "models/*.md"],
-        "doa_edge.sinks": ["page.html"],
+        "": ["py.typed", "*.pyi"],
+        "doa_edge": ["models/*.tflite", "models/*.md"],
+        "doa_edge.sinks.network": ["page.html"],
     },
-    install_requires=["numpy>=1.24"],
+    install_requires=["lazy_loader>=0.4", "numpy>=1.24"],
     extras_require={
         "edge": EDGE + RUNTIME,
         "web": WEB,
@@ -81,9 +83,9 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "doa_tf = doa_tf.cli:main",
+            "doa_tf = doa_tf.cli.main:main",
             "doa_export = doa_export.cli:main",
-            "doa_edge = doa_edge.cli:main",
+            "doa_edge = doa_edge.commands.main:main",
         ]
     },
     classifiers=[

@@ -1,6 +1,6 @@
 """What a step of `--engine jax` takes: mixing, features, the whole step, on whatever JAX finds.
 
-python benchmarks/accelerator.py --bank BANK --speech DIR [--batch 256] [--runs 20] [--json FILE]
+python -m benchmarks.accelerator --bank BANK --speech DIR [--batch 256] [--runs 20] [--json FILE]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
 
-    from doa_tf.cli_recipe import use_engine
+    from doa_tf.cli.imports import use_engine
 
     use_engine("jax")
     import jax
@@ -33,15 +33,15 @@ def main() -> None:
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
     from doa_tf import heads
-    from doa_tf.bank import read_bank
-    from doa_tf.drawing import draw_batch
-    from doa_tf.jax_mixing import mix_scenes, scene_arrays
-    from doa_tf.jax_training import new_carry, step_program
     from doa_tf.layers import features_of_waveform
-    from doa_tf.mixing import MixSettings, SceneMixer
-    from doa_tf.recordings import read_recordings
-    from doa_tf.train_settings import TrainSettings
-    from doa_tf.training_start import build_network
+    from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.scenes.mixer import MixSettings, SceneMixer
+    from doa_tf.scenes.recordings import read_recordings
+    from doa_tf.training.jax_engine.draws import draw_batch
+    from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
+    from doa_tf.training.jax_engine.train import new_carry, step_program
+    from doa_tf.training.settings import TrainSettings
+    from doa_tf.training.start import build_network
 
     mixing = MixSettings(diffuse_fields=8, synthetic_noises=8)
     mixer = SceneMixer(read_bank(args.bank), read_recordings(args.speech), settings=mixing)

@@ -1,6 +1,6 @@
 """What `doa_edge run` costs on one core, beside what one would take instead, in the same run.
 
-    python benchmarks/edge.py [--model FILE] [--minutes 1] [--runs 5] [--live 20] [--json FILE]
+    python -m benchmarks.edge [--model FILE] [--minutes 1] [--runs 5] [--live 20] [--json FILE]
 
 Whole processes are timed for the real-time factor, the processor's share and peak memory; stages
 come from the engine. `live` is the processor time of `doa_edge run --realtime` over the time of the
@@ -62,7 +62,7 @@ def time_process(command: list[str]) -> dict[str, float]:
 def measure_stages(model: str | None, sound: np.ndarray) -> dict[str, float]:
     """Milliseconds per second of sound of each stage of the engine."""
     from doa_edge.engine import DirectionEngine
-    from doa_edge.model import TfliteModel, default_model_path
+    from doa_edge.tflite.network import TfliteModel, default_model_path
 
     engine = DirectionEngine(TfliteModel(model or default_model_path()))
     engine.push(sound[: 5 * RATE])  # warm-up
@@ -92,7 +92,7 @@ def time_estimates(estimate: Callable[[], Any], *, count: int) -> float:
 def own_music(sound: np.ndarray) -> Callable[[], Any]:
     """This package's MUSIC on a window, transform included."""
     from doa_core.stft import stft
-    from doa_tf.baselines import music
+    from doa_tf.evaluation.baselines import music
 
     return lambda: music(stft(sound[:WINDOW]))
 
@@ -171,7 +171,7 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, children too
     import soundfile
 
-    from doa_edge.bench import synthetic_sound
+    from doa_edge.commands.bench import synthetic_sound
 
     sound = synthetic_sound(60 * args.minutes, RATE)
     others = {"own_music": own_music(sound), **peers()}

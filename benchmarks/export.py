@@ -1,6 +1,6 @@
 """Every mode and every form of the LSTM: bytes, milliseconds, degrees.
 
-    python benchmarks/export.py MODEL.keras --calibrate SCENES --check SCENES [--modes MODE ...]
+    python -m benchmarks.export MODEL.keras --calibrate SCENES --check SCENES [--modes MODE ...]
         [--lstm FORM ...] [--calibration-windows N ...] [--runs 200] [--keep FOLDER] [--json FILE]
 
 With --keep the files stay in a folder, as MODE-FORM.tflite, for edge/arm64/count_modes.py.
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doa_export.calibration import WINDOWS
+from doa_export.judge.calibration import WINDOWS
 
 COLUMNS = (
     ("mode", "mode"),
@@ -40,7 +40,7 @@ COLUMNS = (
 
 def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     """(mode, form, windows to calibrate on) of each row that can be converted."""
-    from doa_export.modes import MODES
+    from doa_export.convert.modes import MODES
 
     for name in args.modes or MODES:
         mode = MODES[name]
@@ -55,7 +55,7 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
     """Lowest and median milliseconds of one window."""
     import numpy as np
 
-    from doa_edge.model import TfliteModel
+    from doa_edge.tflite.network import TfliteModel
     from doa_export.windows import synthetic_clips, window_features
 
     model = TfliteModel(path)
@@ -74,7 +74,7 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
 def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path) -> dict[str, Any]:
     """The figures of one combination."""
     from doa_export.budget import Budget
-    from doa_export.convert import ConversionError
+    from doa_export.convert.convert import ConversionError
     from doa_export.export import export_model
 
     figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}

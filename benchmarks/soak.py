@@ -1,6 +1,6 @@
 """Hours of sound through the engine, faster than real time: flat memory, true time.
 
-    python benchmarks/soak.py [--hours 12] [--rate 48000] [--model FILE.tflite] [--json FILE]
+    python -m benchmarks.soak [--hours 12] [--rate 48000] [--model FILE.tflite] [--json FILE]
 
 What a live microphone gives, without one: blocks of 20 ms, resampled, with a gap every ten minutes
 or so; the sound, the averages and the smoother are kept as a user may. Every estimate's time is
@@ -44,11 +44,11 @@ stopping: list[int] = []  # the signal that asked for an end
 
 def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> dict[str, Any]:
     """Figures of one run."""
-    from doa_edge.bench import synthetic_sound
-    from doa_edge.conversion import AmbixConverter
+    from doa_edge.commands.bench import synthetic_sound
     from doa_edge.engine import DirectionEngine
-    from doa_edge.model import TfliteModel, default_model_path
-    from doa_edge.stream import Gap
+    from doa_edge.input.conversion import AmbixConverter
+    from doa_edge.input.stream import Gap
+    from doa_edge.tflite.network import TfliteModel, default_model_path
 
     model = TfliteModel(model_path or default_model_path())
     window, step = model.spec.features.samples, 5 * model.spec.features.hop

@@ -1,6 +1,6 @@
 """How much of `fit` is the training step: sequences a second from a cache, against a bare loop.
 
-    python benchmarks/training.py [--batch-size B] [--steps N] [--json FILE]
+    python -m benchmarks.training [--batch-size B] [--steps N] [--json FILE]
 
 The bare loop calls the compiled training step on one random batch in memory, without data,
 callbacks or backups. `fit` is what `doa_tf train` does: scenes from a cache on disk, turned,
@@ -66,9 +66,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     import tensorflow as tf
 
     import doa_tf
-    from doa_tf.callbacks import CosineLearningRate, KeepState, StopOnNaN
-    from doa_tf.feature_cache import FeatureCache, cached_dataset
-    from doa_tf.run_folder import TrainingState
+    from doa_tf.data.cache import FeatureCache, cached_dataset
+    from doa_tf.training.callbacks import CosineLearningRate, KeepState, StopOnNaN
+    from doa_tf.training.run_folder import TrainingState
 
     class Watch(keras.callbacks.Callback):
         """Seconds from the end of the second batch to the end of the last."""

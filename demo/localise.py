@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from doa_core.angles import angles_to_vector, great_circle_distance
-from doa_edge.audio import read_blocks
+from doa_core.files import write_beside
 from doa_edge.engine import DirectionEngine, Estimate
-from doa_edge.model import TfliteModel, default_model_path
-from doa_edge.output import write_beside
-from doa_edge.output_average import OutputAverage
+from doa_edge.input.audio import read_blocks
+from doa_edge.recording import OutputAverage
+from doa_edge.tflite.network import TfliteModel, default_model_path
 
 RECORDINGS = Path(__file__).with_name("recordings")
 

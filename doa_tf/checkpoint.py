@@ -1,12 +1,18 @@
-"""Looking into a `.keras` file before Keras does: it names what is wrong with a broken one."""
+"""Checkpoints: checking a `.keras` archive before Keras opens it, and writing one whole."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from doa_edge.errors import InputError, one_line
+from doa_core.errors import InputError, one_line
+from doa_core.files import write_beside
+
+if TYPE_CHECKING:
+    import keras
 
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -37,3 +43,24 @@ def check_checkpoint(path: Path) -> None:
         ) from error
     if damaged is not None:
         raise InputError(f"{path} is damaged: {damaged} in it can't be read")
+
+
+def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:
+    """Write a model beside the path, with further entries in its archive, then rename.
+
+    Args:
+        path: FILE.keras.
+        model: what is saved.
+        entries: contents by name, such as the state of a training.
+
+    Raises:
+        OSError: the file can't be written; what was there stays.
+    """
+    with write_beside(path) as beside:
+        written = Path(beside).with_suffix(".keras")  # Keras wants the suffix
+        model.save(written)
+        if entries:
+            with zipfile.ZipFile(written, "a") as archive:
+                for name, content in entries.items():
+                    archive.writestr(name, content)
+        written.replace(beside)

@@ -9,13 +9,14 @@ from pathlib import Path
 import keras
 
 from doa_core.decode import HEADS
+from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
-from doa_edge.errors import InputError
 from doa_tf.checkpoint import check_checkpoint
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
-from doa_tf.train_settings import POOLS
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
+
+POOLS = (8, 8, 4)  # over frequency: 513 bins become 64, 8, 2
 
 _SCORES = "scores"  # name of the layer that turns logits into scores
 

@@ -1,10 +1,10 @@
 """Recipes: a file that says how a network is made, from rooms to a calibrated checkpoint.
 
-    [rooms]         count, and the fields of `doa_tf.rooms.RoomSettings`
+    [rooms]         count, and the fields of `doa_tf.rooms.room.RoomSettings`
     [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
     [valid]         scenes of each condition, and their seed
-    [mixing]        the fields of `doa_tf.mixing.MixSettings`
-    [training]      the fields of `doa_tf.train_settings.TrainSettings`, `level`, `engine`
+    [mixing]        the fields of `doa_tf.scenes.mixer.MixSettings`
+    [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`
 
 A folder made by one holds `rooms`, `valid_rooms`, `valid`, `run`, and in the end `model.keras`,
 calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes on.
@@ -19,19 +19,19 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
-from doa_edge.errors import InputError
-from doa_edge.output import write_beside
-from doa_edge.toml_file import read_toml
-from doa_tf.bank import read_bank
-from doa_tf.mixing import CONDITIONS, MixSettings, SceneMixer
-from doa_tf.recordings import read_recordings
-from doa_tf.render import render_scenes
-from doa_tf.rooms import RoomSettings
-from doa_tf.simulation import simulate_bank
-from doa_tf.speaker_split import split_folder
-from doa_tf.train_settings import TrainSettings
+from doa_core.toml import read_toml
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.mixer import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.scenes.recordings import read_recordings
+from doa_tf.scenes.render import render_scenes
+from doa_tf.scenes.speaker_split import split_folder
+from doa_tf.training.settings import TrainSettings
 
 ENGINES = ("keras", "jax")
 MODEL_FILE = "model.keras"
@@ -144,7 +144,7 @@ def run_recipe(
     Args:
         recipe: from `read_recipe`.
         folder: new, or of the same recipe.
-        speech, noise: folders, see `doa_tf.speaker_split.split_folder`.
+        speech, noise: folders, see `doa_tf.scenes.speaker_split.split_folder`.
         init_from: checkpoint whose weights the training starts from.
         workers: processes that simulate; all cores by default.
         bars: makes a progress bar for a stage.
@@ -219,7 +219,7 @@ def _train(
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
-    from doa_tf.run_folder import LAST, read_state
+    from doa_tf.training.run_folder import LAST, read_state
 
     run = folder / "run"
     if read_state(run / LAST).epoch >= recipe.training.epochs:
@@ -233,22 +233,22 @@ def _train(
         "progress": progress,
     }
     if recipe.engine == "jax":
-        from doa_tf import jax_training
+        from doa_tf.training.jax_engine import train as jax_training
 
         def tell(epoch: int, figures: dict[str, float]) -> None:
             say(jax_training.epoch_line(epoch, figures))
 
         jax_training.train(run, mixer=mixer, on_epoch=tell, **options)
     else:
-        from doa_tf import training
+        from doa_tf.training import keras_engine as training
 
         training.train(run, mixer=lambda: mixer, **options)
 
 
 def _calibrated(folder: Path) -> Path:
     """The best epoch with its confidence calibrated; not made again where it is there."""
-    from doa_tf.calibration import calibrate_model
-    from doa_tf.scenes import read_scenes
+    from doa_tf.evaluation.calibration import calibrate_model
+    from doa_tf.scenes.folder import read_scenes
 
     target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
     if not target.exists() or target.stat().st_mtime < best.stat().st_mtime:

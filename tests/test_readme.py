@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.places import PROJECT
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def example(language):
@@ -22,7 +23,7 @@ def example(language):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
-    (folder / "demo").symlink_to(ROOT / "demo")
+    (folder / "demo").symlink_to(PROJECT / "demo")
     return folder
 
 

@@ -6,14 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from doa_edge.model import TfliteModel, default_model_path
+from doa_edge.tflite.network import TfliteModel, default_model_path
+from tests.places import PROJECT, SHARED
 
-ROOT = Path(__file__).parents[1]
-SCENES = ROOT.parent / "shared" / "data" / "scenes"
+SCENES = SHARED / "data" / "scenes"
 
 
 @pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "int8")])
@@ -32,7 +31,7 @@ def test_a_shipped_model_loads_and_says_where_it_comes_from(name, quantization):
 
 def test_the_demo_points_to_the_voices_and_draws(tmp_path):
     picture = tmp_path / "demo.png"
-    command = [sys.executable, str(ROOT / "demo" / "localise.py"), "--plot", str(picture)]
+    command = [sys.executable, str(PROJECT / "demo" / "localise.py"), "--plot", str(picture)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr  # 1 if a direction is 15 degrees off
     assert done.stdout.count("°") == 3 * 5
@@ -46,9 +45,9 @@ def test_the_demo_needs_no_tensorflow(tmp_path):
         "    sys.modules[name] = None\n"
         "import runpy\n"
         "sys.argv = ['localise.py']\n"
-        f"runpy.run_path({str(ROOT / 'demo' / 'localise.py')!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(PROJECT / 'demo' / 'localise.py')!r}, run_name='__main__')\n"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'edge'}"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
     )
@@ -58,7 +57,7 @@ def test_the_demo_needs_no_tensorflow(tmp_path):
 @pytest.mark.shared
 @pytest.mark.skipif(not SCENES.is_dir(), reason="needs the development scenes beside the project")
 def test_the_shipped_file_beats_the_figures_it_was_made_to_beat():
-    from doa_tf.evaluation import evaluate
+    from doa_tf.evaluation.judge import evaluate
 
     groups = evaluate(default_model_path(), SCENES).to_dict()["groups"]
     music = evaluate("baseline:music", SCENES).to_dict()["groups"]

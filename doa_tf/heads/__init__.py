@@ -10,10 +10,11 @@ docs/heads.md has the formulas, and how to add a head of one's own.
 
 from __future__ import annotations
 
-from doa_tf.heads.base import Head, as_unit_vectors, get, names, register
-from doa_tf.heads.classification import Gibbs, GibbsWeighted, GridHead, Onehot
+from doa_tf.heads.base import Head, as_unit_vectors, register
 from doa_tf.heads.gibbs_harmonic import GibbsHarmonic
 from doa_tf.heads.gibbs_softmax import GibbsSoftmax
+from doa_tf.heads.grid import Gibbs, GibbsWeighted, GridHead, Onehot
+from doa_tf.heads.registry import get, names
 from doa_tf.heads.regression import Cartesian, Spherical, SphericalAngular
 
 for _head in (

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from doa_core.angles import as_vectors
 from doa_core.decode import decode as decode_scores
 from doa_core.grid import Grid
+from doa_tf.heads import registry
 
 
 class Head(ABC):
@@ -82,7 +83,7 @@ class Head(ABC):
 
     def metrics(self) -> list[Any]:
         """Keras metrics for `model.compile`: mean and median error, accuracy within 10 degrees."""
-        from doa_tf.metrics import AccuracyWithin, AngularError, MedianAngularError
+        from doa_tf.heads.metrics import AccuracyWithin, AngularError, MedianAngularError
 
         options = {"head": self.name, "resolution_deg": self.resolution_deg}
         return [
@@ -127,9 +128,6 @@ class Head(ABC):
         )
 
 
-_HEADS: dict[str, type[Head]] = {}
-
-
 def register(head: type[Head]) -> type[Head]:
     """Make a head known to `get`, to losses, metrics and model files by its name.
 
@@ -140,36 +138,8 @@ def register(head: type[Head]) -> type[Head]:
     """
     if not (isinstance(head, type) and issubclass(head, Head)):
         raise TypeError(f"`head` must be a subclass of doa_tf.heads.Head. Received: {head!r}")
-    _HEADS[head.name] = head
+    registry.add(head)
     return head
-
-
-def names() -> tuple[str, ...]:
-    """Names of the registered heads, the built-in ones first."""
-    return tuple(_HEADS)
-
-
-def get(name: str, *, resolution_deg: float | None = None) -> Head:
-    """The head of a name.
-
-    Args:
-        name: one of `names()`.
-        resolution_deg: grid step of a grid head [degrees], 10 by default.
-
-    Raises:
-        ValueError: unknown head, or a grid step for a head without a grid.
-    """
-    if name not in _HEADS:
-        raise ValueError(f"`head` must be one of {', '.join(_HEADS)}. Received: head={name!r}")
-    if resolution_deg is None:
-        return _HEADS[name]()
-    try:
-        return _HEADS[name](resolution_deg)  # type: ignore[call-arg]
-    except TypeError as error:
-        raise ValueError(
-            f"`resolution_deg` belongs to heads with a grid. Received: head={name!r}, "
-            f"resolution_deg={resolution_deg}"
-        ) from error
 
 
 def as_unit_vectors(directions: npt.ArrayLike) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from doa_tf.heads.classification import GibbsWeighted
+from doa_tf.heads.grid import GibbsWeighted
 from doa_tf.spherical_harmonics import spherical_harmonics
 
 

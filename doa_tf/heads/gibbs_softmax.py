@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from doa_tf.heads.classification import GridHead
+from doa_tf.heads.grid import GridHead
 
 
 class GibbsSoftmax(GridHead):

@@ -4,7 +4,7 @@
 
 Millions of instructions per window of 25 frames, and of the halves, where a file has them, per
 estimate of a stream, which moves by 5 frames. FOLDER is a build of qemu with plugins: `count.py`
-has the commands. `python benchmarks/export.py MODEL.keras ... --keep FOLDER` makes a file of every
+has the commands. `python -m benchmarks.export MODEL.keras ... --keep FOLDER` makes a file of every
 mode and every form of the LSTM.
 
 An emulated Cortex-A76 has dot products of 8-bit integers, an A72 has not; which kernels the runtime
@@ -29,8 +29,8 @@ import numpy as np
 from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
 from count import CPUS, ENVIRONMENT, counting_command, install_counter
 
-from doa_edge.errors import InputError
-from doa_edge.model import TfliteModel
+from doa_core.errors import InputError
+from doa_edge.tflite.network import TfliteModel
 
 WINDOWS = 2
 LIMIT_S = 600.0  # of one file on one processor; the slowest, in reference kernels, takes a minute

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from doa_edge.engine import DEFAULT_EVERY
-from doa_edge.model import TfliteModel
+from doa_edge.tflite.network import TfliteModel
 
 
 def counted(run: Callable[[], object], times: int) -> None:

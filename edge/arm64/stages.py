@@ -14,10 +14,10 @@ import numpy as np
 
 from doa_core.features import intensity_features
 from doa_core.stft import samples_of_frames, stft
-from doa_edge.bench import synthetic_sound
-from doa_edge.conversion import AmbixConverter
+from doa_edge.commands.bench import synthetic_sound
 from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
-from doa_edge.model import TfliteModel, default_model_path
+from doa_edge.input.conversion import AmbixConverter
+from doa_edge.tflite.network import TfliteModel, default_model_path
 
 ESTIMATES = 4
 INPUT_RATE = 48_000  # hertz

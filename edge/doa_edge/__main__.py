@@ -2,6 +2,6 @@
 
 import sys
 
-from doa_edge.cli import main
+from doa_edge.commands.main import main
 
 sys.exit(main())

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode
+from doa_core.errors import InputError
 from doa_core.features import intensity_features
 from doa_core.highpass import HighPass
 from doa_core.spec import AUDIO, ModelSpec
@@ -25,10 +26,9 @@ from doa_edge.activity import (
     DEFAULT_MIN_PROBABILITY,
     ActivityDetector,
 )
-from doa_edge.errors import InputError
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.input.stream import Gap
 from doa_edge.smoother import DirectionSmoother
-from doa_edge.stream import Gap
 
 __all__ = ["DEFAULT_EVERY", "DEFAULT_GATE_DBFS", "DirectionEngine", "DirectionModel", "Estimate"]
 
@@ -37,7 +37,7 @@ LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are k
 
 
 class DirectionModel(Protocol):
-    """What the engine needs of a model; `doa_edge.model.TfliteModel` is one."""
+    """What the engine needs of a model; `doa_edge.tflite.network.TfliteModel` is one."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -59,7 +59,7 @@ class WindowNetwork(Protocol):
 
 @runtime_checkable
 class StreamModel(Protocol):
-    """A model that may have such a network; `doa_edge.model.TfliteModel` is one."""
+    """A model that may have such a network; `doa_edge.tflite.network.TfliteModel` is one."""
 
     def stream(self) -> WindowNetwork | None:
         """The network for the windows of one stream."""

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
-class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, as KeyboardInterrupt is none."""
+from doa_core.errors import Terminated
 
 
 class Signals:

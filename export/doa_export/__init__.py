@@ -1,4 +1,8 @@
 """Keras checkpoints to verified TFLite files.
 
-`doa_export.export.export_model` does what the command `doa_export` does.
+`export_model` does what the command `doa_export` does.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,18 +15,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from doa_edge.command import (
+from doa_core.errors import InputError, one_line
+from doa_edge.options.command import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_MISUSE,
     CommandParser,
     exit_status,
 )
-from doa_edge.errors import InputError, one_line
 from doa_export.budget import BUDGETS, Budget
-from doa_export.convert import AUTO, ConversionError
-from doa_export.modes import LSTM_FORMS, QUANTIZE
-from doa_tf.tensorflow_import import import_quietly
+from doa_export.convert.convert import AUTO, ConversionError
+from doa_export.convert.modes import LSTM_FORMS, QUANTIZE
+from doa_tf.cli.imports import import_quietly
 
 _EPILOG = """\
 The file is compared with the checkpoint, window by window, and is written only if the angles
@@ -136,9 +136,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from doa_edge.output import write_beside
+    from doa_core.files import write_beside
+    from doa_export.convert.split import add_halves, check_splittable
     from doa_export.export import check_options, export_model
-    from doa_export.split import add_halves, check_splittable
 
     check_options(
         args.model,

@@ -16,22 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.decode import GRID_HEADS, METHODS
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.files import write_beside
 from doa_core.spec import AUDIO, ModelSpec
-from doa_edge.errors import InputError, MissingPackageError, one_line
-from doa_edge.model_file import embed_spec
-from doa_edge.output import write_beside
+from doa_edge.tflite.file import embed_spec
 from doa_export.budget import BUDGETS, Budget
-from doa_export.calibration import WINDOWS, Calibration
-from doa_export.calibration import calibrate as choose_windows
-from doa_export.convert import AUTO, ConversionError, check_mode, convert
-from doa_export.modes import MODES
-from doa_export.parity import Parity, parity
+from doa_export.convert.convert import AUTO, ConversionError, check_mode, convert
+from doa_export.convert.modes import MODES
+from doa_export.judge.calibration import WINDOWS, Calibration
+from doa_export.judge.calibration import calibrate as choose_windows
+from doa_export.judge.parity import Parity, parity
 from doa_export.report import write_report
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
 
 if TYPE_CHECKING:
-    from doa_tf.scenes import Scene, Scenes
+    from doa_tf.scenes.folder import Scene, Scenes
 
 BUILT_IN = "built-in"  # where the windows came from, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
@@ -61,7 +61,7 @@ def export_model(
     Args:
         model_path: a `.keras` file made by this package.
         out: the `.tflite` to write, in a folder that exists.
-        quantize: a name in `doa_export.modes.MODES`.
+        quantize: a name in `doa_export.convert.modes.MODES`.
         lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
         calibrate: scenes folder to calibrate integers on.
         calibration_windows: as many of them at most, evenly over their conditions.
@@ -204,7 +204,7 @@ def check_options(
 def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
     if folder is None:
         return None
-    from doa_tf.scenes import read_scenes
+    from doa_tf.scenes.folder import read_scenes
 
     return read_scenes(folder)
 
@@ -287,7 +287,7 @@ def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> int:
 
 def _check_runs(part: Path) -> None:
     """What the device's code refuses here is our file, not the user's: no bad input."""
-    from doa_edge.model import TfliteModel
+    from doa_edge.tflite.network import TfliteModel
 
     try:
         TfliteModel(part)

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_edge.errors import InputError
-from doa_edge.model_file import embed_spec
-from doa_edge.output import write_beside
-from doa_export.convert import convert
-from doa_export.modes import MODES
-from doa_export.parity import parity
+from doa_core.errors import InputError
+from doa_core.files import write_beside
+from doa_edge.tflite.file import embed_spec
+from doa_export.convert.convert import convert
+from doa_export.convert.modes import MODES
+from doa_export.judge.parity import parity
 from doa_export.windows import Clip
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def layer_report(
         model_path: a `.keras` file.
         model: the same, loaded.
         clips: gives the recordings to judge on, as often as it is called.
-        quantize: a name in `doa_export.modes.MODES`.
+        quantize: a name in `doa_export.convert.modes.MODES`.
         lstm: form of the recurrences.
         windows: (M, T, F, K) features to calibrate on.
 
@@ -72,8 +72,8 @@ def layer_report(
         InputError: a network that has not the layers of `doa_tf.build_crnn`.
         ConversionError: the converter failed.
     """
-    from doa_export.network import is_crnn, read_network
-    from doa_export.stages import layer_names
+    from doa_export.convert.network import is_crnn, read_network
+    from doa_export.convert.stages import layer_names
     from doa_tf.models import load_scoring_model
 
     scoring, spec = load_scoring_model(model)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from doa_core.ambisonics import encode_plane_wave, steering_vector
 from doa_core.angles import FloatArray, angles_to_vector
+from doa_core.errors import InputError
 from doa_core.features import intensity_features
 from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec
 from doa_core.stft import stft
-from doa_edge.errors import InputError
 
 if TYPE_CHECKING:
-    from doa_tf.scenes import Scene
+    from doa_tf.scenes.folder import Scene
 
 SYNTHETIC_WINDOWS = 64
 _DIFFUSE_WAVES = 16

@@ -8,7 +8,7 @@ import pytest
 from doa_core.ambisonics import encode_plane_wave, from_ambix
 from doa_core.angles import angles_to_vector
 from doa_core.spec import ModelSpec
-from doa_edge.model_file import embed_spec
+from doa_edge.tflite.file import embed_spec
 
 RATE = 16_000  # hertz
 
@@ -38,7 +38,7 @@ def intensity_model():
 @pytest.fixture
 def no_network(monkeypatch):
     """The command line with `IntensityModel` where it would load a .tflite."""
-    monkeypatch.setattr("doa_edge.model.TfliteModel", IntensityModel)
+    monkeypatch.setattr("doa_edge.tflite.network.TfliteModel", IntensityModel)
 
 
 def unit_vector(azimuth_deg, elevation_deg):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from doa_edge.activity import DEFAULT_MARGIN_DB, SPAN_S, ActivityDetector, NoiseFloor
-from doa_edge.cli import main
+from doa_edge.commands.main import main
 from doa_edge.engine import DirectionEngine
-from doa_edge.stream import Gap
+from doa_edge.input.stream import Gap
 
 RATE, HOP = 16_000, 512
 HOP_S = HOP / RATE

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-CHECK = Path(__file__).parents[2] / "edge" / "arm64" / "check.py"
+from tests.places import PROJECT
+
+CHECK = PROJECT / "edge" / "arm64" / "check.py"
 
 
 @pytest.fixture(scope="module")

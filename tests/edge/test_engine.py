@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from doa_core.angles import great_circle_distance, rotation_matrix, vector_to_angles
+from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
 from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
-from doa_edge.audio import read_blocks
 from doa_edge.engine import DirectionEngine, Estimate
-from doa_edge.errors import InputError
-from doa_edge.output_average import OutputAverage, summary_dict
-from doa_edge.stream import Gap
+from doa_edge.input.audio import read_blocks
+from doa_edge.input.stream import Gap
+from doa_edge.recording import OutputAverage, summary_dict
 from tests.edge.conftest import IntensityModel, unit_vector
 
 OCTANTS = [(azimuth, elevation) for azimuth in (45, 135, -135, -45) for elevation in (35, -35)]

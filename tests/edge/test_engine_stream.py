@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from doa_core.errors import InputError
 from doa_edge.engine import LONGEST, DirectionEngine
-from doa_edge.errors import InputError
-from doa_edge.stream import Gap
+from doa_edge.input.stream import Gap
 from tests.edge.conftest import IntensityModel
 
 WINDOW, HOP, RATE = 13_312, 512, 16_000

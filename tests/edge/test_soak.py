@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+from tests.places import PROJECT
 
 
 @pytest.mark.slow
@@ -16,10 +15,11 @@ def test_memory_is_flat_and_time_is_true(tmp_path):
     report = tmp_path / "soak.json"
     # The first gap comes after five to fifteen minutes.
     done = subprocess.run(
-        [sys.executable, str(SOAK), "--hours", "0.3", "--json", str(report)],
+        [sys.executable, "-m", "benchmarks.soak", "--hours", "0.3", "--json", str(report)],
         capture_output=True,
         text=True,
         check=False,
+        cwd=PROJECT,
     )
     figures = json.loads(report.read_text())
     assert done.returncode == 0, done.stdout

@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 
+from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
-from doa_edge.errors import InputError
-from doa_export.calibration import calibrate
 from doa_export.cli import main
+from doa_export.judge.calibration import calibrate
 
 soundfile = pytest.importorskip("soundfile")
 
 
 def scenes_folder(folder, sounds, *, conditions=None, rate=16_000):
     """Scenes of (N, C) sounds."""
-    from doa_tf.scenes import read_scenes
+    from doa_tf.scenes.folder import read_scenes
 
     folder.mkdir()
     rows = ["file,azimuth_deg,elevation_deg" + (",condition" if conditions else "")]
@@ -83,7 +83,7 @@ def test_bad_scenes_leave_no_file(checkpoints, tmp_path, capfd):
 
 def test_nothing_is_compared_on_what_was_calibrated_on(checkpoints, calibration_scenes, tmp_path):
     from doa_export.export import _held_out
-    from doa_tf.scenes import read_scenes
+    from doa_tf.scenes.folder import read_scenes
 
     scenes, same = read_scenes(calibration_scenes), read_scenes(calibration_scenes)
     calibration = calibrate(same, FeatureSpec(), count=8)

@@ -13,9 +13,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from doa_edge.model_file import read_model, read_spec
-from doa_export import convert as convert_module
+from doa_edge.tflite.file import read_model, read_spec
 from doa_export.cli import main
+from doa_export.convert.convert import convert as convert_module
 
 from .conftest import ROOMY, small_model
 

@@ -9,13 +9,13 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
-from doa_edge.errors import InputError
-from doa_edge.model import TfliteModel
-from doa_edge.model_file import embed_spec, read_model
-from doa_export import convert as convert_module
-from doa_export.convert import ConversionError, convert, last_words
+from doa_edge.tflite.file import embed_spec, read_model
+from doa_edge.tflite.network import TfliteModel
+from doa_export.convert.convert import ConversionError, convert, last_words
+from doa_export.convert.convert import convert as convert_module
 from doa_export.windows import synthetic_clips, window_features
 
 from .conftest import COMBINATIONS, MODES, small_model
@@ -61,8 +61,8 @@ def turning(tmp_path_factory):
 
 @pytest.mark.parametrize("mode", ["none", "float16", "dynamic", "int8"])
 def test_networks_that_turn_with_their_scene(turning, mode):
-    from doa_export.network import is_crnn, read_network
-    from doa_export.stages import convert_network, run_stage
+    from doa_export.convert.network import is_crnn, read_network
+    from doa_export.convert.stages import convert_network, run_stage
     from doa_tf.models import load_scoring_model
 
     model, spec = load_scoring_model(turning)
@@ -81,8 +81,8 @@ def test_networks_that_turn_with_their_scene(turning, mode):
 
 
 def test_networks_that_turn_and_hear_sound(turning, windows):
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network, run_stage
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network, run_stage
     from doa_tf.models import load_scoring_model
 
     model, spec = load_scoring_model(turning)
@@ -93,8 +93,8 @@ def test_networks_that_turn_and_hear_sound(turning, windows):
 
 
 def test_stages_that_do_not_fit_are_not_joined():
-    from doa_export.join import join
-    from doa_export.stages import convert_stage
+    from doa_export.convert.join import join
+    from doa_export.convert.stages import convert_stage
 
     first, _ = convert_stage([lambda x: 2.0 * x], (3,), mode="none")
     other, _ = convert_stage([lambda x: 2.0 * x], (4,), mode="none")
@@ -103,9 +103,9 @@ def test_stages_that_do_not_fit_are_not_joined():
 
 
 def test_what_networks_that_turn_can_not_be(turning, windows, tmp_path):
-    from doa_export.network import read_network
-    from doa_export.split_worker import main as split
-    from doa_export.stages import convert_network
+    from doa_export.convert.network import read_network
+    from doa_export.convert.split_worker import main as split
+    from doa_export.convert.stages import convert_network
     from doa_tf.models import load_scoring_model
 
     network = read_network(*load_scoring_model(turning))
@@ -172,8 +172,8 @@ def test_equal_input_gives_equal_bytes(exports, checkpoints):
 
 
 def test_level_channel(tmp_path):
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network
     from doa_tf import model_spec
 
     model = small_model("cartesian", channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from doa_core.ambisonics import encode_plane_wave
+from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_edge.engine import DirectionEngine
-from doa_edge.errors import InputError
-from doa_edge.model import TfliteModel
-from doa_edge.model_file import embed_spec, read_model
+from doa_edge.tflite.file import embed_spec, read_model
+from doa_edge.tflite.network import TfliteModel
 from doa_export.windows import window_features
 
 from .conftest import small_model
@@ -34,8 +34,8 @@ def sounds():
 @pytest.fixture(scope="module")
 def front_end():
     pytest.importorskip("tensorflow")
-    from doa_export.frontend import features
-    from doa_export.stages import convert_stage, run_stage
+    from doa_export.convert.frontend import features
+    from doa_export.convert.stages import convert_stage, run_stage
 
     shape = (LEVEL.samples, 4)
     flatbuffer, given = convert_stage([lambda x: features(x, LEVEL)], shape, mode="none")
@@ -66,7 +66,7 @@ def test_a_front_end_is_small(front_end):
 )
 def test_windows_that_it_cannot_cut(spec, words):
     pytest.importorskip("tensorflow")
-    from doa_export.frontend import features
+    from doa_export.convert.frontend import features
 
     with pytest.raises(InputError, match=words):
         features(np.zeros((1, spec.samples, 4), np.float32), spec)
@@ -76,8 +76,8 @@ def test_windows_that_it_cannot_cut(spec, words):
 def pair(tmp_path_factory):
     """Files of the same network that hear features and samples."""
     pytest.importorskip("tensorflow")
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network
     from doa_tf.models import load_scoring_model
 
     model, spec = load_scoring_model(small_model("cartesian"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from doa_core.spec import FeatureSpec
-from doa_edge.model import TfliteModel
-from doa_edge.model_file import embed_spec, read_model
-from doa_export.modes import LSTM_FORMS
+from doa_edge.tflite.file import embed_spec, read_model
+from doa_edge.tflite.network import TfliteModel
+from doa_export.convert.modes import LSTM_FORMS
 from doa_export.windows import synthetic_clips, window_features
 
 from .conftest import small_model
@@ -24,8 +24,8 @@ def windows():
 def files(tmp_path_factory, windows):
     """A float32 file of the same network with each form of LSTM, and the network's own answers."""
     pytest.importorskip("tensorflow")
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network
     from doa_tf.models import load_scoring_model
 
     model, spec = load_scoring_model(small_model("cartesian"))
@@ -106,8 +106,8 @@ def test_only_what_the_network_needs_is_in_the_file(files):
 
 def test_a_falling_normalisation_is_not_folded(windows, tmp_path):
     """A negative scale turns the order round, which the pooling behind it would not forgive."""
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network
     from doa_tf.models import load_scoring_model
 
     model = small_model("cartesian")
@@ -130,9 +130,9 @@ def test_a_falling_normalisation_is_not_folded(windows, tmp_path):
 def test_integer_modes_run(windows, tmp_path, mode, form, mean):
     import dataclasses
 
-    from doa_export.modes import MODES
-    from doa_export.network import read_network
-    from doa_export.stages import convert_network
+    from doa_export.convert.modes import MODES
+    from doa_export.convert.network import read_network
+    from doa_export.convert.stages import convert_network
     from doa_tf.models import load_scoring_model
 
     model, spec = load_scoring_model(small_model("cartesian"))

@@ -10,7 +10,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,18 +17,18 @@ import pytest
 from doa_core.angles import great_circle_distance
 from doa_core.decode import decode
 from doa_core.spec import FeatureSpec
-from doa_edge.audio import read_recording
-from doa_edge.model import TfliteModel, default_model_path
+from doa_edge.input.audio import read_recording
+from doa_edge.tflite.network import TfliteModel, default_model_path
 from doa_export.windows import synthetic_clips, window_features
+from tests.places import PROJECT
 
 from .conftest import COMBINATIONS
 
-ROOT = Path(__file__).parents[2]
 CODE = """
 import sys
 sys.modules["ai_edge_litert"] = None
 import numpy as np
-from doa_edge.model import TfliteModel
+from doa_edge.tflite.network import TfliteModel
 windows, out, *paths = sys.argv[1:]
 results = {}
 for number, path in enumerate(paths):
@@ -63,7 +62,7 @@ def old_answers(python, windows, paths, folder):
     """What that Python's runtime says of (M, ...) windows: by the path's number."""
     np.save(folder / "windows.npy", windows)
     out = folder / "outputs.npz"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'edge'}"}
     command = [python, "-c", CODE, folder / "windows.npy", out, *paths]
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, env=environment
@@ -110,7 +109,7 @@ def test_shipped_file_loads_and_agrees(path, old_python, tmp_path):
                 ],
                 features,
             )
-            for recording in sorted((ROOT / "demo" / "recordings").glob("*.wav"))
+            for recording in sorted((PROJECT / "demo" / "recordings").glob("*.wav"))
         ]
     )
     results = old_answers(old_python, windows, [path], tmp_path)

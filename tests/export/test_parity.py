@@ -8,7 +8,7 @@ import pytest
 from doa_core.angles import great_circle_distance
 from doa_core.spec import FeatureSpec
 from doa_export.budget import BUDGETS, Budget
-from doa_export.parity import Parity, parity
+from doa_export.judge.parity import Parity, parity
 from doa_export.windows import scene_clips, sphere_directions, synthetic_clips, window_features
 
 
@@ -70,7 +70,7 @@ def test_angles_are_those_of_the_answers(exports, checkpoints):
     done = []
     result = parity(model, path, clips, progress=done.append)
     from doa_core.decode import decode
-    from doa_edge.model import TfliteModel
+    from doa_edge.tflite.network import TfliteModel
 
     network = TfliteModel(path)
     windows = [window_features(clip.samples, FeatureSpec())[0] for clip in clips]
@@ -115,7 +115,7 @@ def test_budget():
 def test_scenes_give_whole_windows_and_labels(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     from doa_core.ambisonics import encode_plane_wave
-    from doa_tf.scenes import read_scenes
+    from doa_tf.scenes.folder import read_scenes
 
     noise = 0.1 * np.random.default_rng(0).standard_normal(2 * 13_312 + 500)
     soundfile.write(tmp_path / "a.wav", encode_plane_wave(noise, [0.0, 1.0, 0.0]), 16_000)

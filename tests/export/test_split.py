@@ -7,16 +7,16 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from doa_core.errors import InputError
 from doa_core.features import intensity_features
 from doa_core.spec import ModelSpec
 from doa_core.stft import stft
 from doa_edge.engine import DirectionEngine
-from doa_edge.errors import InputError
-from doa_edge.model import TfliteModel
-from doa_edge.model_file import embed_spec, read_model
+from doa_edge.tflite.file import embed_spec, read_model
+from doa_edge.tflite.network import TfliteModel
 from doa_export.cli import main
-from doa_export.convert import ConversionError
-from doa_export.split import TOLERANCES, add_halves
+from doa_export.convert.convert import ConversionError
+from doa_export.convert.split import TOLERANCES, add_halves
 
 
 @pytest.fixture(scope="module", params=["gibbs-weighted"])

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.bank import read_bank
-from doa_tf.mixing import MixSettings, SceneMixer
-from doa_tf.recordings import read_recordings
-from doa_tf.rooms import RoomSettings
-from doa_tf.scenes import write_scenes
-from doa_tf.simulation import simulate_bank
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.folder import write_scenes
+from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.recordings import read_recordings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

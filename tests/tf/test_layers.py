@@ -12,10 +12,10 @@ import pytest
 import doa_tf
 from doa_core.ambisonics import encode_plane_wave
 from doa_core.angles import angles_to_vector
+from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
-from doa_edge.errors import InputError
-from doa_tf.data import waveform_features
+from doa_tf.data.features import waveform_features
 from doa_tf.models import load_model
 
 SIX = FeatureSpec()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import doa_tf
-from doa_edge.errors import InputError
-from doa_tf.cli import main
+from doa_core.errors import InputError
+from doa_tf.cli.main import main
 from doa_tf.models import load_model
 from doa_tf.recipe import read_recipe
+from tests.places import PROJECT
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "configs"
+CONFIGS = PROJECT / "configs"
 SMALL = {
     "rooms.count": 3,
     "valid_rooms.count": 2,
@@ -32,7 +32,7 @@ SMALL = {
 def run(out, *changes, **values):
     sets = [f"{name}={value}" for name, value in {**SMALL, **dict(changes), **values}.items()]
     options = [word for change in sets for word in ("--set", change)]
-    speech = str(ROOT / "demo" / "speech")
+    speech = str(PROJECT / "demo" / "speech")
     recipe = str(CONFIGS / "tiny.toml")
     return main(["recipe", recipe, "--out", str(out), "--speech", speech, *options])
 
@@ -51,7 +51,7 @@ def test_the_recipes_of_the_project_can_be_read(name):
 @pytest.mark.parametrize("name", ["default", "lite"])
 def test_a_shipped_network_is_the_one_of_its_recipe(name):
     recipe = read_recipe(CONFIGS / f"{name}.toml")
-    model = load_model(ROOT / "edge" / "doa_edge" / "models" / f"{name}.keras")
+    model = load_model(PROJECT / "edge" / "doa_edge" / "models" / f"{name}.keras")
     spec = doa_tf.model_spec(model)
     assert spec.features == recipe.features
     assert spec.head == recipe.training.head

@@ -9,7 +9,7 @@ import pytest
 import doa_tf
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
-from doa_tf.augment import feature_blocks, random_turns
+from doa_tf.data.augment import feature_blocks, random_turns
 from doa_tf.layers import features_of_waveform
 from doa_tf.spherical_harmonics import spherical_harmonics
 from doa_tf.turning import TurnHarmonics, TurnToIntensity

@@ -1,0 +1,1 @@
+"""Cost and truth of simulated rooms: `python -m benchmarks.rooms`."""

@@ -1,0 +1,110 @@
+"""What simulated rooms and mixed scenes cost, and how near they are to the full calculation.
+
+    python -m benchmarks.rooms [--quick] [--json [FILE]] [--speech DIR] [--rooms N]
+
+Each ratio is of two things in the same run. The reference is pyroomacoustics with every image
+source that the decay needs, in the same rooms (walls of their own in seven octave bands, air, a
+talker's directivity, four coincident microphones). Both run on two processes of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # before numpy; processes share the cores, not threads
+
+PROJECT = Path(__file__).resolve().parents[2]
+TARGETS = {
+    "speedup_vs_reference": "at least 80",
+    "t30_error_median_pct": "at most 10",
+    "drr_error_median_db": "at most 1",
+    "c50_error_median_db": "at most 1.5",
+    "direct_error_median_deg": "at most 1",
+    "diffuseness_error_median": "at most 0.1",
+    "mix_sequences_per_s": "at least 300 on two cores",
+    "fit_live_over_cached": "at least 0.8",
+    "dask_two_over_one": "at least 1.8",
+}
+
+
+def main() -> int:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under five minutes")
+    parser.add_argument("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
+    parser.add_argument(
+        "--speech", type=Path, default=PROJECT / "demo" / "speech", help="folder of speech"
+    )
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="one JSON object, to a file or stdout"
+    )
+    options = parser.parse_args()
+    results = measure(
+        rooms=options.rooms or (16 if options.quick else 100),
+        speech=options.speech,
+        quick=options.quick,
+    )
+    text = json.dumps(results, indent=None if options.json == "-" else 2)
+    if options.json == "-":
+        print(text)
+    else:
+        print(table(results))
+        if options.json:
+            Path(options.json).write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def measure(*, rooms: int, speech: Path, quick: bool) -> dict[str, Any]:
+    """Everything, as one flat object with the distributions inside."""
+    from benchmarks.rooms.cluster import measure_dask_scaling
+    from benchmarks.rooms.mixing import measure_fit, measure_mixing
+    from benchmarks.rooms.physics import measure_rooms
+    from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.rooms.simulate import simulate_bank
+
+    say("rooms traced in full, and the same as hybrids")
+    results = measure_rooms(rooms)
+    with tempfile.TemporaryDirectory() as folder:
+        bank = Path(folder) / "bank"
+        simulate_bank(bank, rooms=100 if quick else 500, seed=1)
+        say("mixing and features")
+        results |= measure_mixing(read_bank(bank), speech, scenes=1000 if quick else 6000)
+        say("fit, mixed live and cached")
+        results |= measure_fit(read_bank(bank), speech, scenes=512 if quick else 2048)
+    say("one Dask worker and two")
+    results |= measure_dask_scaling(200 if quick else 1000)
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: the figures with their targets, then the distributions."""
+    lines = ["| figure | measured | target |", "|---|---|---|"]
+    lines += [f"| `{name}` | {results[name]:.3g} | {TARGETS[name]} |" for name in TARGETS]
+    extra = [
+        name
+        for name, value in results.items()
+        if name not in TARGETS and isinstance(value, int | float)
+    ]
+    lines += [f"| `{name}` | {results[name]:.3g} | |" for name in extra]
+    lines += ["", "| hybrid against reference | 5 % | 25 % | 50 % | 75 % | 95 % | largest |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for name, values in results["distributions"].items():
+        cells = [f"{values[key]:.2f}" for key in ("p5", "p25", "p50", "p75", "p95", "largest")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def say(what: str) -> None:
+    """Progress, on standard error."""
+    print(f"rooms: {what} ...", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""How simulation scales over Dask workers, and whether its memory stays flat.
+
+    python -m benchmarks.rooms.cluster [--rooms 200] [--memory-rooms 10000]
+
+One and two workers simulate in turns, in a cluster that is already up; the ratio is the median of
+the turns. Each has a core of its own where there are enough: what is measured is the engine, so
+nothing else may run. Memory is that of the process that writes the bank.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+TURNS = 3
+
+
+def measure_dask_scaling(rooms: int) -> dict[str, float]:
+    """Rooms a second of one and of two workers, and `dask_two_over_one`.
+
+    Args:
+        rooms: in each of the turns, of the default settings; 100 take half a minute.
+    """
+    from doa_tf.rooms.cluster import dask_client, run_on_dask
+    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.simulate import simulate_rooms, split_shard
+
+    task = partial(simulate_rooms, seed=0, settings=RoomSettings())
+    parts = split_shard(range(rooms))
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with dask_client(1, None) as one, dask_client(2, None) as two:
+        clients = {1: one, 2: two}
+        for workers, client in clients.items():  # imports and caches, on every worker
+            list(run_on_dask(client, task, split_shard(range(10 * workers))))
+        for _ in range(TURNS):
+            for workers, client in clients.items():
+                started = time.perf_counter()
+                done = sum(len(records) for _, records in run_on_dask(client, task, parts))
+                rates[workers].append(done / (time.perf_counter() - started))
+    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    return {
+        "dask_two_over_one": statistics.median(ratios),
+        "dask_one_rooms_per_s": statistics.median(rates[1]),
+        "dask_two_rooms_per_s": statistics.median(rates[2]),
+    }
+
+
+def measure_memory(rooms: int) -> dict[str, Any]:
+    """Memory of the asking process, which holds Dask's scheduler and writes the bank [MB].
+
+    Args:
+        rooms: small ones, of one source and 0.2 to 0.3 s: what is tested is who asks and writes.
+            10,000 take two minutes of two idle cores.
+
+    Returns:
+        The largest resident size in each tenth of the run, and how much larger that of the last
+        is than that of the second: in the first one everything is loaded and allocated.
+    """
+    import psutil
+
+    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.simulate import simulate_bank
+
+    process = psutil.Process()
+    tenths = [0.0] * 10
+
+    def sample(done: int, total: int) -> None:
+        tenth = max(done - 1, 0) * 10 // total
+        tenths[tenth] = max(tenths[tenth], process.memory_info().rss / 1e6)
+
+    settings = RoomSettings(rt60=(0.2, 0.3), sources=1, microphone="ideal")
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        bank = Path(folder) / "bank"
+        simulate_bank(bank, rooms=rooms, settings=settings, workers=2, progress=sample)
+        size = sum(path.stat().st_size for path in bank.iterdir())
+    return {
+        "memory_rooms": rooms,
+        "memory_by_tenths_mb": [round(value, 1) for value in tenths],
+        "memory_growth_mb": tenths[9] - tenths[1],
+        "memory_run_s": time.perf_counter() - started,
+        "bank_mb": size / 1e6,
+    }
+
+
+def main() -> None:
+    """Print both as one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--rooms", type=int, default=200, metavar="N", help="in each turn; 0 for none"
+    )
+    parser.add_argument(
+        "--memory-rooms", type=int, default=2000, metavar="N", help="at least 50; 0 for none"
+    )
+    args = parser.parse_args()
+    figures: dict[str, Any] = {}
+    if args.rooms:
+        figures |= measure_dask_scaling(args.rooms)
+    if args.memory_rooms:
+        figures |= measure_memory(args.memory_rooms)
+    rounded = {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }
+    print(json.dumps(rounded, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Write beside, then rename: a file is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from doa_core.errors import Terminated
+
+# An interrupted stream keeps what it had: its lines are complete.
+INTERRUPTIONS = (KeyboardInterrupt, Terminated, BrokenPipeError)
+
+
+@contextmanager
+def write_beside(
+    path: str | os.PathLike[str], *, keep_on: tuple[type[BaseException], ...] = ()
+) -> Iterator[Path]:
+    """Give a path to write to, which becomes `path` at the end of the block.
+
+    What exists and is no ordinary file (/dev/null, a pipe) is written in place: a rename would
+    replace it. A symbolic link keeps pointing where it did.
+
+    Args:
+        path: the file to make or to replace.
+        keep_on: exceptions after which the file is renamed all the same; after any other one it
+            is deleted and `path` stays as it was.
+
+    Raises:
+        OSError: the folder does not exist or cannot be written, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"The output must be a file. Received the folder {path}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"The output's folder must exist. Received: {path} in {target.parent}"
+        )
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+    except keep_on:
+        with suppress(FileNotFoundError):
+            part.replace(target)
+        raise
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    try:
+        part.replace(target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

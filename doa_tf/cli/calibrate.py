@@ -1,0 +1,57 @@
+"""`doa_tf calibrate`: make a model's confidence a probability."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `calibrate` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="make a model's confidence a probability",
+        description=(
+            "Fit the confidence of a checkpoint on validation scenes, so that it is the "
+            "probability of being within 10 degrees, and write the fit into the checkpoint. Files "
+            "exported from it have it too."
+        ),
+    )
+    parser.add_argument("model", metavar="MODEL.keras")
+    parser.add_argument("--data", required=True, metavar="SCENES", help="validation scenes")
+    parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit and write.
+
+    Raises:
+        InputError: a model or scenes that cannot be used.
+        OSError: the file cannot be written.
+    """
+    from pathlib import Path
+
+    from doa_core.errors import InputError
+    from doa_tf.checkpoint import check_checkpoint
+    from doa_tf.cli.imports import import_quietly
+    from doa_tf.cli.progress import progress_bar
+    from doa_tf.scenes.folder import read_scenes
+
+    check_checkpoint(Path(args.model))
+    if args.out is not None and Path(args.out).suffix != ".keras":
+        raise InputError(f"--out must be a .keras file. Received: {args.out}")
+    scenes = read_scenes(args.data)
+    import_quietly("doa_tf.models", extra="train")
+    from doa_tf.evaluation.calibration import calibrate_model
+
+    with progress_bar("scenes") as progress:
+        figures = calibrate_model(args.model, scenes, out=args.out, progress=progress)
+    sys.stdout.write(
+        f"calibrated on {figures['scenes']:.0f} scenes: confidence was off by "
+        f"{100 * figures['before']:.1f} points, now by {100 * figures['after']:.1f}\n"
+    )
+    return 0

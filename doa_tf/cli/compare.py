@@ -1,0 +1,108 @@
+"""`doa_tf compare`: several models on the same scenes, as a folder with a report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `compare` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="put models beside each other: tables, paired tests, pictures",
+        description=(
+            "Run several models on the same scenes and write a folder with report.md, report.json, "
+            "a CSV of every answer and pictures. A grid head has a row for each decoding; paired "
+            "differences are to the first MODEL."
+        ),
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
+    )
+    parser.add_argument("--out", required=True, metavar="REPORT", help="folder for the report")
+    parser.add_argument(
+        "--group-by",
+        metavar="COLUMN",
+        help="a column of labels.csv; many different numbers make ranges (default: condition)",
+    )
+    parser.add_argument(
+        "--spheres",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="scenes whose scores are drawn (default: four, from easy to hard)",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare, write the report, print its tables.
+
+    Raises:
+        InputError: a model, scenes or an option that cannot be used.
+        OSError: a file cannot be written.
+    """
+    from doa_core.errors import InputError
+    from doa_edge.sinks.plot import check_plot
+    from doa_tf.cli.imports import import_quietly
+    from doa_tf.cli.progress import progress_bar
+    from doa_tf.evaluation.comparison import compare, model_labels
+    from doa_tf.evaluation.groups import check_group
+    from doa_tf.evaluation.predictions import check_model_name
+    from doa_tf.evaluation.report import figure_tables, write_report
+    from doa_tf.scenes.folder import read_scenes
+
+    model_labels(args.models)
+    for model in args.models:
+        check_model_name(model)
+    check_plot("report.png")  # that Matplotlib is there
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise InputError(f"--out must name a folder. Received the file {args.out}")
+    scenes = read_scenes(args.data)
+    check_group(scenes, args.group_by)
+    unknown = set(args.spheres) - {scene.file for scene in scenes}
+    if unknown:
+        raise InputError(
+            f"--spheres must name files in labels.csv of {args.data}. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    if any(model.endswith(".keras") for model in args.models):
+        import_quietly("doa_tf.models", extra="train")
+        # Each model is traced anew, which TensorFlow takes for a mistake.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with progress_bar("models x scenes") as bar:
+        progress = _overall(bar, models=len(args.models), scenes=len(scenes))
+        comparison = compare(args.models, scenes, group_by=args.group_by, progress=progress)
+    command = shlex.join(["doa_tf", *sys.argv[1:]])
+    report = write_report(args.out, comparison, command=command, spheres=args.spheres)
+    sys.stdout.write("\n\n".join(figure_tables(comparison.to_dict())) + "\n")
+    sys.stderr.write(f"doa_tf: wrote {report}\n")
+    return 0
+
+
+def _overall(
+    bar: Callable[[int, int], None], *, models: int, scenes: int
+) -> Callable[[str], Callable[[int, int], None]]:
+    """One bar over all models: each one's own count goes on where the last one's ended."""
+    begun = count()
+
+    def begin(_: str) -> Callable[[int, int], None]:
+        before = next(begun) * scenes
+        return lambda done, _: bar(before + done, models * scenes)
+
+    return begin

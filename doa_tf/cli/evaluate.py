@@ -1,0 +1,122 @@
+"""`doa_tf evaluate`: a table on stdout, and JSON and a picture where asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from doa_tf.evaluation.judge import Evaluation
+
+_COLUMNS = ("mean_deg", "median_deg", "acc5", "acc10", "acc15", "outliers30")
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `evaluate` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="judge a model on scenes with known directions",
+        description=(
+            "Judge a model on scenes with known directions: mean and median error in degrees, the "
+            "percentage of scenes within 5, 10 and 15 degrees and above 30 (outliers). The JSON "
+            "has a 95 percent bootstrap interval of each figure."
+        ),
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
+    )
+    parser.add_argument(
+        "--group-by",
+        metavar="COLUMN",
+        help="a column of labels.csv; many different numbers make ranges (default: condition)",
+    )
+    parser.add_argument(
+        "--decode",
+        choices=("peak", "centroid"),
+        help="how a grid head is decoded (default: as the model file says)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")
+    parser.add_argument("--per-scene", metavar="FILE.csv", help="write every scene's answer")
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help="draw the errors (needs Matplotlib; .pdf and .svg too)"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the table, write the files.
+
+    Raises:
+        InputError: a model, scenes or an option that cannot be used.
+        OSError: a file cannot be written.
+    """
+    from doa_tf.cli.imports import import_quietly
+    from doa_tf.cli.progress import progress_bar
+    from doa_tf.evaluation.judge import check_group, check_model_name, evaluate
+    from doa_tf.scenes.folder import read_scenes
+
+    check_model_name(args.model)
+    _check_outputs(args)
+    scenes = read_scenes(args.data)
+    check_group(scenes, args.group_by)
+    if args.model.endswith(".keras"):
+        import_quietly("doa_tf.models", extra="train")
+    with progress_bar("scenes") as progress:
+        evaluation = evaluate(
+            args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress
+        )
+    sys.stdout.write(format_table(evaluation))
+    if args.json is not None:
+        evaluation.write_json(args.json)
+    if args.per_scene is not None:
+        evaluation.write_per_scene(args.per_scene)
+    if args.plot is not None:
+        from doa_tf.evaluation.plot import plot_evaluation
+
+        plot_evaluation(args.plot, evaluation)
+    return 0
+
+
+def format_table(evaluation: Evaluation) -> str:
+    """The figures of each group and of all scenes as aligned text, medians with their interval."""
+    figures = evaluation.to_dict()
+    rows = [(evaluation.group_by or "", "n", *_COLUMNS, "median's 95 %")]
+    for name, values in (*figures["groups"].items(), ("all", figures["all"])):
+        numbers = (f"{values[column]:.1f}" for column in _COLUMNS)
+        low, high = values["intervals"]["median_deg"]
+        rows.append((name or "(empty)", str(values["n"]), *numbers, f"{low:.1f} to {high:.1f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [f"model: {evaluation.model}, decoding: {evaluation.decode}"]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """What would go wrong after minutes of work goes wrong now."""
+    from doa_core.errors import InputError
+
+    files = (("--json", args.json), ("--per-scene", args.per_scene), ("--plot", args.plot))
+    for option, file in files:
+        if file is None:
+            continue
+        if not file or Path(file).is_dir() or not Path(file).parent.is_dir():
+            raise InputError(
+                f"{option} must name a file in a folder that exists. Received: {file!r}"
+            )
+    if args.plot is not None:
+        from doa_edge.sinks.plot import check_plot
+
+        check_plot(args.plot)

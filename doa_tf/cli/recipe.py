@@ -1,0 +1,83 @@
+"""`doa_tf recipe`: from rooms to a calibrated checkpoint, as a file says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from doa_core.errors import InputError
+from doa_core.toml import parse_toml
+from doa_tf.cli.imports import use_engine
+from doa_tf.cli.options import add_recordings
+from doa_tf.cli.progress import progress_bar
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add `recipe` to the commands; its `run` is set."""
+    parser = subparsers.add_parser(
+        "recipe",
+        help="make a network as a recipe says, from rooms to a calibrated checkpoint",
+        description=(
+            "Simulate rooms, render validation scenes, train, and calibrate, as a recipe in "
+            "configs/ says (docs/recipes.md). Given again, the same command goes on where it was "
+            "stopped. DIR/model.keras is what doa_export converts."
+        ),
+    )
+    parser.add_argument("recipe", metavar="FILE.toml")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
+    add_recordings(parser)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="instead of what the file says; VALUE as in TOML. May be given several times",
+    )
+    parser.add_argument(
+        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that simulate (default: all cores)"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow the recipe.
+
+    Raises:
+        InputError: a recipe, folder or recordings that cannot be used.
+        FloatingPointError: the loss became NaN.
+    """
+    from doa_tf.recipe import read_recipe, run_recipe
+
+    recipe = read_recipe(args.recipe, dict(map(_change, args.set)))
+    use_engine(recipe.engine)
+    path = run_recipe(
+        recipe,
+        args.out,
+        speech=args.speech,
+        noise=args.noise,
+        init_from=args.init_from,
+        workers=args.workers,
+        bars=progress_bar,
+        say=lambda line: sys.stderr.write(f"{line}\n"),
+    )
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    try:
+        if not equals or "." not in name:
+            raise ValueError("no SECTION.KEY")
+        return name, parse_toml(f"value = {value}")["value"]
+    except ValueError as error:
+        raise InputError(
+            f"--set takes SECTION.KEY=VALUE, VALUE as in TOML. Received: {text}"
+        ) from error

@@ -1,0 +1,204 @@
+"""`doa_tf simulate` and `doa_tf bank`: rooms into a bank, and a look at what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from doa_core.errors import InputError
+from doa_tf.cli.options import add_skip_broken, bad_options, number_pair
+from doa_tf.cli.progress import progress_bar
+
+_SIMULATED_ONLY = (
+    "rooms", "seed", "mic", "rt60", "dry_share", "reference", "settings", "workers", "scheduler",
+)  # fmt: skip
+
+
+def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `simulate` to the commands; its `run` is set."""
+    parser = commands.add_parser(
+        "simulate",
+        help="simulate rooms, or take measured ones, into a bank",
+        description=(
+            "Simulate rooms into a bank. A run that was stopped goes on when the same command is "
+            "given again. What is not said is drawn as docs/rooms.md says."
+        ),
+    )
+    parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
+    parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
+    parser.add_argument("--sources", type=int, metavar="N", help="source positions a room")
+    rooms = parser.add_argument_group("what rooms are drawn from")
+    rooms.add_argument(
+        "--mic",
+        metavar="KIND",
+        help="ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array",
+    )
+    rooms.add_argument(
+        "--rt60", type=number_pair, metavar="LOW,HIGH", help="reverberation time [seconds]"
+    )
+    rooms.add_argument("--dry-share", type=float, metavar="SHARE", help="share of nearly dry rooms")
+    rooms.add_argument(
+        "--reference",
+        action="store_true",
+        help="trace every reflection, without a diffuse tail; slow",
+    )
+    rooms.add_argument(
+        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.room.RoomSettings"
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    where.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="the workers of a Dask cluster instead (docs/cluster.md)",
+    )
+    measured = parser.add_argument_group("measured rooms")
+    measured.add_argument(
+        "--from-sofa",
+        nargs="+",
+        metavar="FILE",
+        help="SingleRoomSRIR files (AES69); --sources of a listener share a record (default: all)",
+    )
+    measured.add_argument(
+        "--channel-format",
+        metavar="FORMAT",
+        help="of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)",
+    )
+    measured.add_argument(
+        "--array", metavar="FILE.sofa", help="the array whose capsules their receivers are"
+    )
+    parser.add_argument("--plot", metavar="FILE.png", help="a picture of the bank when it is done")
+    parser.set_defaults(run=_simulate)
+
+
+def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `bank info`, `bank export` and `bank plot` to the commands; their `run` is set."""
+    parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    info = verbs.add_parser("info", help="what a bank holds, as JSON")
+    info.set_defaults(run=_info)
+    export = verbs.add_parser("export", help="its rooms as files for other programs")
+    export.add_argument(
+        "--sofa", required=True, metavar="DIR", help="new folder for a SingleRoomSRIR file a room"
+    )
+    export.set_defaults(run=_export)
+    plot = verbs.add_parser("plot", help="a picture of its rooms, and of one response")
+    plot.add_argument("--out", required=True, metavar="FILE.png")
+    plot.set_defaults(run=_plot)
+    for verb in (info, export, plot):
+        verb.add_argument("bank", metavar="BANK")
+        add_skip_broken(verb)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    if args.plot:
+        from doa_edge.sinks.plot import check_plot
+
+        check_plot(args.plot)  # before the work
+    status = _measured(args) if args.from_sofa else _simulated(args)
+    return _plot_bank(args.out, args.plot) if args.plot else status
+
+
+def _simulated(args: argparse.Namespace) -> int:
+    for name in ("channel_format", "array"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is about the files of --from-sofa")
+    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.simulate import simulate_bank
+
+    given = {
+        "rt60": args.rt60,
+        "dry_share": args.dry_share,
+        "sources": args.sources,
+        "microphone": args.mic,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    if args.reference:
+        values["mixing_time"] = None
+    if args.settings:
+        values = {**_read_settings(args.settings, RoomSettings), **values}
+    with bad_options():
+        settings = RoomSettings(**values)
+    with progress_bar("rooms") as progress:
+        simulate_bank(
+            args.out,
+            rooms=1000 if args.rooms is None else args.rooms,
+            seed=args.seed or 0,
+            settings=settings,
+            workers=args.workers,
+            scheduler=args.scheduler,
+            progress=progress,
+        )
+    return 0
+
+
+def _measured(args: argparse.Namespace) -> int:
+    from doa_tf.rooms.measured import bank_from_sofa
+
+    given = {name: getattr(args, name) for name in _SIMULATED_ONLY}
+    others = [name for name, value in given.items() if value is not None and value is not False]
+    if others:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise InputError(f"Measured rooms are not drawn: --from-sofa goes without {options}")
+    with progress_bar("rooms") as progress:
+        bank_from_sofa(
+            args.out,
+            args.from_sofa,
+            sources=args.sources,
+            channel_format=args.channel_format,
+            array=args.array,
+            progress=progress,
+        )
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.rooms.bank.info import bank_info
+
+    values = bank_info(read_bank(args.bank, skip_broken=args.skip_broken))
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.rooms.measured import export_sofa
+
+    bank = read_bank(args.bank, skip_broken=args.skip_broken)
+    with progress_bar("rooms") as progress:
+        export_sofa(args.sofa, bank, progress=progress)
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    return _plot_bank(args.bank, args.out, skip_broken=args.skip_broken)
+
+
+def _plot_bank(bank: str, picture: str, *, skip_broken: bool = False) -> int:
+    from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.rooms.bank.plot import plot_bank
+
+    plot_bank(picture, read_bank(bank, skip_broken=skip_broken))
+    return 0
+
+
+def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
+    from dataclasses import fields
+
+    names = [field.name for field in fields(settings_class)]
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--settings must name a JSON file of settings: {error}") from error
+    unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []
+    if not isinstance(values, dict) or unknown:
+        raise InputError(
+            "--settings must hold an object whose keys are fields of RoomSettings. Received: "
+            f"{', '.join(map(str, unknown)) or type(values).__name__}. Allowed: {', '.join(names)}"
+        )
+    return values

@@ -1,0 +1,196 @@
+"""Features of mixed scenes on disk: mixed once, turned anew in every epoch."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_tf.data.augment import check_augment, feature_blocks, random_turns
+from doa_tf.data.features import waveform_features
+from doa_tf.files import write_json
+from doa_tf.heads import Head
+from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
+
+logger = logging.getLogger(__name__)
+
+_CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
+_CHUNK = 256  # scenes between two notes of how far a cache is
+
+
+class FeatureCache:
+    """Features of mixed scenes on disk, 16 bits a value: 180 KB a scene.
+
+    Made in pieces: a killed run goes on where it was. Always holds the level channel; a network
+    of six channels leaves it out.
+
+    Args:
+        folder: made if it is not there.
+        mixer: called for a mixer when scenes are still missing.
+        made_with: what the scenes depend on, JSON values; a cache made with other is refused.
+        scenes: how many.
+        seed: of the draws; scene k has the key (seed, 0, k).
+        progress: called with scenes done and scenes in all.
+
+    Raises:
+        InputError: the folder holds a cache made otherwise.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        mixer: Callable[[], SceneMixer],
+        made_with: dict[str, Any],
+        scenes: int,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
+        made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
+        # One run fills it at a time; another one waits, and finds it full or made otherwise.
+        with (folder / "cache.lock").open("w") as lock:
+            _wait_for(lock, folder)
+            self._fill(folder, mixer, made_with, seed, progress)
+
+    def _fill(
+        self,
+        folder: Path,
+        mixer: Callable[[], SceneMixer],
+        made_with: dict[str, Any],
+        seed: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Open the arrays and mix what is missing in them."""
+        scenes = made_with["scenes"]
+        digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
+        index_path = folder / "cache.json"
+        done = 0
+        if index_path.exists():
+            index = json.loads(index_path.read_text(encoding="utf-8"))
+            if index["digest"] != digest:
+                raise InputError(
+                    f"The cache {folder} was made with other settings or data: name another "
+                    "folder, or delete it"
+                )
+            done = index["done"]
+        mode = "r+" if done else "w+"
+        shape = (scenes, *self.spec.input_shape)
+        self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
+        self.directions = _open_array(folder / "directions.npy", mode, np.float32, (scenes, 3))
+        if done < scenes:
+            mix = mixer()
+
+            def store(index: int) -> None:
+                scene = mix.mix((seed, 0, index))
+                self.features[index] = waveform_features(scene.waveform, self.spec)
+                self.directions[index] = scene.direction
+
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for start in range(done, scenes, _CHUNK):
+                    indices = range(start, min(start + _CHUNK, scenes))
+                    list(pool.map(store, indices))  # raises what one of them raised
+                    self.features.flush()
+                    self.directions.flush()
+                    write_json(index_path, {"digest": digest, "done": indices.stop, **made_with})
+                    if progress:
+                        progress(indices.stop, scenes)
+
+    def __len__(self) -> int:
+        return len(self.directions)
+
+
+def _wait_for(lock: IO[str], folder: Path) -> None:
+    """Take a lock that ends with its file or process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.warning("Another process fills the cache %s: waiting for it", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def cached_dataset(
+    cache: FeatureCache,
+    head: Head,
+    *,
+    features: FeatureSpec,
+    batch_size: int,
+    seed: int,
+    epochs: Sequence[int],
+    augment: str = "vertical",
+) -> Any:
+    """A `tf.data.Dataset` over a cache, each epoch shuffled and turned anew.
+
+    An epoch is a function of (seed, epoch), so a resumed run sees what an unbroken one would have.
+
+    Args:
+        cache: the scenes.
+        head: encodes the targets.
+        features: of the network; the level channel is left out if it has none.
+        batch_size: B; the remainder of an epoch is dropped.
+        seed: of the draws.
+        epochs: numbers of the epochs to give, one after the other.
+        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
+
+    Raises:
+        ValueError: unknown augmentation.
+    """
+    import tensorflow as tf
+
+    check_augment(augment)
+    channels = len(features.channels)
+    batches = len(cache) // batch_size
+
+    def epoch_batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for epoch in epochs:
+            rng = np.random.default_rng((seed, epoch, 0, ORDER_STREAM))
+            order = rng.permutation(len(cache))
+            for batch in range(batches):
+                chosen = np.sort(order[batch * batch_size : (batch + 1) * batch_size])
+                turns = random_turns(rng, batch_size, augment)
+                directions = np.einsum("bij,bj->bi", turns, cache.directions[chosen])
+                directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+                blocks = feature_blocks(turns, channels)
+                yield cache.features[chosen], blocks, head.encode(directions)
+
+    def turn(stored: Any, blocks: Any, target: Any) -> tuple[Any, Any]:
+        stored = tf.cast(stored[..., :channels], tf.float32)
+        flat = tf.reshape(stored, (batch_size, -1, channels))
+        turned = tf.reshape(tf.matmul(flat, blocks), (batch_size, *features.input_shape))
+        return turned, tf.repeat(target[:, tf.newaxis], features.frames, axis=1)
+
+    signature = (
+        tf.TensorSpec((batch_size, *cache.spec.input_shape), tf.float16),
+        tf.TensorSpec((batch_size, channels, channels), tf.float32),
+        tf.TensorSpec((batch_size, head.outputs), tf.float32),
+    )
+    dataset = tf.data.Dataset.from_generator(epoch_batches, output_signature=signature)
+    return dataset.map(turn, num_parallel_calls=1).prefetch(2)
+
+
+def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array in a file. Its disk space is reserved now: a full disk later would be a crash."""
+    if mode != "w+":
+        return np.load(path, mmap_mode=mode)
+    array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError:
+                path.unlink()
+                raise
+    return array

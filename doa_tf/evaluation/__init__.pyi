@@ -1,0 +1,12 @@
+from .baselines import BASELINES as BASELINES
+from .baselines import intensity as intensity
+from .baselines import music as music
+from .calibration import calibrate_model as calibrate_model
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .judge import Evaluation as Evaluation
+from .judge import SceneResult as SceneResult
+from .judge import evaluate as evaluate
+from .predictions import Predictions as Predictions
+from .predictions import predict as predict
+from .report import write_report as write_report

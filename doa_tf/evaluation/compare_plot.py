@@ -1,0 +1,229 @@
+"""Pictures of a comparison. Each function writes one file, or none where there is nothing to draw.
+
+distribution    cumulative distribution of the error, a panel for each condition
+against         median error against SNR, SIR, RT60 and elevation
+confidence      what asking for confidence removes, and whether confidence is a probability
+spheres         scores over the sphere for chosen scenes
+training        validation error over the epochs
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from doa_core.angles import FloatArray, angles_to_vector
+from doa_tf.evaluation.comparison import ALL, Comparison, Entry, read_history
+from doa_tf.evaluation.groups import column_numbers
+from doa_tf.evaluation.panels import draw_distribution, draw_medians
+from doa_tf.evaluation.statistics import OUTLIER_DEG
+from doa_tf.files import MONITOR
+from doa_tf.plotting import finish, legend_below, new_figure, save_figure, styled
+
+AGAINST = ("snr_db", "sir_db", "rt60_s", "elevation_deg")
+_MOST_PANELS = 6
+_FEWEST = 20  # scenes with a number in a column that is drawn against
+_SPHERE_STEP_DEG = 3.0
+_TENTHS = 8  # ranges of confidence with as many scenes each
+Path = str | os.PathLike[str]
+
+
+def plot_distributions(path: Path, comparison: Comparison) -> bool:
+    """Distribution of the error, a panel for each group."""
+    groups = comparison.groups()
+    names = [name for name in groups if name != ALL] or [ALL]
+    if len(names) > _MOST_PANELS:
+        names = [ALL]
+    legend = 0.2 * len(comparison.defaults)  # inches below each panel
+    height = (4.6 + legend) * math.ceil(len(names) / 3)
+    figure = new_figure(path, 6.2 * min(len(names), 3), height)
+    panels = figure.subplots(math.ceil(len(names) / 3), min(len(names), 3), squeeze=False).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        errors = {e.name: e.evaluation.errors_deg[groups[name]] for e in comparison.defaults}
+        draw_distribution(axes, errors, title=f"{name or '(empty)'}: {len(groups[name])} scenes")
+        legend_below(axes, columns=1)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    save_figure(figure, path, "Distribution of the error")
+    return True
+
+
+def plot_against(path: Path, comparison: Comparison) -> bool:
+    """Median error against what makes scenes hard, for the columns that the scenes have."""
+    scenes = list(comparison.scenes)
+    numbers = {column: column_numbers(scenes, column) for column in AGAINST}
+    columns = [
+        column
+        for column, values in numbers.items()
+        if np.sum(np.isfinite(values)) >= _FEWEST
+        and len(np.unique(values[np.isfinite(values)])) > 2
+    ]
+    if not columns:
+        return False
+    rows = math.ceil(len(columns) / 2)
+    figure = new_figure(path, 6.6 * min(len(columns), 2), 4.3 * rows + 0.5)
+    panels = figure.subplots(rows, min(len(columns), 2), squeeze=False).ravel()
+    errors = {entry.name: entry.evaluation.errors_deg for entry in comparison.defaults}
+    for axes, column in zip(panels, columns, strict=False):
+        title = f"{np.sum(np.isfinite(numbers[column]))} scenes, 95 % intervals"
+        draw_medians(axes, numbers[column], errors, column=column, title=title)
+    for axes in panels[len(columns) :]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    save_figure(figure, path, "Median error against what makes a scene hard")
+    return True
+
+
+def plot_confidence(path: Path, comparison: Comparison) -> bool:
+    """Outliers removed against scenes removed; share within 10 degrees against confidence."""
+    figure = new_figure(path, 12.4, 5.8)
+    left, right = figure.subplots(1, 2)
+    for entry, style in _styled_entries(comparison.defaults):
+        errors, confidence = entry.evaluation.errors_deg, entry.evaluation.confidence
+        line = {"color": style["color"], "ls": style["linestyle"], "lw": 1.8, "label": entry.name}
+        removed, outliers = removed_by_rank(confidence, errors)
+        if len(outliers):
+            left.plot(removed, outliers, **line)
+        order = np.argsort(confidence, kind="stable")
+        parts = [part for part in np.array_split(order, _TENTHS) if len(part)]
+        right.plot(
+            [float(np.mean(confidence[part])) for part in parts],
+            [100.0 * float(np.mean(errors[part] <= 10.0)) for part in parts],
+            marker=style["marker"],
+            ms=5,
+            **line,
+        )
+    left.plot([0, 100], [0, 100], color="#b8bcc4", lw=1.0, ls="--", label="at random")
+    right.plot([0, 1], [0, 100], color="#b8bcc4", lw=1.0, ls="--", label="a probability")
+    left.set(
+        xlim=(0, 100),
+        ylim=(0, 101),
+        xlabel="scenes with the least confidence removed [percent]",
+        ylabel="errors above 30° removed with them [percent]",
+    )
+    right.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
+    finish(left, "What a threshold removes")
+    finish(right, f"Share within 10° in {_TENTHS} ranges of confidence")
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    save_figure(figure, path, "Confidence")
+    return True
+
+
+def removed_by_rank(confidence: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(M,) percent of scenes that a rising threshold has removed, and of outliers; M = 0 for none.
+
+    Scenes of the same confidence are removed together.
+    """
+    outlier = errors > OUTLIER_DEG
+    if not outlier.any():
+        return np.zeros(0), np.zeros(0)
+    thresholds = np.append(np.unique(confidence), np.inf)
+    below = confidence < thresholds[:, np.newaxis]
+    removed = (below & outlier).sum(axis=1) / outlier.sum()
+    return 100.0 * below.mean(axis=1), 100.0 * removed
+
+
+def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> bool:
+    """Scores over the sphere: a row for each scene, a column for each model."""
+    entries = [e for e in comparison.defaults if e.label in comparison.predictions]
+    if not entries or not len(indices):
+        return False
+    azimuth_deg = np.arange(-180.0, 180.1, _SPHERE_STEP_DEG)
+    elevation_deg = np.arange(-90.0, 90.1, _SPHERE_STEP_DEG)
+    directions = angles_to_vector(
+        np.radians(azimuth_deg)[np.newaxis], np.radians(elevation_deg)[:, np.newaxis]
+    )
+    rows, columns = len(indices), len(entries)
+    figure = new_figure(path, max(3.1 * columns, 6.0), 2.0 * rows + 0.9)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for row, index in zip(panels, indices, strict=True):
+        scene = comparison.scenes[index]
+        for axes, entry in zip(row, entries, strict=True):
+            predictions = comparison.predictions[entry.label]
+            place = [other.file for other in predictions.scenes].index(scene.file)
+            scores = predictions.scores(place, directions.reshape(-1, 3))
+            axes.pcolormesh(
+                azimuth_deg,
+                elevation_deg,
+                scores.reshape(directions.shape[:2]),
+                cmap="magma",
+                shading="nearest",
+                rasterized=True,
+            )
+            _draw_answers(axes, entry, index)
+        condition = scene.columns.get(comparison.group_by or "", "")
+        row[0].set_ylabel(f"{scene.file}\n{condition}".strip(), fontsize=7.5)
+    for axes, entry in zip(panels[0], entries, strict=True):
+        axes.annotate(
+            entry.name,
+            (0.5, 1.22),
+            xycoords="axes fraction",
+            ha="center",
+            fontsize=10,
+            fontweight="bold",
+        )
+    for axes in panels[-1]:
+        axes.set_xlabel("azimuth [degrees]", fontsize=8)
+    title = "Circle: talker; cross: answer; triangle: interferer"
+    save_figure(figure, path, f"Scores, each panel on its own scale. {title}")
+    return True
+
+
+def _draw_answers(axes: Any, entry: Entry, index: int) -> None:
+    result = entry.evaluation.results[index]
+    scene = result.scene
+    axes.plot(scene.azimuth_deg, scene.elevation_deg, "o", ms=11, mfc="none", mec="white", mew=1.8)
+    axes.plot(result.azimuth_deg, result.elevation_deg, "x", ms=7, color="#00e5ff", mew=2.0)
+    interferer = [
+        column_numbers([scene], f"interferer_{name}_deg")[0] for name in ("azimuth", "elevation")
+    ]
+    if np.all(np.isfinite(interferer)):
+        axes.plot(*interferer, "^", ms=8, mfc="none", mec="#7CFC00", mew=1.4)
+    axes.set(xlim=(180, -180), ylim=(-90, 90), xticks=(-90, 0, 90), yticks=(-45, 0, 45))
+    axes.tick_params(labelsize=7)
+    axes.set_title(
+        f"{result.error_deg:.1f}°, confidence {result.confidence:.2f}", fontsize=8, loc="left"
+    )
+
+
+def plot_training(path: Path, comparison: Comparison) -> bool:
+    """Validation error over the epochs of the models that lie in their runs."""
+    entries = [entry for entry in comparison.defaults if entry.history is not None]
+    if not entries:
+        return False
+    figure = new_figure(path, 9.0, 5.2)
+    axes = figure.subplots()
+    longest = 1
+    for entry, style in _styled_entries(entries):
+        values = read_history(entry.history, MONITOR) if entry.history else []
+        if not values:
+            continue
+        epochs = np.arange(1, len(values) + 1)
+        longest = max(longest, len(values))
+        best = int(np.argmin(values))
+        line = {"color": style["color"], "ls": style["linestyle"]}
+        label = f"{entry.label}: best {values[best]:.1f}° in epoch {best + 1}"
+        axes.plot(epochs, values, lw=1.7, label=label, **line)
+        axes.plot(best + 1, values[best], style["marker"], color=style["color"], ms=8)
+    axes.set(
+        xlim=(0.5, longest + 0.5),
+        ylim=(0.0, None),
+        xlabel="epoch",
+        ylabel="median error on validation scenes [degrees]",
+    )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    finish(axes, "A mark where each was best")
+    axes.legend(fontsize=9, frameon=False)
+    save_figure(figure, path, "Training")
+    return True
+
+
+def _styled_entries(entries: Sequence[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
+    styles = styled([entry.name for entry in entries])
+    return [(entry, style) for entry, (_, style) in zip(entries, styles, strict=True)]

@@ -1,0 +1,126 @@
+"""A picture of an evaluation: how large the errors are, and where they come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from doa_core.angles import FloatArray
+from doa_tf.evaluation.groups import column_numbers
+from doa_tf.evaluation.judge import Evaluation, SceneResult
+from doa_tf.evaluation.panels import (
+    AXIS_LABELS,
+    SMALLEST_ERROR,
+    draw_confidence,
+    draw_distribution,
+    draw_threshold,
+)
+from doa_tf.evaluation.statistics import figures
+from doa_tf.plotting import (
+    GREY,
+    degree_ticks,
+    finish,
+    legend_below,
+    new_figure,
+    save_figure,
+    styled,
+)
+
+NOISE_COLUMN = "snr_db"  # drawn against, where the scenes have it
+_LARGEST_LEGEND = 12  # groups; more of them are drawn as one
+
+
+def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
+    """Draw where the errors come from, and what the confidence says of them.
+
+    Above, the distribution of the errors per group, and each error over the column `snr_db` where
+    most scenes have a number there, else a map of the true directions, coloured by error. Below,
+    error against confidence, and the share of outliers that a threshold of confidence removes.
+
+    Args:
+        path: a .png, .pdf or .svg file. It appears whole or not at all.
+        evaluation: from `doa_tf.evaluation.evaluate`.
+
+    Raises:
+        InputError: a suffix that is no picture's.
+        MissingPackageError: Matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    figure = new_figure(path, 12.0, 10.4)
+    errors = evaluation.errors_deg
+    groups = evaluation.group_indices()
+    if not 0 < len(groups) <= _LARGEST_LEGEND:
+        groups = {"all scenes": list(range(len(errors)))}
+    (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
+    columns = 1 if len(groups) <= 4 else 2
+    by_group = {name or "(empty)": errors[indices] for name, indices in groups.items()}
+    draw_distribution(upper_left, by_group, title="Distribution of the error")
+    legend_below(upper_left, columns=columns)
+    noise_db = column_numbers([result.scene for result in evaluation.results], NOISE_COLUMN)
+    if np.mean(np.isfinite(noise_db)) > 0.5:
+        _draw_against_noise(upper_right, noise_db, errors, groups)
+        legend_below(upper_right, columns=columns)
+    else:
+        _draw_map(figure, upper_right, evaluation.results)
+    draw_confidence(lower_left, evaluation.confidence, errors)
+    draw_threshold(lower_right, evaluation.confidence, errors)
+    median = figures(errors)["median_deg"]
+    decoding = "" if evaluation.decode == "direct" else f", {evaluation.decode}"
+    save_figure(
+        figure,
+        path,
+        f"{evaluation.model}{decoding}: median {median:.1f}° over {len(errors)} scenes",
+    )
+
+
+def _draw_against_noise(
+    axes: Any, noise_db: FloatArray, errors: FloatArray, groups: dict[str, list[int]]
+) -> None:
+    for name, style in styled(groups):
+        axes.scatter(
+            noise_db[groups[name]],
+            np.maximum(errors[groups[name]], SMALLEST_ERROR),
+            s=24,
+            color=style["color"],
+            marker=style["marker"],
+            alpha=0.7,
+            linewidths=0.0,
+            label=name or "(empty)",
+        )
+    axes.axhline(10.0, color=GREY, lw=0.9, ls="--")
+    axes.set(
+        yscale="log",
+        ylim=(SMALLEST_ERROR, 180.0),
+        xlabel=AXIS_LABELS[NOISE_COLUMN],
+        ylabel="error [degrees]",
+    )
+    degree_ticks(axes, "y")
+    finish(axes, "Error against noise, one mark a scene")
+
+
+def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
+    results = sorted(results, key=lambda result: result.error_deg)  # the worst on top
+    points = axes.scatter(
+        [result.scene.azimuth_deg for result in results],
+        [result.scene.elevation_deg for result in results],
+        c=[result.error_deg for result in results],
+        s=30,
+        cmap="viridis_r",
+        vmin=0.0,
+        vmax=45.0,
+        edgecolors="black",
+        linewidths=0.3,
+    )
+    axes.set(
+        xlim=(185, -185),  # what is on the listener's left is on the left
+        ylim=(-93, 93),
+        xticks=range(-180, 181, 45),
+        yticks=range(-90, 91, 30),
+        xlabel="true azimuth [degrees]: left is positive",
+        ylabel="true elevation [degrees]",
+    )
+    figure.colorbar(points, ax=axes, label="error [degrees]", extend="max", pad=0.01)
+    finish(axes, "Error by true direction, one mark a scene")

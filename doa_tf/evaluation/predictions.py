@@ -1,0 +1,244 @@
+"""What a model says of every scene, computed once; every decoding is derived from it.
+
+    predictions = predict("run/model.keras", read_scenes("scenes"))
+    directions, confidence = predictions.decode("centroid")
+
+A recording is cut into the whole windows of a stream, one after the other, and the outputs of all
+frames count. A `.tflite` runs through `doa_edge`, the very code of the board.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray
+from doa_core.decode import METHODS, decode, direction_scores
+from doa_core.errors import InputError
+from doa_core.spec import FeatureSpec, ModelSpec
+from doa_tf.data.features import input_windows, one_transform
+from doa_tf.evaluation.baselines import BASELINES, search_grid
+from doa_tf.scenes.folder import Scene, Scenes
+
+if TYPE_CHECKING:
+    import keras
+
+BASELINE_PREFIX = "baseline:"
+MODEL_KINDS = ("a .keras file", "a .tflite file", *(BASELINE_PREFIX + name for name in BASELINES))
+BATCH_WINDOWS = 32  # of a Keras model: 10 MB of features
+ONE_DECODING = "direct"  # what the only decoding of regression heads and baselines is called
+
+Predict = Callable[[npt.NDArray[np.float32]], FloatArray]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """The outputs of a model for all scenes.
+
+    Attributes:
+        model: path or name.
+        scenes: what it was run on.
+        spec: of a network; None for a baseline.
+        outputs: per scene (T, K) float32 outputs of all frames; of a grid head (1, K), their mean,
+            which is all that its decodings use. Of a baseline (1, G) scores on its search grid.
+        directions: (S, 3) answers of a baseline, else None.
+        confidence: (S,) of a baseline, else None.
+    """
+
+    model: str
+    scenes: Scenes
+    spec: ModelSpec | None
+    outputs: tuple[npt.NDArray[np.float32], ...]
+    directions: FloatArray | None = None
+    confidence: FloatArray | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The decodings that there are."""
+        grid = self.spec is not None and self.spec.grid is not None
+        return METHODS if grid else (ONE_DECODING,)
+
+    @property
+    def default_method(self) -> str:
+        """What the model file says."""
+        return self.spec.decode if self.spec is not None and len(self.methods) > 1 else ONE_DECODING
+
+    def decode(self, method: str | None = None) -> tuple[FloatArray, FloatArray]:
+        """(S, 3) unit vectors and (S,) confidences.
+
+        Args:
+            method: `peak` or `centroid`; the model file's choice if None. Where there is one
+                decoding it is ignored.
+        """
+        if self.spec is None:
+            if self.directions is None or self.confidence is None:
+                raise ValueError("Predictions of a baseline must hold its directions")
+            return self.directions, self.confidence
+        answers = [
+            decode(
+                outputs,
+                head=self.spec.head,
+                grid=self.spec.grid,
+                method=self.spec.decode if method in (None, ONE_DECODING) else method,
+                calibration=self.spec.calibration,
+            )
+            for outputs in self.outputs
+        ]
+        return np.stack([direction for direction, _ in answers]), np.array(
+            [float(confidence) for _, confidence in answers]
+        )
+
+    def scores(self, index: int, directions: npt.ArrayLike) -> FloatArray:
+        """(D,) score of each of (D, 3) directions in one scene, for pictures."""
+        outputs = self.outputs[index]
+        if self.spec is None:
+            return np.asarray(outputs[0], np.float64)[search_grid().nearest(directions)]
+        return direction_scores(
+            outputs, head=self.spec.head, grid=self.spec.grid, directions=directions
+        )
+
+
+def predict(
+    model: str | os.PathLike[str] | keras.Model,
+    scenes: Scenes,
+    *,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Run a model on every scene.
+
+    Args:
+        model: a .keras or .tflite file, `baseline:intensity`, `baseline:music`, or a Keras model
+            that was built by this package.
+        scenes: from `read_scenes`.
+        progress: called with (scenes done, all scenes).
+
+    Raises:
+        InputError: a model that is none of these, or that gives NaN; a recording that cannot be
+            read or is shorter than one window.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        check_model_name(model)
+        name = os.fspath(model)
+        if name.startswith(BASELINE_PREFIX):
+            return _baseline_predictions(name, scenes, progress)
+        if Path(name).suffix.lower() == ".tflite":
+            from doa_edge.tflite.network import TfliteModel
+
+            network = TfliteModel(name)
+
+            def predict_one_by_one(windows: npt.NDArray[np.float32]) -> FloatArray:
+                return np.stack([network.predict(window) for window in windows])
+
+            return _network_predictions(
+                name, scenes, network.spec, predict_one_by_one, batch_windows=1, progress=progress
+            )
+    from doa_tf.models import load_scoring_model
+
+    scoring, spec = load_scoring_model(model)
+    size = BATCH_WINDOWS
+
+    def predict_padded(windows: npt.NDArray[np.float32]) -> FloatArray:
+        # One batch size means one trace of the graph, which costs more than the padding.
+        padding = np.zeros((size - len(windows), *windows.shape[1:]), windows.dtype)
+        outputs = scoring.predict_on_batch(np.concatenate([windows, padding]))
+        return np.asarray(outputs)[: len(windows)]
+
+    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else str(scoring.name)
+    return _network_predictions(
+        name, scenes, spec, predict_padded, batch_windows=size, progress=progress
+    )
+
+
+def check_model_name(model: str | os.PathLike[str]) -> None:
+    """Raise InputError unless `predict` knows this kind of model and its file is there."""
+    text = os.fspath(model)
+    kind = f"The model must be {', '.join(MODEL_KINDS[:-1])} or {MODEL_KINDS[-1]}"
+    if text.startswith(BASELINE_PREFIX):
+        if text.removeprefix(BASELINE_PREFIX) not in BASELINES:
+            raise InputError(f"{kind}. Received: {text}")
+        return
+    if Path(text).suffix.lower() not in (".keras", ".tflite"):
+        raise InputError(f"{kind}. Received: {text}")
+    if not Path(text).is_file():
+        raise InputError(f"{kind}. Received: {text}, which is not there")
+
+
+def _baseline_predictions(name: str, scenes: Scenes, progress: Progress | None) -> Predictions:
+    baseline = BASELINES[name.removeprefix(BASELINE_PREFIX)]
+    features = FeatureSpec()
+    estimates = []
+    outputs = []
+    for scene in scenes:
+        signal = scene.read(sample_rate=features.sample_rate)
+        transform = one_transform(signal, features, str(scene.path))
+        estimate = baseline(transform, sample_rate=features.sample_rate)
+        estimates.append((estimate.direction, estimate.confidence))
+        outputs.append(np.asarray(estimate.scores, np.float32)[np.newaxis])
+        if progress is not None:
+            progress(len(estimates), len(scenes))
+    directions, confidence = zip(*estimates, strict=True)
+    return Predictions(
+        model=name,
+        scenes=scenes,
+        spec=None,
+        outputs=tuple(outputs),
+        directions=np.stack(directions),
+        confidence=np.array(confidence, dtype=np.float64),
+    )
+
+
+def _network_predictions(
+    name: str,
+    scenes: Scenes,
+    spec: ModelSpec,
+    predict_windows: Predict,
+    *,
+    batch_windows: int,
+    progress: Progress | None,
+) -> Predictions:
+    outputs: list[npt.NDArray[np.float32]] = []
+    for scene, frames in _scene_outputs(scenes, spec, predict_windows, batch_windows):
+        if not np.all(np.isfinite(frames)):
+            raise InputError(
+                f"The model must give finite outputs. Received: NaN or infinity from {name} for "
+                f"{scene.path}"
+            )
+        outputs.append(frames if spec.grid is None else frames.mean(axis=0, keepdims=True))
+        if progress is not None:
+            progress(len(outputs), len(scenes))
+    return Predictions(model=name, scenes=scenes, spec=spec, outputs=tuple(outputs))
+
+
+def _scene_outputs(
+    scenes: Scenes, spec: ModelSpec, predict_windows: Predict, batch_windows: int
+) -> Iterator[tuple[Scene, npt.NDArray[np.float32]]]:
+    """Each scene with its (frames, K) outputs. Short recordings share a batch."""
+    pending: list[tuple[Scene, npt.NDArray[np.float32]]] = []
+
+    def flush() -> Iterator[tuple[Scene, npt.NDArray[np.float32]]]:
+        windows = np.concatenate([part for _, part in pending])
+        outputs = np.concatenate(
+            [
+                predict_windows(windows[start : start + batch_windows])
+                for start in range(0, len(windows), batch_windows)
+            ]
+        )
+        ends = np.cumsum([len(part) for _, part in pending])
+        for (scene, _), frames in zip(pending, np.split(outputs, ends[:-1]), strict=True):
+            yield scene, frames.reshape(-1, spec.outputs)
+        pending.clear()
+
+    for scene in scenes:
+        signal = scene.read(sample_rate=spec.features.sample_rate)
+        pending.append((scene, input_windows(signal, spec, str(scene.path))))
+        if sum(len(part) for _, part in pending) >= batch_windows:
+            yield from flush()
+    if pending:
+        yield from flush()

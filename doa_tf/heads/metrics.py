@@ -1,0 +1,167 @@
+"""Angular metrics of a sequence's direction, in degrees, for `model.compile`.
+
+The frames of a sequence are averaged and decoded by the head's peak, as at prediction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from doa_tf.heads import registry
+from doa_tf.losses import great_circle_distance
+
+if TYPE_CHECKING:
+    from doa_tf.heads.base import Head
+
+
+def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
+    """(B,) great-circle distance [degrees] of (B, T, K) targets and model outputs.
+
+    Targets of the first frame count: the talker of a sequence stands still.
+    """
+    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        if len(values.shape) < 2 or values.shape[-1] != head.outputs:
+            raise ValueError(
+                f"`{name}` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
+                f"Received: {name}.shape={tuple(values.shape)}"
+            )
+    true = head.targets_to_vectors(y_true[..., 0, :])
+    return ops.rad2deg(great_circle_distance(true, head.outputs_to_vectors(y_pred)))
+
+
+class _HeadMetric(keras.metrics.Metric):
+    """Holds the head that decodes; a registered metric is one of the classes below."""
+
+    def __init__(
+        self,
+        head: str = "cartesian",
+        resolution_deg: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._head = registry.get(head, resolution_deg=resolution_deg)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {
+            **super().get_config(),
+            "head": self._head.name,
+            "resolution_deg": self._head.resolution_deg,
+        }
+
+
+class _MeanHeadMetric(_HeadMetric):
+    """Weighted mean over sequences of a value per sequence."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._total = self.add_weight(name="total", initializer="zeros")
+        self._count = self.add_weight(name="count", initializer="zeros")
+
+    def _value(self, error_deg: Any) -> Any:
+        raise NotImplementedError
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
+        values = self._value(angular_error_deg(y_true, y_pred, self._head))
+        weight = ops.ones_like(values) if sample_weight is None else sample_weight
+        weight = ops.reshape(ops.cast(weight, values.dtype), (-1,))
+        self._total.assign_add(ops.sum(values * weight))
+        self._count.assign_add(ops.sum(weight))
+
+    def result(self) -> Any:
+        """Scalar mean so far."""
+        return self._total / ops.maximum(self._count, 1e-7)
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class AngularError(_MeanHeadMetric):
+    """Mean angle between estimate and truth [degrees].
+
+    Args:
+        head: its name.
+        resolution_deg: grid step of a grid head.
+    """
+
+    def __init__(
+        self,
+        head: str = "cartesian",
+        resolution_deg: float | None = None,
+        name: str = "angular_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+
+    def _value(self, error_deg: Any) -> Any:
+        return error_deg
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class AccuracyWithin(_MeanHeadMetric):
+    """Share of sequences within an angle, in [0, 1].
+
+    Args:
+        tolerance_deg: the angle [degrees].
+        head: its name.
+        resolution_deg: grid step of a grid head.
+    """
+
+    def __init__(
+        self,
+        tolerance_deg: float = 10.0,
+        head: str = "cartesian",
+        resolution_deg: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        name = name or f"accuracy_within_{tolerance_deg:g}"
+        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+        self.tolerance_deg = tolerance_deg
+
+    def _value(self, error_deg: Any) -> Any:
+        return ops.cast(error_deg <= self.tolerance_deg, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {**super().get_config(), "tolerance_deg": self.tolerance_deg}
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class MedianAngularError(_HeadMetric):
+    """Median angle between estimate and truth [degrees], to a tenth of a degree.
+
+    A histogram of 0.1 degree, so that its state has one size however long the epoch is.
+
+    Args:
+        head: its name.
+        resolution_deg: grid step of a grid head.
+    """
+
+    def __init__(
+        self,
+        head: str = "cartesian",
+        resolution_deg: float | None = None,
+        name: str = "median_angular_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+        self._histogram = self.add_weight(name="histogram", shape=(1801,), initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
+        error_deg = angular_error_deg(y_true, y_pred, self._head)
+        cells = ops.cast(ops.clip(ops.floor(error_deg * 10.0), 0, 1800), "int32")
+        weight = ops.ones_like(error_deg) if sample_weight is None else sample_weight
+        weight = ops.reshape(ops.cast(weight, "float32"), (-1, 1))
+        self._histogram.assign_add(ops.sum(weight * ops.one_hot(cells, 1801), axis=0))
+
+    def result(self) -> Any:
+        """Scalar: centre of the cell that holds the median."""
+        below = ops.cumsum(self._histogram)
+        cell = ops.sum(ops.cast(below < 0.5 * below[-1], "float32"))
+        return (cell + 0.5) / 10.0

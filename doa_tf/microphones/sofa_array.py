@@ -1,0 +1,104 @@
+"""Microphone arrays in SOFA files (AES69), read and written through `sofar`.
+
+An array's directivity is one impulse response per direction and capsule, in any convention with
+impulse responses measured around a listener.
+
+References:
+    AES69-2022, "AES standard for file exchange - Spatial acoustic data file format"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.sofa_file import (
+    check_sofa_name,
+    impulse_responses,
+    new_sofa,
+    open_sofa,
+    positions,
+    source_offsets,
+    write_sofa,
+)
+
+ARRAY_CONVENTIONS = (
+    "GeneralFIR",
+    "GeneralFIR-E",
+    "GeneralFIRE",
+    "FreeFieldHRIR",
+    "SimpleFreeFieldHRIR",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayResponses:
+    """What the capsules of an array hear from each direction.
+
+    Attributes:
+        directions: (M, 3) unit vectors towards the sources, in the axes of the array.
+        responses: (M, Q, N) impulse responses of the capsules.
+        sample_rate: [hertz].
+        capsules: (Q, 3) [metres] positions; (1, 3) where the file does not tell them apart.
+    """
+
+    directions: np.ndarray
+    responses: np.ndarray
+    sample_rate: int = SAMPLE_RATE
+    capsules: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
+
+
+def read_array(path: str | Path) -> ArrayResponses:
+    """The directivity of a microphone array, at 16 kHz.
+
+    10 ms of silence surround each response, and its bulk delay is what was measured.
+
+    Args:
+        path: SOFA file; its conventions are `ARRAY_CONVENTIONS`.
+
+    Raises:
+        InputError: a file that is no SOFA file, broken, of another convention or contradictory.
+        MissingPackageError: sofar is not installed.
+    """
+    sofa = open_sofa(path, conventions=ARRAY_CONVENTIONS)
+    responses, emitters = impulse_responses(sofa, path, silence=True)
+    if responses.shape[1] < 4:
+        raise InputError(
+            f"{path} must hold an array of at least 4 capsules. Received: {responses.shape[1]}"
+        )
+    offsets = source_offsets(sofa, path, len(responses), emitters)
+    capsules = positions(sofa, "ReceiverPosition", path)
+    return ArrayResponses(
+        directions=offsets / np.linalg.norm(offsets, axis=-1, keepdims=True),
+        responses=responses,
+        capsules=capsules,
+    )
+
+
+def write_array(path: str | Path, array: ArrayResponses, *, title: str = "Array") -> None:
+    """Write the directivity of an array as a GeneralFIR file.
+
+    Args:
+        path: FILE.sofa, replaced when it is whole.
+        array: what to write.
+        title: of the file.
+
+    Raises:
+        InputError: a name that does not end in .sofa.
+        OSError: the file cannot be written.
+        MissingPackageError: sofar is not installed.
+    """
+    check_sofa_name(path)
+    sofa = new_sofa("GeneralFIR", title=title)
+    sofa.Data_IR = np.asarray(array.responses, np.float64)
+    sofa.Data_SamplingRate = float(array.sample_rate)
+    sofa.Data_Delay = np.zeros((1, array.responses.shape[1]))
+    sofa.ReceiverPosition = np.asarray(array.capsules, np.float64)
+    sofa.ListenerPosition = np.zeros(3)
+    sofa.SourcePosition = np.asarray(array.directions, np.float64)
+    sofa.SourcePosition_Type, sofa.SourcePosition_Units = "cartesian", "metre"
+    write_sofa(path, sofa)

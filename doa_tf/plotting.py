@@ -1,0 +1,147 @@
+"""Panels that pictures of banks and of scenes share: histograms, and directions on the sphere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.files import write_beside
+from doa_edge.sinks.plot import check_plot
+
+# Distinct for colour-blind readers, and in print (M. Okabe, K. Ito, 2008).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+_DASHES = ("-", "--", ":")
+GREY = "#70757f"
+
+_BINS = 24
+_DEGREE_TICKS = (0.5, 1, 2, 5, 10, 20, 45, 90, 180)
+
+
+def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, of: str) -> None:
+    """Draw histograms of one quantity over common bins, with their medians.
+
+    Args:
+        axes: of Matplotlib.
+        series: values by name; those that are not finite are left out.
+        title: of the panel.
+        unit: of the values.
+        of: what is counted.
+    """
+    kept = {name: np.asarray(values, float) for name, values in series.items()}
+    kept = {name: values[np.isfinite(values)] for name, values in kept.items()}
+    kept = {name: values for name, values in kept.items() if len(values)}
+    finish(axes, title)
+    axes.set(xlabel=unit, ylabel=of)
+    if not kept:
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set(xticks=[], yticks=[])
+        return
+    edges = np.histogram_bin_edges(
+        np.concatenate(list(kept.values())), min(_BINS, 6 + len(next(iter(kept.values()))) // 15)
+    )
+    for colour, (name, values) in zip(COLOURS, kept.items(), strict=False):
+        label = f"{name + ': ' if name else ''}median {np.median(values):.2g}"
+        if len(kept) == 1:
+            axes.hist(values, edges, color=colour, alpha=0.85, label=label)
+        else:
+            axes.hist(values, edges, color=colour, histtype="step", lw=1.8, label=label)
+    axes.margins(y=0.25)  # room for the legend
+    axes.legend(fontsize=8, frameon=False, loc="upper left", borderaxespad=0.2)
+
+
+def draw_directions(axes: Any, directions: np.ndarray, *, title: str) -> None:
+    """Draw (N, 3) directions on an equal-area map of the sphere, so that even looks even.
+
+    The height is the sine of the elevation (Lambert's cylindrical projection).
+    """
+    azimuth = np.degrees(np.arctan2(directions[:, 1], directions[:, 0]))
+    axes.scatter(azimuth, directions[:, 2], s=7, color=COLOURS[0], alpha=0.5, linewidths=0.0)
+    elevations = (-90, -45, -20, 0, 20, 45, 90)
+    axes.set(
+        xlim=(185, -185),  # what is on the listener's left is on the left
+        ylim=(-1.03, 1.03),
+        xticks=range(-180, 181, 90),
+        xlabel="azimuth [degrees]: left is positive",
+        ylabel="elevation [degrees]",
+    )
+    axes.set_yticks(np.sin(np.radians(elevations)), [f"{value}" for value in elevations])
+    finish(axes, title)
+
+
+def draw_counts(axes: Any, names: Sequence[str], *, title: str) -> None:
+    """Draw how often each name occurs."""
+    values, counts = np.unique(np.asarray(names), return_counts=True)
+    bars = axes.barh(values, counts, color=COLOURS[0], alpha=0.85)
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.margins(x=0.15)
+    finish(axes, title)
+
+
+def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any:
+    """A figure for a file, [inches].
+
+    Raises:
+        InputError: a suffix that is no picture's.
+        MissingPackageError: Matplotlib is not installed.
+    """
+    check_plot(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
+    """Write the figure with a heading; the file appears whole or not at all."""
+    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left")
+    with write_beside(path) as part:
+        figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
+
+
+def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """(name, colour, marker and line style) of each, distinct for 21 names."""
+    return [
+        (
+            name,
+            {
+                "color": COLOURS[number % len(COLOURS)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "linestyle": _DASHES[number // len(COLOURS) % len(_DASHES)],
+            },
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+def degree_ticks(axes: Any, which: str) -> None:
+    """Ticks of a logarithmic axis of errors."""
+    ticks = getattr(axes, f"set_{which}ticks")
+    ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
+    ticks([], minor=True)
+
+
+def legend_below(axes: Any, *, columns: int) -> None:
+    """Curves and marks can be anywhere inside."""
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, -0.14),
+        fontsize=9,
+        frameon=False,
+        ncols=columns,
+        borderaxespad=0.0,
+    )
+
+
+def finish(axes: Any, title: str) -> None:
+    """Title and grid."""
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.grid(color="#d9dce1", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

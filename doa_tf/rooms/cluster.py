@@ -1,0 +1,203 @@
+"""Where pure tasks run: Dask distributed, on the cores of this machine or on a cluster.
+
+A task may run twice, or on another worker after its own has died; its result is used once.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_tf.rooms.interrupts import InterruptPoints
+
+logger = logging.getLogger(__name__)
+
+TASKS_PER_CORE = 3  # in flight: one runs, the others hide the way to the worker
+RETRIES = 2
+CONNECT_SECONDS = 5.0
+_NOTICE_SECONDS = 5.0  # without any result, before a look at whether there are workers
+_POLL_SECONDS = 0.02  # the other tasks in flight hide it
+
+# Dask has the allocator give all memory back at once; a worker that gets it again for every array
+# of a room spends half of its time in the kernel.
+_NO_TRIMMING = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+
+# An exception inside of Dask's calls leaves callbacks behind that fail, and that say so.
+_interrupts = InterruptPoints("asyncio", "tornado.application")
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    """A Dask client of that scheduler, or of as many processes of this machine.
+
+    Within the block Ctrl-C waits until `run_on_dask` waits for results.
+
+    Raises:
+        InputError: the address is none.
+        OSError: nothing answers there.
+        MissingPackageError: Dask is not installed.
+    """
+    if scheduler is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", scheduler):
+        raise InputError(f"`scheduler` must be tcp://HOST:PORT. Received: {scheduler!r}")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingPackageError("Dask distributed", "cluster", error) from error
+    # Its own account of what we say in one line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with _interrupts.listening(), _cluster(workers, scheduler) as address:
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            raise OSError(
+                f"No Dask scheduler answers at {scheduler} ({one_line(error)}): start one with "
+                "`dask scheduler`, or leave --scheduler out"
+            ) from error
+        with client, _interrupts.leaving_undisturbed():
+            yield client
+
+
+def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
+    """That scheduler's address, or a cluster of this machine."""
+    import dask
+    from distributed import LocalCluster
+
+    if scheduler is not None:
+        return nullcontext(scheduler)
+    try:
+        with _deaf_to_interrupts(), dask.config.set(_NO_TRIMMING):
+            cluster: AbstractContextManager[Any] = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,  # a task is small, and a paused worker would be a hang
+                dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
+                silence_logs=logging.CRITICAL,
+            )
+    except RuntimeError as error:
+        raise OSError(
+            f"No worker process could be started ({one_line(error)}). In a script, calls "
+            'belong under `if __name__ == "__main__":`, because processes import it'
+        ) from error
+    return cluster
+
+
+def run_on_dask(
+    client: Any, task: Callable[[Part], Result], parts: Iterable[Part]
+) -> Iterator[tuple[Part, Result]]:
+    """Yield (part, task(part)) as workers finish them.
+
+    A few tasks a core are in flight, so memory does not grow with their number: a result leaves
+    its worker as soon as it is here.
+
+    Args:
+        client: from `dask_client`.
+        task: a pure function that workers can import.
+        parts: its arguments.
+
+    Raises:
+        InputError: what a task calls impossible.
+        OSError: the scheduler went away, a worker cannot do it, or too many died over one task.
+        KeyboardInterrupt: Ctrl-C was pressed since `dask_client` began.
+    """
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+
+    remaining = iter(parts)
+    running: dict[Any, Part] = {}
+    warned = False
+    try:
+        while True:
+            cores = sum(client.nthreads().values())
+            while len(running) < TASKS_PER_CORE * max(cores, 1):
+                part = next(remaining, None)
+                if part is None:
+                    break
+                future = client.submit(
+                    pickle.loads,
+                    pickle.dumps(_Call(task, part)),
+                    key=f"{__package__}-{uuid4().hex}",
+                    retries=RETRIES,
+                )
+                running[future] = part
+            if not running:
+                return
+            done = _wait_for_some(running)
+            if not done:
+                if not cores and not warned:
+                    logger.warning("The scheduler has no workers: waiting for one")
+                warned = not cores
+                continue
+            results = client.gather(done)
+            for future, result in zip(done, results, strict=True):
+                part = running.pop(future)
+                future.release()
+                yield part, result
+    except (CancelledError, CommClosedError) as error:
+        raise OSError(
+            "The Dask scheduler went away. What was written is whole: run the same command again"
+        ) from error
+    except KilledWorker as error:
+        raise OSError(
+            f"Worker after worker died over the same rooms ({one_line(error)}): is there enough "
+            "memory?"
+        ) from error
+    except ImportError as error:
+        raise OSError(
+            f'A worker cannot run the task ({one_line(error)}): pip install "doa-tf[cluster]" there'
+        ) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _wait_for_some(futures: Iterable[Any]) -> list[Any]:
+    """Those that are done, as soon as there are some; none after `_NOTICE_SECONDS`.
+
+    Dask's own `wait` must not be interrupted, and leaves tasks behind when its time is over.
+    """
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    while True:
+        _interrupts.check()
+        done = [future for future in futures if future.done()]
+        if done or time.monotonic() > deadline:
+            return done
+        time.sleep(_POLL_SECONDS)
+
+
+class _Call:
+    """A call that is made where it is unpickled.
+
+    A worker that cannot import a task dies of receiving it. It receives bytes instead and
+    unpickles them as its task, so that it answers with an error.
+    """
+
+    def __init__(self, task: Callable[[Part], Result], part: Part) -> None:
+        self._call = task, (part,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._call
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started here never see the Ctrl-C that a terminal sends to all of them.
+
+    It is ours to end them. One that comes meanwhile is not lost, it waits until the end.
+    """
+    resource_tracker.ensure_running()  # which hears SIGINT again in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

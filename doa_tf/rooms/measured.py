@@ -1,0 +1,195 @@
+"""Measured rooms: SingleRoomSRIR files (AES69) into a bank, and a bank as such files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.rooms.acoustics import direct_index, drr_db, t30
+from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.room import Room
+
+_BLOCK = 0.02  # seconds over which the power of a decay is averaged
+_NOISE_SHARE = 0.1  # of a response, at its end, that shows the noise of the measurement
+_NOISE_MARGIN_DB = 6.0  # above that noise, a decay still counts
+
+Progress = Callable[[int, int], None]
+
+
+def bank_from_sofa(
+    folder: str | Path,
+    files: Sequence[str | Path],
+    *,
+    sources: int | None = None,
+    channel_format: str | None = None,
+    array: str | Path | None = None,
+    rooms_per_shard: int = ROOMS_PER_SHARD,
+    progress: Progress | None = None,
+) -> None:
+    """Write a bank of measured rooms: a record for each place of the microphone in each file.
+
+    Args:
+        folder: the bank; made if it is not there, continued if it was not finished.
+        files: SingleRoomSRIR files, in the order that the rooms will have.
+        sources: most of them in one record; all of one place by default.
+        channel_format: of FOA receivers, as in `doa_tf.rooms.sofa_rooms.read_room_responses`.
+        array: SOFA file of the array whose capsules the receivers are; they are encoded.
+        rooms_per_shard: records in a file.
+        progress: called with rooms done and rooms in all.
+
+    Raises:
+        InputError: a file that is no such SOFA file, or a folder that holds something else.
+        OSError: a file cannot be read, or the bank cannot be written.
+        MissingPackageError: sofar is not installed.
+    """
+    if sources is not None and sources < 1:
+        raise InputError(f"`sources` must be at least 1. Received: {sources}")
+    paths = [Path(file) for file in files]
+    read = partial(_read, channel_format=channel_format, array=str(array) if array else None)
+    # Files are read twice, so that only one of them has to be in memory.
+    records = [
+        (path, place, start)
+        for path in paths
+        for place, measured in enumerate(read(path))
+        for start in range(0, len(measured.responses), sources or len(measured.responses))
+    ]
+    made_with = {
+        "sofa": [{"file": path.name, "sha256": _digest(path)} for path in paths],
+        "sources": sources,
+        "channel_format": channel_format,
+        "array_sha256": _digest(Path(array)) if array else None,
+    }
+    writer = BankWriter(
+        folder, made_with=made_with, rooms=len(records), rooms_per_shard=rooms_per_shard
+    )
+    microphone = _array_microphone(array) if array else {}
+    done = len(records) - writer.rooms_missing
+    if progress:
+        progress(done, len(records))
+    for numbers in writer.missing:
+        shard = []
+        for number in numbers:
+            path, place, start = records[number]
+            measured = read(path)[place]
+            stop = start + (sources or len(measured.responses))
+            draw = {"file": path.name, "place": place}
+            room = _room(number, measured, slice(start, stop), draw, microphone)
+            shard.append(encode_room(room))
+            done += 1
+            if progress:
+                progress(done, len(records))
+        writer.write(numbers, shard)
+    writer.finish()
+
+
+def export_sofa(
+    folder: str | Path, bank: Sequence[Room], *, progress: Progress | None = None
+) -> None:
+    """Write each room as `room-NUMBER.sofa`, a SingleRoomSRIR file with FOA receivers.
+
+    Raises:
+        InputError: the folder is not new or empty.
+        OSError: a file cannot be written.
+        MissingPackageError: sofar is not installed.
+    """
+    from doa_tf.rooms.sofa_rooms import RoomResponses, write_room_responses
+
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"SOFA files are written to a new or empty folder. Received: {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, room in enumerate(bank, 1):
+        write_room_responses(
+            folder / f"room-{room.number:05d}.sofa",
+            RoomResponses(
+                directions=room.directions,
+                distances=room.distances,
+                responses=list(room.srirs),
+                microphone=room.microphone,
+                size=room.size,
+                title=f"Room {room.number}",
+            ),
+            comment=(
+                f"Microphone: {room.microphone_kind}. T30 of the octaves of 500 and 1000 Hz: "
+                f"{room.rt60_measured:.3f} s"
+            ),
+        )
+        if progress:
+            progress(done, len(bank))
+
+
+def decay_above_noise(response: np.ndarray) -> np.ndarray:
+    """(N,) response at W, cut where its decay meets the noise of its measurement.
+
+    Args:
+        response: (N,) impulse response at 16 kHz, the last tenth of which shows the noise.
+
+    References:
+        ISO 3382-1:2009, 5.3.3: the integration starts where the decay meets the noise.
+    """
+    block = int(_BLOCK * SAMPLE_RATE)
+    tail = response[-max(1, int(_NOISE_SHARE * len(response))) :].astype(np.float64)
+    limit = 10.0 ** (_NOISE_MARGIN_DB / 10.0) * np.mean(tail**2)
+    start = direct_index(response)
+    blocks = (len(response) - start) // block
+    if blocks < 1:
+        return response
+    decay = response[start : start + blocks * block].reshape(blocks, block)
+    below = np.flatnonzero(np.mean(decay.astype(np.float64) ** 2, axis=-1) < limit)
+    return response[: start + below[0] * block] if len(below) and below[0] > 0 else response
+
+
+def _room(
+    number: int, measured: Any, which: slice, draw: dict[str, Any], microphone: dict[str, Any]
+) -> Room:
+    srirs = []
+    for response in measured.responses[which]:
+        peak = float(np.abs(response[direct_index(response[:, 0]), 0]))
+        if not peak > 0.0:
+            raise InputError(f"{draw['file']}: a response is silent in W, its first channel")
+        srirs.append((response / peak).astype(np.float32))
+    decays = np.array([t30(decay_above_noise(srir[:, 0])) for srir in srirs])
+    known = decays[np.isfinite(decays)]
+    return Room(
+        number=number,
+        rt60=float("nan"),
+        size=measured.size,
+        microphone=measured.microphone,
+        directions=measured.directions[which],
+        distances=measured.distances[which],
+        srirs=srirs,
+        rt60_measured=float(np.median(known)) if len(known) else float("nan"),
+        drr_db=np.array([drr_db(decay_above_noise(srir[:, 0])) for srir in srirs]),
+        microphone_kind="measured",
+        microphone_draw={"kind": "measured", "title": measured.title, **draw},
+        **microphone,
+    )
+
+
+def _array_microphone(array: str | Path) -> dict[str, Any]:
+    """What a measured array makes of diffuse sound, and of its own noise."""
+    from doa_tf.microphones.measured_array import SphereMicrophone
+
+    microphone = SphereMicrophone(file=str(array))
+    return {
+        "diffuse_response": microphone.diffuse_response(),
+        "noise_gains": microphone.noise_gains,
+    }
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, *, channel_format: str | None, array: str | None) -> list[Any]:
+    from doa_tf.rooms.sofa_rooms import read_room_responses
+
+    return read_room_responses(path, channel_format=channel_format, array=array)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

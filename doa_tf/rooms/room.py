@@ -1,0 +1,162 @@
+"""Rooms: spatial room impulse responses (SRIRs) as a first-order microphone would give them.
+
+A response is hybrid. Up to a mixing time it is the sum of the room's image sources, each from its
+exact direction through the microphone that was drawn; behind it a diffuse tail decays, band by
+band, as those images would have (`doa_tf.rooms.diffuse_tail`). Full image-source order costs
+seconds a source, this hundredths of one.
+
+A room is a pure function of (seed, room number) and the settings; its geometry, walls, talkers
+and microphone do not depend on how it is rendered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.draw import Microphone, draw_microphone
+from doa_tf.rooms.acoustics import drr_db, t30
+from doa_tf.rooms.diffuse_tail import diffuse_tail
+from doa_tf.rooms.image_sources import Images, render_images
+from doa_tf.rooms.plan import RoomPlan, RoomSettings, draw_plan
+
+__all__ = ["Room", "RoomPlan", "RoomSettings", "draw_plan", "render_response", "simulate_room"]
+
+_LOWEST = 70.0  # hertz; below, a room has modes, and image sources do not
+_FADE = 0.25  # share of the mixing time over which the tail takes over
+
+
+@dataclass(frozen=True)
+class Room:
+    """One room, simulated or measured, as a bank keeps it.
+
+    Attributes:
+        number: its number in the bank.
+        rt60: [seconds] reverberation time asked for; 0 for a dry room, nan where nobody asked.
+        size: (3,) [metres]; nan where it is not known.
+        microphone: (3,) [metres] position; nan where it is not known.
+        directions: (S, 3) unit vectors from the microphone to the sources.
+        distances: (S,) [metres].
+    X
+        rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
+        drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
+        microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.
+        microphone_draw: what that microphone is, as JSON values: enough to make it again.
+        diffuse_response: (L, 4, 4) float32 filters R that turn an ideal isotropic AmbiX field
+            into what this microphone gives in one: y[n, c] = sum over l, d of
+            R[l, c, d] x[n - l, d]. None for an ideal microphone.
+        noise_gains: (4,) standard deviation of the microphone's own noise in each channel,
+            relative to W.
+    """
+
+    number: int
+    rt60: float
+    size: np.ndarray
+    microphone: np.ndarray
+    directions: np.ndarray
+    distances: np.ndarray
+    srirs: list[np.ndarray]
+    rt60_measured: float = 0.0
+    drr_db: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    microphone_kind: str = "ideal"
+    microphone_draw: dict[str, Any] = field(default_factory=dict)
+    diffuse_response: np.ndarray | None = None
+    noise_gains: np.ndarray = field(default_factory=lambda: np.ones(4))
+
+
+def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
+    """Draw and simulate room `number` of the bank with that seed.
+
+    Raises:
+        ValueError: the settings leave no room that reaches its reverberation time, or none that
+            holds its sources.
+    """
+    # Apart from each other, so that a change of one leaves the others' draws alone.
+    geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
+    plan = draw_plan(geometry, settings)
+    microphone = draw_microphone(capsules, kind=settings.microphone)
+    diffuse_response = microphone.diffuse_response()
+    srirs = [
+        render_response(
+            noise,
+            plan,
+            images,
+            powers,
+            microphone,
+            diffuse_response,
+            mixing_time=settings.mixing_time,
+        )
+        for images, powers in plan.trace(mixing_time=settings.mixing_time)
+    ]
+    offsets = plan.sources - plan.microphone
+    distances = np.linalg.norm(offsets, axis=-1)
+    dry = plan.rt60 == 0.0
+    decays = [0.0 if dry else t30(srir[:, 0]) for srir in srirs]
+    return Room(
+        number,
+        plan.rt60,
+        plan.size,
+        plan.microphone,
+        offsets / distances[:, np.newaxis],
+        distances,
+        [
+            (srir * distance).astype(np.float32)
+            for srir, distance in zip(srirs, distances, strict=True)
+        ],
+        rt60_measured=float(np.median(decays)),
+        drr_db=np.array([drr_db(srir[:, 0]) for srir in srirs]),
+        microphone_kind=microphone.kind,
+        microphone_draw=microphone.draw,
+        diffuse_response=diffuse_response,
+        noise_gains=microphone.noise_gains,
+    )
+
+
+def render_response(
+    rng: np.random.Generator,
+    plan: RoomPlan,
+    images: Images,
+    powers: np.ndarray,
+    microphone: Microphone,
+    diffuse_response: np.ndarray | None,
+    *,
+    mixing_time: float | None,
+) -> np.ndarray:
+    """(N, 4) response of one source: image sources, then the diffuse tail.
+
+    Args:
+        rng: draws the tail.
+        plan: the room.
+        images, powers: of `plan.trace`.
+        microphone: hears them.
+        diffuse_response: of that microphone, which is costly to make.
+        mixing_time: as in `RoomSettings`.
+    """
+    joint = plan.mixing_samples(mixing_time)
+    early = render_images(images, microphone, samples=plan.samples)
+    if plan.rt60 == 0.0 or joint >= plan.samples:
+        return _without_rumble(early)
+    tail = diffuse_tail(
+        rng,
+        plan.curves,
+        volume=plan.volume,
+        powers=powers,
+        samples=plan.samples,
+        diffuse_response=diffuse_response,
+    )
+    # The images end at the joint; the two share no phase, so that powers are faded.
+    start = (1.0 - _FADE) * joint
+    fade = np.clip((np.arange(plan.samples) - start) / (joint - start), 0.0, 1.0)
+    fade = fade.astype(np.float32)[:, np.newaxis]
+    return _without_rumble(early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade))
+
+
+def _without_rumble(response: np.ndarray) -> np.ndarray:
+    """(N, 4) float32 without what image sources, all of one sign, pile up towards 0 Hz."""
+    from scipy import signal
+
+    sections = signal.butter(3, _LOWEST, "highpass", fs=SAMPLE_RATE, output="sos")
+    return signal.sosfilt(sections, response, axis=0).astype(np.float32)

@@ -1,0 +1,237 @@
+"""Simulating a bank: in this process, on all cores, or on a cluster, by Dask distributed.
+
+A room is a pure function of (seed, room number). So a task may run twice, or on another worker
+after its own has died, and a bank has the same bytes wherever and however often it was begun.
+Workers simulate and encode, this process alone writes: no file system is shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_tf.microphones.draw import KINDS, draw_microphone
+from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.cluster import dask_client, run_on_dask
+from doa_tf.rooms.room import RoomSettings, simulate_room
+
+ROOMS_PER_TASK = 5
+
+Task = Callable[[range], list[bytes]]
+
+
+def simulate_bank(
+    folder: str | Path,
+    *,
+    rooms: int,
+    seed: int = 0,
+    settings: RoomSettings | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    rooms_per_shard: int = ROOMS_PER_SHARD,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a bank of `rooms` rooms, or the shards of it that are still missing.
+
+    Args:
+        folder: the bank; made if it is not there.
+        rooms: how many, at least 1.
+        seed: of the bank; room k is a function of (seed, k).
+        settings: what rooms are drawn from.
+        workers: processes on this machine; all cores by default. One means this process.
+        scheduler: address of a Dask scheduler, `tcp://HOST:PORT`, whose workers are used instead.
+        rooms_per_shard: records in a file.
+        progress: called with rooms done and rooms in all.
+
+    Raises:
+        InputError: the folder holds a bank of another seed or other settings, or something else;
+            the settings leave no room that can be made; the address is none.
+        OSError: the scheduler does not answer or went away, a worker runs other software, the
+            disk is full. What was written is whole, and the same call goes on from there.
+        MissingPackageError: Dask is not installed.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"`workers` must be at least 1. Received: workers={workers}")
+    if scheduler is not None and workers is not None:
+        raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
+    settings = settings or RoomSettings()
+    settings, digest = _checked_microphone(settings)
+    made_with: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
+    if digest:
+        made_with["microphone_sha256"] = digest
+    writer = BankWriter(
+        folder,
+        made_with=made_with,
+        rooms=rooms,
+        rooms_per_shard=rooms_per_shard,
+    )
+    done = rooms - writer.rooms_missing
+    if progress:
+        progress(done, rooms)
+    if writer.missing:
+        software = software_versions(digest) if scheduler else None
+        task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
+        shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
+        simulated: dict[range, dict[range, list[bytes]]] = {}
+        with _engine(workers or available_cores(), scheduler) as run:
+            for part, records in run(task, list(shard_of)):
+                shard = shard_of[part]
+                parts = simulated.setdefault(shard, {})
+                parts[part] = records
+                if sum(map(len, parts)) == len(shard):
+                    del simulated[shard]
+                    writer.write(shard, _in_order(parts))
+                done += len(part)
+                if progress:
+                    progress(done, rooms)
+    writer.finish()
+
+
+def simulate_rooms(
+    numbers: range, *, seed: int, settings: RoomSettings, software: dict[str, str] | None = None
+) -> list[bytes]:
+    """The records of some rooms: what a worker does.
+
+    Args:
+        numbers: of the rooms.
+        seed: of the bank.
+        settings: what rooms are drawn from.
+        software: `software_versions` of the process that asks, if it is on another machine.
+
+    Raises:
+        SoftwareMismatchError: this process has other software, so might make other rooms.
+        ValueError: the settings leave no room that can be made.
+    """
+    if software is not None:
+        _check_software(software, software_versions(_checked_microphone(settings)[1]))
+    with _one_thread():
+        return [
+            encode_room(simulate_room(number, seed=seed, settings=settings)) for number in numbers
+        ]
+
+
+class SoftwareMismatchError(OSError):
+    """A worker whose software is not that of the process that asks."""
+
+
+def _check_software(asked: dict[str, str], here: dict[str, str]) -> None:
+    others = [
+        f"{name} {here.get(name)} instead of {asked.get(name)}"
+        for name in sorted({*here, *asked})
+        if here.get(name) != asked.get(name)
+    ]
+    if others:
+        raise SoftwareMismatchError(
+            f"The worker on {platform.node()} has {', '.join(others)}. Rooms of other software "
+            "may differ: install the same there and start the worker again"
+        )
+
+
+def _sources() -> list[Path]:
+    """The files that a room's samples come from."""
+    import doa_core
+
+    here = Path(__file__).parent
+    folders = (Path(str(doa_core.__file__)).parent, here, here.with_name("microphones"))
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    return sorted([*paths, here.with_name("spherical_harmonics.py")])
+
+
+@cache
+def software_versions(microphone_digest: str = "") -> dict[str, str]:
+    """What a room's samples depend on besides its settings.
+
+    Args:
+        microphone_digest: of the file of a measured microphone.
+
+    Returns:
+        Versions of packages, this one's with a digest of its source; the digest of the file.
+    """
+    digest = hashlib.sha256()
+    for path in _sources():
+        digest.update(path.read_bytes())
+    names = ("numpy", "scipy", "pyroomacoustics")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    versions["doa-tf"] = f"{importlib.metadata.version('doa-tf')}+{digest.hexdigest()[:12]}"
+    if microphone_digest:
+        versions["file of the microphone"] = microphone_digest[:12]
+    return versions
+
+
+def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
+    """Settings with the whole path of a measured microphone's file, and its digest, or "".
+
+    Raises:
+        InputError: no such kind of microphone, or a file that holds none.
+    """
+    if settings.microphone in KINDS:
+        return settings, ""
+    path = str(Path(settings.microphone).resolve())
+    if not settings.microphone.lower().endswith(".sofa") and not Path(path).is_file():
+        path = settings.microphone  # no file: the message shall show what was given
+    microphone = draw_microphone(np.random.default_rng(0), kind=path)
+    return replace(settings, microphone=path), str(microphone.draw["digest"])
+
+
+def split_shard(numbers: range) -> list[range]:
+    """The room numbers of a shard in the pieces that tasks have."""
+    return [
+        numbers[start : start + ROOMS_PER_TASK] for start in range(0, len(numbers), ROOMS_PER_TASK)
+    ]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _engine(workers: int, scheduler: str | None) -> Iterator[Callable[..., Any]]:
+    """A function (task, parts) that yields (part, records) as they come."""
+    if scheduler is None and workers == 1:
+        yield _run_here
+    else:
+        with dask_client(workers, scheduler) as client:
+            yield partial(run_on_dask, client)
+
+
+def _run_here(task: Task, parts: Iterable[range]) -> Iterator[tuple[range, list[bytes]]]:
+    try:
+        for part in parts:
+            yield part, task(part)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _in_order(parts: dict[range, list[bytes]]) -> list[bytes]:
+    return [record for part in sorted(parts, key=lambda part: part.start) for record in parts[part]]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread in pyroomacoustics and BLAS: sums in another order have other last bits."""
+    import pyroomacoustics as pra
+    from threadpoolctl import threadpool_limits
+
+    threads = pra.constants.get("num_threads")
+    pra.constants.set("num_threads", 1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        pra.constants.set("num_threads", threads)

@@ -1,0 +1,258 @@
+"""Measured rooms in SOFA files (AES69), read and written through `sofar`.
+
+A room is a SingleRoomSRIR file: FOA channels, or the capsules of an array that is encoded with the
+help of its own file.
+
+References:
+    AES69-2022, "AES standard for file exchange - Spatial acoustic data file format"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.ambisonics import to_ambix
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.measured_array import encoder_of_array
+from doa_tf.microphones.sofa_file import (
+    check_sofa_name,
+    impulse_responses,
+    listener_positions,
+    new_sofa,
+    open_sofa,
+    positions,
+    source_offsets,
+    write_sofa,
+)
+
+ROOM_CONVENTIONS = ("SingleRoomSRIR", "SingleRoomMIMOSRIR", "SingleRoomDRIR", "MultiSpeakerBRIR")
+# SOFA files of any Ambisonic order have ACN order; many of them N3D instead of SN3D.
+ACN_FORMATS = {"ambix": 1.0, "acn-n3d": 1.0 / np.sqrt(3.0)}
+# Optional entries of a new SingleRoomSRIR file that are left out: always, and of unknown rooms.
+_UNKNOWN = (
+    *(
+        "ReceiverDescriptions",
+        "ReceiverView",
+        "ReceiverView_Type",
+        "ReceiverView_Units",
+        "ReceiverUp",
+    ),
+    *("EmitterDescriptions", "EmitterView", "EmitterView_Type", "EmitterView_Units", "EmitterUp"),
+    *("MeasurementDate", "RoomTemperature", "RoomTemperature_Units"),
+    *("RoomVolume", "RoomVolume_Units"),
+)
+_SAME_PLACE = 1e-3  # metres
+_CORNERS = ("RoomCornerA", "RoomCornerB", "RoomCorners", "RoomCorners_Type", "RoomCorners_Units")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomResponses:
+    """Measurements from one place in one room.
+
+    Attributes:
+        directions: (S, 3) unit vectors towards the sources, in the microphone's axes.
+        distances: (S,) [metres].
+        responses: S arrays (N, 4) of AmbiX at 16 kHz, float32.
+        microphone: (3,) [metres] where it stood, in the axes of the room; nan if unknown.
+        size: (3,) [metres] of a shoebox room; nan if unknown.
+        title: of the file.
+    """
+
+    directions: np.ndarray
+    distances: np.ndarray
+    responses: list[np.ndarray]
+    microphone: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
+    size: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
+    title: str = ""
+
+
+def read_room_responses(
+    path: str | Path, *, channel_format: str | None = None, array: str | Path | None = None
+) -> list[RoomResponses]:
+    """The rooms' worth of data in a SOFA file: one entry for each place of the microphone.
+
+    Args:
+        path: SOFA file; its conventions are `ROOM_CONVENTIONS`.
+        channel_format: of FOA receivers: a name of `doa_core.ambisonics.FORMATS` (tetrahedral also
+            with a layout), or `acn-n3d`. Of `ambix` and `acn-n3d` a higher order is cut to the
+            first. None takes `ambix` where the file says that its receivers are spherical
+            harmonics or are four in the same place, and is an error otherwise.
+        array: SOFA file of the array whose capsules the receivers are; they are encoded.
+
+    Raises:
+        InputError: as `read_array`, or receivers that are neither FOA nor the array's.
+        MissingPackageError: sofar is not installed.
+    """
+    sofa = open_sofa(path, conventions=ROOM_CONVENTIONS)
+    responses, emitters = impulse_responses(sofa, path, silence=False)
+    responses = responses.swapaxes(1, 2)  # (M, N, R)
+    if array is not None:
+        if channel_format is not None:
+            raise InputError("`array` encodes capsules: it goes without `channel_format`")
+        responses = _encoded(responses, array, path)
+    else:
+        responses = _first_order(responses, channel_format or _format_of(sofa, path), path)
+    offsets = source_offsets(sofa, path, len(responses), emitters)
+    distances = np.linalg.norm(offsets, axis=-1)
+    listeners = listener_positions(sofa, path, len(responses), emitters)
+    corner, size = _room(sofa, path)
+    # In order of appearance: positions that differ by less than a millimetre are one.
+    keys = [tuple(key) for key in np.round(listeners / _SAME_PLACE).astype(int)]
+    rooms = []
+    for key in dict.fromkeys(keys):
+        members = [index for index, other in enumerate(keys) if other == key]
+        rooms.append(
+            RoomResponses(
+                directions=offsets[members] / distances[members, np.newaxis],
+                distances=distances[members],
+                responses=[_trimmed(responses[index]) for index in members],
+                microphone=listeners[members[0]] - corner,
+                size=size,
+                title=str(getattr(sofa, "GLOBAL_Title", "")),
+            )
+        )
+    return rooms
+
+
+def write_room_responses(
+    path: str | Path,
+    room: RoomResponses,
+    *,
+    comment: str = "",
+    organization: str = "",
+    author_contact: str = "",
+    licence: str = "No license provided, ask the author for permission",
+) -> None:
+    """Write a SingleRoomSRIR file with FOA receivers: ACN order, SN3D.
+
+    The microphone looks along x, so that directions in the file are those of the room; a corner
+    of the room is the origin if size and place are known, else the microphone is.
+
+    Args:
+        path: FILE.sofa, replaced when it is whole.
+        room: what to write; shorter responses are filled with zeros.
+        comment: what the file's `Comment` says.
+        organization: who made the data.
+        author_contact: address or name for questions.
+        licence: under which the data may be used.
+
+    Raises:
+        InputError: a name that does not end in .sofa, or responses of another shape.
+        OSError: the file cannot be written.
+        MissingPackageError: sofar is not installed.
+    """
+    check_sofa_name(path)
+    count = len(room.responses)
+    shapes = {np.shape(response)[1:] for response in room.responses}
+    if shapes != {(4,)} or np.shape(room.directions) != (count, 3):
+        raise InputError(
+            "`room` must hold responses of shape (N, 4), and a direction for each. Received: "
+            f"{[np.shape(response) for response in room.responses]}, {np.shape(room.directions)}"
+        )
+    samples = max(len(response) for response in room.responses)
+    padded = [np.pad(r, ((0, samples - len(r)), (0, 0))) for r in room.responses]
+    placed = bool(np.all(np.isfinite([*room.microphone, *room.size])))
+    origin = np.asarray(room.microphone) if placed else np.zeros(3)
+    sofa = new_sofa("SingleRoomSRIR", title=room.title or "Spatial room impulse responses")
+    sofa.Data_IR = np.stack(padded).swapaxes(1, 2).astype(np.float64)
+    sofa.Data_SamplingRate = float(SAMPLE_RATE)
+    sofa.Data_Delay = np.zeros((1, 4))
+    sofa.ReceiverPosition = np.zeros((4, 3))
+    sofa.ReceiverPosition_Type = "spherical harmonics"
+    sofa.ReceiverPosition_Units = "degree, degree, metre"
+    sofa.ListenerPosition = np.tile(origin, (count, 1))
+    offsets = np.asarray(room.directions) * np.asarray(room.distances)[:, np.newaxis]
+    sofa.SourcePosition = origin + offsets
+    sofa.SourceView, sofa.SourceUp = [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]
+    for name in _UNKNOWN:
+        sofa.delete(name)
+    sofa.GLOBAL_ReceiverDescription = "First-order Ambisonics: ACN order (W, Y, Z, X), SN3D (AmbiX)"
+    sofa.GLOBAL_SourceDescription = "Directions are known, orientations are not"
+    sofa.GLOBAL_DatabaseName = room.title or "doa-tf"
+    if placed:
+        sofa.GLOBAL_RoomType = "shoebox"
+        sofa.RoomCornerA, sofa.RoomCornerB = np.zeros(3), np.asarray(room.size, np.float64)
+    else:
+        sofa.GLOBAL_RoomType = "dae"
+        sofa.GLOBAL_RoomGeometry = "unknown"
+        for name in _CORNERS:
+            sofa.delete(name)
+    sofa.GLOBAL_Comment = comment
+    sofa.GLOBAL_Organization = organization
+    sofa.GLOBAL_AuthorContact = author_contact
+    sofa.GLOBAL_License = licence
+    write_sofa(path, sofa)
+
+
+def _room(sofa: Any, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest corner and size of a shoebox room; the origin and nan if the file says nothing."""
+    unknown = np.zeros(3), np.full(3, np.nan)
+    if not (hasattr(sofa, "RoomCornerA") and hasattr(sofa, "RoomCornerB")):
+        return unknown
+    corners = [positions(sofa, name, path) for name in ("RoomCornerA", "RoomCornerB")]
+    if any(len(corner) != 1 for corner in corners):
+        return unknown
+    size = np.abs(corners[1] - corners[0])[0]
+    if np.any(size < 0.5):  # no room, but a default that somebody left in
+        return unknown
+    return np.minimum(*corners)[0], size
+
+
+def _trimmed(response: np.ndarray) -> np.ndarray:
+    """(N, 4) float32 without the zeros that make all responses of a file as long."""
+    heard = np.flatnonzero(np.any(response != 0.0, axis=-1))
+    return response[: heard[-1] + 1 if len(heard) else 1].astype(np.float32)
+
+
+def _format_of(sofa: Any, path: str | Path) -> str:
+    """`ambix` where the file itself says that its receivers are Ambisonic channels."""
+    kind = str(getattr(sofa, "ReceiverPosition_Type", ""))
+    receivers = positions(sofa, "ReceiverPosition", path)
+    together = np.ptp(receivers, axis=0).max() < _SAME_PLACE
+    if kind == "spherical harmonics" or (together and sofa.Data_IR.shape[1] == 4):
+        return "ambix"
+    raise InputError(
+        f"{path} holds {sofa.Data_IR.shape[1]} receivers in different places: name the SOFA file "
+        "of the array that they are, or their channel format if they are first-order Ambisonics"
+    )
+
+
+def _first_order(responses: np.ndarray, channel_format: str, path: str | Path) -> np.ndarray:
+    """(M, N, 4) AmbiX from (M, N, R) channels."""
+    channels = responses.shape[-1]
+    if channel_format in ACN_FORMATS:
+        if channels < 4:
+            raise InputError(f"{path} must hold at least 4 channels. Received: {channels}")
+        gain = ACN_FORMATS[channel_format]
+        return responses[..., :4] * np.array([1.0, gain, gain, gain])
+    if channels != 4:
+        raise InputError(f"{path} must hold 4 channels of {channel_format}. Received: {channels}")
+    try:
+        return np.asarray(to_ambix(responses, channel_format))
+    except ValueError as error:
+        raise InputError(f"{error}; acn-n3d is allowed here as well") from error
+
+
+def _encoded(responses: np.ndarray, array: str | Path, path: str | Path) -> np.ndarray:
+    """(M, N + taps, 4) AmbiX from (M, N, Q) capsules."""
+    from scipy.signal import fftconvolve
+
+    encoder = encoder_of_array(array)
+    if encoder.shape[-1] != responses.shape[-1]:
+        raise InputError(
+            f"{path} must hold the {encoder.shape[-1]} capsules of {array}. "
+            f"Received: {responses.shape[-1]} receivers"
+        )
+    size = 2 * (len(encoder) - 1)
+    taps = np.roll(np.fft.irfft(encoder, size, axis=0), size // 2, axis=0)  # centred
+    encoded = np.empty((len(responses), responses.shape[1] + size // 2 - 1, 4))
+    for row, response in zip(encoded, responses, strict=True):
+        for channel in range(4):
+            full = fftconvolve(response, taps[:, channel], axes=0).sum(axis=-1)
+            row[:, channel] = full[size // 2 :]
+    return encoded

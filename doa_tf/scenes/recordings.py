@@ -1,0 +1,240 @@
+"""Folders of mono recordings, speech or noise, as one block of 16-bit samples.
+
+Decoding a FLAC file costs more than mixing a scene, so every file is decoded once. A folder of up
+to `IN_MEMORY` bytes (nine hours) is held in memory; a larger one is written to a file in the
+user's cache folder, mapped into memory and found again by the next run, so that 100 hours of
+LibriSpeech take 11.5 GB of disk and no memory that the system could not take back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_core.files import write_beside
+from doa_core.spec import SAMPLE_RATE
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
+SHORTEST = 4_000  # samples: what is shorter than 0.25 s is a click or a cut, not an utterance
+IN_MEMORY = 2**30  # bytes
+_FULL_SCALE = 32_767.0
+_AHEAD = 64  # files that are decoded before they are taken
+_VERSION = 1  # of the cached files
+
+
+class Recordings(Sequence[np.ndarray]):
+    """Mono recordings at 16 kHz; `recordings[k]` is (N,) float32 with a peak of 1.
+
+    The level of a recording means nothing here, since scenes draw their own; scaled to its peak
+    it loses least by 16 bits.
+
+    Args:
+        samples: (N,) int16, one recording after the other.
+        starts: (K + 1,) where each begins, and the end of the last.
+        power: (K,) mean power of each, its peak being 1.
+    """
+
+    def __init__(self, samples: np.ndarray, starts: np.ndarray, power: np.ndarray) -> None:
+        self.samples = samples
+        self.starts = starts
+        self.power = power
+
+    @classmethod
+    def from_signals(cls, signals: Iterable[np.ndarray]) -> Recordings:
+        """Recordings of (N,) float signals that are not silent."""
+        parts = [_to_16_bits(np.asarray(signal, np.float32)) for signal in signals]
+        return cls(*_joined(parts))
+
+    def __len__(self) -> int:
+        return len(self.power)
+
+    @overload
+    def __getitem__(self, number: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, number: int | slice) -> np.ndarray | list[np.ndarray]:
+        """One recording, or a list of them."""
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        return self.part(number, 0, self.length(number))
+
+    def length(self, number: int) -> int:
+        """[samples]"""
+        return int(self.starts[number + 1] - self.starts[number])
+
+    def part(self, number: int, start: int, stop: int) -> np.ndarray:
+        """(stop - start,) float32 of a recording, with silence before and after it."""
+        length = self.length(number)
+        first, last = max(start, 0), min(stop, length)
+        out = np.zeros(stop - start, np.float32)
+        if first < last:
+            begin = self.starts[number]
+            stored = self.samples[begin + first : begin + last]
+            np.divide(stored, np.float32(_FULL_SCALE), out=out[first - start : last - start])
+        return out
+
+    def looped_part(self, number: int, start: int, samples: int) -> np.ndarray:
+        """(samples,) float32 of a recording from `start` on, repeated where it is too short."""
+        length = self.length(number)
+        if start + samples <= length:
+            return self.part(number, start, start + samples)
+        return np.resize(np.roll(self[number], -start), samples)
+
+
+def read_recordings(
+    folder: str | Path,
+    *,
+    shortest: int = SHORTEST,
+    cache: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recordings:
+    """All recordings below a folder, in the order of their paths, at 16 kHz.
+
+    Any rate is resampled (soxr), several channels are averaged. Silent and too short ones are
+    left out; how many is logged. Unreadable files are an error: a training set that shrinks in
+    silence is worse than one that stops.
+
+    Args:
+        folder: searched with all of its sub-folders for FLAC, WAV, Ogg and MP3.
+        shortest: [samples] recordings shorter than that are left out.
+        cache: folder for the samples of large folders; `doa_tf` in the user's cache folder by
+            default. A folder that has changed is decoded anew.
+        progress: called with files done and files in all.
+
+    Raises:
+        InputError: no folder, no usable recording, or one that can't be read.
+        OSError: the disk has no room for the samples.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"A folder of recordings is needed. Received: {folder}, which is "
+            f"{'a file' if folder.exists() else 'not there'}"
+        )
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise InputError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}). Received: none")
+    size = sum(_expected_bytes(path) for path in paths)
+    if size <= IN_MEMORY:
+        return Recordings(*_joined(list(_usable(folder, paths, shortest, progress))))
+    path = _cache_folder(cache) / f"recordings-{_digest(paths, shortest)}.pcm"
+    index = path.with_suffix(".json")
+    if not index.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        logger.info("%s: writing some %.1f GB of samples to %s", folder, size / 1e9, path)
+        lengths, power = [], []
+        with write_beside(path) as beside, beside.open("wb") as file:
+            for signal in _usable(folder, paths, shortest, progress):
+                file.write(signal.tobytes())
+                lengths.append(len(signal))
+                power.append(_power(signal))
+        with write_beside(index) as beside:
+            beside.write_text(json.dumps({"lengths": lengths, "power": power}), encoding="utf-8")
+    stored = json.loads(index.read_text(encoding="utf-8"))
+    starts = np.concatenate([[0], np.cumsum(stored["lengths"], dtype=np.int64)])
+    samples = np.memmap(path, np.int16, mode="r", shape=(int(starts[-1]),))
+    return Recordings(samples, starts, np.array(stored["power"]))
+
+
+def _usable(
+    folder: Path,
+    paths: Sequence[Path],
+    shortest: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[np.ndarray]:
+    """(N,) int16 of each usable file; says at the end what was left out or mixed down."""
+    short: list[Path] = []
+    mixed_down = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), _AHEAD):
+            batch = paths[start : start + _AHEAD]
+            for number, (path, decoded) in enumerate(
+                zip(batch, pool.map(_decode, batch), strict=True), start + 1
+            ):
+                signal, channels = decoded
+                mixed_down += channels > 1
+                if len(signal) >= shortest and np.any(signal):
+                    yield _to_16_bits(signal)
+                else:
+                    short.append(path)
+                if progress:
+                    progress(number, len(paths))
+    if len(short) == len(paths):
+        raise InputError(
+            f"{folder} must hold recordings of at least {shortest / SAMPLE_RATE:g} s that are not "
+            f"silent. Received: {len(paths)} files, none usable"
+        )
+    if short:
+        logger.warning(
+            "%d of %d recordings in %s are silent or shorter than %g s: left out (the first is %s)",
+            *(len(short), len(paths), folder, shortest / SAMPLE_RATE, short[0]),
+        )
+    if mixed_down:
+        logger.warning("%d recordings in %s: several channels, averaged", mixed_down, folder)
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """(N,) float32 at 16 kHz, and how many channels the file has."""
+    import librosa
+    import soundfile
+
+    try:
+        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InputError(f"{path} can't be read as audio: {error}") from error
+    if not np.all(np.isfinite(channels)):
+        raise InputError(f"{path} holds samples that are no finite numbers")
+    signal = librosa.to_mono(channels.T)
+    if rate != SAMPLE_RATE and len(signal):
+        signal = librosa.resample(signal, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    return signal.astype(np.float32), channels.shape[1]
+
+
+def _expected_bytes(path: Path) -> int:
+    import soundfile
+
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InputError(f"{path} can't be read as audio: {error}") from error
+    return int(2 * info.frames * SAMPLE_RATE / info.samplerate)
+
+
+def _to_16_bits(signal: np.ndarray) -> np.ndarray:
+    return np.round(signal * (_FULL_SCALE / np.abs(signal).max())).astype(np.int16)
+
+
+def _power(signal: np.ndarray) -> float:
+    return float(np.mean((signal / np.float32(_FULL_SCALE)) ** 2))
+
+
+def _joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+    return np.concatenate(parts), starts, np.array([_power(part) for part in parts])
+
+
+def _cache_folder(folder: str | Path | None) -> Path:
+    if folder is not None:
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
+
+
+def _digest(paths: Sequence[Path], shortest: int) -> str:
+    """Of everything that the samples depend on, without reading them."""
+    made_with: list[Any] = [_VERSION, shortest]
+    for path in paths:
+        state = path.stat()
+        made_with.append((str(path.resolve()), state.st_size, state.st_mtime_ns))
+    return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:16]

@@ -1,0 +1,88 @@
+"""Parts of a folder of recordings for training, validation and test, with no speaker in two."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_tf.scenes.recordings import SUFFIXES
+
+PARTS = ("train", "valid", "test")
+_STARTS = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "eval")}
+_SHARES = (0.8, 0.1)  # of the speakers, for training and validation
+
+
+def split_folder(source: str | Path, target: Path, *, seed: int = 0) -> dict[str, Path]:
+    """The folder of each part.
+
+    Sub-folders that are called train, valid and test, or as LibriSpeech's (`train-clean-100`,
+    `dev-clean`, `test-clean`), are taken as they are. Any other folder is split by speaker: 80,
+    10 and 10 percent of them, linked below `target`. A speaker is a sub-folder, or where files lie
+    side by side what their names begin with, up to the first `-` or `_`.
+
+    Args:
+        source: folder of recordings.
+        target: where links are made; one that is there already is used again.
+        seed: of the draw.
+
+    Raises:
+        InputError: no folder, several sub-folders for a part, or fewer than three speakers.
+    """
+    source = Path(source)
+    if not source.is_dir():
+        raise InputError(f"A folder of recordings is needed. Received: {source}")
+    folders = sorted(path for path in source.iterdir() if path.is_dir())
+    found = {
+        part: [f for f in folders if re.split(r"[-_.]", f.name.lower())[0] in _STARTS[part]]
+        for part in PARTS
+    }
+    if any(found.values()):
+        if any(len(paths) != 1 for paths in found.values()):
+            listing = ", ".join(path.name for path in folders)
+            raise InputError(
+                f"{source} must hold one sub-folder each for train, valid and test, or none of "
+                f"them. Received: {listing}"
+            )
+        return {part: paths[0] for part, paths in found.items()}
+    parts = {part: target / part for part in PARTS}
+    if not target.is_dir():
+        _link(_speakers(source), source, target, seed)
+    return parts
+
+
+def _speakers(source: Path) -> dict[str, list[Path]]:
+    """Recordings of each speaker below a folder."""
+    speakers: dict[str, list[Path]] = {}
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        folder = path.relative_to(source).parts[:-1]
+        name = folder[0] if folder else re.split(r"[-_]", path.stem)[0]
+        speakers.setdefault(name, []).append(path)
+    if len(speakers) < len(PARTS):
+        raise InputError(
+            f"{source} must hold sub-folders train, valid and test, or recordings of at least "
+            f"{len(PARTS)} speakers. Received: {len(speakers)} ({', '.join(speakers) or 'none'})"
+        )
+    return speakers
+
+
+def _link(speakers: dict[str, list[Path]], source: Path, target: Path, seed: int) -> None:
+    names = list(np.random.default_rng(seed).permutation(sorted(speakers)))
+    train = min(max(1, round(_SHARES[0] * len(names))), len(names) - 2)
+    valid = min(max(1, round(_SHARES[1] * len(names))), len(names) - train - 1)
+    members = (names[:train], names[train : train + valid], names[train + valid :])
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
+    for part, chosen in zip(PARTS, members, strict=True):
+        for name in chosen:
+            for path in speakers[str(name)]:
+                link = partial / part / path.relative_to(source)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.resolve())
+    partial.replace(target)

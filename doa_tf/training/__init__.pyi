@@ -1,0 +1,2 @@
+from .keras_engine import train as train
+from .settings import TrainSettings as TrainSettings

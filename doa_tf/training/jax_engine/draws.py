@@ -1,0 +1,120 @@
+"""Batches of draws, made by processes while an accelerator renders and learns them.
+
+This module imports neither Keras nor JAX, and neither do the processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from doa_core.ambisonics import rotation_to_ambix_matrix
+from doa_tf.data.augment import random_turns
+from doa_tf.heads import Head
+from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
+from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
+from doa_tf.training.settings import TrainSettings
+
+_AHEAD = 3  # batches that each process draws before they are asked for
+
+
+class Drawing:
+    """Batches in order, from an epoch's first to the last epoch's last.
+
+    A context manager whose value is their iterator, which raises OSError when a process was
+    killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
+    turned by, and `targets`, (B, outputs).
+
+    Args:
+        mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).
+        head: encodes the targets.
+        settings: seed, batches, augmentation.
+        first_epoch: where to begin.
+        workers: processes; half of the cores by default.
+    """
+
+    def __init__(
+        self,
+        mixer: SceneMixer,
+        head: Head,
+        settings: TrainSettings,
+        *,
+        first_epoch: int = 0,
+        workers: int | None = None,
+    ) -> None:
+        self._task = (mixer, head, settings)
+        self._settings, self._first_epoch = settings, first_epoch
+        self._workers = workers or max(1, (os.cpu_count() or 2) // 2)
+
+    def __enter__(self) -> Iterator[Arrays]:
+        self._pool = ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),  # not a fork: JAX has threads
+            initializer=_begin,
+            initargs=self._task,
+        )
+        return self._batches()
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _batches(self) -> Iterator[Arrays]:
+        waiting: deque[Future[Arrays]] = deque()
+        try:
+            for epoch in range(self._first_epoch, self._settings.epochs):
+                for step in range(self._settings.steps_per_epoch):
+                    waiting.append(self._pool.submit(_draw, epoch, step))
+                    if len(waiting) > _AHEAD * self._workers:
+                        yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "A process that draws scenes was killed: is there enough memory? The same command "
+                "goes on from the last whole epoch"
+            ) from error
+
+
+def draw_batch(
+    mixer: SceneMixer, head: Head, settings: TrainSettings, epoch: int, step: int
+) -> Arrays:
+    """The draws of one batch, see `Drawing`."""
+    first = step * settings.batch_size
+    keys = [(settings.seed, epoch, first + k) for k in range(settings.batch_size)]
+    draws = [mixer.draw(key) for key in keys]
+    turns = np.concatenate(
+        [
+            random_turns(np.random.default_rng((*key, TURN_STREAM)), 1, settings.augment)
+            for key in keys
+        ]
+    )
+    directions = np.stack([mixer.direction(draw.room, draw.source) for draw in draws])
+    directions = np.einsum("bij,bj->bi", turns, directions)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    return {
+        **draw_arrays(draws, synthetic_noises=mixer.settings.synthetic_noises),
+        "turn": np.stack([rotation_to_ambix_matrix(turn) for turn in turns]).astype(np.float32),
+        "targets": head.encode(directions),
+    }
+
+
+_task: tuple[SceneMixer, Head, TrainSettings] | None = None
+
+
+def _begin(mixer: SceneMixer, head: Head, settings: TrainSettings) -> None:
+    global _task
+    _task = mixer, head, settings
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; who trains ends us
+
+
+def _draw(epoch: int, step: int) -> Arrays:
+    if _task is None:
+        raise RuntimeError("This process was not begun by a Drawing")
+    return draw_batch(*_task, epoch, step)

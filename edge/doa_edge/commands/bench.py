@@ -1,0 +1,314 @@
+"""`doa_edge bench`: what this computer needs for a second of sound, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doa_core.errors import InputError
+from doa_edge.options.command import peak_memory_kib
+from doa_edge.tflite.shipped import MODEL_HELP, model_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from doa_edge.tflite.network import TfliteModel
+
+DEFAULT_SECONDS = 10.0
+DEFAULT_RATE = 48_000  # hertz, what most microphones have
+ROUNDS = 5
+_STARTS = 3
+_BLOCK_S = 0.02  # seconds of sound that come at once
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of `doa_edge`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "bench",
+        help="what this computer needs for a second of sound, stage by stage",
+        description="Time the stages of `run` on synthetic sound in blocks of 20 ms, as a device "
+        f"gives them, in {ROUNDS} rounds: medians, and the range over the rounds. Nothing is "
+        "recorded and nothing leaves the computer.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
+    parser.add_argument(
+        "--seconds",
+        metavar="SECONDS",
+        type=float,
+        default=DEFAULT_SECONDS,
+        help="of sound in each round (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="HZ",
+        type=int,
+        default=DEFAULT_RATE,
+        help="of the sound before it is resampled (default: %(default)d)",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="FRAMES",
+        type=int,
+        default=5,
+        help="frames of 32 ms between two directions (default: %(default)d)",
+    )
+    parser.add_argument(
+        "--threads", metavar="N", type=int, default=1, help="of the network (default: %(default)d)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the figures.
+
+    Raises:
+        InputError: a model or an option that cannot be used.
+    """
+    figures = measure(
+        options.model,
+        seconds=options.seconds,
+        rate=options.rate,
+        every=options.every,
+        threads=options.threads,
+    )
+    sys.stdout.write(json.dumps(figures) + "\n" if options.json else _table(figures))
+    return 0
+
+
+def measure(
+    model_path: Path | None,
+    *,
+    seconds: float = DEFAULT_SECONDS,
+    rate: int = DEFAULT_RATE,
+    every: int = 5,
+    threads: int = 1,
+    rounds: int = ROUNDS,
+) -> dict[str, Any]:
+    """All figures, ready for JSON.
+
+    Args:
+        model_path: a `.tflite`; the built-in one if None.
+        seconds: of sound in each round, rounded to whole ones.
+        rate: of the sound before it is resampled [hertz].
+        every: frames between two directions.
+        threads: of the network.
+        rounds: how often all is measured.
+
+    Returns:
+        `model`, `machine`, `settings`, and under `figures` for each name a `median`, `lowest` and
+        `highest` over the rounds: `resample`, `features`, `network`, `decode` and `all` [ms per
+        second of sound], `real_time_factor`, `processor_share` (processor time over the time of
+        the sound: what other programs take does not count), `estimate_ms` (all work of one
+        estimate), `slowest_estimate_ms`, `start_s` (of a process, to its first direction) and
+        `peak_memory_mb`.
+
+    Raises:
+        InputError: a model or an option that cannot be used.
+    """
+    from doa_edge.input.conversion import check_rate
+    from doa_edge.input.live.portaudio import quiet_descriptor
+    from doa_edge.tflite.network import TfliteModel, default_model_path
+
+    if not 2.0 <= seconds <= 3600.0:
+        raise InputError(f"--seconds must lie between 2 and 3600. Received: {seconds:g}")
+    for name, value in (("every", every), ("threads", threads)):
+        if not 1 <= value <= 1000:
+            raise InputError(f"--{name} must lie between 1 and 1000. Received: {value}")
+    check_rate(rate, name="--rate")
+    path = default_model_path() if model_path is None else model_path
+    with quiet_descriptor():
+        model = TfliteModel(path, threads=threads)
+    sound = synthetic_sound(1.0, rate)
+    times = round(seconds)
+    _round(model, sound, 2, rate, every)  # warm-up: caches, first allocations
+    rows = [_round(model, sound, times, rate, every) for _ in range(rounds)]
+    peak_memory_mb = peak_memory_kib() / 1024
+    figures = {name: [row[name] for row in rows] for name in rows[0]}
+    figures["start_s"] = _start_times(path)
+    figures["peak_memory_mb"] = [peak_memory_mb]
+    return {
+        "model": {
+            "file": path.name,
+            "head": model.spec.head,
+            "quantization": model.spec.quantization,
+            "split": model.is_split,
+            "runtime": model.runtime,
+        },
+        "machine": _machine(),
+        "settings": {
+            "seconds": seconds,
+            "rate": rate,
+            "every": every,
+            "threads": threads,
+            "rounds": rounds,
+        },
+        "figures": {
+            name: {
+                "median": _rounded(statistics.median(values)),
+                "lowest": _rounded(min(values)),
+                "highest": _rounded(max(values)),
+            }
+            for name, values in figures.items()
+        },
+    }
+
+
+def synthetic_sound(seconds: float, rate: int) -> npt.NDArray[np.float32]:
+    """(N, 4) AmbiX noise at -26 dBFS from one direction with a tenth of diffuse noise."""
+    import numpy as np
+
+    from doa_core.ambisonics import encode_plane_wave
+    from doa_core.angles import angles_to_vector
+
+    rng = np.random.default_rng(0)
+    wave = rng.standard_normal(round(seconds * rate))
+    sound = encode_plane_wave(wave, angles_to_vector(0.7, 0.3))
+    sound = sound + 0.1 * rng.standard_normal(sound.shape)
+    return (0.05 * sound).astype(np.float32)
+
+
+def _round(
+    model: TfliteModel, sound: npt.NDArray[np.float32], times: int, rate: int, every: int
+) -> dict[str, float]:
+    """Milliseconds per second of sound of each stage, over a second of sound that is repeated."""
+    from doa_edge.engine import DirectionEngine
+    from doa_edge.input.conversion import AmbixConverter
+
+    model_rate = model.spec.features.sample_rate
+    converter = AmbixConverter(from_rate=rate, to_rate=model_rate)
+    engine = DirectionEngine(model, every=every)
+    size = round(_BLOCK_S * rate)
+    resample = 0.0
+    estimates: list[float] = []
+    used = time.process_time()
+    for start in range(0, times * len(sound), size):
+        block = sound[start % len(sound) : start % len(sound) + size]
+        started = time.perf_counter()
+        block = converter.push(block)
+        resampled = time.perf_counter()
+        resample += resampled - started
+        if engine.push(block):
+            estimates.append(time.perf_counter() - resampled)
+    used = time.process_time() - used
+    per_second = 1e3 / (times * len(sound) / rate)
+    stages = {"resample": resample, **engine.seconds}
+    row = {name: spent * per_second for name, spent in stages.items()}
+    total = sum(row.values())
+    return {
+        **row,
+        "all": total,
+        "real_time_factor": total / 1e3,
+        "processor_share": used * per_second / 1e3,
+        # The first one hears a whole window of new frames.
+        "estimate_ms": 1e3 * statistics.median(estimates[1:] or estimates),
+        "slowest_estimate_ms": 1e3 * max(estimates),
+    }
+
+
+def _start_times(model_path: Path) -> list[float]:
+    """Seconds of processes that start, give the direction of one window, and end."""
+    import numpy as np
+
+    window = np.zeros((16_000, 4), np.float32)
+    window[:] = synthetic_sound(1.0, 16_000)
+    times = []
+    with tempfile.TemporaryDirectory(prefix="doa_edge-") as folder:
+        path = Path(folder) / "second.wav"
+        _write_wave(path, window)
+        command = [sys.executable, "-m", "doa_edge", "run", "--json", "--input", str(path)]
+        for _ in range(_STARTS):
+            started = time.perf_counter()
+            with subprocess.Popen(
+                [*command, "--model", str(model_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as process:
+                line = process.stdout.readline() if process.stdout else b""
+                times.append(time.perf_counter() - started)
+                _, said = process.communicate()
+            if process.returncode != 0 or not line.startswith(b"{"):
+                last = said.decode(errors="replace").strip().splitlines()[-1:]
+                raise OSError(f"doa_edge run failed on a second of noise: {' '.join(last)}")
+    return times
+
+
+def _write_wave(path: Path, samples: npt.NDArray[np.float32]) -> None:
+    """A 16-bit WAV at 16 kHz, by the standard library."""
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def _machine() -> dict[str, Any]:
+    import os
+    import platform
+
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+    }
+
+
+def _table(result: dict[str, Any]) -> str:
+    model, settings, figures = result["model"], result["settings"], result["figures"]
+    kind = "in two halves" if model["split"] else "in one piece"
+    lines = [
+        f"{model['file']}: {model['head']}, {model['quantization']}, {kind}, run by "
+        f"{model['runtime']}",
+        f"{settings['seconds']:g} s of sound at {settings['rate']} Hz, a direction every "
+        f"{settings['every']} frames, {settings['rounds']} rounds: median (lowest to highest)",
+        "",
+    ]
+    units = {
+        **dict.fromkeys(
+            ("resample", "features", "network", "decode", "all"), "ms per second of sound"
+        ),
+        "real_time_factor": "",
+        "processor_share": "of one core, live",
+        "estimate_ms": "ms",
+        "slowest_estimate_ms": "ms",
+        "start_s": "s",
+        "peak_memory_mb": "MB",
+    }
+    titles = {
+        "real_time_factor": "real-time factor",
+        "processor_share": "processor time",
+        "estimate_ms": "one estimate",
+        "slowest_estimate_ms": "slowest estimate",
+        "start_s": "start to first direction",
+        "peak_memory_mb": "peak memory",
+    }
+    for name, unit in units.items():
+        values = figures[name]
+        spread = ""
+        if values["lowest"] != values["highest"]:
+            spread = f"({values['lowest']:g} to {values['highest']:g})"
+        lines.append(
+            f"{titles.get(name, name):<26}{values['median']:>9g}  {spread:<22} {unit}".rstrip()
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _rounded(value: float) -> float:
+    """Four digits: the others are noise."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,140 @@
+"""`doa_edge devices`: which inputs can be used, and why the others cannot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from doa_core.errors import one_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceReport:
+    """What can be said of a device.
+
+    Attributes:
+        index: its number, for `--device`.
+        name: as the system gives it; a part of it will do for `--device`.
+        host_api: of PortAudio.
+        channels: of its input.
+        usable: whether it can be opened now with four channels.
+        rate: that it would be opened with [hertz]; None if it cannot.
+        note: why it cannot be used, or what to know.
+    """
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    usable: bool
+    rate: int | None
+    note: str
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of `doa_edge`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "devices",
+        help="live devices that can be used, and why the others cannot",
+        description="List the inputs of this computer. Each that could be used is tried, for a "
+        "moment: do not wonder about a light.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument(
+        "--profiles",
+        action="store_true",
+        help="list the microphones that --profile knows instead",
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list; exit status 1 if nothing can be used."""
+    if options.profiles:
+        return _list_profiles(as_json=options.json)
+    reports = device_reports()
+    if options.json:
+        sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=2) + "\n")
+    else:
+        for report in reports:
+            state = f"{report.rate} Hz" if report.usable else "no"
+            sys.stdout.write(
+                f"{report.index:3}  {state:9}  {report.name} ({report.host_api}, "
+                f"{report.channels} in){': ' if report.note else ''}{report.note}\n"
+            )
+    if any(report.usable for report in reports):
+        return 0
+    sys.stderr.write(
+        "doa_edge: no device can be used. Is the microphone plugged in (`arecord -l`), and may "
+        f"this user open it (`groups` must list audio)? {len(reports)} seen\n"
+    )
+    return 1
+
+
+def device_reports() -> list[DeviceReport]:
+    """Every device with an input, tried.
+
+    Raises:
+        MissingPackageError: sounddevice is not installed.
+        OSError: PortAudio is missing or does not start.
+    """
+    from doa_edge.input.live.portaudio import list_devices
+
+    return [report(device) for device in list_devices() if device.channels]
+
+
+def report(device: Any) -> DeviceReport:
+    """What can be said of a `doa_edge.input.live.portaudio.InputDevice`, which is tried."""
+    from doa_core.errors import InputError
+    from doa_edge.input.conversion import CHANNELS
+    from doa_edge.input.live.portaudio import DeviceError, negotiate
+    from doa_edge.input.profiles import not_ambisonic
+
+    rate = None
+    what = not_ambisonic(device.name)
+    if device.channels < CHANNELS:
+        channels = "channel" if device.channels == 1 else "channels"
+        note = f"{device.channels} {channels}, {CHANNELS} are needed"
+    elif what:
+        note = what
+    else:
+        try:
+            opening = negotiate(device)
+        except (InputError, DeviceError) as error:
+            note = one_line(error)
+        else:
+            rate = opening.rate
+            notes = []
+            if device.virtual:
+                notes.append("the system's choice, which may mix or repeat channels")
+            elif device.channels > CHANNELS:
+                notes.append("--channels says which four, 1,2,3,4 if not")
+            note = "; ".join(notes)
+    return DeviceReport(
+        index=device.index,
+        name=device.name,
+        host_api=device.host_api,
+        channels=device.channels,
+        usable=rate is not None,
+        rate=rate,
+        note=note,
+    )
+
+
+def _list_profiles(*, as_json: bool) -> int:
+    from doa_edge.input.profiles import PROFILES
+
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(profile) for profile in PROFILES], indent=2) + "\n")
+        return 0
+    for profile in PROFILES:
+        sys.stdout.write(
+            f"{profile.name:10}  {profile.title}: {profile.audio_format}; needs {profile.needs} "
+            f"({profile.source})\n"
+        )
+    return 0

@@ -1,0 +1,38 @@
+"""`doa_edge info`: what a model file says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def info(options: argparse.Namespace) -> int:
+    """Print the spec, the shapes and the digest of a model file as JSON.
+
+    Raises:
+        InputError: a file that is no model of ours.
+    """
+    import hashlib
+    import json
+
+    from doa_edge.tflite.file import read_model_file
+    from doa_edge.tflite.network import default_model_path
+
+    path = options.model or default_model_path()
+    flatbuffer, spec, halves = read_model_file(path)
+    features = spec.features
+    facts = {
+        **spec.to_dict(),
+        "input_shape": [1, *spec.window_shape],
+        "output_shape": [1, features.frames, spec.outputs],
+        "window_s": features.samples / features.sample_rate,
+        "file": {
+            "path": str(path),
+            "bytes": path.stat().st_size,
+            "flatbuffer_bytes": len(flatbuffer),
+            "halves_bytes": None if halves is None else [len(half) for half in halves],
+            "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
+        },
+    }
+    sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    return 0

@@ -1,0 +1,279 @@
+"""`doa_edge run`: sound in, directions out, until it ends or somebody ends it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from doa_core.errors import InputError, Terminated, one_line
+from doa_edge.options.command import peak_memory_kib
+from doa_edge.signals import Signals
+
+if TYPE_CHECKING:
+    from doa_edge.engine import DirectionEngine
+    from doa_edge.estimate import Estimate
+    from doa_edge.input.sources import Source
+    from doa_edge.input.stream import Gap
+    from doa_edge.recording import OutputAverage
+    from doa_edge.sinks.hub import Hub
+    from doa_edge.sinks.notify import Notifier
+    from doa_edge.sinks.view import TerminalView
+    from doa_edge.tflite.network import TfliteModel
+
+
+def run(options: argparse.Namespace) -> int:
+    """Follow the voice. Returns the exit status.
+
+    Raises:
+        InputError, MissingPackageError, OSError: like the parts that it puts together.
+        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything that was found is written.
+    """
+    with Signals() as signals:
+        try:
+            return _run(options, signals)
+        except ImportError as error:
+            # Packages that are interrupted while they are imported call themselves broken.
+            if (stop := signals.received) is not None:
+                raise stop from error
+            raise
+
+
+def _run(options: argparse.Namespace, signals: Signals) -> int:
+    started = time.perf_counter()
+    from doa_edge.activity import DEFAULT_GATE_DBFS, DEFAULT_MARGIN_DB
+    from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
+    from doa_edge.input.sources import open_source
+    from doa_edge.options.input import source_settings
+    from doa_edge.sinks.notify import Notifier
+    from doa_edge.sinks.outputs import check_files, open_outputs, prints_lines
+    from doa_edge.tflite.network import TfliteModel, default_model_path
+
+    model_path = options.model or default_model_path()
+    check_files(options, model_path)
+    if options.plot and options.input is None:
+        raise InputError("--plot is for recordings and pipes: a device has no end")
+    with ExitStack() as stack:
+        notifier = Notifier()
+        stack.callback(notifier.close)
+        with _quiet_runtime():
+            model = TfliteModel(model_path, threads=options.threads)
+        features = model.spec.features
+        with _user_values():
+            engine = DirectionEngine(
+                model,
+                every=options.every or DEFAULT_EVERY,
+                average=options.average,
+                method=options.decode,
+                gate_dbfs=DEFAULT_GATE_DBFS if options.gate is None else options.gate,
+                margin_db=DEFAULT_MARGIN_DB if options.margin is None else options.margin,
+                min_confidence=options.confidence,
+                smooth_s=options.smooth,
+                keep_outputs=bool(options.summary or options.plot),
+            )
+            source = open_source(**source_settings(options), model_rate=features.sample_rate)
+        if options.realtime and source.live:
+            raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
+        ready = time.perf_counter()
+        hub = stack.enter_context(
+            open_outputs(
+                options,
+                live=options.input is None,
+                paced=source.live or bool(options.realtime),
+                hop_seconds=features.hop / features.sample_rate,
+                signals=signals,
+            )
+        )
+        view: TerminalView | None = None
+        if not options.summary and not prints_lines(options):
+            from doa_edge.sinks.view import TerminalView
+
+            view = stack.enter_context(TerminalView(source.name))
+        follower = _Follower(options, engine, hub, view, notifier)
+        stack.callback(notifier.stopping)
+        stopped: BaseException | None = None
+        try:
+            stack.enter_context(source)
+            notifier.ready(f"listening to {source.name}")
+            follower.follow(source)
+        except (KeyboardInterrupt, Terminated) as stop:
+            stopped = stop
+        finished = time.perf_counter()
+        follower.finish(source)
+        if options.verbose and engine.samples:
+            _report(engine, model, follower.read_seconds, ready - started, finished - ready)
+        if stopped is not None:
+            raise stopped
+        engine.finish()
+    if options.plot:
+        from doa_edge.sinks.plot import plot_track
+
+        plot_track(
+            options.plot,
+            follower.track,
+            follower.average.outputs,
+            spec=model.spec,
+            method=engine.method,
+            title=source.name,
+        )
+    return 0
+
+
+class _Follower:
+    """Takes what a source gives and hands every estimate and event to whoever wants it.
+
+    Attributes:
+        average: outputs of the active windows, if the options need them.
+        track: estimates for a picture, if the options ask for one.
+        read_seconds: time spent waiting for sound, reading and resampling [seconds].
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        engine: DirectionEngine,
+        hub: Hub,
+        view: TerminalView | None,
+        notifier: Notifier,
+    ) -> None:
+        from doa_edge.recording import OutputAverage
+
+        self.average: OutputAverage = OutputAverage(engine.spec)
+        self.track: list[Estimate] = []
+        self.read_seconds = 0.0
+        self._options = options
+        self._engine = engine
+        self._rate = engine.spec.features.sample_rate
+        self._hub = hub
+        self._view = view
+        self._notifier = notifier
+
+    def follow(self, source: Source) -> None:
+        """Until the source ends."""
+        from doa_edge.input.stream import Gap
+
+        items = iter(source)
+        began = asked = time.perf_counter()
+        for item in items:
+            self.read_seconds += time.perf_counter() - asked
+            self._notifier.alive()
+            if isinstance(item, Gap):
+                self._engine.skip(item)
+                self._tell(item)
+            else:
+                for estimate in self._engine.push(item):
+                    if self._options.realtime:
+                        time.sleep(max(0.0, began + estimate.time_s - time.perf_counter()))
+                    self._show(estimate)
+            asked = time.perf_counter()
+
+    def finish(self, source: Source) -> None:
+        """Print the summary, and what was lost."""
+        if self._options.summary and self.average.windows:
+            from doa_edge.recording import summary_dict
+            from doa_edge.sinks.sink import json_line
+
+            duration_s = self._engine.samples / self._rate
+            method = self._engine.method
+            summary = summary_dict(self.average, method=method, duration_s=duration_s)
+            sys.stdout.write(json_line(summary))
+            sys.stdout.flush()
+        lost = {name: count for name, count in source.statistics().items() if count}
+        if lost:
+            told = ", ".join(f"{name} {count:g}" for name, count in lost.items())
+            sys.stderr.write(f"doa_edge: {source.name}: {told}\n")
+
+    def _show(self, estimate: Estimate) -> None:
+        from dataclasses import replace
+
+        self._hub.send(estimate.to_dict())
+        if self._view:
+            self._view.update(estimate)
+        if self._engine.keep_outputs:
+            self.average.add(estimate)
+        if self._options.plot:
+            self.track.append(replace(estimate, outputs=None))
+
+    def _tell(self, gap: Gap) -> None:
+        """An event on every output, and a word to people."""
+        event: dict[str, Any] = {
+            "time_s": self._engine.samples / self._rate,
+            "event": "gap",
+            "reason": gap.reason,
+            "lost_s": round(gap.samples / self._rate, 6),
+        }
+        if gap.detail:
+            event["detail"] = gap.detail
+        self._hub.send(event)
+        text = f"{gap.reason}, {event['lost_s']:.3f} s missing: {gap.detail or 'no detail'}"
+        self._notifier.status(text)
+        if not self._view:
+            sys.stderr.write(f"doa_edge: {text}\n")
+
+
+def _report(
+    engine: DirectionEngine,
+    model: TfliteModel,
+    read_seconds: float,
+    load_seconds: float,
+    run_seconds: float,
+) -> None:
+    """Time per stage, real-time factor and memory, on standard error."""
+    duration = engine.samples / engine.spec.features.sample_rate
+    stages = {"read and resample": read_seconds, **engine.seconds}
+    peak_megabytes = peak_memory_kib() / 1024
+    lines = [
+        f"model              {model.spec.head}, {model.spec.quantization}, run by {model.runtime}",
+        f"loading            {load_seconds:.3f} s",
+        *(
+            f"{name:18} {seconds:.3f} s, {1e3 * seconds / duration:.2f} ms per second of sound"
+            for name, seconds in stages.items()
+        ),
+        f"all                {run_seconds:.3f} s for {duration:.3f} s of sound",
+        f"real-time factor   {run_seconds / duration:.4f} "
+        f"({duration / run_seconds:.0f} times faster than real time)",
+        f"peak memory        {peak_megabytes:.0f} MB",
+    ]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+@contextmanager
+def _user_values() -> Iterator[None]:
+    """A ValueError of a check inside is the user's."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(one_line(error)) from error
+
+
+@contextmanager
+def _quiet_runtime() -> Iterator[None]:
+    """Drop the INFO lines that a runtime writes to descriptor 2, past Python.
+
+    What else it writes is passed on, unless it raises: the exception carries the reason.
+    """
+    import tempfile
+
+    with ExitStack() as stack:
+        try:
+            said = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        except OSError:  # nowhere to keep it, or no standard error
+            yield
+            return
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        said.seek(0)
+        for line in said:
+            if not line.startswith(b"INFO:"):
+                os.write(2, line)

@@ -1,0 +1,286 @@
+"""Is what a microphone gives first-order Ambisonics, as far as the sound alone can tell?
+
+Levels, offsets, clipping and dead channels show in each channel by itself. The order and the format
+show in what the channels have to do with each other. With AmbiX (SN3D), plane waves that do not
+depend on each other give, whatever their directions,
+
+    energy of X + energy of Y + energy of Z = energy of W,
+
+because x^2 + y^2 + z^2 = 1 for each. That holds in a diffuse field as for a single voice, and in
+every part of time and frequency; so the median over such parts of how far it is off (in dB) tells
+formats from each other. Recordings of real microphones and rooms have 0.3 to 0.8 dB as what they
+are, and mostly more than 1.8 dB as anything else.
+
+What sound alone can *not* tell: dipoles that are swapped among each other, or have a wrong sign,
+and capsules in a wrong order. They hear a field that is turned or mirrored, as real as the right
+one. It takes a voice from a known direction (`expected`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.ambisonics import FORMATS
+from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.features import intensity_features
+from doa_core.stft import stft
+from doa_edge.input.conversion import ambix_matrix
+from doa_edge.input.stream import Samples
+
+OK, WARNING, FAULT = "ok", "warning", "fault"
+QUIET_DBFS = -75.0
+DEAD_DB = 30.0  # below the loudest channel
+CLIPPED_SHARE = 1e-4
+FULL_SCALE = 0.999
+OFFSET_SHARE = 0.01  # of full scale
+ALIKE = 0.98  # coherence of two channels that are one and the same
+FORMAT_ERROR_DB = 1.3
+LOST_DEG = 45.0
+_BAND_HZ = (300.0, 4000.0)  # where microphones of this kind are what they promise
+_PART = (16, 24)  # frames and bins in which energies are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        state: `ok`, `warning` or `fault`.
+        found: what is there.
+        advice: what to do about it; empty if nothing.
+    """
+
+    name: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def inspect_channels(samples: Samples) -> list[Finding]:
+    """Each channel by itself: (N, 4) samples as the device gives them, full scale 1."""
+    finite = np.isfinite(samples)
+    findings = [
+        Finding(
+            name="numbers",
+            state=OK if finite.all() else FAULT,
+            found="all are finite"
+            if finite.all()
+            else f"{int((~finite).sum())} samples are not finite",
+            advice="" if finite.all() else "the driver gives no sound: try another rate or cable",
+        )
+    ]
+    samples = np.where(finite, samples, 0.0).astype(np.float32)
+    offsets = samples.mean(axis=0, dtype=np.float64)
+    levels = 20.0 * np.log10(np.maximum(np.std(samples, axis=0, dtype=np.float64), 1e-7))
+    shown = ", ".join(f"{level:.0f}" for level in levels) + " dBFS"
+    dead = [index + 1 for index in range(4) if levels[index] < levels.max() - DEAD_DB]
+    if levels.max() < QUIET_DBFS:
+        findings.append(
+            Finding(
+                name="level",
+                state=FAULT if levels.max() < -120.0 else WARNING,
+                found=shown,
+                advice="(almost) silent: make some noise, raise the gain, look for a mute switch",
+            )
+        )
+    elif dead:
+        findings.append(
+            Finding(
+                name="level",
+                state=FAULT,
+                found=shown,
+                advice=f"channel {', '.join(map(str, dead))} is dead: check cable, phantom power, "
+                "gain and --channels",
+            )
+        )
+    else:
+        findings.append(Finding(name="level", state=OK, found=shown))
+    share = float(np.mean(np.abs(samples) >= FULL_SCALE))
+    clipped = share > CLIPPED_SHARE
+    findings.append(
+        Finding(
+            name="clipping",
+            state=FAULT if clipped else OK,
+            found=f"{100 * share:.2g} % of the samples at full scale",
+            advice="lower the gain" if clipped else "",
+        )
+    )
+    worst = float(np.abs(offsets).max())
+    findings.append(
+        Finding(
+            name="offset",
+            state=WARNING if worst > OFFSET_SHARE else OK,
+            found=f"{100 * worst:.2g} % of full scale at most",
+            advice="a constant in a channel: switch on the device's high-pass filter, if it has one"
+            if worst > OFFSET_SHARE
+            else "",
+        )
+    )
+    return findings
+
+
+def inspect_field(
+    samples: Samples,
+    *,
+    sample_rate: int,
+    audio_format: str = "ambix",
+    mount: Sequence[float] | None = None,
+    expected: FloatArray | None = None,
+) -> list[Finding]:
+    """The channels together: (N, 4) samples as the device gives them.
+
+    Args:
+        samples: seconds of any sound; the more directions it comes from, the more it tells.
+        sample_rate: [hertz].
+        audio_format: what they are said to be; see `doa_core.ambisonics`.
+        mount: yaw, pitch and roll [rad] of the microphone in the room.
+        expected: (3,) unit vector to where somebody speaks, if that is known.
+    """
+    spectra = _band(samples, sample_rate)
+    energies = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
+    if energies.min() <= 10.0 ** (-DEAD_DB / 10.0) * energies.max():
+        return [
+            Finding(
+                name="format",
+                state=WARNING,
+                found="cannot be judged: a channel is (almost) silent between 300 and 4000 Hz",
+                advice="see `level`; make noise from several sides",
+            )
+        ]
+    findings = [_copies(spectra, energies), _format(spectra, audio_format)]
+    if expected is not None and findings[-1].state == OK:  # else it is no direction
+        ambix = spectra @ ambix_matrix(audio_format, mount).T.astype(np.float32)
+        findings.append(_direction(ambix, expected))
+    return findings
+
+
+def format_error_db(spectra: npt.NDArray[np.complexfloating], to_ambix: FloatArray) -> float:
+    """How far (T, F, 4) spectra are from what AmbiX has to be, after a (4, 4) matrix.
+
+    Returns:
+        Median of the absolute ratio of the dipoles' energy to W's, over parts of half a second by
+        some 370 Hz that are not the quietest [dB].
+    """
+    frames, bins = min(_PART[0], spectra.shape[0]), min(_PART[1], spectra.shape[1])
+    rows, columns = spectra.shape[0] // frames, spectra.shape[1] // bins
+    parts = spectra[: rows * frames, : columns * bins]
+    parts = parts.reshape(rows, frames, columns, bins, 4) @ to_ambix.T
+    energies = np.mean(np.abs(parts) ** 2, axis=(1, 3)).reshape(-1, 4)
+    loud = energies[:, 0] > 0.1 * np.median(energies[:, 0])
+    pressure, dipoles = energies[loud, 0], energies[loud, 1:].sum(axis=1)
+    ratio_db = 10.0 * np.log10(np.maximum(dipoles, 1e-20) / np.maximum(pressure, 1e-20))
+    return float(np.median(np.abs(ratio_db)))
+
+
+def coherence_matrix(spectra: npt.NDArray[np.complexfloating]) -> FloatArray:
+    """(4, 4) real parts of the coherence of (T, F, 4) spectra, over all bins: -1 to 1."""
+    flat = spectra.reshape(-1, 4)
+    cross = np.real(flat.conj().T @ flat)
+    scale = np.sqrt(np.diag(cross))
+    coherence: FloatArray = cross / np.maximum(np.outer(scale, scale), 1e-30)
+    return coherence
+
+
+def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
+    """How dipoles could be swapped or inverted so that `expected` is heard at `measured`.
+
+    The simplest ones that bring the two within 20 degrees of each other, best first.
+    """
+    names = "XYZ"
+    found = []
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        turned = np.array(signs) * measured[list(order)]
+        error_deg = float(np.degrees(great_circle_distance(turned, expected)))
+        changes = sum(a != b for a, b in enumerate(order)) + signs.count(-1)
+        if changes and error_deg < 20.0:
+            text = ", ".join(
+                f"{names[index]} is {'-' if sign < 0 else ''}{names[origin]}"
+                for index, (origin, sign) in enumerate(zip(order, signs, strict=True))
+                if origin != index or sign < 0
+            )
+            found.append((changes, error_deg, text))
+    return [text for _, _, text in sorted(found)[:3]]
+
+
+def _band(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
+    """(T, F, 4) spectra where the microphone is good."""
+    spectra = stft(samples)
+    hertz = np.arange(spectra.shape[1]) * sample_rate / (2 * (spectra.shape[1] - 1))
+    inside = (hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1])
+    return spectra[:, inside]
+
+
+def _copies(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> Finding:
+    coherence = coherence_matrix(spectra)
+    pairs = [
+        (first + 1, second + 1)
+        for first in range(4)
+        for second in range(first + 1, 4)
+        if abs(coherence[first, second]) > ALIKE
+        and abs(10 * np.log10(energies[first] / energies[second])) < 0.5
+    ]
+    text = ", ".join(f"{first} and {second}" for first, second in pairs)
+    return Finding(
+        name="copies",
+        state=WARNING if pairs else OK,
+        found=f"channels {text} are (almost) the same" if pairs else "four different channels",
+        advice="one signal on two channels? A virtual device that mixes, or --channels; "
+        "a single noise straight ahead does it, too"
+        if pairs
+        else "",
+    )
+
+
+def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Finding:
+    """Whether the channels can be what they are said to be, and what else they can be."""
+    error_db = format_error_db(spectra, ambix_matrix(audio_format))
+    found = f"{error_db:.1f} dB from what {audio_format} has to be"
+    if error_db <= FORMAT_ERROR_DB:
+        return Finding(name="format", state=OK, found=found)
+    fits = [
+        f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
+        for name in FORMATS
+        if format_error_db(spectra, ambix_matrix(name)) <= FORMAT_ERROR_DB
+    ]
+    for channel in range(1, 4):
+        order = np.eye(4)
+        order[[0, channel]] = order[[channel, 0]]
+        if format_error_db(spectra, order) <= FORMAT_ERROR_DB:
+            fits.append(f"W on channel {channel + 1} (see --channels)")
+    advice = f"it can be: {'; '.join(fits)}" if fits else "check --format, --channels and the gains"
+    return Finding(name="format", state=WARNING, found=found, advice=advice)
+
+
+def _direction(spectra: npt.NDArray[np.complexfloating], expected: FloatArray) -> Finding:
+    """Where the sound comes from by its intensity, against where it is known to come from."""
+    weights = np.abs(spectra[..., 0]) ** 2
+    active = intensity_features(spectra)[..., :3]
+    vector = np.sum(weights[..., np.newaxis] * active, axis=(0, 1)) / weights.sum()
+    length = float(np.linalg.norm(vector))
+    if length < 0.1:
+        return Finding(
+            name="direction",
+            state=WARNING,
+            found="sound from everywhere: nothing can be said",
+            advice="speak up, closer to the microphone",
+        )
+    measured: FloatArray = vector / length
+    error_deg = float(np.degrees(great_circle_distance(measured, expected)))
+    if error_deg <= LOST_DEG:
+        return Finding(
+            name="direction", state=OK, found=f"{error_deg:.0f}° from where it should come from"
+        )
+    swaps = swaps_that_explain(measured, expected)
+    return Finding(
+        name="direction",
+        state=FAULT,
+        found=f"{error_deg:.0f}° from where it should come from",
+        advice="check --mount, --format and --channels"
+        + (f"; it would fit if {', or '.join(swaps)}" if swaps else ""),
+    )

@@ -1,0 +1,255 @@
+"""A live device as a source: opened anew when it is lost, and its stream time stays true."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.conversion import AmbixConverter, ambix_matrix, is_sound, no_sound
+from doa_edge.input.live.clock import SampleClock
+from doa_edge.input.live.handover import Chunk
+from doa_edge.input.live.live_stream import CLOSE_S, Background, LiveStream, abandon_portaudio
+from doa_edge.input.live.portaudio import (
+    DeviceError,
+    InputDevice,
+    Opening,
+    find_again,
+    find_device,
+    list_devices,
+    negotiate,
+    rescan,
+)
+from doa_edge.input.stream import Gap, Samples, StreamItem
+
+logger = logging.getLogger(__name__)
+
+STALL_S = 3.0  # without a sample
+RETRY_S = 1.0  # between attempts to open a lost device
+SETTLE_S = 0.25  # of sound after which a reopened device's time is told
+POLL_S = 0.25
+
+
+Returned = tuple[LiveStream, list[Chunk]]
+
+
+class DeviceSource:
+    """AmbiX blocks of a live device, and gaps where its sound is missing.
+
+    Attributes:
+        name: of the device.
+        sample_rate: that it is open with [hertz]; None before.
+
+    Args:
+        device: number or part of the name; the only one with enough channels if None.
+        rate: to open it with [hertz]; the model's or else the device's own if None.
+        channel_map: which four channels, counted from 1; the first four if None.
+        audio_format: what the channels are; see `doa_core.ambisonics`.
+        mount: yaw, pitch and roll [rad] of the microphone in the room.
+        stall_s: a device that gives nothing for as long is opened anew [seconds].
+        model_rate: of the blocks [hertz].
+
+    Raises:
+        ValueError: unknown format or mounting.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        device: str | int | None = None,
+        *,
+        rate: int | None = None,
+        channel_map: Sequence[int] | None = None,
+        audio_format: str = "ambix",
+        mount: Sequence[float] | None = None,
+        stall_s: float = STALL_S,
+        model_rate: int = SAMPLE_RATE,
+    ) -> None:
+        ambix_matrix(audio_format, mount)
+        self.name = "live device" if device is None else str(device)
+        self.sample_rate: int | None = None
+        self.stall_s = stall_s
+        self.model_rate = model_rate
+        self._wanted = device
+        self._rate = rate
+        self._channel_map = channel_map
+        self._format = audio_format
+        self._mount = mount
+        self._clock = SampleClock()
+        self._given = 0  # samples and gaps so far, at the model's rate
+        self._counts = {"overruns": 0, "losses": 0, "invalid_blocks": 0, "missing_samples": 0}
+        self._stream: LiveStream | None = None
+        self._pending: Background[Returned | None] | None = None
+        self._opened: Opening
+        self._converter: AmbixConverter
+
+    def __enter__(self) -> DeviceSource:
+        """Open the device.
+
+        Raises:
+            InputError: there is no such device, or it refuses the channels or the rate.
+            DeviceError: it is busy.
+            MissingPackageError: sounddevice is not installed.
+        """
+        self._use(self._open(find_device(self._wanted, list_devices())))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of the device; not for longer than some seconds if its driver hangs."""
+        stream, self._stream = self._stream, None
+        pending = Background(partial(_close, stream)) if stream else self._pending
+        if pending and not pending.wait(CLOSE_S):
+            abandon_portaudio()
+        elif pending and pending.result:  # it came back while we left
+            pending.result[0].close()
+
+    def statistics(self) -> dict[str, float]:
+        """What was lost so far, and how fast the device's clock runs."""
+        drift = self._clock.drift_ppm
+        return {**self._counts, **({} if drift is None else {"drift_ppm": round(drift, 1)})}
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        last_s = told_s = time.monotonic()
+        while True:
+            if self._stream is None:
+                raise ValueError("A device must be opened before it is read: use `with source:`")
+            chunk = self._stream.handover.get(timeout_s=POLL_S)
+            now_s = time.monotonic()
+            if chunk:
+                last_s = told_s = now_s
+                yield from self._take(chunk)
+                continue
+            reason = ""
+            if not self._stream.active:
+                reason = "lost"
+            elif now_s - last_s > self.stall_s:
+                reason = "stalled"
+            if reason:
+                yield from self._recover(reason)
+                last_s = told_s = time.monotonic()
+            elif now_s - told_s > 2 * POLL_S:
+                told_s = now_s
+                yield no_sound()
+
+    def _use(self, stream: LiveStream) -> None:
+        """Go on with a device that is open."""
+        self._stream, self._opened = stream, stream.opening
+        self.name = self._opened.device.name
+        self.sample_rate = self._opened.rate
+        self._converter = AmbixConverter(
+            from_rate=self._opened.rate,
+            to_rate=self.model_rate,
+            audio_format=self._format,
+            mount=self._mount,
+        )
+
+    def _open(self, device: InputDevice) -> LiveStream:
+        return LiveStream(
+            negotiate(
+                device, channel_map=self._channel_map, rate=self._rate, model_rate=self.model_rate
+            )
+        )
+
+    def _wait_for_device(self) -> Generator[Samples, None, Returned]:
+        """Close and open, in the background: neither may hold up whoever iterates."""
+        lost, self._stream = self._stream, None
+        pending = self._pending = Background(partial(_close, lost))
+        while True:
+            begun_s = time.monotonic()
+            while not pending.done or (
+                pending.result is None and time.monotonic() - begun_s < RETRY_S
+            ):
+                time.sleep(POLL_S)
+                yield no_sound()
+            if pending.result:
+                self._pending = None
+                return pending.result
+            pending = self._pending = Background(self._open_again)
+
+    def _open_again(self) -> Returned | None:
+        """The device that was lost, with what it gives first; None if it is not back."""
+        try:
+            rescan()
+            stream = self._open(find_again(self._opened.device, list_devices()))
+        except (InputError, DeviceError) as error:
+            logger.debug("%s", error)
+            return None
+        chunks = stream.first_chunks(duration_s=SETTLE_S, timeout_s=self.stall_s)
+        if chunks:
+            return stream, chunks
+        stream.close()
+        return None
+
+    def _take(self, chunk: Chunk) -> Iterator[StreamItem]:
+        """What a chunk gives, and the gaps around it."""
+        if chunk.dropped:
+            dropped_s = chunk.dropped / self._opened.rate
+            self._clock.skip(dropped_s)
+            yield from self._gap("overrun", f"{dropped_s:.2f} s dropped: the computer is too slow")
+        elif chunk.overflowed:
+            # How much is not said. What is missing for long, the clock will find.
+            yield from self._gap("overrun", "the device reports lost sound")
+        usable = bool(is_sound(chunk.samples).all())
+        if usable:
+            yield from self._give(self._converter.push(chunk.samples))
+        missing_s = self._clock.advance(
+            len(chunk.samples) / self._opened.rate, arrival_s=chunk.arrival_s
+        )
+        if not usable:
+            yield from self._gap("invalid", "samples that are not finite, or absurd")
+        elif missing_s:
+            yield from self._gap("overrun", f"{missing_s:.2f} s lost on the way from the device")
+
+    def _give(self, block: Samples) -> Iterator[StreamItem]:
+        if len(block):
+            self._given += len(block)
+            yield block
+
+    def _gap(self, reason: str, detail: str) -> Iterator[StreamItem]:
+        """The rest of what came before, and a gap up to where the clock stands."""
+        yield from self._give(self._converter.finish())
+        missing = max(0, round(self._clock.position_s * self.model_rate) - self._given)
+        self._given += missing
+        self._counts["missing_samples"] += missing
+        counted = {"overrun": "overruns", "invalid": "invalid_blocks"}.get(reason)
+        if counted:
+            self._counts[counted] += 1
+        yield Gap(samples=missing, reason=reason, detail=detail)
+
+    def _recover(self, reason: str) -> Iterator[StreamItem]:
+        """Say that the device is away, and wait until it is back."""
+        what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
+        logger.info("%s %s: waiting for it", self.name, what)
+        self._counts["losses"] += 1
+        since_s = time.monotonic()
+        self._clock.skip(self._clock.missing_s(now_s=since_s))
+        yield from self._gap(reason, f"{self.name} {what}")
+        stream, chunks = yield from self._wait_for_device()
+        self._use(stream)
+        begin_s, heard = math.inf, 0
+        for chunk in chunks:  # the one that waited least knows best when the first sample was
+            heard += len(chunk.samples)
+            begin_s = min(begin_s, chunk.arrival_s - heard / self._opened.rate)
+        self._clock.skip(self._clock.missing_s(now_s=begin_s))
+        self._clock.resume()
+        away_s = time.monotonic() - since_s
+        logger.info("%s is back after %.1f s", self.name, away_s)
+        yield from self._gap("recovered", f"{self.name} was away for {away_s:.1f} s")
+        for chunk in chunks:
+            yield from self._take(chunk)
+
+
+def _close(stream: LiveStream | None) -> None:
+    if stream:
+        stream.close()

@@ -1,0 +1,252 @@
+"""PortAudio's devices, through sounddevice: which there are, and how one can be opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.conversion import CHANNELS, HIGHEST_RATE, LOWEST_RATE, check_channel_map
+
+COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
+# Names of ALSA's that lead to the sound server or to a default card.
+VIRTUAL_NAMES = frozenset(
+    ("default", "sysdefault", "pulse", "pipewire", "jack", "dsnoop", "upmix", "vdownmix", "null")
+)
+# Codes of PortAudio's errors.
+_INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
+
+
+class DeviceError(OSError):
+    """A device that cannot be opened now: busy, or gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputDevice:
+    """A device as PortAudio lists it.
+
+    Attributes:
+        index: its number; may change when something is plugged in.
+        name: as the system gives it.
+        host_api: `ALSA`, `JACK Audio Connection Kit`, ...
+        channels: of its input at most; 0 for one that only plays.
+        default_rate: [hertz].
+    """
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    default_rate: int
+
+    @property
+    def virtual(self) -> bool:
+        """Whether it stands for whatever the system chooses, and may mix or repeat channels."""
+        return self.name.lower() in VIRTUAL_NAMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How a device can be opened.
+
+    Attributes:
+        device: which one.
+        rate: [hertz].
+        channels: that are opened.
+        columns: of the four that are used.
+    """
+
+    device: InputDevice
+    rate: int
+    channels: int
+    columns: list[int]
+
+
+def load_portaudio() -> Any:
+    """The module sounddevice, with PortAudio running.
+
+    Raises:
+        MissingPackageError: sounddevice is not installed.
+        OSError: PortAudio is not installed or does not start.
+    """
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise MissingPackageError("sounddevice", "edge", error) from error
+    except OSError as error:
+        raise OSError(
+            f"PortAudio is needed for live devices and cannot be loaded ({one_line(error)}). "
+            "Install it: sudo apt install libportaudio2"
+        ) from error
+    except RuntimeError as error:  # PortAudio's own errors derive from it
+        raise OSError(f"PortAudio does not start: {one_line(error)}") from error
+    return sounddevice
+
+
+def rescan() -> None:
+    """List the devices anew: PortAudio sees them at its start only. No stream may be open."""
+    sounddevice = load_portaudio()
+    try:
+        # The one way that sounddevice has; its own documentation of both says when to use them.
+        if sounddevice._initialized:
+            sounddevice._terminate()
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio does not start: {one_line(error)}") from error
+
+
+def list_devices() -> list[InputDevice]:
+    """All devices, those that only play included."""
+    sounddevice = load_portaudio()
+    host_apis = [api["name"] for api in sounddevice.query_hostapis()]
+    return [
+        InputDevice(
+            index=index,
+            name=info["name"],
+            host_api=host_apis[info["hostapi"]],
+            channels=info["max_input_channels"],
+            default_rate=round(info["default_samplerate"]),
+        )
+        for index, info in enumerate(sounddevice.query_devices())
+    ]
+
+
+def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> InputDevice:
+    """The input device of a number or a part of a name.
+
+    Args:
+        wanted: a number, or a part of a name in any case; None where all but one are `virtual`
+            or have too few channels.
+        devices: as `list_devices` gives them.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    inputs = [device for device in devices if device.channels]
+    known = "; ".join(f"{device.index}: {device.name}" for device in inputs) or "no input device"
+    if isinstance(wanted, int) or (wanted is not None and wanted.isdecimal()):
+        found = [device for device in inputs if device.index == int(wanted)]
+    elif wanted is None:
+        found = [device for device in inputs if device.channels >= CHANNELS and not device.virtual]
+    else:
+        part = wanted.lower()
+        found = [device for device in inputs if part in f"{device.name}, {device.host_api}".lower()]
+        for fits in (
+            [device for device in found if device.name.lower() == part],
+            [device for device in found if device.channels >= CHANNELS],
+        ):
+            if len(found) > 1 and fits:
+                found = fits
+    if len(found) == 1:
+        return found[0]
+    received = "no device option" if wanted is None else f"device={wanted!r}"
+    if found:
+        raise InputError(
+            "`device` must name a single input. Received: "
+            f"{received}, which could be {'; '.join(f'{d.index}: {d.name}' for d in found)}"
+        )
+    raise InputError(
+        f"`device` must be the number or a part of the name of an input with {CHANNELS} channels "
+        f"or more; there is {known}. Received: {received}"
+    )
+
+
+def find_again(device: InputDevice, devices: Sequence[InputDevice]) -> InputDevice:
+    """The device of the same name, which may have another number after it was away.
+
+    Raises:
+        DeviceError: it is not there.
+    """
+    found = [
+        other
+        for other in devices
+        if other.channels and (other.name, other.host_api) == (device.name, device.host_api)
+    ]
+    if not found:
+        raise DeviceError(f"{device.name} is not there")
+    return min(found, key=lambda other: other.index != device.index)
+
+
+def negotiate(
+    device: InputDevice,
+    *,
+    channel_map: Sequence[int] | None = None,
+    rate: int | None = None,
+    model_rate: int = SAMPLE_RATE,
+) -> Opening:
+    """How a device can be opened: the model's rate, else the device's own, else a common one.
+
+    Args:
+        device: which one.
+        channel_map: which four channels, counted from 1; the first four if None.
+        rate: the only one to try [hertz].
+        model_rate: the one to try first [hertz].
+
+    Raises:
+        InputError: too few channels, or the rate or the channels are refused.
+        DeviceError: busy, or gone.
+        ValueError: a map that is not four different channels.
+    """
+    sounddevice = load_portaudio()
+    if channel_map is None and device.channels >= CHANNELS:
+        channel_map = range(1, CHANNELS + 1)
+    columns = check_channel_map(channel_map, available=device.channels, name=device.name)
+    rates = [rate] if rate else [model_rate, device.default_rate, *COMMON_RATES]
+    rates = [each for each in dict.fromkeys(rates) if LOWEST_RATE <= each <= HIGHEST_RATE]
+    # Some drivers open all of their channels or none.
+    counts = dict.fromkeys([max(columns) + 1, device.channels])
+    reasons: dict[int, str] = {}
+    for channels in counts:
+        for each in rates:
+            try:
+                with quiet_descriptor():
+                    sounddevice.check_input_settings(
+                        device=device.index, channels=channels, dtype="float32", samplerate=each
+                    )
+            except sounddevice.PortAudioError as error:
+                code = error.args[1] if len(error.args) > 1 else None
+                if code not in (_INVALID_CHANNELS, _INVALID_RATE):
+                    raise device_error(device, error) from error
+                reasons[each] = one_line(error.args[0])
+                continue
+            except ValueError as error:  # the number is no device's any more
+                raise device_error(device, error) from error
+            return Opening(device=device, rate=each, channels=channels, columns=columns)
+    tried = ", ".join(f"{each} Hz ({reason})" for each, reason in reasons.items())
+    raise InputError(
+        f"{device.name} must open with {max(columns) + 1} channels at a rate from {LOWEST_RATE} to "
+        f"{HIGHEST_RATE} Hz. Refused: {tried or f'{rate} Hz'}"
+    )
+
+
+def device_error(device: InputDevice, error: BaseException) -> DeviceError:
+    """What a failure to open means, in words."""
+    code = error.args[1] if len(error.args) > 1 else None
+    if code == _UNAVAILABLE:
+        return DeviceError(
+            f"{device.name} is busy or gone: another program may have it open (`fuser -v "
+            "/dev/snd/*` shows which), or it was unplugged"
+        )
+    return DeviceError(f"{device.name} does not open: {one_line(error)}")
+
+
+@contextmanager
+def quiet_descriptor() -> Iterator[None]:
+    """Drop what ALSA and PortAudio write to descriptor 2 about attempts that fail."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # no standard error
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)

@@ -1,0 +1,88 @@
+"""Microphones whose channels are documented. Others are described by options.
+
+A tetrahedral microphone behind an interface is known to the system by the interface's name, so a
+profile has to be asked for. What can be recognised by name are arrays that are no first-order
+Ambisonics microphones, although they have four channels and more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from doa_core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A microphone whose capsules' order is documented.
+
+    Attributes:
+        name: for `--profile`.
+        title: maker and model.
+        audio_format: of its channels; see `doa_core.ambisonics`.
+        needs: what has to be done so that its channels are these.
+        source: where that is documented.
+    """
+
+    name: str
+    title: str
+    audio_format: str
+    needs: str
+    source: str
+
+
+_IN_ORDER = "an interface with four inputs of equal gain, capsules 1 to 4 on inputs 1 to 4"
+_SURVEY = "A. Farina, A-format to B-format conversion, pcfarina.eng.unipr.it"
+_LAYOUT = "tetrahedral:flu-frd-bld-bru"
+
+PROFILES = (
+    Profile(
+        name="ambeo-vr",
+        title="Sennheiser AMBEO VR Mic",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source=_SURVEY,
+    ),
+    Profile(
+        name="sps200",
+        title="SoundField SPS200",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source=_SURVEY,
+    ),
+    Profile(
+        name="tetramic",
+        title="Core Sound TetraMic",
+        audio_format=_LAYOUT,
+        needs=_IN_ORDER,
+        source="ambisonics.ch, A-format channel ordering",
+    ),
+)
+
+# Part of the system's name for a device, in lower case, and what it is.
+NOT_AMBISONIC = {
+    "respeaker": "four microphones in one plane (channels 2 to 5 of 6), no Ambisonics",
+    "zylia": "19 capsules on a sphere: encode them to AmbiX first and pipe that in",
+    "spatial mic": "eight capsules, second order: encode them to AmbiX first and pipe that in",
+}
+
+
+def find_profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for profile in PROFILES:
+        if profile.name == name.lower():
+            return profile
+    raise InputError(
+        f"`profile` must be one of {', '.join(profile.name for profile in PROFILES)}. "
+        f"Received: profile={name!r}"
+    )
+
+
+def not_ambisonic(device_name: str) -> str | None:
+    """What a device is, if its name says that it is no first-order Ambisonics microphone."""
+    name = device_name.lower()
+    return next((what for part, what in NOT_AMBISONIC.items() if part in name), None)

@@ -1,0 +1,119 @@
+"""Directions to an MQTT broker.
+
+TOPIC/direction  an estimate as JSON, as `doa_edge run` prints it
+TOPIC/event      an event as JSON
+TOPIC/status     `online` or `offline`, retained; `offline` is the last will, too
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message
+
+DEFAULT_TOPIC = "doa"
+PORT, TLS_PORT = 1883, 8883
+PASSWORD_VARIABLE = "DOA_EDGE_MQTT_PASSWORD"
+KEEPALIVE_SECONDS = 30
+LONGEST_PAUSE = 30  # seconds between two attempts to connect
+
+
+class MqttSink:
+    """Publishes; connects by itself, now and whenever the broker has been away.
+
+    paho-mqtt's own thread talks to the broker. Without a broker nothing waits: directions that
+    are late are wrong. Messages above QoS 0 that the broker has not confirmed wait, 64 at most.
+
+    Args:
+        address: the broker; port 0 stands for 1883, or 8883 with TLS.
+        topic: the first levels of every topic.
+        qos: 0, 1 or 2.
+        user: name to log in with; the password is taken from the environment.
+        tls: whether to use TLS, with the system's certificates.
+        environment: where DOA_EDGE_MQTT_PASSWORD is looked up.
+
+    Raises:
+        MissingPackageError: paho-mqtt is not installed.
+        InputError: a topic that MQTT does not allow.
+    """
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        topic: str = DEFAULT_TOPIC,
+        qos: int = 0,
+        user: str | None = None,
+        tls: bool = False,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        check_topic(topic)
+        try:
+            from paho.mqtt import client as paho
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError as error:
+            raise MissingPackageError("paho-mqtt", "mqtt", error) from error
+        self._topic = topic.rstrip("/")
+        self._qos = qos
+        self.dropped = 0
+        self._success = paho.MQTT_ERR_SUCCESS
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.max_queued_messages_set(QUEUE_LENGTH)
+        self._client.reconnect_delay_set(1, LONGEST_PAUSE)
+        self._client.will_set(f"{self._topic}/status", "offline", qos=qos, retain=True)
+        self._client.on_connect = self._greet
+        if user is not None:
+            self._client.username_pw_set(user, environment.get(PASSWORD_VARIABLE))
+        if tls:
+            self._client.tls_set()
+        port = address.port or (TLS_PORT if tls else PORT)
+        self._client.connect_async(address.host, port, KEEPALIVE_SECONDS)
+        self._client.loop_start()
+
+    def send(self, message: Message) -> None:
+        """Publish a message; counted as dropped where no broker takes it."""
+        if not self._client.is_connected():
+            self.dropped += 1
+            return
+        kind = "direction" if "azimuth_deg" in message else "event"
+        payload = json.dumps(message, allow_nan=False)
+        sent = self._client.publish(f"{self._topic}/{kind}", payload, qos=self._qos)
+        if sent.rc != self._success:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Say that we go, and go."""
+        if self._client.is_connected():
+            goodbye = self._client.publish(
+                f"{self._topic}/status", "offline", qos=self._qos, retain=True
+            )
+            try:
+                goodbye.wait_for_publish(CLOSE_SECONDS)
+            except (RuntimeError, ValueError):  # the broker went first
+                self.dropped += 1
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _greet(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            import logging
+
+            logging.getLogger(__name__).warning("the MQTT broker refuses: %s", one_line(reason))
+            return
+        client.publish(f"{self._topic}/status", "online", qos=self._qos, retain=True)
+
+
+def check_topic(topic: str) -> None:
+    """Raise InputError for a topic that cannot be published to."""
+    if not topic.strip("/") or set(topic) & set("+#\0") or topic.startswith("$"):
+        raise InputError(
+            "The MQTT topic must be a name without + and # that does not begin with $. "
+            f"Received: {topic!r}"
+        )

@@ -1,0 +1,129 @@
+"""An event loop in a thread of its own, with the port that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import Any
+
+from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH
+
+MOST_CLIENTS = 32  # more are turned away
+CLIENT_BUFFER = 64 * 1024  # bytes that wait for one client before it misses messages
+STALLED_SECONDS = 10.0  # a client that takes nothing for so long is let go
+
+
+class LoopServer:
+    """The part that `TcpServerSink` and `WebSink` share.
+
+    The port is bound before the thread starts: one that is taken is known at once. Whatever
+    happens in the loop, `post` only leaves a note for it and never waits.
+
+    Attributes:
+        address: where it listens; the port is the real one if 0 was asked for.
+        dropped: messages that a client missed, added over all clients.
+
+    Raises:
+        OSError: the port is taken, or the host is not one of this machine.
+    """
+
+    name = "server"
+
+    def __init__(self, address: Address) -> None:
+        self._listener = _listen(address, self.name)
+        self.address = Address(address.host, self._listener.getsockname()[1])
+        self.dropped = 0
+        self._loop = asyncio.new_event_loop()
+        self._posted = 0  # notes that the loop has not read
+        self._posted_lock = threading.Lock()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"sink {self.name}", daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    def post(self, text: str) -> None:
+        """Hand a message to the loop; dropped if it is that far behind."""
+        with self._posted_lock:
+            if self._posted >= QUEUE_LENGTH:
+                self.dropped += 1
+                return
+            self._posted += 1
+        # The loop may have ended with an interpreter that is going down.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take, text)
+
+    def close(self) -> None:
+        """Say goodbye to the clients and free the port."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(CLOSE_SECONDS)
+
+    def broadcast(self, text: str) -> None:
+        """Give a message to every client. Called in the loop; must not wait."""
+        raise NotImplementedError
+
+    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve clients until `stop` is set. Runs in the loop."""
+        raise NotImplementedError
+
+    def _take(self, text: str) -> None:
+        with self._posted_lock:
+            self._posted -= 1
+        self.broadcast(text)
+
+    def _work(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._started.set)
+        try:
+            self._loop.run_until_complete(self.serve(self._listener, self._stop))
+            self._loop.run_until_complete(_cancel_the_rest())
+        finally:
+            self._listener.close()
+            self._loop.close()
+
+
+class Backlog:
+    """Whether a client takes what it is given, judged by what waits in its transport."""
+
+    def __init__(self, transport: asyncio.WriteTransport) -> None:
+        self._transport = transport
+        self._full_since: float | None = None
+
+    def has_room(self) -> bool:
+        """Whether the next message may be written."""
+        if self._transport.get_write_buffer_size() <= CLIENT_BUFFER:
+            self._full_since = None
+            return True
+        return False
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether the buffer has been full for too long; `now` is the loop's time [seconds]."""
+        if self._full_since is None:
+            self._full_since = now
+        return now - self._full_since > STALLED_SECONDS
+
+
+def _listen(address: Address, name: str) -> socket.socket:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(place[:2], family=family, backlog=MOST_CLIENTS)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno, f"--{name} cannot listen at {address}: {reason}. Choose another port"
+        ) from error
+
+
+async def _cancel_the_rest() -> None:
+    tasks: list[asyncio.Task[Any]] = [
+        task for task in asyncio.all_tasks() if task is not asyncio.current_task()
+    ]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

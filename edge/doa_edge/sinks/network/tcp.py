@@ -1,0 +1,169 @@
+"""Directions as JSON over TCP in the layout of ODAS, for programs that read that daemon's.
+
+ODAS writes for each of its frames an object `{"timeStamp": ..., "src": [...]}` with the tracked
+sources as unit vectors, and its viewer parts the stream where a `}` ends a line and a `{` begins
+the next. Ours has one object a line, which both line readers and that viewer take:
+
+    {"timeStamp": 26, "src": [{"id": 1, "tag": "dynamic", "x": ..., "activity": ...} ] }
+
+`timeStamp` counts hops (32 ms), as ODAS counts its own; x is forward, y left, z up; `activity` is
+the confidence. While nobody speaks there is one source with id 0 and zeros, which is how ODAS
+leaves a place empty. `time_s` and `level_dbfs` are ours. Events have an empty `src`, and `event`.
+
+References:
+    https://github.com/introlab/odas/wiki
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import socket
+import time
+
+from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.network.server import MOST_CLIENTS, Backlog, LoopServer
+from doa_edge.sinks.sink import Message
+
+RECONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 2.0
+SEND_SECONDS = 1.0
+_EMPTY = {"id": 0, "tag": "", "x": 0.0, "y": 0.0, "z": 0.0, "activity": 0.0}
+
+
+class TcpServerSink(LoopServer):
+    """Listens; every client gets every message from then on.
+
+    What clients send is read and forgotten. One that reads too slowly misses messages, one that
+    reads nothing for ten seconds is let go, and those beyond 32 are turned away.
+
+    Args:
+        address: where to listen.
+        hop_seconds: unit of `timeStamp` [seconds].
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    name = "tcp"
+
+    def __init__(self, address: Address, *, hop_seconds: float) -> None:
+        self._hop_seconds = hop_seconds
+        self._clients: dict[asyncio.StreamWriter, Backlog] = {}
+        super().__init__(address)
+
+    def send(self, message: Message) -> None:
+        """Give a message to every client; never waits."""
+        self.post(odas_line(message, hop_seconds=self._hop_seconds))
+
+    def broadcast(self, text: str) -> None:
+        """Write to the clients that keep up."""
+        data = text.encode()
+        for writer, backlog in list(self._clients.items()):
+            if backlog.has_room():
+                writer.write(data)
+                continue
+            self.dropped += 1
+            if backlog.is_stalled(self._loop.time()):
+                writer.transport.abort()
+
+    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve clients until `stop` is set."""
+        server = await asyncio.start_server(self._talk, sock=listener)
+        async with server:
+            await stop.wait()
+        for writer in list(self._clients):
+            writer.close()
+        await asyncio.sleep(0)  # their last bytes leave
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= MOST_CLIENTS:
+            writer.transport.abort()
+            return
+        self._clients[writer] = Backlog(writer.transport)
+        try:
+            while await reader.read(4096):
+                pass
+        except OSError:  # it went away without a goodbye
+            return
+        finally:
+            self._clients.pop(writer, None)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+class TcpClientSink:
+    """Connects to a program that listens, as ODAS connects to its viewer, and keeps trying.
+
+    Blocks while it connects and sends, so put it behind a `Queued`.
+
+    Args:
+        address: where the program listens.
+        hop_seconds: unit of `timeStamp` [seconds].
+    """
+
+    name = "tcp-connect"
+
+    def __init__(self, address: Address, *, hop_seconds: float) -> None:
+        self._address = address
+        self._hop_seconds = hop_seconds
+        self._socket: socket.socket | None = None
+        self._next_try = -math.inf
+        self.dropped = 0
+
+    def send(self, message: Message) -> None:
+        """Send a message, or count it where nobody listens."""
+        line = odas_line(message, hop_seconds=self._hop_seconds)
+        try:
+            self._connected().sendall(line.encode())
+        except OSError:
+            self.dropped += 1
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            now = time.monotonic()
+            if now < self._next_try:
+                raise ConnectionError(f"nobody listens at {self._address}")
+            self._next_try = now + RECONNECT_SECONDS
+            self._socket = socket.create_connection(
+                (self._address.host, self._address.port), timeout=CONNECT_SECONDS
+            )
+            self._socket.settimeout(SEND_SECONDS)
+        return self._socket
+
+
+def odas_line(message: Message, *, hop_seconds: float) -> str:
+    """A message in the layout of ODAS, with its line break."""
+    facts = {"timeStamp": round(message["time_s"] / hop_seconds), "time_s": message["time_s"]}
+    if "azimuth_deg" not in message:
+        facts.update({key: value for key, value in message.items() if key not in facts})
+        return json.dumps({**facts, "src": []}, allow_nan=False)[:-1] + " }\n"
+    facts["level_dbfs"] = message["level_dbfs"]
+    sources = json.dumps(_source(message), allow_nan=False)
+    # The spaces at the end are what that viewer's parser looks for.
+    return f'{json.dumps(facts, allow_nan=False)[:-1]}, "src": [{sources} ] }}\n'
+
+
+def _source(message: Message) -> dict[str, object]:
+    if not message["active"]:
+        return dict(_EMPTY)
+    azimuth = math.radians(message["azimuth_deg"])
+    elevation = math.radians(message["elevation_deg"])
+    return {
+        "id": 1,
+        "tag": "dynamic",
+        "x": round(math.cos(elevation) * math.cos(azimuth), 4),
+        "y": round(math.cos(elevation) * math.sin(azimuth), 4),
+        "z": round(math.sin(elevation), 4),
+        "activity": message["confidence"],
+    }

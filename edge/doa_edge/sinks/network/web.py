@@ -1,0 +1,202 @@
+"""The live page: one HTML file and a WebSocket at the same port.
+
+The page loads nothing from elsewhere, and its Content-Security-Policy says so. Requests are
+answered only under names of this machine, or a page on the internet could reach the port through
+a name that it points at us (DNS rebinding); the socket is opened only for pages from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import logging
+import re
+import socket
+from collections import deque
+from collections.abc import Collection
+from http import HTTPStatus
+from importlib import resources
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from doa_core.errors import MissingPackageError
+from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.network.server import CLIENT_BUFFER, MOST_CLIENTS, Backlog, LoopServer
+from doa_edge.sinks.sink import Message, json_line
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
+
+HISTORY = 256  # messages that a new client is given: 40 s of six estimates a second
+HANDSHAKE_SECONDS = 5.0
+GOODBYE_SECONDS = 0.5
+LARGEST_MESSAGE = 1024  # bytes; the page sends none at all
+PAGE_PATHS = ("/", "/index.html")
+SOCKET_PATH = "/directions"
+
+
+class WebSink(LoopServer):
+    """Serves the page at `/` and the messages, one JSON object each, at `/directions`.
+
+    What clients send is read and forgotten. One that reads too slowly misses messages, one that
+    reads nothing for ten seconds is let go, and those beyond 32 are turned away.
+
+    Args:
+        address: where to listen.
+        names: further names under which people reach this machine.
+
+    Raises:
+        MissingPackageError: websockets is not installed.
+        OSError: the port is taken.
+    """
+
+    name = "web"
+
+    def __init__(self, address: Address, *, names: Collection[str] = ()) -> None:
+        try:
+            import websockets.asyncio.server  # noqa: F401
+        except ImportError as error:
+            raise MissingPackageError("websockets", "web", error) from error
+        self._page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_bytes()
+        hostname = socket.gethostname().lower()
+        self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
+        self._names |= {name.lower() for name in names}
+        self._clients: dict[ServerConnection, Backlog] = {}
+        self._history: deque[str] = deque(maxlen=HISTORY)
+        super().__init__(address)
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        return f"http://{self.address}/"
+
+    def send(self, message: Message) -> None:
+        """Give a message to every page; never waits."""
+        self.post(json_line(message))
+
+    def broadcast(self, text: str) -> None:
+        """Write to the clients that keep up."""
+        from websockets.asyncio.server import broadcast
+
+        self._history.append(text)
+        ready = []
+        for connection, backlog in list(self._clients.items()):
+            if backlog.has_room():
+                ready.append(connection)
+                continue
+            self.dropped += 1
+            if backlog.is_stalled(self._loop.time()):
+                connection.transport.abort()
+        broadcast(ready, text)
+
+    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve pages until `stop` is set."""
+        from websockets.asyncio.server import serve
+
+        quiet = logging.getLogger(f"{__name__}.clients")  # their mistakes are not ours to report
+        quiet.setLevel(logging.CRITICAL)
+        server = await serve(
+            self._talk,
+            sock=listener,
+            process_request=self._answer,
+            compression=None,
+            open_timeout=HANDSHAKE_SECONDS,
+            close_timeout=GOODBYE_SECONDS,
+            max_size=LARGEST_MESSAGE,
+            max_queue=4,
+            write_limit=CLIENT_BUFFER,
+            server_header=None,
+            logger=quiet,
+        )
+        await stop.wait()
+        server.close()
+        # A browser keeps a spare connection open on which it says nothing.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        self._clients[connection] = Backlog(connection.transport)
+        try:
+            if self._history:
+                await connection.send("".join(self._history))
+            async for _ in connection:
+                pass
+        finally:
+            del self._clients[connection]
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """A page, a refusal, or None to open the socket."""
+        host = request.headers.get("Host", "")
+        if not self._is_our_name(host):
+            return _response(
+                connection,
+                HTTPStatus.FORBIDDEN,
+                f"This page is not served under the name {host[:80]!r}. Use the IP address, or "
+                "start doa_edge with --web-name NAME.\n",
+            )
+        path = request.path.partition("?")[0]
+        if path in PAGE_PATHS:
+            response = _response(connection, HTTPStatus.OK, "")
+            response.body = self._page
+            del response.headers["Content-Type"], response.headers["Content-Length"]
+            response.headers["Content-Type"] = "text/html; charset=utf-8"
+            response.headers["Content-Length"] = str(len(self._page))
+            response.headers["Content-Security-Policy"] = _policy(self._page, host)
+            return response
+        if path != SOCKET_PATH:
+            return _response(connection, HTTPStatus.NOT_FOUND, "There is nothing here.\n")
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return _response(connection, HTTPStatus.FORBIDDEN, "Only for pages from here.\n")
+        if len(self._clients) >= MOST_CLIENTS:
+            return _response(connection, HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients.\n")
+        return None
+
+    def _is_our_name(self, host: str) -> bool:
+        """Whether a Host header names this machine: an IP address cannot be rebound."""
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+        except ValueError:
+            return False
+        if name in self._names:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _response(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
+    response = connection.respond(status, text)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _policy(page: bytes, host: str) -> str:
+    """What the page may do: run its own script and style, and open our socket."""
+    text = page.decode()
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_digest(text, 'script')}'",
+            f"style-src '{_digest(text, 'style')}'",
+            f"connect-src 'self' ws://{host}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def _digest(page: str, tag: str) -> str:
+    """The hash of the page's one inline script or style, as a policy writes it."""
+    (inline,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    return "sha256-" + base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()

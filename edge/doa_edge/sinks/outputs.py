@@ -1,0 +1,141 @@
+"""The sinks that the options of `doa_edge run` ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doa_core.errors import InputError, one_line
+from doa_core.files import INTERRUPTIONS, write_beside
+from doa_edge.sinks.hub import Hub
+from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
+from doa_edge.sinks.sink import Queued, Sink
+
+if TYPE_CHECKING:
+    from doa_edge.signals import Signals
+
+LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost three minutes
+
+
+@contextmanager
+def open_outputs(
+    options: argparse.Namespace,
+    *,
+    live: bool,
+    paced: bool,
+    hop_seconds: float,
+    signals: Signals,
+) -> Iterator[Hub]:
+    """A hub with every sink that was asked for, open and closed again.
+
+    Args:
+        options: of `doa_edge run`.
+        live: whether the sound cannot wait: then no sink may hold it up.
+        paced: whether sound comes as it is heard; a recording comes as fast as it is computed.
+        hop_seconds: of the model [seconds].
+        signals: what must not interrupt a line.
+
+    Raises:
+        InputError: an option that a sink refuses.
+        MissingPackageError: an option whose package is not installed.
+        OSError: a port that is taken, a file that cannot be written.
+    """
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        stack.callback(_close_unowned, sinks)
+        try:
+            for sink in _network_sinks(options, paced=paced, hop_seconds=hop_seconds):
+                sinks.append(sink)
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(one_line(error)) from error
+        if options.out:
+            path = options.out
+            if not paced:
+                path = stack.enter_context(write_beside(path, keep_on=INTERRUPTIONS))
+            file = FileSink(
+                path,
+                size=(options.out_size or DEFAULT_OUT_BYTES) if paced else None,
+                count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
+            )
+            sinks.append(Queued(file, length=LINES_LENGTH) if live else file)
+        if prints_lines(options):
+            lines = StreamSink(sys.stdout)
+            sinks.append(Queued(lines, length=LINES_LENGTH) if live else lines)
+        hub = stack.enter_context(Hub(sinks, signals=signals))
+        sinks.clear()
+        yield hub
+
+
+def prints_lines(options: argparse.Namespace) -> bool:
+    """Whether JSON lines go to standard output; on a terminal there is a picture instead."""
+    return not options.summary and bool(options.json or not sys.stdout.isatty())
+
+
+def check_files(options: argparse.Namespace, model_path: Path) -> None:
+    """Refuse before the work what would fail after it, and what would overwrite an input.
+
+    Raises:
+        InputError: an output that is another file in use.
+        OSError: an output whose folder does not exist.
+    """
+    outputs = [path for path in (options.out, options.plot) if path]
+    inputs = [path for path in (options.input, model_path, options.config) if path is not None]
+    for path in outputs:
+        taken = [*inputs, *(other for other in outputs if other is not path)]
+        if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):
+            raise InputError(f"An output must not replace another file in use. Received: {path}")
+        if path.is_dir() or not path.resolve().parent.is_dir():
+            raise OSError(f"An output must be a file in a folder that exists. Received: {path}")
+    if options.plot:
+        from doa_edge.sinks.plot import check_plot
+
+        check_plot(options.plot)
+
+
+def _network_sinks(
+    options: argparse.Namespace, *, paced: bool, hop_seconds: float
+) -> Iterator[Sink]:
+    """Sinks to other programs; a recording waits for those that can be waited for."""
+    if options.web:
+        from doa_edge.sinks.network.web import WebSink
+
+        web = WebSink(options.web, names=[options.web_name] if options.web_name else [])
+        sys.stderr.write(f"doa_edge: live page at {web.url}\n")
+        yield web
+    if options.tcp:
+        from doa_edge.sinks.network.tcp import TcpServerSink
+
+        yield TcpServerSink(options.tcp, hop_seconds=hop_seconds)
+    if options.osc:
+        from doa_edge.sinks.network.osc import DEFAULT_PREFIX, OscSink
+
+        osc = OscSink(options.osc, prefix=options.osc_prefix or DEFAULT_PREFIX)
+        yield Queued(osc) if paced else osc
+    if options.tcp_connect:
+        from doa_edge.sinks.network.tcp import TcpClientSink
+
+        client = TcpClientSink(options.tcp_connect, hop_seconds=hop_seconds)
+        yield Queued(client) if paced else client
+    if options.mqtt:
+        from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, MqttSink
+
+        yield MqttSink(
+            options.mqtt,
+            topic=options.mqtt_topic or DEFAULT_TOPIC,
+            qos=options.mqtt_qos or 0,
+            user=options.mqtt_user,
+            tls=bool(options.mqtt_tls),
+        )
+
+
+def _close_unowned(sinks: list[Sink]) -> None:
+    """Close what was opened before something else could not be."""
+    for sink in sinks:
+        sink.close()

@@ -1,0 +1,182 @@
+"""A picture of a recording: the scores over the sphere, and the track over time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray, angles_to_vector
+from doa_core.decode import decode, direction_scores
+from doa_core.errors import InputError, MissingPackageError
+from doa_core.files import write_beside
+from doa_core.spec import ModelSpec
+from doa_edge.estimate import Estimate, direction_deg
+
+SUFFIXES = (".png", ".pdf", ".svg")
+STEP_DEG = 2.0  # of the map of scores
+_CHUNK = 256  # windows whose lobes are drawn at once: bounds the memory of a long recording
+_ACCENT = "#c2185b"
+_GREY = "#b8bcc4"
+_PLACES = {-180: "\nback", -90: "\nright", 0: "\nfront", 90: "\nleft", 180: "\nback"}
+
+
+def check_plot(path: str | os.PathLike[str]) -> None:
+    """Raise now what `plot_track` would raise after the work.
+
+    Raises:
+        InputError: a suffix that is no picture's.
+        MissingPackageError: Matplotlib is not installed.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InputError(f"The plot must end in {', '.join(SUFFIXES)}. Received: {path}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError("Matplotlib", "plot", error) from error
+
+
+def plot_track(
+    path: str | os.PathLike[str],
+    estimates: Sequence[Estimate],
+    outputs: npt.ArrayLike,
+    *,
+    spec: ModelSpec,
+    method: str | None = None,
+    title: str = "",
+) -> None:
+    """Draw the scores over azimuth and elevation, with the answer, and the track over time.
+
+    Azimuths run from 180 on the left to -180 on the right: what is on the listener's left is on
+    the left. The file appears whole or not at all.
+
+    Args:
+        path: a .png, .pdf or .svg file.
+        estimates: of the windows, in order.
+        outputs: (M, K) outputs of the active windows, `OutputAverage.outputs`; M may be 0.
+        spec: of the model that gave them.
+        method: `peak` or `centroid`; the spec's choice if None.
+        title: heading.
+
+    Raises:
+        InputError: a suffix that is no picture's.
+        MissingPackageError: Matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    check_plot(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 8.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(3, 1, height_ratios=[1.9, 1.0, 1.0])
+    sphere, azimuth, elevation = (figure.add_subplot(grid[row]) for row in range(3))
+    _draw_scores(figure, sphere, np.asarray(outputs), spec, method or spec.decode)
+    _draw_track(figure, azimuth, elevation, estimates)
+    if title:
+        figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+    with write_beside(path) as part:
+        figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
+
+
+def score_map(
+    outputs: npt.ArrayLike, *, spec: ModelSpec
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(A,) azimuths [degrees], (E,) elevations [degrees] and (E, A) scores of (M, K) outputs."""
+    outputs = np.asarray(outputs)
+    azimuth_deg = np.arange(-180.0, 180.0 + STEP_DEG / 2, STEP_DEG)
+    elevation_deg = np.arange(-90.0, 90.0 + STEP_DEG / 2, STEP_DEG)
+    directions = angles_to_vector(
+        np.radians(azimuth_deg)[np.newaxis], np.radians(elevation_deg)[:, np.newaxis]
+    )
+    scores = np.zeros(directions.shape[:2])
+    for start in range(0, len(outputs), _CHUNK):
+        rows = outputs[start : start + _CHUNK]
+        part = direction_scores(
+            rows, head=spec.head, grid=spec.grid, directions=directions.reshape(-1, 3)
+        )
+        scores += part.reshape(scores.shape) * (len(rows) / len(outputs))
+    return azimuth_deg, elevation_deg, scores
+
+
+def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, method: str) -> None:
+    axes.set(
+        xlim=(180, -180),
+        ylim=(-90, 90),
+        xticks=range(-180, 181, 45),
+        yticks=range(-90, 91, 30),
+        xlabel="azimuth [degrees]",
+        ylabel="elevation [degrees]",
+    )
+    axes.set_xticklabels([f"{tick}{_PLACES.get(tick, '')}" for tick in range(-180, 181, 45)])
+    if not len(outputs):
+        axes.set_title("No window was above the gate", fontsize=11, loc="left")
+        return
+    azimuth_deg, elevation_deg, scores = score_map(outputs, spec=spec)
+    image = axes.pcolormesh(
+        azimuth_deg, elevation_deg, scores, cmap="magma", shading="nearest", rasterized=True
+    )
+    figure.colorbar(image, ax=axes, label="score", pad=0.01)
+    direction, confidence = decode(
+        outputs,
+        head=spec.head,
+        grid=spec.grid,
+        method=method,
+        calibration=spec.calibration,
+    )
+    answer = direction_deg(direction)
+    axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
+    axes.plot(*answer, "o", ms=17, mfc="none", mec=_ACCENT, mew=1.4)
+    axes.plot(*answer, "+", ms=9, color="white", mew=1.4)
+    axes.set_title(
+        f"Scores of the active windows: azimuth {answer[0]:.1f}°, elevation {answer[1]:.1f}°, "
+        f"confidence {float(confidence):.2f}",
+        fontsize=11,
+        loc="left",
+    )
+    axes.grid(color="white", alpha=0.18, lw=0.6)
+
+
+def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[Estimate]) -> None:
+    active = [e for e in estimates if e.active]
+    silent = [e for e in estimates if not e.active]
+    end = max((e.time_s for e in estimates), default=1.0)
+    points = None
+    for axes, name, limit, step in (
+        (azimuth, "azimuth_deg", 180, 90),
+        (elevation, "elevation_deg", 90, 45),
+    ):
+        axes.scatter(
+            [e.time_s for e in silent], [getattr(e, name) for e in silent], s=12, color=_GREY
+        )
+        points = axes.scatter(
+            [e.time_s for e in active],
+            [getattr(e, name) for e in active],
+            c=[e.confidence for e in active],
+            s=26,
+            cmap="viridis",
+            vmin=0.0,
+            vmax=1.0,
+            edgecolors="black",
+            linewidths=0.3,
+            zorder=3,
+        )
+        axes.set(
+            xlim=(0.0, end * 1.02),
+            ylim=(-limit * 1.05, limit * 1.05),
+            yticks=range(-limit, limit + 1, step),
+            ylabel=f"{name.removesuffix('_deg')} [degrees]",
+        )
+        axes.grid(color="#d9dce1", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    azimuth.set_title("Track", fontsize=11, loc="left")
+    if silent:
+        azimuth.set_title("grey: below the gate", fontsize=9, loc="right", color="#70757f")
+    azimuth.tick_params(labelbottom=False)
+    elevation.set_xlabel("time at the window's end [s]")
+    figure.colorbar(points, ax=[azimuth, elevation], label="confidence", pad=0.01)

@@ -1,0 +1,207 @@
+"""The spec inside a .tflite file: a zip appended to the flatbuffer, as TFLite's metadata is.
+
+The zip holds the model's spec, and the size and digest of the flatbuffer before it. A file that
+was cut short has lost its zip, one that was damaged has another digest: both are refused before
+a runtime, which may crash on them, sees a byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+from doa_core.errors import InputError, one_line
+from doa_core.spec import SPEC_FILE_NAME, ModelSpec
+
+FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
+HALVES = ("doa_convolutions.tflite", "doa_recurrence.tflite")
+IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a TFLite flatbuffer
+LARGEST_FILE = 2**31  # bytes, what a flatbuffer can address
+LARGEST_ENTRY = 2**20  # bytes of one JSON file in the zip
+LARGEST_HALF = 2**28  # bytes of one half of a network in the zip
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # equal input gives equal bytes
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,  # an unknown compression
+    OSError,
+    RuntimeError,  # an encrypted entry
+    ValueError,
+)
+
+
+def embed_spec(
+    tflite: bytes, spec: ModelSpec, *, halves: tuple[bytes, bytes] | None = None
+) -> bytes:
+    """Append a spec to a TFLite flatbuffer; a spec that is already there is replaced.
+
+    Args:
+        tflite: a flatbuffer, or the bytes of a file that this function made.
+        spec: what the model is.
+        halves: flatbuffers of the same network in two halves, see `doa_edge.tflite.halves`. Who
+        does not
+            know of them still finds the whole network.
+
+    Returns:
+        The bytes of a model file; equal arguments give equal bytes.
+
+    Raises:
+        ValueError: `tflite` is no TFLite flatbuffer.
+    """
+    if not _is_flatbuffer(tflite):
+        raise ValueError(
+            f"`tflite` must be a TFLite flatbuffer, with {IDENTIFIER!r} at byte 4. "
+            f"Received: {len(tflite)} bytes that start with {tflite[:8]!r}"
+        )
+    known = _read_zip(tflite)
+    if isinstance(known, dict) and FLATBUFFER_FILE_NAME in known:
+        tflite = tflite[: _flatbuffer_size(known[FLATBUFFER_FILE_NAME])]
+    facts: dict[str, object] = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
+    entries: list[tuple[str, str | bytes]] = []
+    if halves is not None:
+        entries = list(zip(HALVES, halves, strict=True))
+        facts["halves_sha256"] = [hashlib.sha256(half).hexdigest() for half in halves]
+    entries += [
+        (SPEC_FILE_NAME, spec.to_json()),
+        (FLATBUFFER_FILE_NAME, json.dumps(facts, sort_keys=True) + "\n"),
+    ]
+    buffer = io.BytesIO()
+    buffer.write(tflite)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in entries:
+            entry = zipfile.ZipInfo(name, _ZIP_DATE)
+            entry.create_system = 3  # Unix, wherever this runs
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
+    """Spec of a model file. Raises InputError like `read_model`."""
+    return read_model(path)[1]
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[bytes, ModelSpec]:
+    """Flatbuffer, without the zip, and spec of a model file. Raises as `read_model_file`."""
+    return read_model_file(path)[:2]
+
+
+def read_model_file(
+    path: str | os.PathLike[str],
+) -> tuple[bytes, ModelSpec, tuple[bytes, bytes] | None]:
+    """Flatbuffer, without the zip, spec, and both halves of the network where they are inside.
+
+    Raises:
+        InputError: not found, a folder, empty, no TFLite file, no spec inside, cut short,
+            damaged, or a spec that this version does not understand.
+    """
+    data = _read_file(Path(path))
+    known = _read_zip(data)
+    if known is None:
+        raise InputError(
+            f"{path} has no {SPEC_FILE_NAME} inside: it was not made by doa_export, or it was cut "
+            f"short. Received: {len(data)} bytes"
+        )
+    if isinstance(known, str):
+        raise InputError(f"{path} is damaged: its {SPEC_FILE_NAME} cannot be read ({known})")
+    if SPEC_FILE_NAME not in known or FLATBUFFER_FILE_NAME not in known:
+        missing = SPEC_FILE_NAME if SPEC_FILE_NAME not in known else FLATBUFFER_FILE_NAME
+        raise InputError(f"{path} has no {missing} inside: it was not made by doa_export")
+    try:
+        spec = ModelSpec.from_json(known[SPEC_FILE_NAME])
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error
+    flatbuffer = data[: _flatbuffer_size(known[FLATBUFFER_FILE_NAME])]
+    digest = hashlib.sha256(flatbuffer).hexdigest()
+    if digest != _flatbuffer_digest(known[FLATBUFFER_FILE_NAME]):
+        raise InputError(
+            f"{path} is damaged: the network in it must have the SHA-256 that its "
+            f"{FLATBUFFER_FILE_NAME} states. Received: {digest[:12]}..."
+        )
+    return flatbuffer, spec, _read_halves(path, known)
+
+
+def _read_halves(
+    path: str | os.PathLike[str], known: dict[str, bytes]
+) -> tuple[bytes, bytes] | None:
+    """Both halves of a network; None where there are none."""
+    digests = _flatbuffer_facts(known[FLATBUFFER_FILE_NAME]).get("halves_sha256")
+    halves = [known[name] for name in HALVES if name in known]
+    if digests is None and not halves:
+        return None
+    if digests != [hashlib.sha256(half).hexdigest() for half in halves] or len(halves) != 2:
+        raise InputError(
+            f"{path} is damaged: the halves of the network in it must have the SHA-256 that its "
+            f"{FLATBUFFER_FILE_NAME} states. Received: {len(halves)} halves, {digests}"
+        )
+    return halves[0], halves[1]
+
+
+def _read_file(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"The model must be a .tflite file. Received the folder {path}")
+    if not path.is_file():
+        raise InputError(f"The model must be a .tflite file. Not found: {path}")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            data = start + file.read() if size <= LARGEST_FILE else start
+    except OSError as error:
+        raise InputError(f"The model cannot be read: {one_line(error)}") from error
+    if not data:
+        raise InputError(f"The model must be a .tflite file. Received: {path}, which is empty")
+    if not _is_flatbuffer(data) or size > LARGEST_FILE:
+        raise InputError(
+            f"The model must be a .tflite file, with {IDENTIFIER!r} at byte 4. "
+            f"Received: {path}, {size} bytes that start with {start!r}"
+        )
+    return data
+
+
+def _is_flatbuffer(data: bytes) -> bool:
+    return data[4:8] == IDENTIFIER
+
+
+def _read_zip(data: bytes) -> dict[str, bytes] | str | None:
+    """Our entries of the zip at the end; None where there is no zip, a reason where it is bad."""
+    buffer = io.BytesIO(data)
+    if not zipfile.is_zipfile(buffer):
+        return None
+    try:
+        with zipfile.ZipFile(buffer) as archive:
+            entries = {}
+            for entry in archive.infolist():
+                if entry.filename not in (SPEC_FILE_NAME, FLATBUFFER_FILE_NAME, *HALVES):
+                    continue
+                largest = LARGEST_HALF if entry.filename in HALVES else LARGEST_ENTRY
+                if entry.file_size > largest:
+                    return f"{entry.filename} has {entry.file_size} bytes"
+                entries[entry.filename] = archive.read(entry)
+            return entries
+    except _ZIP_ERRORS as error:
+        return one_line(error)
+
+
+def _flatbuffer_facts(text: bytes) -> dict[str, object]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _flatbuffer_size(text: bytes) -> int:
+    size = _flatbuffer_facts(text).get("size")
+    return size if isinstance(size, int) and size >= 0 else 0
+
+
+def _flatbuffer_digest(text: bytes) -> object:
+    return _flatbuffer_facts(text).get("sha256")

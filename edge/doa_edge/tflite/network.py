@@ -1,0 +1,180 @@
+"""A network in a .tflite file, run one window at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_edge.tflite.file import read_model_file
+from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
+from doa_edge.tflite.shipped import shipped_model_path
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def default_model_path() -> Path:
+    """Path of the model that runs where none is named."""
+    return shipped_model_path()
+
+
+class TfliteModel:
+    """(T, F, K) features of one window, or its (N, 4) samples -> (T, K) outputs of the head.
+
+    Windows are independent: the variables of the graph (a fused LSTM keeps its state in them) are
+    reset before each one.
+
+    Attributes:
+        spec: what the file says of itself.
+        runtime: name of the package that runs it.
+
+    Raises:
+        InputError: a file that `read_model` refuses, that the runtime cannot run, or whose
+            tensors do not have the shapes of its spec.
+        MissingPackageError: neither ai-edge-litert nor tflite-runtime can be imported.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        flatbuffer, self.spec, halves = read_model_file(path)
+        self._path = path
+        self._threads = threads
+        self._flatbuffer = flatbuffer
+        self._interpreter_class, self.runtime = _load_interpreter_class()
+        self._interpreter: Any = None
+        self._halves: Halves | None = None
+        features = self.spec.features
+        if halves is None:
+            self._load_whole()
+        else:
+            self._halves = load_halves(
+                path,
+                halves,
+                self._load,
+                input_shape=features.input_shape,
+                outputs=self.spec.outputs,
+            )
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the file holds the network in two halves as well, for `stream`."""
+        return self._halves is not None
+
+    def stream(self) -> SlidingNetwork | None:
+        """The network for the windows of one stream; None where the file has it in one piece."""
+        if self._halves is None:
+            return None
+        return SlidingNetwork(self._halves, self.spec.features.input_shape)
+
+    def _load(self, flatbuffer: bytes) -> Any:
+        """An interpreter of one network, with its tensors allocated."""
+        try:
+            interpreter = self._interpreter_class(
+                model_content=flatbuffer, num_threads=self._threads
+            )
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{self._path} cannot be run by {self.runtime}: {one_line(error)}"
+            ) from error
+        return interpreter
+
+    def _load_whole(self) -> None:
+        """Load the network of whole windows: at once, or when a split file needs it."""
+        interpreter = self._load(self._flatbuffer)
+        features = self.spec.features
+        self._input = _only_tensor(
+            self._path, "input", interpreter.get_input_details(), (1, *self.spec.window_shape)
+        )
+        self._output = _only_tensor(
+            self._path,
+            "output",
+            interpreter.get_output_details(),
+            (1, features.frames, self.spec.outputs),
+        )
+        self._interpreter = interpreter
+
+    def predict(self, window: npt.ArrayLike) -> FloatArray:
+        """(T, K) float32 outputs of one window.
+
+        Args:
+            window: (T, F, K) float32 features; where the spec says that the file's input is audio,
+                (N, 4) float32 samples.
+
+        Raises:
+            ValueError: another shape than the spec's.
+        """
+        window = np.asarray(window, dtype=np.float32)
+        name, shape = self.spec.input, self.spec.window_shape
+        if window.shape != shape:
+            raise ValueError(f"`{name}` must be {shape}. Received: {name}.shape={window.shape}")
+        if self._interpreter is None:
+            self._load_whole()
+        self._interpreter.reset_all_variables()
+        self._interpreter.set_tensor(
+            self._input["index"], quantize(window[np.newaxis], self._input)
+        )
+        self._interpreter.invoke()
+        return dequantize(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+
+
+def quantize(values: FloatArray, tensor: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """(...) values in the dtype of an input tensor: scaled and rounded, then clipped, then cast.
+
+    Args:
+        values: (...) float32.
+        tensor: an entry of an interpreter's `get_input_details()`.
+    """
+    dtype = np.dtype(tensor["dtype"])
+    if not np.issubdtype(dtype, np.integer):
+        return values.astype(dtype, copy=False)
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(dtype)
+    steps = np.round(values / np.float32(scale) + np.float32(zero_point))
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> FloatArray:
+    """(...) float32 of what an output tensor holds: `quantize` backwards."""
+    if not np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.float32, copy=False)
+    scale, zero_point = tensor["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
+def _load_interpreter_class() -> tuple[Any, str]:
+    """Interpreter class and name of the runtime: the maintained one, else the last one for ARM."""
+    reasons = []
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter, "ai-edge-litert"
+    except ImportError as error:
+        reasons.append(f"ai-edge-litert: {one_line(error)}")
+    try:
+        from tflite_runtime.interpreter import Interpreter
+
+        return Interpreter, "tflite-runtime"
+    except ImportError as error:
+        reasons.append(f"tflite-runtime: {one_line(error)}")
+    raise MissingPackageError("A TFLite runtime", "edge", "; ".join(reasons))
+
+
+def _only_tensor(
+    path: str | os.PathLike[str],
+    name: str,
+    details: list[dict[str, Any]],
+    expected: tuple[int, ...],
+) -> dict[str, Any]:
+    """The one tensor of that side, if it has the shape that the spec promises."""
+    shapes = [tuple(int(size) for size in tensor["shape"]) for tensor in details]
+    if shapes != [expected]:
+        raise InputError(
+            f"{path} must have one {name} of shape {expected}, as its spec says. "
+            f"Received: {', '.join(map(str, shapes)) or 'none'}"
+        )
+    return details[0]

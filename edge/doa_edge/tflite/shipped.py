@@ -1,0 +1,25 @@
+"""The networks that come with the package, by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SHIPPED = ("default", "lite")
+MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (default: `default`)"
+
+
+def shipped_model_path(name: str = "default") -> Path:
+    """Path of a network that the package ships.
+
+    Raises:
+        ValueError: another name than those in `SHIPPED`.
+    """
+    if name not in SHIPPED:
+        raise ValueError(f"`name` must be one of {', '.join(SHIPPED)}. Received: name={name!r}")
+    return Path(__file__).parents[1] / "models" / f"{name}.tflite"
+
+
+def model_path(text: str) -> Path:
+    """The path that `--model` means: a name in `SHIPPED`, unless there is such a file."""
+    path = Path(text)
+    return shipped_model_path(text) if text in SHIPPED and not path.exists() else path

@@ -1,0 +1,1 @@
+"""Searches that settled a choice, to be run again."""

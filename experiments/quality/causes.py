@@ -1,0 +1,203 @@
+"""What errors come with: power below hearing, a bias in elevation; and answers to noise alone.
+
+    python -m experiments.quality.causes MODEL... [baseline:NAME ...] --scenes DIR... [--noise
+    FILE...]
+        [--work DIR]
+
+The first table parts the scenes of each condition by the power of W below 20 Hz over all above: an
+offset, rumble. The second has the median of the answered elevation less the label's among answers
+that are not far off, and the median error without it. With --noise, the third has the confidence of
+windows in which nobody talks: white noise, and each recording from 64 directions at once.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import angles_to_vector, great_circle_distance
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+from doa_tf.cli.progress import progress_bar
+from doa_tf.evaluation.comparison import model_labels
+from doa_tf.evaluation.groups import grouped
+from doa_tf.evaluation.judge import SceneResult
+from doa_tf.evaluation.statistics import OUTLIER_DEG
+from experiments.scenes.answers import (
+    check_scenes,
+    default_threshold,
+    judged,
+    markdown,
+    pooled,
+    shown,
+    titles,
+)
+
+LOW_HZ = 20.0
+BANDS_DB = ((10.0, np.inf), (0.0, 10.0), (-np.inf, 0.0))
+NOISE_S = 50.0  # seconds of each noise
+DIRECTIONS = 64
+THRESHOLDS = (0.3, 0.6)
+Signal = npt.NDArray[np.float32]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Judge and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
+    parser.add_argument("--scenes", nargs="+", type=Path, default=[], metavar="DIR")
+    parser.add_argument("--noise", nargs="+", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    args = parser.parse_args(argv)
+    try:
+        if args.scenes:
+            folders = check_scenes(args.scenes)
+            cache = args.work / "answers" if args.work else None
+            together = {}
+            with progress_bar("scenes") as bar:
+                for label, model in zip(model_labels(args.models), args.models, strict=True):
+                    results = {
+                        name: judged(model, scenes.folder, cache=cache, progress=bar)
+                        for name, scenes in folders.items()
+                    }
+                    together[label] = pooled(results)
+            print(low_power_table(together))
+            print(f"\n{bias_table(together)}")
+        files = [model for model in args.models if model.endswith(".tflite")]
+        if args.noise and files:
+            print(f"\n{noise_table(files, args.noise)}")
+    except (InputError, OSError) as error:
+        print(f"causes.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def low_power_db(signal: npt.NDArray[np.floating]) -> float:
+    """Power of W below 20 Hz over its power above [decibels]."""
+    power = 2.0 * np.abs(np.fft.rfft(signal[:, 0])) ** 2
+    power[0] /= 2.0  # the one bin that has no twin at a negative frequency
+    below = np.fft.rfftfreq(len(signal), 1.0 / SAMPLE_RATE) < LOW_HZ
+    least = np.finfo(float).tiny
+    return float(10.0 * np.log10((power[below].sum() + least) / (power[~below].sum() + least)))
+
+
+def low_power_table(results: dict[str, list[SceneResult]]) -> str:
+    """Markdown: a row for each condition and range of the power below 20 Hz."""
+    first = next(iter(results.values()))
+    low = np.array([low_power_db(own.scene.read(sample_rate=SAMPLE_RATE)) for own in first])
+    rows = []
+    for title, indices in grouped(titles(first)).items():
+        for lowest, highest in BANDS_DB:
+            within = [i for i in indices if lowest <= low[i] < highest]
+            if not within:
+                continue
+            bounds = (
+                f"{lowest:g} dB or more"
+                if np.isinf(highest)
+                else f"below {highest:g} dB"
+                if np.isinf(lowest)
+                else f"{lowest:g} to {highest:g} dB"
+            )
+            cells = [_cell([some[i].error_deg for i in within]) for some in results.values()]
+            rows.append([title, bounds, str(len(within)), *cells])
+    return markdown(["scenes", f"below {LOW_HZ:g} Hz", "n", *map(shown, results)], rows)
+
+
+def _cell(errors_deg: Sequence[float]) -> str:
+    errors = np.array(errors_deg)
+    return (
+        f"{np.median(errors):.1f}°, {100 * np.mean(errors <= 10.0):.0f} %, "
+        f"{np.sum(errors > OUTLIER_DEG)} above {OUTLIER_DEG:g}°"
+    )
+
+
+def bias_table(results: dict[str, list[SceneResult]]) -> str:
+    """Markdown: median bias in elevation, median error of these scenes with and without it."""
+    first = next(iter(results.values()))
+    rows = []
+    for title, indices in grouped(titles(first)).items():
+        cells = []
+        for some in results.values():
+            near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
+            biases = [own.elevation_deg - own.scene.elevation_deg for own in near]
+            bias = float(np.median(biases))
+            without = [_error_deg(own, own.elevation_deg - bias) for own in near]
+            before = float(np.median([own.error_deg for own in near]))
+            cells.append(f"{bias:+.1f}°: {before:.1f}° to {np.median(without):.1f}°")
+        rows.append([title, *cells])
+    return markdown(["elevation too high by: error with and without", *map(shown, results)], rows)
+
+
+def _error_deg(result: SceneResult, elevation_deg: float) -> float:
+    vectors = [
+        angles_to_vector(*np.radians([azimuth, elevation]))
+        for azimuth, elevation in (
+            (result.azimuth_deg, elevation_deg),
+            (result.scene.azimuth_deg, result.scene.elevation_deg),
+        )
+    ]
+    return float(np.degrees(great_circle_distance(*vectors)))
+
+
+def noise_table(models: Sequence[str], recordings: Sequence[Path]) -> str:
+    """Markdown: the share of windows of noise alone that a threshold of confidence lets through."""
+    from doa_edge.engine import DirectionEngine
+    from doa_edge.tflite.network import TfliteModel
+
+    rows = []
+    for label, path in zip(model_labels(models), models, strict=True):
+        model, default = TfliteModel(path), default_threshold(path)
+        for name, signal in noises(recordings):
+            confidence = np.array([own.confidence for own in DirectionEngine(model).run([signal])])
+            shares = [100.0 * np.mean(confidence >= t) for t in (default, *THRESHOLDS)]
+            cells = [f"{share:.0f} %" for share in shares]
+            rows.append([label, name, str(len(confidence)), f"{np.median(confidence):.2f}", *cells])
+        head = [f"at least {default:g}, the default", *(f"at least {t:g}" for t in THRESHOLDS)]
+    return markdown(["model", "noise alone", "windows", "median confidence", *head], rows)
+
+
+def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, Signal]]:
+    """White noise in all channels, then each recording from all sides: (N, 4) AmbiX at -26 dBFS."""
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    count = round(NOISE_S * SAMPLE_RATE)
+    white = rng.standard_normal((count, 4)) * np.array([1.0, *[3**-0.5] * 3])
+    yield "white noise", _at_level(white)
+    for path in recordings:
+        sound, rate = soundfile.read(path, dtype="float32")
+        if rate != SAMPLE_RATE or sound.ndim != 1 or len(sound) < count:
+            raise InputError(
+                f"Noise must be {NOISE_S:g} s or more at {SAMPLE_RATE} Hz in one channel. "
+                f"Received: {path}, {len(sound) / rate:.1f} s at {rate} Hz"
+            )
+        field = np.zeros((count, 4))
+        for x, y, z in _unit_vectors(rng):
+            part = np.roll(sound, rng.integers(len(sound)))[:count]
+            field += part[:, np.newaxis] * np.array([1.0, y, z, x])
+        yield path.stem, _at_level(field)
+
+
+def _unit_vectors(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    vectors = rng.standard_normal((DIRECTIONS, 3))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def _at_level(signal: npt.NDArray[np.float64]) -> Signal:
+    return np.asarray(0.05 * signal / np.std(signal[:, 0]), dtype=np.float32)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

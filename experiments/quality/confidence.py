@@ -1,0 +1,186 @@
+"""What a threshold of confidence keeps and what it lets through, and whether it is a probability.
+
+    python -m experiments.quality.confidence MODEL --scenes DIR... [--work DIR] [--json FILE]
+
+A cell of the first table: share of scenes kept, and the share of errors above 30 degrees among
+them. The default is that of `doa_edge run --confidence`. Wanted of it: fewer than 1 % such errors,
+and at least 80 % of the scenes.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.calibration import WITHIN_DEG
+from doa_core.errors import InputError
+from doa_tf.cli.progress import progress_bar
+from doa_tf.evaluation.calibration import calibration_error
+from doa_tf.evaluation.judge import SceneResult, summarise
+from doa_tf.evaluation.statistics import OUTLIER_DEG
+from experiments.scenes.answers import check_scenes, default_threshold, judged, markdown, pooled
+
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+MOST_OUTLIERS, LEAST_KEPT = 1.0, 80.0  # percent
+BINS = 10
+Results = Mapping[str, Sequence[SceneResult]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Judge and print both tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
+    parser.add_argument("--scenes", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    try:
+        names = check_scenes(args.scenes)
+        results = {}
+        with progress_bar("scenes") as bar:
+            for name, scenes in names.items():
+                cache = args.work / "answers" if args.work else None
+                results[name] = judged(args.model, scenes.folder, cache=cache, progress=bar)
+        default = default_threshold(args.model)
+    except InputError as error:
+        print(f"confidence.py: {error}", file=sys.stderr)
+        return 2
+    print(threshold_table(results, default=default))
+    print(f"\n{reliability_table(pooled(results))}")
+    if args.json:
+        values = {
+            "default": default,
+            "thresholds": threshold_figures(results, default=default),
+            "reliability": reliability(pooled(results)),
+        }
+        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
+    """`kept` and `outliers30` with its `interval`, in percent; NaN where nothing is kept."""
+    kept = [result for result in results if result.confidence >= threshold]
+    summary = summarise(kept) if kept else None
+    return {
+        "threshold": threshold,
+        "kept": 100.0 * len(kept) / len(results),
+        "outliers30": summary["outliers30"] if summary else None,
+        "acc10": summary["acc10"] if summary else None,
+        "interval": summary["intervals"]["outliers30"] if summary else None,
+    }
+
+
+def highest_that_keeps(results: Sequence[SceneResult], percent: float) -> float:
+    """The highest threshold that keeps so many scenes."""
+    ordered = np.sort([result.confidence for result in results])[::-1]
+    return float(ordered[int(np.ceil(percent / 100.0 * len(ordered))) - 1])
+
+
+def threshold_figures(results: Results, *, default: float) -> dict[str, list[dict[str, Any]]]:
+    """What each threshold does, by folder: the default first, the highest that keeps 80 % last."""
+    return {
+        name: [
+            kept_by(some, threshold)
+            for threshold in (default, *THRESHOLDS, highest_that_keeps(some, LEAST_KEPT))
+        ]
+        for name, some in results.items()
+    }
+
+
+def threshold_table(results: Results, *, default: float) -> str:
+    """Markdown: a row for each threshold, a column for each folder."""
+    figures = threshold_figures(results, default=default)
+    titles = [f"{default:g}, the default", *(f"{value:g}" for value in THRESHOLDS)]
+    rows = [
+        [title, *(_kept_cell(columns[place]) for columns in figures.values())]
+        for place, title in enumerate(titles)
+    ]
+    rows.append(
+        [
+            f"the highest that keeps {LEAST_KEPT:g} %",
+            *(f"{c[-1]['threshold']:.2f}: {_kept_cell(c[-1])}" for c in figures.values()),
+        ]
+    )
+    verdicts = []
+    for columns in figures.values():
+        own = columns[0]
+        few = own["outliers30"] is not None and own["outliers30"] < MOST_OUTLIERS
+        enough = own["kept"] >= LEAST_KEPT
+        verdicts.append("yes" if few and enough else "no")
+    wanted = f"default: below {MOST_OUTLIERS:g} % and {LEAST_KEPT:g} % kept"
+    rows.append([wanted, *verdicts])
+    return markdown(["confidence at least", *figures], rows)
+
+
+def reliability(results: Sequence[SceneResult]) -> dict[str, Any]:
+    """Mean confidence and share within 10 degrees in bins of equal width, and their mean distance.
+
+    `error` is `doa_tf.evaluation.calibration.calibration_error`, over groups of equal size.
+    """
+    confidence = np.array([result.confidence for result in results])
+    errors = np.array([result.error_deg for result in results])
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = []
+    for place in np.unique(places):
+        inside = [result for result, own in zip(results, places, strict=True) if own == place]
+        summary = summarise(inside)
+        bins.append(
+            {
+                "from": place / BINS,
+                "to": (place + 1) / BINS,
+                "n": len(inside),
+                "confidence": float(np.mean(confidence[places == place])),
+                "acc10": summary["acc10"],
+                "interval": summary["intervals"]["acc10"],
+                "outliers30": summary["outliers30"],
+            }
+        )
+    return {"error": calibration_error(confidence, errors), "bins": bins}
+
+
+def reliability_table(results: Sequence[SceneResult]) -> str:
+    """Markdown: a row for each bin of confidence."""
+    figures = reliability(results)
+    rows = [
+        [
+            f"{own['from']:.1f} to {own['to']:.1f}",
+            str(own["n"]),
+            f"{own['confidence']:.2f}",
+            f"{own['acc10']:.0f} % [{own['interval'][0]:.0f}, {own['interval'][1]:.0f}]",
+            f"{own['outliers30']:.0f} %",
+        ]
+        for own in figures["bins"]
+    ]
+    header = [
+        "confidence",
+        "scenes",
+        "mean confidence",
+        f"within {WITHIN_DEG:g}°",
+        f"above {OUTLIER_DEG:g}°",
+    ]
+    note = f"Mean distance between the two: {100 * figures['error']:.1f} points of probability."
+    return f"{markdown(header, rows)}\n\n{note}"
+
+
+def _kept_cell(figures: dict[str, Any]) -> str:
+    if figures["interval"] is None:
+        return f"{figures['kept']:.0f} %"
+    low, high = figures["interval"]
+    return f"{figures['kept']:.0f} %: {figures['outliers30']:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

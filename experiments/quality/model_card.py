@@ -1,0 +1,193 @@
+"""The tables of a model card, in Markdown: figures, confidence, known failures, digests.
+
+    python -m experiments.quality.model_card MODEL --scenes DIR... [--against baseline:music ...]
+        [--work DIR] [--json FILE]
+
+Figures are by folder and condition, then over all folders by SNR, SIR, RT60, elevation and
+microphone, where the scenes have such columns.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import importlib.metadata
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from doa_core.errors import InputError
+from doa_tf.cli.progress import progress_bar
+from doa_tf.evaluation.comparison import model_labels
+from doa_tf.evaluation.groups import LABEL_COLUMNS, MISSING, group_names, grouped
+from doa_tf.evaluation.judge import SceneResult, summarise
+from doa_tf.evaluation.predictions import check_model_name
+from doa_tf.scenes.folder import LABELS_FILE
+from experiments.quality.confidence import (
+    reliability,
+    reliability_table,
+    threshold_figures,
+    threshold_table,
+)
+from experiments.quality.failures import failure_figures, failure_table
+from experiments.scenes.answers import (
+    CELL_NOTE,
+    cell,
+    check_scenes,
+    default_threshold,
+    file_digest,
+    judged,
+    markdown,
+    model_digest,
+    model_spec,
+    pooled,
+    shown,
+    titles,
+)
+
+BY = {
+    "snr_db": "SNR [dB]",
+    "sir_db": "SIR [dB]",
+    "rt60_s": "RT60 [s]",
+    "elevation_deg": "elevation [degrees]",
+    "microphone": "microphone",
+}
+PACKAGES = ("doa-tf", "numpy", "tensorflow", "keras", "ai-edge-litert")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Judge and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", metavar="MODEL", help=".tflite or .keras")
+    parser.add_argument("--scenes", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--against", nargs="+", default=[], metavar="MODEL", help="further columns")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    models = [args.model, *args.against]
+    try:
+        for model in models:
+            check_model_name(model)
+        labels = model_labels(models)
+        folders = check_scenes(args.scenes)
+        results: dict[str, dict[str, Sequence[SceneResult]]] = {label: {} for label in labels}
+        with progress_bar("scenes") as bar:
+            for label, model in zip(labels, models, strict=True):
+                for name, scenes in folders.items():
+                    cache = args.work / "answers" if args.work else None
+                    results[label][name] = judged(model, scenes.folder, cache=cache, progress=bar)
+        values = card(args.model, results)
+    except InputError as error:
+        print(f"model_card.py: {error}", file=sys.stderr)
+        return 2
+    values["digests"] |= {
+        f"{LABELS_FILE} of {name}": file_digest(scenes.folder / LABELS_FILE)
+        for name, scenes in folders.items()
+    }
+    print(text(values, results[labels[0]]))
+    if args.json:
+        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]]) -> dict[str, Any]:
+    """Everything that the card says, as JSON values.
+
+    Args:
+        model: the file that the card is of.
+        results: by label of a model, that one first, and by folder.
+    """
+    together = {label: pooled(folders) for label, folders in results.items()}
+    own = next(iter(results))
+    default = default_threshold(model)
+    spec = model_spec(model)
+    digests = {Path(model).name: model_digest(model)}
+    if spec is not None:
+        digests["spec (what it does)"] = spec.digest
+        made_from = spec.provenance.get("checkpoint", {})
+        if "sha256" in made_from:
+            digests["checkpoint"] = made_from["sha256"]
+    return {
+        "model": own,
+        "default_threshold": default,
+        "conditions": _figures(together, titles(together[own])),
+        "by": {
+            title: _figures(together, _names(together[own], column)) for column, title in BY.items()
+        },
+        "thresholds": threshold_figures(results[own], default=default),
+        "reliability": reliability(together[own]),
+        "failures": failure_figures(together[own]),
+        "digests": digests,
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def text(values: dict[str, Any], folders: Mapping[str, Sequence[SceneResult]]) -> str:
+    """The card's tables as Markdown."""
+    together = pooled(folders)
+    parts = ["## Figures", CELL_NOTE, _table("scenes", values["conditions"])]
+    for title, groups in values["by"].items():
+        if len(groups) > 1:
+            parts += [f"By {title}, over all of them:", _table(title, groups)]
+    parts += [
+        "## Confidence",
+        "Share of scenes that a threshold keeps: errors above 30° among them.",
+        threshold_table(folders, default=values["default_threshold"]),
+        "As a probability of being within 10°, over all scenes:",
+        reliability_table(together),
+        "## Known failures",
+        failure_table(values["failures"]),
+        "## Versions and digests",
+        markdown(["what", "version"], [[f"`{a}`", b] for a, b in values["versions"].items()]),
+        markdown(["what", "SHA-256"], [[a, f"`{b}`"] for a, b in values["digests"].items()]),
+    ]
+    return "\n\n".join(parts)
+
+
+def _figures(
+    results: Mapping[str, Sequence[SceneResult]], names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Figures of each model by the group of each result; results without one are left out."""
+    return {
+        group: {
+            label: summarise([some[index] for index in indices]) for label, some in results.items()
+        }
+        for group, indices in grouped(names).items()
+        if group not in ("", MISSING)
+    }
+
+
+def _names(results: Sequence[SceneResult], column: str) -> list[str]:
+    scenes = [result.scene for result in results]
+    if column not in LABEL_COLUMNS and column not in scenes[0].columns:
+        return [""] * len(scenes)
+    return group_names(scenes, column)
+
+
+def _table(title: str, groups: dict[str, dict[str, Any]]) -> str:
+    labels = list(next(iter(groups.values())))
+    rows = []
+    for group, by_model in groups.items():
+        rows.append(
+            [group, str(by_model[labels[0]]["n"]), *(cell(by_model[label]) for label in labels)]
+        )
+    return markdown([title, "n", *map(shown, labels)], rows)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

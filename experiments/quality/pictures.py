@@ -1,0 +1,202 @@
+"""Pictures of how good models are, for docs/results.md.
+
+    python -m experiments.quality.pictures MODEL... baseline:music baseline:intensity --scenes
+    DIR...
+        [--robustness FILE.json] [--work DIR] [--out docs/images]
+
+distributions.png   distribution of the error, a panel for each folder and condition
+reliability.png     confidence against the share of right answers; what a threshold keeps
+against.png         median error against SNR, SIR, RT60, ... as `robustness.py --json` measured it
+robustness.png      the same for everything else that it changes
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_tf.cli.progress import progress_bar
+from doa_tf.evaluation.comparison import model_labels
+from doa_tf.evaluation.groups import grouped
+from doa_tf.evaluation.judge import SceneResult
+from doa_tf.evaluation.panels import draw_distribution
+from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name
+from doa_tf.evaluation.statistics import OUTLIER_DEG
+from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
+from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
+from experiments.quality.robustness_plot import WIDTH, plot_lines, plot_robustness
+from experiments.scenes.answers import (
+    check_scenes,
+    default_threshold,
+    judged,
+    pooled,
+    shown,
+    titles,
+)
+
+_DEGREE_TICKS = (1, 3, 10, 30, 100)
+_SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
+Pooled = Mapping[str, Sequence[SceneResult]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Judge and draw."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
+    parser.add_argument("--scenes", nargs="+", type=Path, default=[], metavar="DIR")
+    parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness.py --json")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="DIR")
+    args = parser.parse_args(argv)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        drawn = []
+        if args.scenes:
+            results = judge_all(args)
+            plot_distributions(args.out / "distributions.png", results)
+            defaults = {
+                label: default_threshold(model)
+                for label, model in zip(results, args.models, strict=True)
+                if not model.startswith(BASELINE_PREFIX)
+            }
+            plot_reliability(args.out / "reliability.png", results, defaults)
+            drawn += ["distributions.png", "reliability.png"]
+        if args.robustness:
+            values = json.loads(args.robustness.read_text(encoding="utf-8"))
+            for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
+                if plot(args.out / name, values):
+                    drawn.append(name)
+    except (InputError, OSError) as error:
+        print(f"pictures.py: {error}", file=sys.stderr)
+        return 2
+    for name in drawn:
+        print(args.out / name)
+    return 0
+
+
+def judge_all(args: argparse.Namespace) -> dict[str, list[SceneResult]]:
+    """Answers of every model to the scenes of all folders."""
+    for model in args.models:
+        check_model_name(model)
+    folders = check_scenes(args.scenes)
+    cache = args.work / "answers" if args.work else None
+    together = {}
+    with progress_bar("scenes") as bar:
+        for label, model in zip(model_labels(args.models), args.models, strict=True):
+            together[label] = pooled(
+                {
+                    name: judged(model, scenes.folder, cache=cache, progress=bar)
+                    for name, scenes in folders.items()
+                }
+            )
+    return together
+
+
+def plot_distributions(path: Path, results: Pooled) -> None:
+    """Distribution of the error, a panel for each folder and condition."""
+    first = next(iter(results.values()))
+    groups = grouped(titles(first))
+    columns = 2 if len(groups) in (1, 2, 4) else 3
+    rows = math.ceil(len(groups) / columns)
+    figure = new_figure(path, WIDTH, 2.35 * rows + 0.9)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (title, indices) in zip(panels, groups.items(), strict=False):
+        errors = {
+            label: np.array([some[index].error_deg for index in indices])
+            for label, some in results.items()
+        }
+        draw_distribution(axes, errors, title="")
+        axes.set_title(f"{title} ({len(indices)})", fontsize=9, loc="left")
+        axes.set(xlabel="", ylabel="")
+        axes.tick_params(labelsize=8)
+        for line, label in zip(axes.get_lines(), results, strict=False):
+            line.set_label(shown(label))
+        axes.set_xticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
+    for axes in panels[len(groups) :]:
+        axes.set_visible(False)
+    for axes in panels[max(0, len(groups) - columns) : len(groups)]:
+        axes.tick_params(labelbottom=True)
+    for axes in panels[(rows - 1) * columns :]:
+        axes.set_xlabel("error [degrees]", fontsize=9)
+    figure.supylabel("scenes with at most this error [percent]", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    save_figure(figure, path, "Distribution of the error")
+
+
+def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float]) -> None:
+    """Share of right answers in bins of confidence; outliers among what a threshold keeps."""
+    figure = new_figure(path, WIDTH, 3.9)
+    left, right = figure.subplots(1, 2)
+    for label, style in styled(results):
+        line = {"color": style["color"], "ls": style["linestyle"], "lw": 1.6}
+        if label in defaults:
+            _draw_bins(left, reliability(results[label])["bins"], label, style)
+        confidence = np.array([result.confidence for result in results[label]])
+        outlier = np.array([result.error_deg > OUTLIER_DEG for result in results[label]])
+        order = np.argsort(-confidence, kind="stable")
+        counts = np.arange(1, len(order) + 1)
+        last = np.append(np.diff(confidence[order]) != 0.0, True)  # ties are kept together
+        kept = (100.0 * counts / len(order))[last]
+        share = (100.0 * np.cumsum(outlier[order]) / counts)[last]
+        right.plot(kept, share, label=shown(label), **line)
+        if label in defaults:
+            place = np.searchsorted(kept, 100.0 * np.mean(confidence >= defaults[label]))
+            place = min(int(place), len(kept) - 1)
+            mark = {"color": style["color"], "ms": 8, "clip_on": False, "zorder": 5}
+            right.plot(kept[place], share[place], style["marker"], **mark)
+    left.plot([0, 1], [0, 100], color=GREY, lw=1.0, ls="--", label="a probability")
+    left.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
+    right.set(
+        xlim=(10, 100.5),
+        ylim=(0, _SHOWN_OUTLIERS),
+        xlabel="scenes that a threshold keeps [percent]",
+        ylabel="errors above 30° among them [percent]",
+    )
+    right.axhspan(
+        0.0, MOST_OUTLIERS, xmin=(LEAST_KEPT - 10.0) / 90.5, color="#009e73", alpha=0.3, lw=0
+    )
+    finish(left, "Is it a probability?")
+    finish(right, "Mark: default threshold; green: wanted")
+    left.legend(fontsize=8, frameon=False, loc="upper left")
+    right.legend(fontsize=8, frameon=False, loc="center right")
+    for axes in (left, right):
+        axes.title.set_fontsize(9.5)
+        axes.tick_params(labelsize=8)
+    save_figure(figure, path, "Confidence")
+
+
+def _draw_bins(axes: Any, bins: list[dict[str, Any]], label: str, style: dict[str, Any]) -> None:
+    middle = [own["acc10"] for own in bins]
+    axes.errorbar(
+        [own["confidence"] for own in bins],
+        middle,
+        yerr=[
+            [m - own["interval"][0] for m, own in zip(middle, bins, strict=True)],
+            [own["interval"][1] - m for m, own in zip(middle, bins, strict=True)],
+        ],
+        label=shown(label),
+        ms=5,
+        lw=1.4,
+        elinewidth=0.9,
+        **style,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

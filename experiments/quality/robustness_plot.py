@@ -1,0 +1,175 @@
+"""Pictures of what `robustness.py` measured: lines against numbers, bars for everything else."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from doa_tf.plotting import COLOURS, GREY, MARKERS, finish, new_figure, save_figure
+from experiments.scenes.answers import shown
+
+WIDTH = 7.2  # inches: 936 pixels
+LINES = ("snr", "sir", "rt60", "distance", "elevation", "tilt")
+LARGEST_DEG = 60.0  # end of the bars' axis; what is larger is written there
+Path = str | os.PathLike[str]
+
+
+def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES) -> bool:
+    """Median error against numbers, a panel for each axis; whether there was anything to draw."""
+    axes_values = [axis for axis in values["axes"] if axis["name"] in names and axis["levels"]]
+    if not axes_values:
+        return False
+    rows = math.ceil(len(axes_values) / 3)
+    figure = new_figure(path, WIDTH, 2.5 * rows + 0.7)
+    panels = figure.subplots(rows, 3, squeeze=False).ravel()
+    for place, (axes, axis) in enumerate(zip(panels, axes_values, strict=False)):
+        levels = axis["levels"]
+        for number, label in enumerate(values["models"]):
+            shift = 0.08 * (number - 0.5 * (len(values["models"]) - 1))
+            middle, below, above = _medians(levels, label)
+            axes.errorbar(
+                [position + shift for position in range(len(levels))],
+                middle,
+                yerr=[below, above],
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                ms=4.5,
+                lw=1.4,
+                elinewidth=0.9,
+                label=shown(label),
+            )
+        axes.set_xticks(range(len(levels)), [_short(row["level"]) for row in levels])
+        axes.set_ylim(0.0, _top(axes.get_ylim()[1]))
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.tick_params(labelsize=8)
+        finish(axes, "")
+        axes.set_xlabel(_AXES.get(axis["name"], axis["title"]), fontsize=9)
+        if place % 3 == 0:
+            axes.set_ylabel("median error [degrees]", fontsize=9)
+    for axes in panels[len(axes_values) :]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    save_figure(figure, path, "Median error against what makes a scene hard, 95 % intervals")
+    return True
+
+
+def plot_robustness(path: Path, values: dict[str, Any]) -> bool:
+    """A bar for each level: the first model's median error; marks for the other models."""
+    axes_values = [axis for axis in values["axes"] if axis["levels"]]
+    if any(axis["name"] not in LINES for axis in axes_values):
+        axes_values = [axis for axis in axes_values if axis["name"] not in LINES[:5]]
+    if not axes_values:
+        return False
+    columns = _two_columns(axes_values)
+    longest = max(sum(len(axis["levels"]) + 1.6 for axis in column) for column in columns)
+    figure = new_figure(path, WIDTH, 0.19 * longest + 1.3)
+    panels = figure.subplots(1, len(columns), squeeze=False).ravel()
+    for axes, column in zip(panels, columns, strict=True):
+        _draw_bars(axes, column, list(values["models"]), longest)
+    known = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
+    names = [shown(label) for label in values["models"]]
+    handles = [known[name] for name in names]
+    figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    title = "Median error [degrees], one thing changed at a time"
+    save_figure(figure, path, title)
+    return True
+
+
+def _draw_bars(axes: Any, column: Sequence[dict[str, Any]], labels: list[str], rows: float) -> None:
+    """Rows of bars under the title of each axis, downwards."""
+    own, *others = labels
+    names, places, place = [], [], 0.0
+    bars: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for axis in column:
+        axes.text(
+            0.0,
+            place,
+            _TITLES.get(axis["name"], axis["title"]),
+            fontsize=8.5,
+            fontweight="bold",
+            va="center",
+        )
+        for row, *triple in zip(axis["levels"], *_medians(axis["levels"], own), strict=True):
+            place += 1.0
+            places.append(place)
+            names.append(row["level"])
+            for values, value in zip(bars, triple, strict=True):
+                values.append(value)
+        place += 1.6
+    axes.barh(places, bars[0], height=0.72, color=COLOURS[0], alpha=0.75, label=shown(own))
+    axes.errorbar(
+        bars[0], places, xerr=[bars[1], bars[2]], fmt="none", ecolor="#2b2f36", elinewidth=1.0
+    )
+    rows_of = [row for axis in column for row in axis["levels"]]
+    for number, label in enumerate(others, 1):
+        medians = [row["results"][label]["median_deg"] for row in rows_of]
+        axes.plot(
+            [min(value, LARGEST_DEG - 0.5) for value in medians],
+            places,
+            MARKERS[number % len(MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            ms=4.5,
+            label=shown(label),
+        )
+        for value, where in zip(medians, places, strict=True):
+            if value > LARGEST_DEG:
+                axes.text(
+                    LARGEST_DEG + 0.8, where, f"{value:.0f}", fontsize=6.5, va="center", color=GREY
+                )
+    axes.set_yticks(places, names)
+    axes.set(xlim=(0.0, LARGEST_DEG), ylim=(rows - 0.8, -0.8))
+    axes.tick_params(labelsize=8, length=0)
+    finish(axes, "")
+    axes.grid(visible=False, axis="y")
+
+
+def _two_columns(axes: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The axes in their order, cut where both parts are most alike in length."""
+    if len(axes) < 2:
+        return [list(axes)]
+    lengths = [len(axis["levels"]) + 1.6 for axis in axes]
+    cut = min(range(1, len(axes)), key=lambda k: abs(sum(lengths[:k]) - sum(lengths[k:])))
+    return [list(axes[:cut]), list(axes[cut:])]
+
+
+def _medians(
+    levels: Sequence[dict[str, Any]], label: str
+) -> tuple[list[float], list[float], list[float]]:
+    """Medians of a model, and how far their intervals reach below and above."""
+    figures = [row["results"][label] for row in levels]
+    middle = [own["median_deg"] for own in figures]
+    bounds = [own["intervals"]["median_deg"] for own in figures]
+    below = [m - low for m, (low, _) in zip(middle, bounds, strict=True)]
+    above = [high - m for m, (_, high) in zip(middle, bounds, strict=True)]
+    return middle, below, above
+
+
+_AXES = {
+    "snr": "SNR, diffuse noise [dB]",
+    "sir": "SIR, localised noise [dB]",
+    "rt60": "reverberation time [s]",
+    "distance": "distance [m]",
+    "elevation": "elevation [degrees]",
+    "tilt": "mounted askew by [degrees]",
+}
+_TITLES = {
+    "tilt": "Mounted askew, untold",
+    "capsule": "One capsule of four weak",
+    "field": "Diffuse noise at 5 dB",
+    "interferer": "Localised noise at 5 dB",
+    "talkers": "Second talker, less loud by",
+}
+
+
+def _short(level: str) -> str:
+    """A tick without its unit, which is on the axis; ranges on two lines."""
+    number, _, unit = level.partition(" ")
+    text = number if unit in ("dB", "s", "m", "%") else level
+    return text.removesuffix("°").replace(" to ", "\nto ")
+
+
+def _top(limit: float) -> float:
+    return max(5.0, min(limit, 100.0))

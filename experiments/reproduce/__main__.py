@@ -1,0 +1,134 @@
+"""python -m experiments.reproduce: the heads compared, from rooms to a report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from doa_edge.options.command import CommandParser
+from doa_tf.cli.main import run_command
+from doa_tf.cli.options import add_recordings, bad_options
+
+PROG = "python -m experiments.reproduce"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the experiment; the exit statuses are those of `doa_tf`."""
+    return run_command(_parser(), argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog=PROG,
+        description=(
+            "The experiment: simulate rooms, render validation and test scenes, train every head "
+            "on the same data with the same budget, judge them beside the classical baselines, "
+            "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
+            "the same command goes on where it was stopped."
+        ),
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
+    add_recordings(parser)
+    parser.add_argument(
+        "--size",
+        choices=("tiny", "small", "medium", "large"),
+        default="small",
+        help="tiny: minutes, a test; small: two hours of two cores; medium: a day; large: a GPU",
+    )
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        metavar="NAME",
+        help="runs, `NAME-level` with the level channel (default: the six heads and the seventh)",
+    )
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="SCENES", help="further scenes to judge on"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings side by side (default: one a core)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="of each training (default: 1)"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("keras", "live", "jax"),
+        default="keras",
+        help="new scenes in every epoch: mixed while it trains (live), on an accelerator (jax)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument(
+        "--update",
+        metavar="FILE.md",
+        help="put the report between the lines `<!-- reproduce: begin -->` and "
+        "`<!-- reproduce: end -->` of this file as well",
+    )
+    parser.set_defaults(run=run, command="reproduce")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is not yet done of the experiment, and say where the report is.
+
+    Raises:
+        InputError: an option, recordings or a folder that cannot be used.
+        OSError: a training failed, or a file cannot be written.
+    """
+    from doa_core.errors import InputError
+    from doa_edge.sinks.plot import check_plot
+    from doa_tf.cli.imports import use_engine
+
+    check_plot("report.png")  # that Matplotlib is there
+    for name in ("jobs", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1. Received: {value}")
+    use_engine(args.engine)
+    # Each model is traced anew, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from experiments.reproduce.plan import SIZES, Plan
+    from experiments.reproduce.report import check_update, update_section
+    from experiments.reproduce.run import run_experiment
+
+    if args.update:
+        check_update(args.update)
+    with bad_options():
+        plan = Plan(
+            size=SIZES[args.size],
+            speech=os.path.abspath(args.speech),
+            noise=None if args.noise is None else os.path.abspath(args.noise),
+            seed=args.seed,
+            engine=args.engine,
+            **({"runs": tuple(args.heads)} if args.heads else {}),
+        )
+    report = run_experiment(
+        args.out,
+        plan,
+        jobs=args.jobs or min(os.cpu_count() or 1, len(plan.runs)),
+        threads=args.threads,
+        also=args.also,
+        bars=_stage,
+    )
+    if args.update:
+        update_section(args.update, report)
+    sys.stdout.write(f"{report}\n")
+    return 0
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and where there is no terminal a line when the stage begins."""
+    from doa_tf.cli.progress import progress_bar
+
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"{PROG}: {name}\n")
+    with progress_bar(name) as progress:
+        yield progress
+
+
+if __name__ == "__main__":
+    sys.exit(main())

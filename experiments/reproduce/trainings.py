@@ -1,0 +1,216 @@
+"""The trainings of an experiment, several processes side by side.
+
+python -m experiments.reproduce.trainings DIR NAME THREADS      one of them
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doa_tf.files import write_json
+from experiments.reproduce.plan import FRESH_ENGINES, Plan, features_of, head_of
+from experiments.reproduce.run import cache_sources, training_mixer
+
+if TYPE_CHECKING:
+    from doa_tf.scenes.mixer import SceneMixer
+
+logger = logging.getLogger(__name__)
+
+DONE_FILE, LOG_FILE = "done.json", "train.log"
+_PROJECT = Path(__file__).parents[2]  # experiments are not installed
+_POLL_SECONDS = 0.5
+_LAST_CHARACTERS = 300  # of a failed training's log
+
+
+def train_all(
+    folder: Path,
+    plan: Plan,
+    *,
+    jobs: int,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Train every run that is not done, `jobs` at a time.
+
+    Two trainings of one thread each do more on two cores than one of two threads. Ctrl-C ends
+    them; each loses at most the epoch that was running.
+
+    Raises:
+        OSError: a training failed. The others were ended, and go on with the next call.
+    """
+    waiting = [name for name in plan.runs if not (folder / "runs" / name / DONE_FILE).exists()]
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name = waiting.pop(0)
+                running[name] = _start(folder, name, threads)
+            time.sleep(_POLL_SECONDS)
+            for name, process in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[name]
+                if process.returncode:
+                    raise ChildProcessError(_failure(folder / "runs" / name, process.returncode))
+            done = sum(_epochs_done(folder / "runs" / name) for name in plan.runs)
+            progress(done, plan.size.epochs * len(plan.runs))
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+
+
+def train_one(folder: Path, name: str) -> None:
+    """Train a run of an experiment, or go on with it; returns at once if it is done."""
+    from doa_tf.training.keras_engine import train
+
+    plan = Plan.read(folder)
+    run = folder / "runs" / name
+    if _epochs_done(run) < plan.size.epochs:
+        live = plan.engine in FRESH_ENGINES
+        train(
+            run,
+            mixer=partial(training_mixer, folder, plan) if live else _no_mixer,
+            cache=folder / "features",
+            **_options(folder, plan, name),
+        )
+    _finish(run, folder, plan)
+
+
+def train_on_accelerator(
+    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Callable[[int, int], None]
+) -> None:
+    """Train every run that is not done, one after the other, by
+    `doa_tf.training.jax_engine.train`.
+    """
+    from doa_tf.training.jax_engine.mixing import scene_arrays
+    from doa_tf.training.jax_engine.train import train
+
+    arrays = None
+    for number, name in enumerate(plan.runs):
+        run = folder / "runs" / name
+        if (run / DONE_FILE).exists():
+            continue
+        if _epochs_done(run) < plan.size.epochs:
+            arrays = scene_arrays(mixer) if arrays is None else arrays
+            train(run, mixer=mixer, arrays=arrays, **_options(folder, plan, name))
+        _finish(run, folder, plan)
+        progress(plan.size.epochs * (number + 1), plan.size.epochs * len(plan.runs))
+
+
+def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
+    """What a training takes, by whatever engine."""
+    from doa_tf.training.settings import TrainSettings
+
+    return {
+        "sources": cache_sources(plan),
+        "valid": folder / "scenes" / "valid",
+        "settings": TrainSettings(
+            head=head_of(name),
+            epochs=plan.size.epochs,
+            sequences=plan.size.sequences,
+            batch_size=plan.size.batch_size,
+            patience=plan.size.epochs,  # the same budget for all
+            seed=plan.seed,
+            live=plan.engine == "live",
+            highpass_hz=0.0,  # the paper's features
+        ),
+        "features": features_of(name),
+    }
+
+
+def _finish(run: Path, folder: Path, plan: Plan) -> None:
+    calibration = _calibrate(run, folder / "scenes" / "valid")
+    done = {"epochs": plan.size.epochs, "engine": plan.engine, "calibration": calibration}
+    write_json(run / DONE_FILE, done)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train one run in this process; what is said goes to the run's log."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    folder, name, threads, parent = Path(arguments[0]), arguments[1], *map(int, arguments[2:])
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    train_one(folder, name)
+    return 0
+
+
+def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
+    run = folder / "runs" / name
+    run.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+    with (run / LOG_FILE).open("ab") as log:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "experiments.reproduce.trainings"),
+                *(str(folder), name, str(threads), str(os.getpid())),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+
+
+def _calibrate(run: Path, valid: Path) -> dict[str, float] | None:
+    """Make the confidence of a run's best epoch a probability; None where that can't be done."""
+    from doa_core.errors import InputError
+    from doa_tf.evaluation.calibration import calibrate_model
+    from doa_tf.scenes.folder import read_scenes
+
+    try:
+        return calibrate_model(run / "model.keras", read_scenes(valid))
+    except InputError as error:  # too few scenes, or a network that says the same of all of them
+        logger.warning("not calibrated: %s", error)
+        return None
+
+
+def _no_mixer() -> None:
+    raise RuntimeError("The features of an experiment must be mixed before its trainings")
+
+
+def _end_with_parent(parent: int) -> None:
+    """An experiment that was killed leaves no trainings behind that its next run would meet."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+def _epochs_done(run: Path) -> int:
+    path = run / "history.csv"
+    if not path.exists():
+        return 0
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def _failure(run: Path, status: int) -> str:
+    text = (run / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    return (
+        f"The training {run.name} ended with status {status}; {run / LOG_FILE} ends with: "
+        f"{text[-_LAST_CHARACTERS:]}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Answers of models to scenes, kept on disk, and their figures as cells of Markdown tables.
+
+results = judged("baseline:music", Path("scenes"), cache=Path("work/answers"))
+print(markdown(["scenes", "MUSIC"], [["all", cell(summarise(results))]]))
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import doa_core
+from doa_core.errors import InputError
+from doa_edge.activity import DEFAULT_MIN_CONFIDENCE, DEFAULT_MIN_PROBABILITY
+from doa_tf.evaluation import baselines
+from doa_tf.evaluation.groups import DEFAULT_GROUP
+from doa_tf.evaluation.judge import CLUSTER_COLUMN, SceneResult, evaluate, read_per_scene
+from doa_tf.evaluation.predictions import BASELINE_PREFIX
+from doa_tf.scenes.folder import LABELS_FILE, Scenes, read_scenes
+
+SCENES_COLUMN = "scenes"  # added to pooled results: the folder they come from
+_NAMES = {"music": "MUSIC", "intensity": "intensity vector"}  # baselines, for readers
+Progress = Callable[[int, int], None]
+
+
+def judged(
+    model: str, folder: Path, *, cache: Path | None = None, progress: Progress | None = None
+) -> tuple[SceneResult, ...]:
+    """A model's answers to the scenes of a folder.
+
+    Args:
+        model: as `doa_tf evaluate` takes it.
+        folder: of the scenes.
+        cache: where answers are kept, by digests of the model, the labels and the code that turns
+            recordings into answers; None to keep none.
+        progress: called with scenes done and scenes in all.
+    """
+    scenes = read_scenes(folder)
+    if cache is None:
+        return evaluate(model, scenes, progress=progress).results
+    name = f"{folder.name}-{_answers_digest(model, folder)}.csv"
+    path = cache / name
+    if path.is_file():
+        return read_per_scene(path, scenes).results
+    evaluation = evaluate(model, scenes, progress=progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    evaluation.write_per_scene(path)
+    return evaluation.results
+
+
+def pooled(folders: Mapping[str, Sequence[SceneResult]]) -> list[SceneResult]:
+    """Results of several folders as one: a column `scenes`, and no room that two folders share."""
+    columns = {name for results in folders.values() for name in results[0].scene.columns}
+    together = []
+    for folder, results in folders.items():
+        for result in results:
+            room = result.scene.columns.get(CLUSTER_COLUMN, result.scene.file)
+            values = {
+                **dict.fromkeys(columns, ""),
+                **result.scene.columns,
+                SCENES_COLUMN: folder,
+                CLUSTER_COLUMN: f"{folder}/{room}",
+            }
+            together.append(replace(result, scene=replace(result.scene, columns=values)))
+    return together
+
+
+def titles(results: Sequence[SceneResult]) -> list[str]:
+    """The condition of each result, or its folder too where folders have the same conditions."""
+    columns = [result.scene.columns for result in results]
+    pairs = [(own[SCENES_COLUMN], own.get(DEFAULT_GROUP, "")) for own in columns]
+    conditions = [condition for _, condition in set(pairs)]
+    chosen = []
+    for folder, condition in pairs:
+        if condition and conditions.count(condition) == 1:
+            chosen.append(condition)
+        else:
+            chosen.append(folder if condition in folder else f"{folder}, {condition}")
+    return chosen
+
+
+def shown(label: str) -> str:
+    """A label as readers know it."""
+    return _NAMES.get(label, label)
+
+
+def cell(summary: dict[str, Any]) -> str:
+    """Median, share within 10 degrees and above 30, with their intervals."""
+    names = ("median_deg", "acc10", "outliers30")
+    (a, b), (c, d), (e, f) = (summary["intervals"][name] for name in names)
+    return (
+        f"{summary['median_deg']:.1f}° [{a:.1f}, {b:.1f}], "
+        f"{summary['acc10']:.0f} % [{c:.0f}, {d:.0f}], "
+        f"{summary['outliers30']:.0f} % [{e:.0f}, {f:.0f}]"
+    )
+
+
+CELL_NOTE = (
+    "Median error, share within 10°, share above 30°; in brackets 95 % intervals of 2,000 "
+    "bootstrap resamples of whole rooms (of scenes where no room is said)."
+)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def model_spec(model: str) -> Any:
+    """The spec of a model file; None for a baseline."""
+    if model.startswith(BASELINE_PREFIX):
+        return None
+    if model.endswith(".tflite"):
+        from doa_edge.tflite.file import read_spec
+
+        return read_spec(model)
+    from doa_tf.models import load_scoring_model
+
+    return load_scoring_model(model)[1]
+
+
+def default_threshold(model: str) -> float:
+    """Confidence below which `doa_edge run` takes nobody to talk, by default."""
+    spec = model_spec(model)
+    calibrated = spec is not None and bool(spec.calibration)
+    return DEFAULT_MIN_PROBABILITY if calibrated else DEFAULT_MIN_CONFIDENCE
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}") from error
+
+
+def model_digest(model: str) -> str:
+    """SHA-256 of a model file, or of the code of a baseline."""
+    if model.startswith(BASELINE_PREFIX):
+        return file_digest(Path(baselines.__file__))
+    return file_digest(Path(model))
+
+
+def check_scenes(folders: Sequence[Path]) -> dict[str, Scenes]:
+    """Scenes by the shortest name that tells their folders apart.
+
+    Raises:
+        InputError: a folder twice, or one that holds no scenes.
+    """
+    for depth in (1, 2, 3):
+        names = ["/".join(folder.resolve().parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return {name: read_scenes(folder) for name, folder in zip(names, folders, strict=True)}
+    raise InputError(f"Each folder of scenes once. Received: {', '.join(map(str, folders))}")
+
+
+def _answers_digest(model: str, folder: Path) -> str:
+    labels = folder / LABELS_FILE
+    name = model if model.startswith(BASELINE_PREFIX) else ""  # two of them share a file
+    # Scenes that are rendered anew may have the same labels, and have another time.
+    written = str(labels.stat().st_mtime_ns)
+    hashed = hashlib.sha256(f"{name} {model_digest(model)} {written}".encode())
+    hashed.update(file_digest(labels).encode())
+    for path in sorted(Path(str(doa_core.__file__)).parent.glob("*.py")):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()[:20]

@@ -1,0 +1,36 @@
+"""Write the SOFA file of a 32-capsule array, as a measurement in a free field would give it.
+
+    python -m experiments.scenes.array_sofa array.sofa
+
+A rigid sphere of 42 mm, its capsules up to 1 dB apart, at 600 directions.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from doa_tf.microphones.base import even_directions
+from doa_tf.microphones.rigid_sphere import rigid_sphere_responses, sphere_layout
+from doa_tf.microphones.sofa_array import ArrayResponses, write_array
+
+RADIUS = 0.042  # metres
+
+
+def write_sphere(path: str | Path) -> None:
+    """Write the array's file, FILE.sofa."""
+    capsules, directions = sphere_layout(32), even_directions(600)
+    responses = rigid_sphere_responses(directions, capsules=capsules, radius=RADIUS)
+    gains_db = np.random.default_rng(0).uniform(-1.0, 1.0, (len(capsules), 1))
+    array = ArrayResponses(
+        directions=directions,
+        responses=responses * 10.0 ** (gains_db / 20.0),
+        capsules=RADIUS * capsules,
+    )
+    write_array(path, array, title="Rigid sphere, 32 capsules, 42 mm")
+
+
+if __name__ == "__main__":
+    write_sphere(sys.argv[1])

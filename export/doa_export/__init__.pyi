@@ -1,0 +1,1 @@
+from .export import export_model as export_model

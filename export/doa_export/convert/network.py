@@ -1,0 +1,304 @@
+"""A checkpoint as the network that is converted: the same numbers from fewer, plainer operations.
+
+What the layers of `doa_tf.build_crnn` do between two non-linear steps is one product:
+
+- The scale of a batch normalisation goes into the convolution before it, through the ReLU, which
+  lets positive factors pass; its shift is added after the pooling, on an eighth of the values, or
+  in the bias of the recurrence.
+- Linear dense layers in a row are one.
+
+So eight-bit files round less often, and every file is smaller. Only rounding in float32 differs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.errors import InputError
+from doa_core.spec import ModelSpec
+from doa_export.convert.split_worker import is_linear, merge_linear, split_layers
+
+if TYPE_CHECKING:
+    import keras
+
+    from doa_tf.turning import TurnHarmonics, TurnToIntensity
+
+Array = npt.NDArray[np.float32]
+RELU_LIMIT = 6.0  # the one that convolutions have without a further operation
+_ACTIVATIONS = ("sigmoid", "softmax", "linear")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """3x3 convolution, ReLU, scale where it cannot be folded, maximum over frequency, shift.
+
+    Attributes:
+        kernel: (3, 3, in, out).
+        bias: (out,).
+        scale: (out,) factors of the ReLU's output; None where they are in the kernel.
+        shift: (out,) added last; None where the layer behind has it.
+        pool: bins that become one.
+        limit: largest value of the ReLU; None for no limit.
+    """
+
+    kernel: Array
+    bias: Array
+    scale: Array | None
+    shift: Array | None
+    pool: int
+    limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Direction:
+    """One direction of a recurrence, with the gates in Keras's order: input, forget, cell, output.
+
+    Attributes:
+        kernel: (in, 4 units).
+        recurrent: (units, 4 units).
+        bias: (4 units,).
+        backwards: from the last frame to the first.
+    """
+
+    kernel: Array
+    recurrent: Array
+    bias: Array
+    backwards: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turning:
+    """A network that turns with its scene, see `doa_tf.turning`.
+
+    Attributes:
+        turn, back: its two layers.
+        basis: (R, outputs) harmonics at the cells; the network's own outputs are their amounts.
+        bias: (outputs,).
+        activation: of the outputs.
+    """
+
+    turn: TurnToIntensity
+    back: TurnHarmonics
+    basis: Array
+    bias: Array
+    activation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What is converted.
+
+    Attributes:
+        spec: features, head and decoding.
+        convolutions: in order.
+        recurrences: of each layer, both directions.
+        kernel: (in, outputs) of the layer of logits.
+        bias: (outputs,).
+        activation: of the outputs: sigmoid, softmax or linear.
+        turning: what is done before and after all of it; None for nothing.
+    """
+
+    spec: ModelSpec
+    convolutions: tuple[Convolution, ...]
+    recurrences: tuple[tuple[Direction, Direction], ...]
+    kernel: Array
+    bias: Array
+    activation: str
+    turning: Turning | None = None
+
+
+def is_crnn(model: keras.Model) -> bool:
+    """Whether a Keras model has the layers that `doa_tf.build_crnn` gives it."""
+    import keras
+
+    from doa_tf.layers import HeadOutput
+
+    try:
+        _, rest = split_layers(_without_turning(model)[0])
+    except InputError:
+        return False
+    kinds = (keras.layers.Bidirectional, keras.layers.Dense, HeadOutput, keras.layers.Activation)
+    dense = [layer for layer in merge_linear(rest) if isinstance(layer, keras.layers.Dense)]
+    lstms = [layer for layer in rest if isinstance(layer, keras.layers.Bidirectional)]
+    return (
+        all(isinstance(layer, kinds) for layer in rest)
+        and len(dense) == 1
+        and bool(lstms)
+        and all(_is_plain(layer) for layer in lstms)
+    )
+
+
+def _without_turning(
+    model: keras.Model,
+) -> tuple[list[keras.layers.Layer], Turning | None]:
+    """A network's layers but those that turn and what follows them; these, if it has them."""
+    from doa_tf.turning import TurnHarmonics, TurnToIntensity
+
+    layers = list(model.layers)
+    kinds = [type(layer) for layer in layers]
+    if (kinds.count(TurnToIntensity), kinds.count(TurnHarmonics)) != (1, 1):
+        return layers, None
+    back = kinds.index(TurnHarmonics)
+    turn, harmonics = layers[kinds.index(TurnToIntensity)], layers[back + 1]
+    if not is_linear(harmonics):
+        return layers, None
+    basis, bias = (values.astype(np.float32) for values in harmonics.get_weights())
+    turning = Turning(turn=turn, back=layers[back], basis=basis, bias=bias, activation="linear")
+    return [layer for layer in layers if layer not in (turn, layers[back], harmonics)], turning
+
+
+def _is_plain(layer: keras.layers.Bidirectional) -> bool:
+    """An LSTM in two directions, side by side, with the gates that the runtime's operation has."""
+    import keras
+
+    return layer.merge_mode == "concat" and all(
+        isinstance(side, keras.layers.LSTM)
+        and side.return_sequences
+        and side.use_bias
+        and side.activation is keras.activations.tanh
+        and side.recurrent_activation is keras.activations.sigmoid
+        for side in (layer.forward_layer, layer.backward_layer)
+    )
+
+
+def read_network(model: keras.Model, spec: ModelSpec) -> Network:
+    """The network of a Keras model that `is_crnn`.
+
+    Args:
+        model: with scores as outputs, see `doa_tf.scoring_model`.
+        spec: of the model.
+
+    Raises:
+        InputError: scores that come from an unknown activation.
+    """
+    layers, turning = _without_turning(model)
+    blocks, rest = split_layers(layers)
+    recurrences, dense, activation = _sort_layers(rest, spec)
+    if turning is not None:
+        turning = dataclasses.replace(turning, activation=activation)
+        activation = "linear"
+    convolutions = [_read_block(block) for block in blocks]
+    kernel, bias = (values.astype(np.float32) for values in dense.get_weights())
+    shift = convolutions[-1].shift
+    convolutions[-1] = dataclasses.replace(convolutions[-1], shift=None)
+    network = Network(
+        spec=spec,
+        convolutions=tuple(convolutions),
+        recurrences=tuple(recurrences),
+        kernel=kernel,
+        bias=bias,
+        activation=activation,
+        turning=turning,
+    )
+    return shift_frames(network, np.tile(shift, len(recurrences[0][0].kernel) // len(shift)))
+
+
+def _sort_layers(
+    layers: list[keras.layers.Layer], spec: ModelSpec
+) -> tuple[list[Any], keras.layers.Dense, str]:
+    """Recurrences, the one layer of logits, and the activation of the outputs."""
+    import keras
+
+    from doa_tf.layers import HeadOutput
+
+    recurrences = [
+        _read_recurrence(layer) for layer in layers if isinstance(layer, keras.layers.Bidirectional)
+    ]
+    dense = [layer for layer in merge_linear(layers) if isinstance(layer, keras.layers.Dense)]
+    outputs = [
+        layer for layer in layers if isinstance(layer, (HeadOutput, keras.layers.Activation))
+    ]
+    last = outputs[-1]
+    activation = (
+        last.head.activation
+        if isinstance(last, HeadOutput)
+        else keras.activations.serialize(last.activation)
+    )
+    if activation not in _ACTIVATIONS:
+        raise InputError(
+            f"The scores of the head '{spec.head}' must come from one of "
+            f"{', '.join(_ACTIVATIONS)}. Received: {activation!r}"
+        )
+    return recurrences, dense[0], activation
+
+
+def _read_block(block: list[keras.layers.Layer]) -> Convolution:
+    convolution, normalisation, pooling = block
+    kernel, bias = (values.astype(np.float64) for values in convolution.get_weights())
+    gamma, beta, mean, variance = (
+        values.astype(np.float64) for values in normalisation.get_weights()
+    )
+    scale = gamma / np.sqrt(variance + normalisation.epsilon)
+    shift = beta - scale * mean
+    positive = bool(np.all(scale > 0.0))
+    if positive:
+        kernel, bias = kernel * scale, bias * scale
+    return Convolution(
+        kernel=kernel.astype(np.float32),
+        bias=bias.astype(np.float32),
+        scale=None if positive else scale.astype(np.float32),
+        shift=shift.astype(np.float32),
+        pool=int(pooling.pool_size[1]),
+    )
+
+
+def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Direction, Direction]:
+    sides = []
+    for lstm, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
+        kernel, recurrent, bias = lstm.get_weights()
+        sides.append(Direction(kernel=kernel, recurrent=recurrent, bias=bias, backwards=backwards))
+    return sides[0], sides[1]
+
+
+def shift_frames(network: Network, shift: npt.NDArray[Any]) -> Network:
+    """The same network, of frames from which a (D,) shift was left out: the recurrences add it."""
+    first = tuple(
+        dataclasses.replace(
+            direction,
+            bias=np.float32(direction.bias + np.float64(shift) @ np.float64(direction.kernel)),
+        )
+        for direction in network.recurrences[0]
+    )
+    return dataclasses.replace(network, recurrences=(first, *network.recurrences[1:]))
+
+
+def limit(network: Network, largest: list[Array]) -> Network:
+    """The same network with every channel between two layers in the same range, and no outliers.
+
+    What a channel is multiplied with, the next layer's weights are divided by. Eight bits are then
+    spent on each channel alike, and none on values that next to never occur.
+
+    Args:
+        network: whose convolutions have no scales.
+        largest: (C,) value of each channel of each convolution's ReLU that still counts.
+    """
+    layers = []
+    incoming = np.ones(network.convolutions[0].kernel.shape[2])
+    for layer, top in zip(network.convolutions, largest, strict=True):
+        factor = RELU_LIMIT / top
+        layers.append(
+            dataclasses.replace(
+                layer,
+                kernel=np.float32(layer.kernel * incoming[:, np.newaxis] * factor),
+                bias=np.float32(layer.bias * factor),
+                shift=None if layer.shift is None else np.float32(layer.shift * factor),
+                limit=RELU_LIMIT,
+            )
+        )
+        incoming = 1.0 / factor
+    repeats = len(network.recurrences[0][0].kernel) // len(incoming)
+    first = tuple(
+        dataclasses.replace(
+            direction,
+            kernel=np.float32(direction.kernel * np.tile(incoming, repeats)[:, np.newaxis]),
+        )
+        for direction in network.recurrences[0]
+    )
+    return dataclasses.replace(
+        network, convolutions=tuple(layers), recurrences=(first, *network.recurrences[1:])
+    )

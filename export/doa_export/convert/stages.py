@@ -1,0 +1,247 @@
+"""A network cut into stages, each converted in its own way, and joined to one flatbuffer.
+
+| mode      | 1st convolution | 2nd | 3rd   | recurrences and outputs |
+|-----------|-----------------|-----|-------|-------------------------|
+| none, float16, int8-full, int16x8 | one stage, all alike           |
+| dynamic   | float           | dynamic | float | dynamic             |
+| int8      | int8            | int8 | int8 | dynamic                 |
+
+With 8-bit weights, the first and the third convolution cost more degrees than bytes or time. With
+8-bit integers all through, the state of the recurrences, which adds up, does; the integer LSTM
+operation, whose state has 16 bits, is as good but slow on x86.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from doa_core.errors import InputError
+from doa_core.spec import ModelSpec
+from doa_export.convert import graph
+from doa_export.convert.frontend import features as front_end
+from doa_export.convert.join import join
+from doa_export.convert.network import RELU_LIMIT, Array, Network, limit, shift_frames
+
+if TYPE_CHECKING:
+    import keras
+
+Stage = tuple[str, Callable[[Any], Any]]
+OUTLIERS = 99.99  # percentile of a channel's maxima above which values are cut
+_SMALLEST = 1e-3  # of a channel that never speaks
+
+
+def convert_network(
+    network: Network,
+    *,
+    mode: str,
+    lstm: str,
+    windows: Array | None = None,
+    audio: bool = False,
+    only: str | None = None,
+) -> bytes:
+    """TFLite flatbuffer of a network: one window a call, builtin operations only.
+
+    Args:
+        network: to be converted.
+        mode: a name in `doa_export.convert.modes.MODES`.
+        lstm: a name in `LSTM_FORMS`.
+        windows: (M, T, F, K) features to calibrate on, for the modes that need them.
+        audio: put the path from sound to features before it.
+        only: name of a layer of `layer_names`: all others stay float32, for `doa_export.report`.
+    """
+    features = network.spec.features.input_shape
+    turning = network.turning
+    if turning is not None and mode in ("int8-full", "int16x8"):
+        raise InputError(
+            "A network that turns with its scene does so in floats: int8-full and int16x8, which "
+            f"have none, are not for it; int8 is. Received: {mode}"
+        )
+    if turning is not None and windows is not None:
+        turned, _ = convert_stage([graph.turn(turning)], features, mode="none")
+        windows = run_stage(turned, windows)
+    if mode in ("int8", "int8-full"):
+        network = _prepare_integers(network, windows, correct=only is None)
+    stages = _stages(network, mode=mode, lstm=lstm)
+    if only is not None:
+        chosen = layer_names(network).index(only)
+        stages = [
+            (stage_mode if number == chosen else "none", part)
+            for number, (stage_mode, part) in enumerate(stages)
+        ]
+        if windows is not None and chosen > 0:
+            before = [part for _, part in stages[:chosen]]
+            windows = run_stage(convert_stage(before, features, mode="none")[0], windows)
+    spec = network.spec.features
+    shape: tuple[int, ...] = features
+    flatbuffers = []
+    if turning is not None:
+        stages.insert(0, ("none", graph.turn(turning)))
+    if audio and turning is not None:  # a stage of its own: turning back asks for what it gives
+        parts = [lambda samples: front_end(samples, spec)]
+        flatbuffers.append(convert_stage(parts, (spec.samples, 4), mode="none")[0])
+    elif audio:
+        stages.insert(0, ("none", lambda samples: front_end(samples, spec)))
+        shape = (spec.samples, 4)
+    # What a stage is calibrated on must be what it hears: features, always the first such stage.
+    for stage_mode, parts in _alike(stages):
+        flatbuffer, shape = convert_stage(parts, shape, mode=stage_mode, windows=windows)
+        flatbuffers.append(flatbuffer)
+    if turning is not None:
+        last = "none" if only is not None else "dynamic" if mode == "int8" else mode
+        parts = [graph.turn_back(turning)]
+        flatbuffers.append(convert_stage(parts, shape, features, mode=last)[0])
+    return join(
+        flatbuffers,
+        input_name="audio" if audio else "features",
+        output_name="scores",
+        shared_after=int(audio),
+    )
+
+
+def layer_names(network: Network) -> list[str]:
+    """What a network is made of, in order."""
+    convolutions = range(1, len(network.convolutions) + 1)
+    return [*(f"convolution_{number}" for number in convolutions), "recurrences", "outputs"]
+
+
+def _stages(network: Network, *, mode: str, lstm: str) -> list[Stage]:
+    """Mode and function of each of `layer_names`."""
+    parts = [graph.convolution(layer) for layer in network.convolutions]
+    last = parts[-1]
+    parts[-1] = lambda x: graph.frames(last(x))
+    parts += [graph.recurrences(network, lstm=lstm), graph.outputs(network)]
+    modes = [mode] * len(parts)
+    if mode == "dynamic":
+        modes[0] = modes[len(network.convolutions) - 1] = "none"
+    if mode == "int8":
+        modes[-2:] = ["dynamic", "dynamic"]
+    return list(zip(modes, parts, strict=True))
+
+
+def convert_keras(
+    model: keras.Model,
+    spec: ModelSpec,
+    *,
+    mode: str,
+    windows: Array | None = None,
+    audio: bool = False,
+) -> bytes:
+    """TFLite flatbuffer of a network of any build, as Keras runs it; else as `convert_network`."""
+    features = spec.features
+
+    def scores(x: Any) -> Any:
+        return model(x, training=False)
+
+    flatbuffers = []
+    if audio:
+        parts = [lambda samples: front_end(samples, features)]
+        flatbuffers.append(convert_stage(parts, (features.samples, 4), mode="none")[0])
+    weights = [variable.value for variable in model.variables]
+    flatbuffer, _ = convert_stage(
+        [scores], features.input_shape, mode=mode, windows=windows, weights=weights
+    )
+    name = "audio" if audio else "features"
+    return join([*flatbuffers, flatbuffer], input_name=name, output_name="scores")
+
+
+def convert_stage(
+    parts: Sequence[Callable[..., Any]],
+    *shapes: Sequence[int],
+    mode: str,
+    windows: Array | None = None,
+    weights: Sequence[Any] = (),
+) -> tuple[bytes, tuple[int, ...]]:
+    """Flatbuffer of one stage, and the shape of what it gives, without batch axis."""
+    module = graph.module(parts, *shapes, weights=weights)
+    function = module.function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter.exclude_conversion_metadata = True
+    sets = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS]
+    if mode != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if mode in ("int8", "int8-full", "int16x8"):
+        if windows is None:
+            raise ValueError(f"The mode {mode} needs windows to calibrate on. Received: none")
+        converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
+        converter.target_spec.supported_ops = [
+            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            if mode == "int16x8"
+            else sets.TFLITE_BUILTINS_INT8
+        ]
+    if mode == "int8-full":
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    # Dense layers with a scale per channel need FULLY_CONNECTED version 12, which
+    # tflite-runtime 2.14, all that 32-bit boards have, does not know.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    return converter.convert(), tuple(function.outputs[0].shape[1:])
+
+
+def run_stage(flatbuffer: bytes, windows: Array) -> Array:
+    """What a stage of float input and output gives for each of (M, ...) windows."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=flatbuffer)
+    interpreter.allocate_tensors()
+    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = []
+    for window in windows:
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(given["index"], window[np.newaxis])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(wanted["index"])[0])
+    return np.stack(rows)
+
+
+def channel_limits(network: Network, windows: Array) -> list[Array]:
+    """(C,) largest value of each convolution's channels after the pooling, but for outliers."""
+    seen: list[list[Array]] = [[] for _ in network.convolutions]
+    for window in windows:
+        x = tf.constant(window[np.newaxis])
+        for layer, values in zip(network.convolutions, seen, strict=True):
+            x = graph.convolution(dataclasses.replace(layer, shift=None))(x)
+            values.append(x.numpy().reshape(-1, x.shape[-1]))
+            x = x if layer.shift is None else x + layer.shift
+    return [
+        np.maximum(np.percentile(np.concatenate(values), OUTLIERS, axis=0), _SMALLEST)
+        for values in seen
+    ]
+
+
+def _prepare_integers(network: Network, windows: Array | None, *, correct: bool) -> Network:
+    """Channels in equal ranges, and the mean error of the integer convolutions taken out."""
+    if windows is None:
+        raise ValueError("Integer modes need windows to calibrate on. Received: none")
+    if any(layer.scale is not None for layer in network.convolutions):
+        return network  # a falling normalisation: its channels cannot be scaled
+    limits = channel_limits(network, windows)
+    if not correct:
+        return limit(network, limits)
+    exact = [graph.convolution(layer) for layer in network.convolutions]
+    shape = network.spec.features.input_shape
+    truth = run_stage(convert_stage([*exact, graph.frames], shape, mode="none")[0], windows)
+    network = limit(network, limits)
+    parts = [graph.convolution(layer) for layer in network.convolutions]
+    flatbuffer, _ = convert_stage([*parts, graph.frames], shape, mode="int8", windows=windows)
+    heard = run_stage(flatbuffer, windows)
+    scale = np.tile(RELU_LIMIT / limits[-1], truth.shape[-1] // len(limits[-1]))
+    error = np.mean(truth * scale - heard, axis=(0, 1), dtype=np.float64)
+    return shift_frames(network, error)
+
+
+def _alike(stages: Sequence[Stage]) -> list[tuple[str, list[Callable[[Any], Any]]]]:
+    """Stages of one mode that follow each other, as one."""
+    groups: list[tuple[str, list[Callable[[Any], Any]]]] = []
+    for mode, part in stages:
+        if groups and groups[-1][0] == mode:
+            groups[-1][1].append(part)
+        else:
+            groups.append((mode, [part]))
+    return groups

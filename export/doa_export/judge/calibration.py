@@ -1,0 +1,99 @@
+"""Windows of real scenes from which an integer file learns how large its numbers get."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.errors import InputError
+from doa_core.spec import FeatureSpec
+from doa_export.windows import scene_clips, window_features
+
+if TYPE_CHECKING:
+    from doa_tf.scenes.folder import Scene, Scenes
+
+WINDOWS = 300  # docs/export-guide.md has what fewer and more give
+SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows say nothing about speech
+_CONDITION = "condition"
+_SEED = 2019
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What a conversion calibrates on.
+
+    Attributes:
+        windows: (M, T, F, K) float32 features.
+        files: the scenes that they are from.
+        provenance: folder, numbers and digest, ready for JSON.
+    """
+
+    windows: npt.NDArray[np.float32]
+    files: frozenset[str]
+    provenance: dict[str, Any]
+
+
+def calibrate(
+    scenes: Scenes, features: FeatureSpec, *, highpass_hz: float = 0.0, count: int = WINDOWS
+) -> Calibration:
+    """One window of each of up to `count` scenes, as many from every condition.
+
+    Args:
+        scenes: recordings with speech; those with a column `condition` are drawn evenly over it.
+        features: the path to the input of the network.
+        highpass_hz: what they are freed of first, as the model's spec has it.
+        count: number of windows.
+
+    Raises:
+        InputError: a recording that cannot be read, or none that is not silent.
+    """
+    windows: list[npt.NDArray[np.float32]] = []
+    conditions: dict[str, int] = {}
+    files = []
+    silent = 0
+    for scene in _in_turn(scenes):
+        if len(windows) == count:
+            break
+        (clip,) = scene_clips([scene], features, highpass_hz=highpass_hz)
+        power = np.mean(np.square(clip.samples, dtype=np.float64), axis=1).max(axis=-1)
+        loudest = int(np.argmax(power))
+        if power[loudest] < 10.0 ** (SILENCE_DBFS / 10.0):
+            silent += 1
+            continue
+        windows.append(window_features(clip.samples[loudest : loudest + 1], features)[0])
+        files.append(scene.file)
+        condition = scene.columns.get(_CONDITION, "")
+        conditions[condition] = conditions.get(condition, 0) + 1
+    if not windows:
+        raise InputError(
+            f"The scenes to calibrate on must hold sound above {SILENCE_DBFS:g} dBFS. "
+            f"Received: {scenes.folder} with {silent} silent recordings"
+        )
+    stack = np.stack(windows)
+    return Calibration(
+        windows=stack,
+        files=frozenset(files),
+        provenance={
+            "folder": scenes.folder.resolve().name,
+            "windows": len(stack),
+            "conditions": conditions,
+            "silent": silent,
+            "sha256": hashlib.sha256(stack.tobytes()).hexdigest(),
+        },
+    )
+
+
+def _in_turn(scenes: Scenes) -> list[Scene]:
+    """The scenes, a random one of each condition in turn; always the same order."""
+    groups: dict[str, list[Scene]] = {}
+    rng = np.random.default_rng(_SEED)
+    for number in rng.permutation(len(scenes)):
+        scene = scenes[int(number)]
+        groups.setdefault(scene.columns.get(_CONDITION, ""), []).append(scene)
+    most = max(len(group) for group in groups.values())
+    ordered = [groups[name] for name in sorted(groups)]
+    return [group[turn] for turn in range(most) for group in ordered if turn < len(group)]

@@ -1,0 +1,166 @@
+"""Proof in degrees: do a checkpoint and its `.tflite` point the same way?
+
+Both networks hear the same recordings; the `.tflite` runs through `doa_edge`, the very code of the
+board, and both answers are decoded by `doa_core`: the outputs of all frames of a recording are
+averaged first. What is compared is the great-circle angle between the two directions. Where the
+recordings have labels, both networks' errors are compared as well.
+
+A grid head is compared by its centroid, whatever decoding its file states: where the two best
+cells have nearly equal scores, a difference in the last digit moves the peak by a whole grid step,
+which says nothing of the file. How often the peaks are the same cell is reported beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import great_circle_distance
+from doa_core.decode import decode
+from doa_core.spec import AUDIO
+from doa_edge.tflite.network import TfliteModel
+from doa_export.budget import Budget
+from doa_export.windows import Clip, window_features
+
+if TYPE_CHECKING:
+    import keras
+
+_DECIMALS = 4  # of an angle in JSON [degrees]
+_WITHIN_DEG = 10.0
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Angles between the answers of two networks, over recordings.
+
+    Attributes:
+        n: number of recordings.
+        median_deg: [degrees].
+        p99_deg: 99th percentile [degrees].
+        max_deg: [degrees].
+        max_output_difference: largest difference of a frame's output; outputs are in [0, 1].
+        equal_peaks: share of recordings with the same best cell; None for a regression head.
+        change_median_deg: median error of the file less that of the checkpoint [degrees]; None
+            without labels.
+        change_acc10: the same of the share within 10 degrees [percentage points].
+        sha256: digest of what both heard.
+    """
+
+    n: int
+    median_deg: float
+    p99_deg: float
+    max_deg: float
+    max_output_difference: float
+    equal_peaks: float | None
+    change_median_deg: float | None = None
+    change_acc10: float | None = None
+    sha256: str = ""
+
+    def within(self, budget: Budget) -> bool:
+        """Whether median and 99th percentile are within a budget; NaN never is."""
+        return self.median_deg <= budget.median_deg and self.p99_deg <= budget.p99_deg
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, rounded, ready for JSON."""
+        return {
+            "n": self.n,
+            "median_deg": round(self.median_deg, _DECIMALS),
+            "p99_deg": round(self.p99_deg, _DECIMALS),
+            "max_deg": round(self.max_deg, _DECIMALS),
+            "max_output_difference": float(f"{self.max_output_difference:.2g}"),
+            "equal_peaks": _rounded(self.equal_peaks),
+            "change_median_deg": _rounded(self.change_median_deg),
+            "change_acc10": _rounded(self.change_acc10),
+            "sha256": self.sha256,
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)
+
+
+def parity(
+    model: str | os.PathLike[str] | keras.Model,
+    tflite: str | os.PathLike[str],
+    clips: Iterable[Clip],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Parity:
+    """Angles between the answers of a Keras model and a model file.
+
+    Run it on a CPU: a GPU's convolutions (TF32) differ by more than float32 files are allowed.
+
+    Args:
+        model: a `.keras` file, or a Keras model that was built by this package.
+        tflite: a model file with its spec inside.
+        clips: recordings, at least one.
+        progress: called with the number of recordings done.
+
+    Raises:
+        InputError: a model that cannot be used.
+        ValueError: no recordings.
+    """
+    from doa_tf.models import load_scoring_model
+
+    scoring, spec = load_scoring_model(model)
+    network = TfliteModel(tflite)
+    means: list[tuple[FloatArray, FloatArray]] = []
+    truth = []
+    difference = 0.0
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(np.ascontiguousarray(clip.samples))
+        windows = window_features(clip.samples, spec.features)
+        expected = np.asarray(scoring.predict_on_batch(windows))
+        heard = clip.samples if network.spec.input == AUDIO else windows
+        outputs = np.stack([network.predict(window) for window in heard])
+        # numpy's maximum keeps a NaN, Python's may lose it.
+        difference = float(np.maximum(difference, np.max(np.abs(expected - outputs))))
+        means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
+        truth.append(clip.direction)
+        if progress is not None:
+            progress(len(means))
+    if not means:
+        raise ValueError("`clips` must hold at least one recording. Received: none")
+    expected, outputs = (np.stack(side) for side in zip(*means, strict=True))
+    if not np.isfinite(difference):  # a direction that is decoded from NaN is no answer
+        return Parity(
+            n=len(means),
+            median_deg=np.nan,
+            p99_deg=np.nan,
+            max_deg=np.nan,
+            max_output_difference=difference,
+            equal_peaks=None,
+            sha256=digest.hexdigest(),
+        )
+    answers = [
+        decode(side[:, np.newaxis], head=spec.head, grid=spec.grid, method="centroid")[0]
+        for side in (expected, outputs)
+    ]
+    angles = np.degrees(great_circle_distance(*answers))
+    peaks = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
+    change_median_deg = change_acc10 = None
+    if all(direction is not None for direction in truth):
+        errors = np.degrees(great_circle_distance(answers, np.array(truth)))
+        before, after = np.median(errors, axis=-1)
+        change_median_deg = float(after - before)
+        before, after = 100.0 * np.mean(errors <= _WITHIN_DEG, axis=-1)
+        change_acc10 = float(after - before)
+    return Parity(
+        n=len(means),
+        median_deg=float(np.median(angles)),
+        p99_deg=float(np.percentile(angles, 99.0)),
+        max_deg=float(np.max(angles)),
+        max_output_difference=difference,
+        equal_peaks=None if spec.grid is None else float(np.mean(peaks)),
+        change_median_deg=change_median_deg,
+        change_acc10=change_acc10,
+        sha256=digest.hexdigest(),
+    )

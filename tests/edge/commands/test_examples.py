@@ -1,0 +1,55 @@
+"""The Python examples of edge/README.md run as they stand there."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.places import PROJECT
+
+README = (PROJECT / "edge" / "README.md").read_text(encoding="utf-8")
+RECORDING = PROJECT / "demo" / "recordings" / "office.wav"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The first two examples, one after the other, on a demo recording: (folder, lines)."""
+    pytest.importorskip("ai_edge_litert")
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "recording.wav").symlink_to(RECORDING)
+    section = README[README.index("## From Python") :]
+    examples = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(examples) == 3
+    result = subprocess.run(
+        [sys.executable, "-c", "\n".join(examples[:2])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return folder, result.stdout.splitlines()
+
+
+def test_directions_are_printed(done):
+    _, lines = done
+    assert len(lines) > 40
+    assert all(len(line.split()) == 3 for line in lines)
+
+
+def test_sound_and_direction_go_together(done):
+    soundfile = pytest.importorskip("soundfile")
+    folder, lines = done
+    voice, rate = soundfile.read(folder / "voice.wav", dtype="float32")
+    recording, _ = soundfile.read(RECORDING, dtype="float32")
+    assert rate == 16_000
+    # Somebody speaks all the time: everything up to the last estimate, once.
+    assert len(voice) == round(float(lines[-1].split()[0]) * rate)
+    np.testing.assert_array_equal(voice, recording[: len(voice)])
+
+
+def test_the_example_of_a_microphone_is_python():
+    section = README[README.index("## From Python") :]
+    compile(re.findall(r"```python\n(.*?)```", section, re.DOTALL)[2], "edge/README.md", "exec")

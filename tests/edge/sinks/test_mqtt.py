@@ -1,0 +1,188 @@
+"""MQTT through a real broker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from doa_edge.sinks.network.address import Address
+
+pytest.importorskip("paho.mqtt.client")
+
+from doa_edge.sinks.network.mqtt import PASSWORD_VARIABLE, MqttSink
+
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+ESTIMATE = {
+    "time_s": 0.832,
+    "azimuth_deg": 40.0,
+    "elevation_deg": 20.0,
+    "confidence": 0.8,
+    "active": True,
+    "level_dbfs": -25.0,
+}
+GAP = {"time_s": 2.0, "event": "gap", "reason": "lost", "lost_s": 0.25}
+
+
+def wait_until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Broker:
+    """A mosquitto of its own, without a configuration that others made."""
+
+    def __init__(self, folder, *, lines=("allow_anonymous true",)):
+        self.port = free_port()
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join([f"listener {self.port} 127.0.0.1", *lines]) + "\n")
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert wait_until(self._listens)
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Listener:
+    """A client that keeps what it hears."""
+
+    def __init__(self, port, topic="#", **login):
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.heard = []
+        subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda c, d, m: self.heard.append(
+            (m.topic, m.payload.decode(), m.qos, m.retain)
+        )
+        self._client.on_connect = lambda c, *_: c.subscribe(topic, qos=2)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        if login:
+            self._client.username_pw_set(**login)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(10)
+
+    def of(self, topic):
+        return [payload for name, payload, *_ in self.heard if name == topic]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    if MOSQUITTO is None:
+        pytest.skip("needs an MQTT broker: apt install mosquitto")
+    started = Broker(tmp_path)
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_directions_events_and_status(broker, qos):
+    listener = Listener(broker.port)
+    sink = MqttSink(Address("127.0.0.1", broker.port), topic="attic/doa", qos=qos)
+    assert wait_until(lambda: listener.of("attic/doa/status") == ["online"])
+    sink.send(ESTIMATE)
+    sink.send(GAP)
+    assert wait_until(lambda: len(listener.heard) == 3)
+    sink.close()
+    assert wait_until(lambda: listener.of("attic/doa/status") == ["online", "offline"])
+    assert list(map(json.loads, listener.of("attic/doa/direction"))) == [ESTIMATE]
+    assert list(map(json.loads, listener.of("attic/doa/event"))) == [GAP]
+    assert {level for topic, _, level, _ in listener.heard if topic != "attic/doa/status"} == {qos}
+    assert sink.dropped == 0
+    listener.close()
+    late = Listener(broker.port)
+    assert wait_until(lambda: ("attic/doa/status", "offline", qos, True) in late.heard)
+    late.close()
+
+
+def test_the_last_will_tells_of_a_crash(broker):
+    listener = Listener(broker.port)
+    sink = MqttSink(Address("127.0.0.1", broker.port))
+    assert wait_until(lambda: listener.of("doa/status") == ["online"])
+    sink._client.loop_stop()
+    sink._client.socket().close()  # no goodbye
+    assert wait_until(lambda: listener.of("doa/status") == ["online", "offline"])
+    listener.close()
+
+
+def test_a_broker_that_goes_and_comes_is_found_again(broker):
+    sink = MqttSink(Address("127.0.0.1", broker.port))
+    assert wait_until(sink._client.is_connected)
+    broker.stop()
+    assert wait_until(lambda: not sink._client.is_connected())
+    started = time.perf_counter()
+    for _ in range(100):
+        sink.send(ESTIMATE)
+    assert time.perf_counter() - started < 0.5
+    assert sink.dropped == 100
+    broker.start()
+    assert wait_until(sink._client.is_connected, 20)
+    listener = Listener(broker.port)
+    sink.send(ESTIMATE)
+    assert wait_until(lambda: len(listener.of("doa/direction")) == 1)
+    sink.close()
+    listener.close()
+
+
+def test_without_a_broker_nothing_waits():
+    started = time.perf_counter()
+    sink = MqttSink(Address("127.0.0.1", free_port()))
+    sink.send(ESTIMATE)
+    assert sink.dropped == 1
+    sink.close()
+    assert time.perf_counter() - started < 3.0
+
+
+def test_the_password_comes_from_the_environment(tmp_path):
+    tool = shutil.which("mosquitto_passwd")
+    if MOSQUITTO is None or tool is None:
+        pytest.skip("needs an MQTT broker: apt install mosquitto")
+    passwords = tmp_path / "passwords"
+    subprocess.run([tool, "-b", "-c", str(passwords), "pi", "secret"], check=True)
+    passwords.chmod(0o644)
+    tmp_path.chmod(0o755)
+    lines = [f"password_file {passwords}", "allow_anonymous false", "user root"]
+    broker = Broker(tmp_path, lines=lines)
+    address = Address("127.0.0.1", broker.port)
+    wrong = MqttSink(address, user="pi", environment={PASSWORD_VARIABLE: "guess"})
+    right = MqttSink(address, user="pi", environment={PASSWORD_VARIABLE: "secret"})
+    assert wait_until(right._client.is_connected)
+    assert not wrong._client.is_connected()
+    wrong.close()
+    right.close()
+    broker.stop()

@@ -1,0 +1,7 @@
+"""Where the project lies, and the development recordings that may lie beside it."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED = PROJECT.parent / "shared"
+DEMO = PROJECT / "demo"

@@ -1,0 +1,152 @@
+"""Live pipelines: one key is one scene, however it is reached; features are doa_core's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import doa_tf
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
+from doa_core.spec import FeatureSpec
+from doa_core.stft import stft
+from doa_tf.data import pipeline as data
+from doa_tf.data.pipeline import mixed_dataset, scene_keys, scenes_arrays
+from doa_tf.scenes.folder import read_scenes
+
+SIX = FeatureSpec()
+SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
+CARTESIAN = doa_tf.heads.get("cartesian")
+
+
+def examples(mixer, *, keys, batch_size=1, **options):
+    """{key: (input, targets)}, each example from a dataset of those keys."""
+    dataset = mixed_dataset(
+        mixer, CARTESIAN, keys=keys, batch_size=batch_size, output="waveforms", **options
+    )
+    inputs, targets = [], []
+    for x, y in dataset:
+        inputs += list(x.numpy())
+        targets += list(y.numpy())
+    names = [tuple(key) for key in keys.as_numpy_iterator()]
+    return dict(zip(names, zip(inputs, targets, strict=True), strict=True))
+
+
+@pytest.fixture(scope="module")
+def plain(mixer):
+    return examples(mixer, keys=scene_keys(scenes=6, epochs=(0, 1), seed=3), workers=1)
+
+
+def test_live_mixing_gives_the_features_of_the_mixer(mixer):
+    options = {"scenes": 4, "batch_size": 2, "seed": 2, "augment": "none"}
+    (x, y), _ = list(mixed_dataset(mixer, CARTESIAN, features=SEVEN, **options))
+    for index in range(2):
+        scene = mixer.mix((2, 0, index))
+        expected = data.waveform_features(scene.waveform, SEVEN)
+        np.testing.assert_array_equal(x[index], expected)
+        np.testing.assert_allclose(y[index, 0], CARTESIAN.encode(scene.direction), atol=1e-6)
+    assert y.shape == (2, 25, 3)
+
+
+@pytest.mark.parametrize("augment", ["vertical", "all"])
+def test_a_turned_scene_turns_with_its_target(mixer, augment):
+    keys = scene_keys(scenes=4, seed=1)
+    turned = examples(mixer, keys=keys, augment=augment)
+    differs = 0
+    for key, (waveform, targets) in turned.items():
+        scene = mixer.mix([int(word) for word in key])
+        moved, *_ = np.linalg.lstsq(
+            scene.waveform[:, [3, 1, 2]].astype(float), waveform[:, [3, 1, 2]], rcond=None
+        )
+        np.testing.assert_allclose(moved.T @ moved, np.eye(3), atol=1e-3)
+        np.testing.assert_allclose(2 * targets[0] - 1, scene.direction @ moved, atol=1e-3)
+        np.testing.assert_allclose(waveform[:, 0], scene.waveform[:, 0])
+        differs += np.abs(moved - np.eye(3)).max() > 0.1
+        if augment == "vertical":
+            np.testing.assert_allclose(moved[2], [0, 0, 1], atol=1e-3)
+    assert differs >= 3
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        pytest.param(lambda keys: keys.shuffle(12, seed=9), id="shuffled"),
+        pytest.param(lambda keys: keys.shuffle(12, seed=1).cache(), id="cached"),
+        pytest.param(lambda keys: keys.shard(3, 1), id="sharded"),
+        pytest.param(lambda keys: keys.skip(7), id="resumed"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_key_is_the_same_scene_however_it_is_reached(mixer, plain, reach, workers):
+    keys = reach(scene_keys(scenes=6, epochs=(0, 1), seed=3))
+    found = examples(mixer, keys=keys.cache(), batch_size=5, workers=workers)
+    assert len(found) in (12, 4, 5)
+    for key, (waveform, targets) in found.items():
+        np.testing.assert_array_equal(waveform, plain[key][0])
+        np.testing.assert_array_equal(targets, plain[key][1])
+
+
+def test_shards_are_the_whole_and_share_nothing(plain):
+    keys = scene_keys(scenes=6, epochs=(0, 1), seed=3)
+    shards = [{tuple(k) for k in keys.shard(2, n).as_numpy_iterator()} for n in range(2)]
+    assert not shards[0] & shards[1]
+    assert shards[0] | shards[1] == set(plain)
+
+
+def test_a_cached_dataset_repeats_and_epochs_differ(mixer, plain):
+    dataset = mixed_dataset(mixer, CARTESIAN, scenes=6, seed=3, output="waveforms").cache()
+    (first, _), (again, _) = next(iter(dataset)), next(iter(dataset))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[0], plain[3, 0, 0][0])
+    assert not np.array_equal(plain[3, 0, 0][0], plain[3, 1, 0][0])
+
+
+def test_no_tuner_is_waited_for_at_the_end(mixer):
+    dataset = mixed_dataset(mixer, CARTESIAN, scenes=1)
+    assert dataset.options().autotune.enabled is False
+
+
+def test_another_mixer_of_the_same_things_mixes_the_same(mixer, plain):
+    other = type(mixer)(mixer.rooms, mixer.speech, settings=mixer.settings, seed=mixer.seed)
+    # Fields are made when they are needed: begin with the last scene.
+    keys = scene_keys(scenes=6, epochs=(0, 1), seed=3).skip(11)
+    ((key, (waveform, _)),) = examples(other, keys=keys).items()
+    np.testing.assert_array_equal(waveform, plain[key][0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scenes": 4, "augment": "some"}, "vertical, upright, all, none"),
+        ({"scenes": 4, "output": "spectra"}, "features, waveforms"),
+        ({}, "Either `scenes` or `keys`"),
+        ({"scenes": 0}, "must not be empty"),
+        ({"scenes": 4, "epochs": ()}, "must not be empty"),
+        ({"scenes": 4, "features": FeatureSpec(frames=99)}, "at least as long as"),
+    ],
+)
+def test_bad_options_are_refused(mixer, options, message):
+    with pytest.raises(ValueError, match=message):
+        mixed_dataset(mixer, CARTESIAN, **options)
+
+
+@pytest.mark.parametrize("spec", [SIX, SEVEN])
+@pytest.mark.parametrize("shape", [(13_312, 4), (2, 3, 3000, 4), (1023, 4)])
+def test_features_are_those_of_the_specification(spec, shape):
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = intensity_features(stft(waveform), channels=spec.channels)
+    found = data.waveform_features(waveform, spec)
+    assert found.shape == expected.shape
+    # Rounding of single precision, in the weakest bins of thousands.
+    np.testing.assert_allclose(found, expected, atol=5e-5)
+
+
+def test_silence_stays_finite():
+    assert not np.any(data.waveform_features(np.zeros((13_312, 4)), SEVEN))
+
+
+def test_scenes_become_arrays(scenes):
+    features, targets = scenes_arrays(scenes, CARTESIAN, features=SIX)
+    assert features.shape == (6, 25, 513, 6)
+    first = read_scenes(scenes)[0]
+    np.testing.assert_allclose(features[0], data.waveform_features(first.read(), SIX), atol=1e-4)
+    np.testing.assert_allclose(2 * targets[0, 7] - 1, first.direction, atol=1e-5)

@@ -1,0 +1,148 @@
+"""Caches: targets follow turned features, draws repeat, killed ones resume."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+
+import numpy as np
+import pytest
+
+import doa_tf
+from doa_core.errors import InputError
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_tf.data import cache as feature_cache
+from doa_tf.data import pipeline as data
+from doa_tf.data.cache import FeatureCache, cached_dataset
+
+SIX = FeatureSpec()
+SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
+CARTESIAN = doa_tf.heads.get("cartesian")
+
+
+def make_cache(folder, mixer, scenes=8, made_with=None, **options):
+    made_with = {"bank": "b"} if made_with is None else made_with
+    return FeatureCache(
+        folder, mixer=lambda: mixer, made_with=made_with, scenes=scenes, seed=5, **options
+    )
+
+
+def batches(cache, spec, epochs, **options):
+    dataset = cached_dataset(
+        cache, CARTESIAN, features=spec, batch_size=4, seed=1, epochs=epochs, **options
+    )
+    return [(x.numpy(), y.numpy()) for x, y in dataset]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, mixer):
+    return make_cache(tmp_path_factory.mktemp("cache"), mixer)
+
+
+def test_a_cache_holds_the_features_of_its_scenes(cache, mixer):
+    scene = mixer.mix((5, 0, 3))
+    expected = data.waveform_features(scene.waveform, SEVEN)
+    np.testing.assert_allclose(cache.features[3], expected, atol=2e-3)  # 16-bit floats up to 3
+    np.testing.assert_allclose(cache.directions[3], scene.direction, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", [SIX, SEVEN])
+@pytest.mark.parametrize("augment", ["vertical", "all"])
+def test_features_and_targets_turn_together(cache, spec, augment):
+    """Each given window is one stored window, turned by the matrix that turned its direction."""
+    for features, targets in batches(cache, spec, [0], augment=augment):
+        assert features.shape == (4, *spec.input_shape)
+        assert targets.shape == (4, 25, 3)
+        for window, target in zip(features, targets, strict=True):
+            direction = 2 * target[0] - 1
+            lengths = np.linalg.norm(window[..., :3], axis=-1)
+            matches = [
+                np.abs(lengths - np.linalg.norm(stored[..., :3].astype(float), axis=-1)).max()
+                for stored in cache.features
+            ]
+            source = int(np.argmin(matches))
+            assert matches[source] < 1e-3  # turning keeps lengths
+            stored = np.asarray(cache.features[source], np.float32)
+            turn, *_ = np.linalg.lstsq(
+                stored[..., :3].reshape(-1, 3), window[..., :3].reshape(-1, 3), rcond=None
+            )
+            np.testing.assert_allclose(turn.T @ turn, np.eye(3), atol=1e-3)
+            if augment == "vertical":
+                np.testing.assert_allclose(turn[2], [0, 0, 1], atol=1e-3)
+            np.testing.assert_allclose(cache.directions[source] @ turn, direction, atol=1e-3)
+            np.testing.assert_allclose(window[..., 3:6], stored[..., 3:6] @ turn, atol=1e-3)
+            np.testing.assert_allclose(window[..., 6:], stored[..., 6 : len(spec.channels)])
+
+
+def test_an_epoch_is_a_function_of_seed_and_number(cache):
+    two = batches(cache, SIX, [0, 1])
+    resumed = batches(cache, SIX, [1])
+    assert len(two) == 4
+    for (x, y), (x_again, y_again) in zip(two[2:], resumed, strict=True):
+        np.testing.assert_array_equal(x, x_again)
+        np.testing.assert_array_equal(y, y_again)
+    assert not np.array_equal(two[0][1], two[2][1])
+
+
+def test_a_killed_cache_goes_on(tmp_path, mixer, monkeypatch, cache):
+    monkeypatch.setattr(feature_cache, "_CHUNK", 3)
+
+    def stop(done, _total):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_cache(tmp_path, mixer, progress=stop)
+    done = []
+    again = make_cache(tmp_path, mixer, progress=lambda count, total: done.append((count, total)))
+    assert done == [(8, 8)]  # six of eight were kept
+    np.testing.assert_array_equal(again.features, cache.features)
+
+
+def test_a_whole_cache_mixes_nothing(tmp_path, mixer):
+    make_cache(tmp_path, mixer)
+    FeatureCache(tmp_path, mixer=pytest.fail, made_with={"bank": "b"}, scenes=8, seed=5)
+
+
+@pytest.mark.parametrize("change", [{"scenes": 9}, {"made_with": {"bank": "other"}}])
+def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
+    make_cache(tmp_path, mixer)
+    with pytest.raises(InputError, match="other settings or data"):
+        make_cache(tmp_path, mixer, **change)
+
+
+def test_two_runs_at_once_do_not_write_into_each_other(tmp_path, mixer, caplog):
+    # The second asks for other scenes while the first is half way: it waits, then is refused.
+    half_way, go_on = Event(), Event()
+
+    def first_progress(_done, _total):
+        half_way.set()
+        assert go_on.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(make_cache, tmp_path, mixer, progress=first_progress)
+        assert half_way.wait(30)
+        second = pool.submit(make_cache, tmp_path, mixer, made_with={"bank": "other"})
+        done, _ = wait([second], timeout=0.5)
+        assert not done
+        go_on.set()
+        assert len(first.result(30)) == 8
+        with pytest.raises(InputError, match="other settings or data"):
+            second.result(30)
+    assert "waiting for it" in caplog.text
+
+
+def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
+    def no_space(_file, _offset, _size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(feature_cache.os, "posix_fallocate", no_space)
+    with pytest.raises(OSError, match="No space"):
+        make_cache(tmp_path, pytest.fail)
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def test_an_unknown_augmentation_is_refused(cache):
+    with pytest.raises(ValueError, match="vertical, upright, all, none"):
+        batches(cache, SIX, [0], augment="some")

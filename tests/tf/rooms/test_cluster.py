@@ -1,0 +1,240 @@
+"""A real Dask scheduler and real workers over TCP: nothing lost, nothing twice, the same bytes."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from doa_core.errors import InputError
+from doa_tf.cli.main import main
+from doa_tf.rooms import cluster
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.rooms.simulate import simulate_bank
+from tests.places import PROJECT
+
+
+@pytest.fixture
+def dask_processes(tmp_path):
+    """Start `dask scheduler` and `dask worker` processes; all end with the test."""
+    with contextlib.ExitStack() as ending:
+
+        def start(*arguments, environment=None):
+            log = ending.enter_context((tmp_path / f"{arguments[0]}.log").open("ab"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *map(str, arguments)],
+                env={**os.environ, **(environment or {})},
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
+            )
+            ending.callback(process.wait)
+            ending.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def scheduler(dask_processes):
+    """A scheduler that listens: its process and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = dask_processes("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    deadline = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return process, f"tcp://127.0.0.1:{port}"
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def worker(dask_processes):
+    """Start a worker without a nanny, so that killing it kills what simulates."""
+
+    def start(address, **options):
+        arguments = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+        return dask_processes("worker", address, *arguments, **options)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def settings(room_settings):
+    return replace(room_settings, sources=1, rt60=(0.2, 0.3))
+
+
+@pytest.fixture(scope="module")
+def local_bank(tmp_path_factory, settings):
+    """60 rooms made in this process."""
+    folder = tmp_path_factory.mktemp("local") / "bank"
+    simulate_bank(folder, rooms=60, seed=5, settings=settings, workers=1, rooms_per_shard=8)
+    return folder
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_a_worker_is_killed_and_nothing_is_lost_or_twice(
+    scheduler, worker, tmp_path, settings, local_bank
+):
+    _, address = scheduler
+    workers = [worker(address), worker(address)]
+    seen, killed_at = [], []
+
+    def kill_one(done, _total):
+        seen.append(done)
+        if done >= 15 and not killed_at:
+            killed_at.append(done)
+            workers[0].send_signal(signal.SIGKILL)
+
+    simulate_bank(
+        tmp_path / "bank",
+        rooms=60,
+        seed=5,
+        settings=settings,
+        scheduler=address,
+        rooms_per_shard=8,
+        progress=kill_one,
+    )
+    assert workers[0].wait(10) == -signal.SIGKILL
+    assert workers[1].poll() is None
+    assert seen == sorted(set(seen)), "a room was counted twice"
+    assert seen[0] == 0
+    assert seen[-1] == 60
+    assert [room.number for room in read_bank(tmp_path / "bank")] == list(range(60))
+    assert digests(tmp_path / "bank") == digests(local_bank)
+
+
+def test_rooms_wait_for_workers_and_survive_the_scheduler(
+    scheduler, worker, tmp_path, settings, local_bank, monkeypatch, caplog
+):
+    monkeypatch.setattr(cluster, "_NOTICE_SECONDS", 0.5)
+    process, address = scheduler
+    made = {"rooms": 60, "seed": 5, "settings": settings, "rooms_per_shard": 8}
+    late = threading.Timer(2.0, lambda: worker(address))
+    late.start()
+
+    def kill_the_scheduler(done, _total):
+        if done >= 20:
+            process.kill()
+
+    with pytest.raises(OSError, match=r"scheduler went away.*same command again"):
+        simulate_bank(tmp_path / "bank", scheduler=address, progress=kill_the_scheduler, **made)
+    late.join()
+    assert caplog.text.count("has no workers") == 1
+    kept = digests(tmp_path / "bank")
+    kept.pop("index.json")
+    assert 1 <= len(kept) < 8
+    assert kept.items() <= digests(local_bank).items()
+    simulate_bank(tmp_path / "bank", workers=1, **made)
+    assert digests(tmp_path / "bank") == digests(local_bank)
+
+
+def test_a_worker_with_other_software_is_named_and_its_rooms_are_not_taken(
+    scheduler, worker, tmp_path, capsys
+):
+    _, address = scheduler
+    other = tmp_path / "other"
+    shutil.copytree(PROJECT / "doa_tf", other / "doa_tf")
+    with (other / "doa_tf" / "rooms.py").open("a") as source:
+        source.write("\n# Another version.\n")
+    worker(address, environment={"PYTHONPATH": str(other)})
+    options = ["--rooms", "2", "--scheduler", address]
+    assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "doa-tf 0.1.0+" in error
+    assert "install the same there" in error
+    assert not list((tmp_path / "bank").glob("*.tfrecord"))
+
+
+def test_a_worker_without_the_package_is_told_what_to_install(scheduler, worker, tmp_path, capsys):
+    _, address = scheduler
+    hiding = tmp_path / "hiding" / "doa_tf"
+    hiding.mkdir(parents=True)
+    (hiding / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'doa_tf'\")")
+    worker(address, environment={"PYTHONPATH": str(hiding.parent)})
+    options = ["--rooms", "2", "--scheduler", address]
+    assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 1
+    assert 'pip install "doa-tf[cluster]"' in capsys.readouterr().err
+
+
+def test_what_a_worker_finds_impossible_is_the_users_to_mend(scheduler, worker, tmp_path, settings):
+    _, address = scheduler
+    worker(address)
+    impossible = replace(settings, distance=(30.0, 40.0))
+    with pytest.raises(InputError, match="distance"):
+        simulate_bank(tmp_path / "bank", rooms=2, settings=impossible, scheduler=address)
+
+
+def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(tmp_path, capsys):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    began = time.monotonic()
+    options = ["--rooms", "2", "--scheduler", f"tcp://127.0.0.1:{port}"]
+    assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 1
+    assert time.monotonic() - began < 15
+    error = capsys.readouterr().err
+    assert f"No Dask scheduler answers at tcp://127.0.0.1:{port}" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_workers_of_this_machine_keep_the_memory_that_they_need_again():
+    # A process of its own: Dask leaves the variable behind in one that had a cluster before.
+    script = (
+        "import os\n"
+        "from doa_tf.rooms.cluster import dask_client\n"
+        "if __name__ == '__main__':\n"
+        "    with dask_client(1, None) as client:\n"
+        "        print(client.run(os.environ.get, 'MALLOC_TRIM_THRESHOLD_'))\n"
+    )
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=180,
+    )
+    assert list(ast.literal_eval(done.stdout).values()) == [None]
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "127.0.0.1:8786", "http://a:1", "tcp://a", "tcp://a:b"]
+)
+def test_an_address_that_is_none_is_misuse(tmp_path, capsys, address):
+    options = ["--rooms", "2", "--scheduler", address]
+    assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 2
+    assert "tcp://HOST:PORT" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_says_where_rooms_are_made(capsys):
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", "from doa_tf.cli.main import main; main(['simulate', '--help'])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.perf_counter() - began < 2.0  # 0.2 s on a machine that does nothing else
+    assert "--scheduler tcp://HOST:PORT" in done.stdout
+    loaded = "import sys; from doa_tf.cli.main import main; main(['simulate', '-h'])"
+    check = f"{loaded}; sys.exit('distributed' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,341 @@
+"""`doa_tf train`, from rooms to a checkpoint: once for real, small."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import doa_tf
+from doa_core.errors import InputError
+from doa_tf.cli.main import main
+from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.validation import validation_scenes
+from doa_tf.files import MONITOR
+from doa_tf.scenes.folder import read_scenes
+from doa_tf.training import callbacks
+from doa_tf.training import keras_engine as training
+from doa_tf.training.interruption import StopBetweenBatches
+from doa_tf.training.keras_engine import TrainSettings, train
+from doa_tf.training.run_folder import read_state
+from doa_tf.training.start import copy_weights
+
+SETTINGS = TrainSettings(
+    head="cartesian", epochs=2, sequences=16, batch_size=8, warmup_steps=1, seed=2
+)
+
+
+@pytest.fixture(autouse=True)
+def small_net(monkeypatch):
+    """The paper's network takes long to compile; test_resume trains it, test_layers its shape."""
+
+    def build_small(head, features, settings=None, synchronized=False):
+        features = features or doa_tf.FeatureSpec()
+        inputs = keras.Input(features.input_shape)
+        x = doa_tf.layers.FeatureInput(features)(inputs)
+        x = keras.layers.AveragePooling2D((1, features.bins))(x)
+        x = keras.layers.Reshape((features.frames, -1))(x)
+        x = keras.layers.Dropout(0.2, name="dropout")(x)
+        x = keras.layers.Dense(8, name="dense")(x)
+        x = keras.layers.Dense(head.outputs, name="directions")(x)
+        outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(x)
+        return keras.Model(inputs, outputs, name="small")
+
+    monkeypatch.setattr(training, "build_network", build_small)
+
+
+def run(folder, mixer, scenes, settings=SETTINGS):
+    sources = {"bank": "b", "speech": "s", "noise": None}
+    return train(folder, mixer=lambda: mixer, sources=sources, valid=scenes, settings=settings)
+
+
+def history(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_holds_what_was_promised_and_ends(tmp_path, mixer, scenes):
+    model = run(tmp_path, mixer, scenes)
+    assert doa_tf.model_spec(model).head == "cartesian"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"model.keras", "last.keras", "spec.json", "settings.json", "history.csv"}
+    assert any((tmp_path / "logs").rglob("events.*"))
+    assert not [name for name in names if "part" in name]
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["versions"]["keras"] == keras.version()
+    rows = history(tmp_path)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"val_median_angular_error", "angular_error"} <= set(rows[0])
+    with pytest.raises(InputError, match="has ended after 2 epochs"):
+        run(tmp_path, mixer, scenes)
+
+
+def test_more_epochs_go_on_with_an_ended_run(tmp_path, mixer, scenes):
+    run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
+    first = keras.saving.load_model(tmp_path / "last.keras")
+    assert int(first.optimizer.iterations) == 2  # one epoch of two batches
+    run(tmp_path, mixer, scenes)
+    last = keras.saving.load_model(tmp_path / "last.keras")
+    assert int(last.optimizer.iterations) == 4  # went on with the optimiser, not from zero
+    assert [row["epoch"] for row in history(tmp_path)] == ["0", "1"]
+
+
+def test_patience_counts_on_in_a_resumed_run(tmp_path, mixer, scenes, monkeypatch):
+    worse = iter(range(10))
+
+    def figures(self):
+        return {MONITOR: 50.0 + next(worse), "val_loss": 0.0}
+
+    monkeypatch.setattr(callbacks.Validation, "figures", figures)
+    settings = {**vars(SETTINGS), "patience": 3}
+    run(tmp_path, mixer, scenes, TrainSettings(**{**settings, "epochs": 2}))
+    assert read_state(tmp_path / "last.keras").waited == 1
+    run(tmp_path, mixer, scenes, TrainSettings(**{**settings, "epochs": 9}))
+    assert len(history(tmp_path)) == 4  # the best, and three that are not
+    state = read_state(tmp_path / "last.keras")
+    assert (state.best, state.waited) == (50.0, 3)
+
+
+def test_validation_measures_the_angle_to_the_true_directions(scenes):
+    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
+    assert features.shape == (6, 25, 513, 6)
+    head = doa_tf.heads.get("onehot")
+    judge = callbacks.Validation(features, directions, head, batch_size=4)
+
+    class Oracle:
+        """Answers each scene with its cell, the first two with the opposite one."""
+
+        def __init__(self):
+            self.number = 0
+
+        def __call__(self, x, training):
+            scores = head.encode(directions * np.where(np.arange(6) < 2, -1, 1)[:, None])
+            padded = np.concatenate([scores, np.zeros((2, 429))])[self.number : self.number + 4]
+            self.number += 4
+            return np.repeat(20.0 * padded[:, None], 25, axis=1).astype(np.float32)
+
+    judge.set_model(Oracle())
+    judge._predict = lambda x: judge.model(x, training=False)
+    figures = judge.figures()
+    # The cell is up to 7 degrees from the truth, which the one-hot targets do not know.
+    assert 0.5 < figures["val_median_angular_error"] < 7.0
+    assert figures["val_accuracy_within_10"] == pytest.approx(4 / 6)
+    assert figures["val_outliers_above_30"] == pytest.approx(2 / 6)
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
+    run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
+    with pytest.raises(InputError, match="seed was 2, not 9"):
+        run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "seed": 9}))
+
+
+def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch):
+    build = training.build_network
+    first = build(doa_tf.heads.get("cartesian"), features=None)
+    first.save(tmp_path / "first.keras")
+    started = []
+    copy = training.copy_weights
+    monkeypatch.setattr(training, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
+    settings = TrainSettings(**{**vars(SETTINGS), "head": "gibbs-weighted", "epochs": 1})
+    folder = tmp_path / "run"
+    options = {"mixer": lambda: mixer, "sources": {}, "valid": scenes, "settings": settings}
+    train(folder, init_from=tmp_path / "first.keras", **options)
+    assert "dense" in started[1]
+    assert "directions" not in started[1]  # three outputs do not fit 429
+    asked = json.loads((folder / "settings.json").read_text())
+    assert len(asked["sources"]["init_from_sha256"]) == 64
+    with pytest.raises(InputError, match=r"init_from_sha256 was .*, not None"):
+        train(folder, **options)
+
+
+def test_weights_are_copied_where_they_fit():
+    build = training.build_network
+    source = build(doa_tf.heads.get("cartesian"), features=None)
+    target = build(doa_tf.heads.get("gibbs-weighted"), features=None)
+    bias = target.get_layer("directions").get_weights()[1]
+    copy_weights(source, target)
+    for name in ("dense",):
+        for ours, theirs in zip(
+            target.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(target.get_layer("directions").get_weights()[1], bias)
+    other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="elsewhere")])
+    with pytest.raises(InputError, match="shares none"):
+        copy_weights(other, target)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [(0, "features hold NaN or infinity in batch 1"), (1, "targets hold NaN or infinity in batch")],
+)
+def test_data_that_are_no_numbers_stop_and_keep_the_last_good_state(
+    tmp_path, mixer, scenes, monkeypatch, part, message
+):
+    run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
+    good = (tmp_path / "last.keras").read_bytes()
+    real = training.cached_dataset
+
+    def poison(number, pair):
+        bad = [tf.where(number == 1, values * np.nan, values) for values in pair]
+        return (bad[0], pair[1]) if part == 0 else (pair[0], bad[1])
+
+    monkeypatch.setattr(
+        training, "cached_dataset", lambda *a, **o: PoisonedBatches(real(*a, **o), poison)
+    )
+    with pytest.raises(FloatingPointError, match=f"{message}.*epoch 1"):
+        run(tmp_path, mixer, scenes)
+    assert (tmp_path / "last.keras").read_bytes() == good
+
+
+class PoisonedBatches:
+    """A dataset whose second batch is spoiled after it was positioned."""
+
+    def __init__(self, dataset, poison):
+        self.dataset, self.poison = dataset, poison
+
+    def skip(self, count):
+        return self.dataset.skip(count).enumerate().map(self.poison)
+
+
+def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkeypatch):
+    run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
+    good = (tmp_path / "last.keras").read_bytes()
+
+    class Explodes(callbacks.CosineLearningRate):
+        def on_train_batch_end(self, batch, logs=None):
+            dense = self.model.get_layer("dense")
+            dense.kernel.assign(dense.kernel * np.nan)
+
+    monkeypatch.setattr(training, "CosineLearningRate", Explodes)
+    with pytest.raises(FloatingPointError, match=r"loss became NaN.* batch 1 of epoch 1"):
+        run(tmp_path, mixer, scenes)
+    assert (tmp_path / "last.keras").read_bytes() == good
+
+
+def test_ctrl_c_stops_between_batches_and_a_second_one_at_once():
+    stop = StopBetweenBatches()
+    stop.set_params({"steps": 3})
+    before = signal.getsignal(signal.SIGINT)
+    with stop.listening():
+        stop.on_train_batch_end(0)
+        signal.raise_signal(signal.SIGTERM)
+        stop.on_train_batch_end(2)  # the epoch's last: it may end
+        with pytest.raises(KeyboardInterrupt):
+            stop.on_train_batch_end(0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_weights_that_are_nan_are_not_saved(tmp_path):
+    model = training.build_network(doa_tf.heads.get("cartesian"), features=None)
+    keep = callbacks.KeepState(
+        tmp_path, callbacks.TrainingState(), steps_per_epoch=2, patience=1, keep_metrics=False
+    )
+    model.compile(keras.optimizers.Nadam())
+    model.optimizer.iterations.assign(1)
+    keep.set_model(model)
+    keep.back_up()
+    good = (tmp_path / "last.keras").read_bytes()
+    model.get_layer("dense").kernel.assign(model.get_layer("dense").kernel * np.inf)
+    with pytest.raises(FloatingPointError, match="weights of dense/kernel"):
+        keep.back_up()
+    assert (tmp_path / "last.keras").read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head": "polar"}, "cartesian, onehot, gibbs, gibbs-weighted"),
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 32}, "one batch"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+    ],
+)
+def test_bad_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainSettings(**{**vars(SETTINGS), **change})
+
+
+def test_the_learning_rate_rises_and_falls():
+    rate = callbacks.CosineLearningRate(highest=1e-3, warmup_steps=10, steps=2560)
+    seen = [rate.rate(step) for step in (0, 9, 1280, 2559, 5000)]
+    np.testing.assert_allclose(seen, [1e-4, 1e-3, 5.05e-4, 1e-5, 1e-5], rtol=0.01)
+
+
+def test_a_folder_of_scenes_is_training_data(tmp_path, scenes, capsys):
+    out = tmp_path / "run"
+    options = ["--scenes", str(scenes), "--valid", str(scenes), "--out", str(out)]
+    small = ["--head", "gibbs-softmax", "--epochs", "2", "--batch-size", "3"]
+    assert main(["train", *options, *small]) == 0
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings["settings"]["sequences"] == len(RecordedScenes(scenes)) >= 6
+    assert settings["sources"]["scenes"] == str(scenes)
+    assert len(history(out)) == 2
+    assert main(["train", *options, *small, "--bank", "rooms"]) == 2
+    assert "leave out --bank" in capsys.readouterr().err
+
+
+def test_windows_of_recorded_scenes(scenes):
+    recorded = RecordedScenes(scenes)
+    first = read_scenes(scenes)[0]
+    window = recorded.mix((0, 0, 0))
+    np.testing.assert_array_equal(window.waveform, first.read()[:13_312])
+    np.testing.assert_array_equal(window.direction, first.direction)
+
+
+def test_a_dataset_of_ones_own_and_plain_fit(scenes):
+    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
+    head = doa_tf.heads.get("gibbs-softmax")
+    targets = np.repeat(head.encode(directions)[:, np.newaxis], 25, axis=1)
+    dataset = tf.data.Dataset.from_tensor_slices((features, targets)).batch(3).repeat()
+    model = training.build_network(head, features=None)
+    model.compile(keras.optimizers.Nadam(1e-2), loss=head.loss(), metrics=head.metrics())
+    losses = model.fit(dataset, epochs=4, steps_per_epoch=2, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):
+    out = tmp_path / "run"
+    options = f"--bank {bank} --speech {speech} --valid {scenes} --out {out}"
+    small = "--epochs 1 --sequences 8 --batch-size 4 --level"
+    assert main(f"train {options} --head gibbs-weighted {small}".split()) == 0
+    assert (out / "model.keras").exists()
+    assert capsys.readouterr().out == ""
+    assert main(["evaluate", str(out / "model.keras"), "--data", str(scenes)]) == 0
+    assert "median_deg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),
+        ("train --bank . --speech . --valid nowhere --head cartesian --out {out}", "scenes"),
+        ("train --bank . --speech . --valid . --head polar --out {out}", "polar"),
+        ("train --bank . --valid . --head cartesian --out {out}", "--speech, or --scenes"),
+        ("train --scenes nowhere --valid . --head cartesian --out {out}", "nowhere"),
+        ("render --bank nowhere --speech . --out {out}", "index.json"),
+        ("simulate --out {out} --rooms 0", "rooms"),
+        ("simulate --out {out} --rt60 2,1", "rt60"),
+        ("simulate --out {scenes}", "new or empty"),
+        ("evaluate model.txt --data {scenes}", "baseline:intensity"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, scenes, capsys, arguments, message):
+    out = tmp_path / "out"
+    assert main(arguments.format(scenes=scenes, out=out).split()) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["simulate"], ["render", "--condition", "loud"]])
+def test_misuse_is_exit_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
