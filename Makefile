@@ -7,7 +7,7 @@ SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
 
-.PHONY: demo reproduce model test lint arm64 format clean venv-check help
+.PHONY: demo docs reproduce model test lint arm64 format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -15,14 +15,17 @@ help:  ## what can be made
 demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; writes demo.png
 	.venv-demo/bin/python demo/localise.py --plot demo.png
 
+docs: .venv-docs/ready  ## the pages and an API reference as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
 test: .venv/ready  ## all tests
 	.venv/bin/python -m pytest
 
-# docs/results.md is for real speech, never for the toy of the demo's twelve sentences.
+# docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
 	.venv/bin/python -m experiments.reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
 		$(if $(NOISE),--noise $(NOISE)) $(if $(ALSO),--also $(ALSO)) \
-		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results.md)
+		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results/heads.md)
 
 RECIPE ?= configs/tiny.toml
 MADE ?= model-$(basename $(notdir $(RECIPE)))
@@ -51,6 +54,11 @@ format: .venv/ready  ## ruff's formatter and safe fixes
 	.venv-demo/bin/python -m pip install --quiet ".[edge,plot]"
 	touch $@
 
+.venv-docs/ready: setup.py requirements.txt | venv-check
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint requirements.txt ".[docs]"
+	touch $@
+
 .venv/ready: setup.py requirements.txt | venv-check
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --constraint requirements.txt \
@@ -68,4 +76,4 @@ venv-check:
 		echo "$(PYTHON) has no venv module: on Debian, 'apt install python3-venv'" >&2; exit 1; }
 
 clean:  ## environments and caches
-	rm -rf .venv .venv-demo .venv-old-runtime build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png
+	rm -rf .venv .venv-demo .venv-docs .venv-old-runtime build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png

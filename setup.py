@@ -42,6 +42,14 @@ CLUSTER = [
 # The engine `jax` of training; an accelerator has a JAX of its own, such as jax[cuda13].
 JAX = ["jax>=0.6"]
 DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
+# The site of `make docs`; ruff formats its signatures.
+DOCS = [
+    "griffe-public-redundant-aliases",
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.7",
+    "mkdocstrings[python]>=1",
+    "ruff",
+]
 
 # Where packages lie: folder of the repository, names in it.
 ROOTS = {".": ["doa_core", "doa_tf"], "edge": ["doa_edge"], "export": ["doa_export"]}
@@ -79,7 +87,8 @@ setup(
         "jax": JAX,
         "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
-        "dev": DEV + JAX + WEB + MQTT,
+        "docs": DOCS,
+        "dev": DEV + DOCS + JAX + WEB + MQTT,
     },
     entry_points={
         "console_scripts": [
