@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _TARGET = re.compile(r"\]\(([^)#\s]+)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _NESTED = re.compile(r"^((?:  )+)(?=[-*] )")
+_CODE = re.compile(r"`[^`]+`")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -25,7 +26,7 @@ def on_files(files: Files, config: Any) -> Files:
     pages = sorted(
         path for pattern in ("*.md", "docs/**/*.md", "edge/**/*.md") for path in ROOT.glob(pattern)
     )
-    found = dict.fromkeys(pages)
+    found = dict.fromkeys([*pages, ROOT / "docs" / "site.css"])
     for page in pages:
         for target in _TARGET.findall(page.read_text(encoding="utf-8")):
             path = (page.parent / target).resolve()
@@ -44,10 +45,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Nested lists, indented by two spaces as GitHub has them, by the four that mkdocs wants."""
+    r"""What GitHub reads otherwise: lists nested by two spaces, and `a\|b` in a table."""
     fenced, lines = False, []
     for line in markdown.splitlines():
         fenced ^= bool(_FENCE.match(line))
+        if not fenced and line.startswith("|"):
+            line = _CODE.sub(lambda code: code[0].replace(r"\|", "|"), line)
         lines.append(line if fenced else _NESTED.sub(r"\1\1", line))
     return "\n".join(lines)
 
