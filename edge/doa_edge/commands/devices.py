@@ -91,9 +91,9 @@ def device_reports() -> list[DeviceReport]:
 def report(device: Any) -> DeviceReport:
     """What can be said of a `doa_edge.input.live.portaudio.InputDevice`, which is tried."""
     from doa_core.errors import InputError
-    from doa_edge.input.conversion import CHANNELS
     from doa_edge.input.live.portaudio import DeviceError, negotiate
     from doa_edge.input.profiles import not_ambisonic
+    from doa_edge.input.stream import CHANNELS
 
     rate = None
     what = not_ambisonic(device.name)

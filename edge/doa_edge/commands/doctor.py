@@ -9,7 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from doa_edge.options.input import add_input_arguments, source_settings
@@ -187,16 +187,14 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     from doa_core.angles import angles_to_vector
     from doa_core.errors import one_line
     from doa_core.spec import SAMPLE_RATE
-    from doa_edge.input.conversion import ambix_matrix
     from doa_edge.input.inspection import inspect_channels, inspect_field
     from doa_edge.input.sources import open_source
 
     try:
         settings = source_settings(options)
-        audio_format, mount = settings["audio_format"], settings["mount"]
-        ambix_matrix(audio_format, mount)
+        input_format = settings["input_format"]
         # As the device gives them: what is wrong with a channel is told by its number.
-        settings.update(audio_format="ambix", mount=None)
+        settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
         source = open_source(**settings, model_rate=SAMPLE_RATE)
         with source:
             yield _finding("input", "ok", _describe(source))
@@ -219,8 +217,7 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     yield from inspect_field(
         np.nan_to_num(samples),
         sample_rate=SAMPLE_RATE,
-        audio_format=audio_format,
-        mount=mount,
+        input_format=input_format,
         expected=expected,
     )
 
@@ -234,8 +231,7 @@ def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
     """(N, 4) samples, as many as are wanted if they come in time, and what was missing."""
     import numpy as np
 
-    from doa_edge.input.conversion import no_sound
-    from doa_edge.input.stream import Gap
+    from doa_edge.input.stream import Gap, no_sound
 
     blocks, gaps, heard = [no_sound()], [], 0
     deadline = time.monotonic() + 2.0 * wanted / 16_000 + 5.0

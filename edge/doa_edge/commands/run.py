@@ -17,8 +17,7 @@ from doa_edge.signals import Signals
 if TYPE_CHECKING:
     from doa_edge.engine import DirectionEngine
     from doa_edge.estimate import Estimate
-    from doa_edge.input.sources import Source
-    from doa_edge.input.stream import Gap
+    from doa_edge.input.stream import Gap, Source
     from doa_edge.recording import OutputAverage
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier

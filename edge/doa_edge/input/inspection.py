@@ -18,18 +18,17 @@ one. It takes a voice from a known direction (`expected`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.ambisonics import FORMATS
+from doa_core.ambisonics import FORMATS, format_to_ambix_matrix
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.features import intensity_features
 from doa_core.stft import stft
-from doa_edge.input.conversion import ambix_matrix
+from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -129,8 +128,7 @@ def inspect_field(
     samples: Samples,
     *,
     sample_rate: int,
-    audio_format: str = "ambix",
-    mount: Sequence[float] | None = None,
+    input_format: InputFormat = AMBIX,
     expected: FloatArray | None = None,
 ) -> list[Finding]:
     """The channels together: (N, 4) samples as the device gives them.
@@ -138,8 +136,7 @@ def inspect_field(
     Args:
         samples: seconds of any sound; the more directions it comes from, the more it tells.
         sample_rate: [hertz].
-        audio_format: what they are said to be; see `doa_core.ambisonics`.
-        mount: yaw, pitch and roll [rad] of the microphone in the room.
+        input_format: what they are said to be, and how the microphone is mounted.
         expected: (3,) unit vector to where somebody speaks, if that is known.
     """
     spectra = _band(samples, sample_rate)
@@ -153,9 +150,9 @@ def inspect_field(
                 advice="see `level`; make noise from several sides",
             )
         ]
-    findings = [_copies(spectra, energies), _format(spectra, audio_format)]
+    findings = [_copies(spectra, energies), _format(spectra, input_format.audio_format)]
     if expected is not None and findings[-1].state == OK:  # else it is no direction
-        ambix = spectra @ ambix_matrix(audio_format, mount).T.astype(np.float32)
+        ambix = spectra @ input_format.to_ambix.T.astype(np.float32)
         findings.append(_direction(ambix, expected))
     return findings
 
@@ -239,14 +236,14 @@ def _copies(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> F
 
 def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Finding:
     """Whether the channels can be what they are said to be, and what else they can be."""
-    error_db = format_error_db(spectra, ambix_matrix(audio_format))
+    error_db = format_error_db(spectra, format_to_ambix_matrix(audio_format))
     found = f"{error_db:.1f} dB from what {audio_format} has to be"
     if error_db <= FORMAT_ERROR_DB:
         return Finding(name="format", state=OK, found=found)
     fits = [
         f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
         for name in FORMATS
-        if format_error_db(spectra, ambix_matrix(name)) <= FORMAT_ERROR_DB
+        if format_error_db(spectra, format_to_ambix_matrix(name)) <= FORMAT_ERROR_DB
     ]
     for channel in range(1, 4):
         order = np.eye(4)

@@ -79,8 +79,10 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         InputError: an unknown profile, or one that contradicts the format.
+        ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
     profile = find_profile(options.profile) if options.profile else None
@@ -92,12 +94,14 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "input": options.input,
         "device": options.device,
+        "input_format": InputFormat(
+            audio_format=options.format or (profile.audio_format if profile else "ambix"),
+            channel_map=options.channels,
+            mount=options.mount,
+        ),
         "rate": options.rate,
         "encoding": options.encoding,
         "raw_channels": options.raw_channels,
-        "channel_map": options.channels,
-        "audio_format": options.format or (profile.audio_format if profile else "ambix"),
-        "mount": options.mount,
         "stall_s": options.stall,
     }
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.conversion import CHANNELS, HIGHEST_RATE, LOWEST_RATE, check_channel_map
+from doa_edge.input.conversion import HIGHEST_RATE, LOWEST_RATE
+from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.stream import CHANNELS
 
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
 # Names of ALSA's that lead to the sound server or to a default card.
@@ -173,8 +175,8 @@ def find_again(device: InputDevice, devices: Sequence[InputDevice]) -> InputDevi
 
 def negotiate(
     device: InputDevice,
+    input_format: InputFormat = AMBIX,
     *,
-    channel_map: Sequence[int] | None = None,
     rate: int | None = None,
     model_rate: int = SAMPLE_RATE,
 ) -> Opening:
@@ -182,19 +184,18 @@ def negotiate(
 
     Args:
         device: which one.
-        channel_map: which four channels, counted from 1; the first four if None.
+        input_format: which four channels; the first four if it has no map.
         rate: the only one to try [hertz].
         model_rate: the one to try first [hertz].
 
     Raises:
         InputError: too few channels, or the rate or the channels are refused.
         DeviceError: busy, or gone.
-        ValueError: a map that is not four different channels.
     """
     sounddevice = load_portaudio()
-    if channel_map is None and device.channels >= CHANNELS:
-        channel_map = range(1, CHANNELS + 1)
-    columns = check_channel_map(channel_map, available=device.channels, name=device.name)
+    if input_format.channel_map is None and device.channels >= CHANNELS:
+        input_format = replace(input_format, channel_map=range(1, CHANNELS + 1))
+    columns = input_format.columns(device.channels, name=device.name)
     rates = [rate] if rate else [model_rate, device.default_rate, *COMMON_RATES]
     rates = [each for each in dict.fromkeys(rates) if LOWEST_RATE <= each <= HIGHEST_RATE]
     # Some drivers open all of their channels or none.
