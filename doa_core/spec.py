@@ -13,11 +13,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray
 from doa_core.calibration import Table, check_table
-from doa_core.decode import GRID_HEADS, HEADS, METHODS, head_outputs
-from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels
+from doa_core.decode import GRID_HEADS, HEADS, METHODS, decode, head_outputs
+from doa_core.features import (
+    ENERGY_FLOOR,
+    INTENSITY_CHANNELS,
+    check_channels,
+    intensity_features,
+)
 from doa_core.grid import Grid, check_resolution, sphere_grid
-from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames
+from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
 SPEC_VERSION = 1
 SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
@@ -88,6 +97,11 @@ class FeatureSpec:
         """(T, F, K) of the network's input."""
         return (self.frames, self.bins, len(self.channels))
 
+    def compute(self, signal: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """(..., T, F, K) features of (..., N, 4) AmbiX; an incomplete last frame is left out."""
+        transform = stft(signal, window_length=self.window_length, hop=self.hop)
+        return intensity_features(transform, channels=self.channels, energy_floor=self.energy_floor)
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
         return {**asdict(self), "channels": list(self.channels)}
@@ -112,8 +126,8 @@ class ModelSpec:
         input: of the file: `features`, or the samples of a window as `audio`.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`; empty
             where it was not calibrated.
-        highpass_hz: what recordings and streams are freed of before their features, or before the
-            file hears them, by `doa_core.highpass`; 0 for nothing.
+        highpass_hz: high-pass cutoff [Hz], applied before the features (of an `audio` file: before
+            its input); 0 for no high-pass. See `doa_core.highpass`.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -181,6 +195,23 @@ class ModelSpec:
     def outputs(self) -> int:
         """Outputs of the head per frame, K."""
         return head_outputs(self.head, self.grid)
+
+    def directions(
+        self, outputs: npt.ArrayLike, *, method: str | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """(..., 3) unit vectors and (...) confidences of (..., T, K) outputs of the head.
+
+        Args:
+            outputs: as in `doa_core.decode.decode`.
+            method: `peak` or `centroid`; this spec's choice if None.
+        """
+        return decode(
+            outputs,
+            head=self.head,
+            grid=self.grid,
+            method=method or self.decode,
+            calibration=self.calibration,
+        )
 
     @property
     def digest(self) -> str:

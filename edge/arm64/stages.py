@@ -12,8 +12,7 @@ import sys
 
 import numpy as np
 
-from doa_core.features import intensity_features
-from doa_core.stft import samples_of_frames, stft
+from doa_core.stft import samples_of_frames
 from doa_edge.commands.bench import synthetic_sound
 from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
 from doa_edge.input.conversion import AmbixConverter
@@ -58,10 +57,7 @@ def main() -> None:
 
     def transform() -> None:
         for _ in range(ESTIMATES):
-            spectrum = stft(chunk[:length], window_length=features.window_length, hop=features.hop)
-            intensity_features(
-                spectrum, channels=features.channels, energy_floor=features.energy_floor
-            )
+            features.compute(chunk[:length])
 
     stages = {
         "resample": resample,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from doa_core.angles import FloatArray
-from doa_core.decode import GRID_HEADS, decode
+from doa_core.decode import GRID_HEADS
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg, rounded_azimuth
 
@@ -28,7 +28,7 @@ class OutputAverage:
     def add(self, estimate: Estimate) -> None:
         """Take an estimate of an engine that keeps outputs."""
         if estimate.outputs is None:
-            raise ValueError("`estimate` must carry outputs: DirectionEngine(keep_outputs=True)")
+            raise ValueError("`estimate` must carry outputs: EngineSettings(keep_outputs=True)")
         self.windows += 1
         if not estimate.active:
             return
@@ -55,14 +55,7 @@ class OutputAverage:
         """Azimuth and elevation [degrees] and confidence; zeros if no window was active."""
         if not self.active_windows:
             return 0.0, 0.0, 0.0
-        spec = self.spec
-        direction, confidence = decode(
-            self.outputs,
-            head=spec.head,
-            grid=spec.grid,
-            method=method,
-            calibration=spec.calibration,
-        )
+        direction, confidence = self.spec.directions(self.outputs, method=method)
         return (*direction_deg(direction), float(confidence))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from doa_edge.activity import DEFAULT_MARGIN_DB, SPAN_S, ActivityDetector, NoiseFloor
 from doa_edge.commands.main import main
-from doa_edge.engine import DirectionEngine
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.input.stream import Gap
 
 RATE, HOP = 16_000, 512
@@ -160,9 +160,13 @@ def test_activity_does_not_depend_on_block_sizes(plane_wave, intensity_model):
     gap = Gap(samples=12_345, reason="lost")
     for every in (5, 40):
         options = {"every": every, "smooth_s": 1.0, "margin_db": 16.0}
-        whole = list(DirectionEngine(intensity_model, **options).run([scene, gap, scene]))
+        whole = list(
+            DirectionEngine(intensity_model, EngineSettings(**options)).run([scene, gap, scene])
+        )
         pieces = [scene[start : start + 777] for start in range(0, len(scene), 777)]
-        cut = list(DirectionEngine(intensity_model, **options).run([*pieces, gap, *pieces]))
+        cut = list(
+            DirectionEngine(intensity_model, EngineSettings(**options)).run([*pieces, gap, *pieces])
+        )
         assert cut == whole
         assert {e.active for e in whole} == {True, False}
 
@@ -187,7 +191,7 @@ def test_a_new_stream_knows_no_floor(plane_wave, intensity_model):
 )
 def test_bad_options_are_named(options, match, intensity_model):
     with pytest.raises(ValueError, match=match):
-        DirectionEngine(intensity_model, **options)
+        DirectionEngine(intensity_model, EngineSettings(**options))
 
 
 def printed(capsys, *options):
@@ -233,4 +237,6 @@ def test_a_calibrated_confidence_is_a_probability(plane_wave, intensity_model, c
     estimate = DirectionEngine(intensity_model).push(sound)[0]
     assert estimate.confidence == pytest.approx(calibrated)
     assert estimate.active is active
-    assert DirectionEngine(intensity_model, min_confidence=0.1).push(sound)[0].active
+    assert (
+        DirectionEngine(intensity_model, EngineSettings(min_confidence=0.1)).push(sound)[0].active
+    )

@@ -182,12 +182,12 @@ def _round(
     model: TfliteModel, sound: npt.NDArray[np.float32], times: int, rate: int, every: int
 ) -> dict[str, float]:
     """Milliseconds per second of sound of each stage, over a second of sound that is repeated."""
-    from doa_edge.engine import DirectionEngine
+    from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.input.conversion import AmbixConverter
 
     model_rate = model.spec.features.sample_rate
     converter = AmbixConverter(from_rate=rate, to_rate=model_rate)
-    engine = DirectionEngine(model, every=every)
+    engine = DirectionEngine(model, EngineSettings(every=every))
     size = round(_BLOCK_S * rate)
     resample = 0.0
     estimates: list[float] = []

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from doa_edge.options.command import number
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",
-        type=_seconds,
+        type=number(0.5, 600, "seconds"),
         default=DEFAULT_SECONDS,
         help="how long to listen (default: %(default)g)",
     )
@@ -244,16 +245,6 @@ def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
         if heard >= wanted or (source.live and time.monotonic() > deadline):
             break
     return np.concatenate(blocks)[:wanted], gaps
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.5 <= value <= 600.0:
-        raise argparse.ArgumentTypeError(f"must be 0.5 to 600 seconds. Received: {text!r}")
-    return value
 
 
 def _direction(text: str) -> tuple[float, float]:

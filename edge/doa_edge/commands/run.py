@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, Terminated, one_line
+from doa_core.errors import InputError, Terminated, as_input_errors
 from doa_edge.options.command import peak_memory_kib
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
-    from doa_edge.engine import DirectionEngine
+    from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
     from doa_edge.input.stream import Gap, Source
     from doa_edge.recording import OutputAverage
@@ -44,12 +44,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
-    from doa_edge.activity import DEFAULT_GATE_DBFS, DEFAULT_MARGIN_DB
-    from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
+    from doa_edge.engine import DirectionEngine
     from doa_edge.input.sources import open_source
     from doa_edge.options.input import source_settings
     from doa_edge.sinks.notify import Notifier
-    from doa_edge.sinks.outputs import check_files, open_outputs, prints_lines
+    from doa_edge.sinks.outputs import check_files
     from doa_edge.tflite.network import TfliteModel, default_model_path
 
     model_path = options.model or default_model_path()
@@ -61,37 +60,15 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         stack.callback(notifier.close)
         with _quiet_runtime():
             model = TfliteModel(model_path, threads=options.threads)
-        features = model.spec.features
-        with _user_values():
-            engine = DirectionEngine(
-                model,
-                every=options.every or DEFAULT_EVERY,
-                average=options.average,
-                method=options.decode,
-                gate_dbfs=DEFAULT_GATE_DBFS if options.gate is None else options.gate,
-                margin_db=DEFAULT_MARGIN_DB if options.margin is None else options.margin,
-                min_confidence=options.confidence,
-                smooth_s=options.smooth,
-                keep_outputs=bool(options.summary or options.plot),
+        with as_input_errors():
+            engine = DirectionEngine(model, _engine_settings(options))
+            source = open_source(
+                **source_settings(options), model_rate=model.spec.features.sample_rate
             )
-            source = open_source(**source_settings(options), model_rate=features.sample_rate)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        hub = stack.enter_context(
-            open_outputs(
-                options,
-                live=options.input is None,
-                paced=source.live or bool(options.realtime),
-                hop_seconds=features.hop / features.sample_rate,
-                signals=signals,
-            )
-        )
-        view: TerminalView | None = None
-        if not options.summary and not prints_lines(options):
-            from doa_edge.sinks.view import TerminalView
-
-            view = stack.enter_context(TerminalView(source.name))
+        hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
@@ -120,6 +97,55 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             title=source.name,
         )
     return 0
+
+
+def _engine_settings(options: argparse.Namespace) -> EngineSettings:
+    """The settings that the options of `run` ask for; the engine's own where they are silent.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    from doa_edge.engine import EngineSettings
+
+    asked = {
+        "every": options.every,
+        "average": options.average,
+        "method": options.decode,
+        "gate_dbfs": options.gate,
+        "margin_db": options.margin,
+        "min_confidence": options.confidence,
+        "smooth_s": options.smooth,
+    }
+    return EngineSettings(
+        **{name: value for name, value in asked.items() if value is not None},
+        keep_outputs=bool(options.summary or options.plot),
+    )
+
+
+@contextmanager
+def _sinks(
+    options: argparse.Namespace, engine: DirectionEngine, source: Source, signals: Signals
+) -> Iterator[tuple[Hub, TerminalView | None]]:
+    """All sinks, and the picture on the terminal where nothing is printed to it."""
+    from doa_edge.sinks.outputs import open_outputs, prints_lines
+
+    features = engine.spec.features
+    with ExitStack() as stack:
+        hub = stack.enter_context(
+            open_outputs(
+                options,
+                live=options.input is None,
+                paced=source.live or bool(options.realtime),
+                hop_seconds=features.hop / features.sample_rate,
+                signals=signals,
+            )
+        )
+        view: TerminalView | None = None
+        if not options.summary and not prints_lines(options):
+            from doa_edge.sinks.view import TerminalView
+
+            view = stack.enter_context(TerminalView(source.name))
+        yield hub, view
 
 
 class _Follower:
@@ -192,7 +218,7 @@ class _Follower:
         self._hub.send(estimate.to_dict())
         if self._view:
             self._view.update(estimate)
-        if self._engine.keep_outputs:
+        if self._engine.settings.keep_outputs:
             self.average.add(estimate)
         if self._options.plot:
             self.track.append(replace(estimate, outputs=None))
@@ -238,17 +264,6 @@ def _report(
         f"peak memory        {peak_megabytes:.0f} MB",
     ]
     sys.stderr.write("\n".join(lines) + "\n")
-
-
-@contextmanager
-def _user_values() -> Iterator[None]:
-    """A ValueError of a check inside is the user's."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(one_line(error)) from error
 
 
 @contextmanager

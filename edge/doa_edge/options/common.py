@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from doa_edge.options.input import positive_integer
+from doa_edge.options.command import integer
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
@@ -24,13 +24,13 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--every",
         metavar="FRAMES",
-        type=positive_integer,
+        type=integer(1),
         help="frames of 32 ms between two directions (default: 5)",
     )
     group.add_argument(
         "--average",
         metavar="FRAMES",
-        type=positive_integer,
+        type=integer(1),
         help="frames whose outputs are averaged for one direction (default: those of a window, 25)",
     )
     group.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
@@ -65,7 +65,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--threads",
         metavar="N",
-        type=positive_integer,
+        type=integer(1),
         default=1,
         help="threads of the network (default: %(default)s)",
     )
@@ -95,7 +95,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--out-count",
         metavar="N",
-        type=_count,
+        type=integer(0),
         help=f"older files to keep, FILE.jsonl.1 the latest (default: {DEFAULT_OUT_COUNT})",
     )
     group.add_argument(
@@ -209,9 +209,3 @@ def _size(text: str) -> int:
             f"must be bytes, 1 or more, such as 500K, 10M or 2G. Received: {text!r}"
         )
     return size
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be an integer, 0 or more. Received: {text!r}")
-    return int(text)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError, one_line
+from doa_core.errors import InputError, as_input_errors
 from doa_core.files import INTERRUPTIONS, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
@@ -48,13 +48,9 @@ def open_outputs(
     with ExitStack() as stack:
         sinks: list[Sink] = []
         stack.callback(_close_unowned, sinks)
-        try:
+        with as_input_errors():
             for sink in _network_sinks(options, paced=paced, hop_seconds=hop_seconds):
                 sinks.append(sink)
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(one_line(error)) from error
         if options.out:
             path = options.out
             if not paced:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, angles_to_vector
-from doa_core.decode import decode, direction_scores
+from doa_core.decode import direction_scores
 from doa_core.errors import InputError, MissingPackageError
 from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
@@ -121,13 +121,7 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
         azimuth_deg, elevation_deg, scores, cmap="magma", shading="nearest", rasterized=True
     )
     figure.colorbar(image, ax=axes, label="score", pad=0.01)
-    direction, confidence = decode(
-        outputs,
-        head=spec.head,
-        grid=spec.grid,
-        method=method,
-        calibration=spec.calibration,
-    )
+    direction, confidence = spec.directions(outputs, method=method)
     answer = direction_deg(direction)
     axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
     axes.plot(*answer, "o", ms=17, mfc="none", mec=_ACCENT, mew=1.4)

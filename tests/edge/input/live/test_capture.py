@@ -9,6 +9,7 @@ import pytest
 
 from doa_core.errors import MissingPackageError
 from doa_edge.commands.doctor import run as doctor
+from doa_edge.input.format import InputFormat
 from doa_edge.input.live import capture, live_stream
 from doa_edge.input.live.capture import DeviceSource
 from doa_edge.input.sources import open_source
@@ -84,7 +85,9 @@ def test_what_was_given_is_copied(monkeypatch):
 def test_four_of_many_channels_and_the_rate_that_is_accepted(monkeypatch):
     """A driver that opens all of its channels or none, at 48 kHz only."""
     device = fake.install(monkeypatch, Interface=(8, (48_000,), (8,)))
-    with open_source(channel_map=(5, 2, 3, 8), audio_format="fuma") as source:
+    with open_source(
+        input_format=InputFormat(channel_map=(5, 2, 3, 8), audio_format="fuma")
+    ) as source:
         (stream,) = device.streams
         assert (stream.channels, stream.rate, source.sample_rate) == (8, 48_000, 48_000)
         eight = np.zeros((48_000, 8), np.float32)
