@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doa_core.errors import MissingPackageError
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
@@ -15,11 +13,6 @@ if TYPE_CHECKING:
 
 STRIP = 73  # cells of the compass strip: one per 5 degrees, from 180 (left) to -180
 BAR = 30  # cells of a bar
-
-
-def json_line(values: dict[str, Any]) -> str:
-    """One line of JSON, with its line break."""
-    return json.dumps(values, allow_nan=False) + "\n"
 
 
 class TerminalView:
@@ -45,12 +38,7 @@ class TerminalView:
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def update(self, estimate: Estimate) -> None:

@@ -266,15 +266,7 @@ def test_missing_package_and_missing_library_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingPackageError, match=r'pip install "doa-tf\[edge\]"'):
         DeviceSource().__enter__()
-    monkeypatch.delitem(sys.modules, "sounddevice")
-
-    class NoLibrary:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            if name == "sounddevice":
-                raise OSError("PortAudio library not found")
-
-    monkeypatch.setattr(sys, "meta_path", [NoLibrary, *sys.meta_path])
+    fake.without_library(monkeypatch)
     with pytest.raises(OSError, match="sudo apt install libportaudio2"):
         DeviceSource().__enter__()
 
