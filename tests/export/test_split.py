@@ -15,7 +15,7 @@ from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
 from doa_export.cli import main
-from doa_export.convert.convert import ConversionError
+from doa_export.convert.launch import ConversionError
 from doa_export.convert.split import TOLERANCES, add_halves
 
 

@@ -3,7 +3,7 @@
 Sliding a window of T frames by M computes each frame's convolutions T / M times. Here the outputs
 of each layer are kept from window to window. The convolutions of the whole window see zeros beyond
 both its ends: the few frames there are computed anew every time, so that the answers are those of
-the whole network, up to rounding, in every frame. `doa_export.convert.split_worker` has the layout.
+the whole network, up to rounding, in every frame. `doa_export.convert.halves` has the layout.
 """
 
 from __future__ import annotations

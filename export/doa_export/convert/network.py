@@ -13,6 +13,7 @@ So eight-bit files round less often, and every file is smaller. Only rounding in
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from doa_core.errors import InputError
 from doa_core.spec import ModelSpec
-from doa_export.convert.split_worker import is_linear, merge_linear, split_layers
+from doa_export.convert.layers import is_linear, merge_linear, split_layers
 
 if TYPE_CHECKING:
     import keras
@@ -195,6 +196,8 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
         activation=activation,
         turning=turning,
     )
+    if shift is None:
+        return network
     return shift_frames(network, np.tile(shift, len(recurrences[0][0].kernel) // len(shift)))
 
 
@@ -255,22 +258,21 @@ def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Direction, Dire
     return sides[0], sides[1]
 
 
-def shift_frames(network: Network, shift: npt.NDArray[Any]) -> Network:
+def shift_frames(network: Network, shift: npt.ArrayLike) -> Network:
     """The same network, of frames from which a (D,) shift was left out: the recurrences add it."""
-    first = tuple(
-        dataclasses.replace(
-            direction,
-            bias=np.float32(direction.bias + np.float64(shift) @ np.float64(direction.kernel)),
-        )
-        for direction in network.recurrences[0]
-    )
-    return dataclasses.replace(network, recurrences=(first, *network.recurrences[1:]))
+
+    def add(direction: Direction) -> Direction:
+        constant = np.asarray(shift, np.float64) @ direction.kernel.astype(np.float64)
+        bias = (direction.bias + constant).astype(np.float32)
+        return dataclasses.replace(direction, bias=bias)
+
+    return _change_first(network, add)
 
 
 def limit(network: Network, largest: list[Array]) -> Network:
     """The same network with every channel between two layers in the same range, and no outliers.
 
-    What a channel is multiplied with, the next layer's weights are divided by. Eight bits are then
+    What a channel is multiplied by, the next layer's weights are divided by. Eight bits are then
     spent on each channel alike, and none on values that next to never occur.
 
     Args:
@@ -278,27 +280,33 @@ def limit(network: Network, largest: list[Array]) -> Network:
         largest: (C,) value of each channel of each convolution's ReLU that still counts.
     """
     layers = []
-    incoming = np.ones(network.convolutions[0].kernel.shape[2])
+    incoming: npt.NDArray[Any] = np.ones(network.convolutions[0].kernel.shape[2])
     for layer, top in zip(network.convolutions, largest, strict=True):
         factor = RELU_LIMIT / top
         layers.append(
             dataclasses.replace(
                 layer,
-                kernel=np.float32(layer.kernel * incoming[:, np.newaxis] * factor),
-                bias=np.float32(layer.bias * factor),
-                shift=None if layer.shift is None else np.float32(layer.shift * factor),
+                kernel=(layer.kernel * incoming[:, np.newaxis] * factor).astype(np.float32),
+                bias=(layer.bias * factor).astype(np.float32),
+                shift=None if layer.shift is None else (layer.shift * factor).astype(np.float32),
                 limit=RELU_LIMIT,
             )
         )
         incoming = 1.0 / factor
     repeats = len(network.recurrences[0][0].kernel) // len(incoming)
-    first = tuple(
-        dataclasses.replace(
-            direction,
-            kernel=np.float32(direction.kernel * np.tile(incoming, repeats)[:, np.newaxis]),
+    factors = np.tile(incoming, repeats)[:, np.newaxis]
+
+    def scale(direction: Direction) -> Direction:
+        return dataclasses.replace(
+            direction, kernel=(direction.kernel * factors).astype(np.float32)
         )
-        for direction in network.recurrences[0]
-    )
+
+    return _change_first(dataclasses.replace(network, convolutions=tuple(layers)), scale)
+
+
+def _change_first(network: Network, change: Callable[[Direction], Direction]) -> Network:
+    """The same network with both directions of its first recurrence changed."""
+    (forwards, backwards), *others = network.recurrences
     return dataclasses.replace(
-        network, convolutions=tuple(layers), recurrences=(first, *network.recurrences[1:])
+        network, recurrences=((change(forwards), change(backwards)), *others)
     )

@@ -30,7 +30,7 @@ from doa_export.convert.network import RELU_LIMIT, Array, Network, limit, shift_
 if TYPE_CHECKING:
     import keras
 
-Stage = tuple[str, Callable[[Any], Any]]
+Stage = tuple[str, Callable[..., Any]]
 OUTLIERS = 99.99  # percentile of a channel's maxima above which values are cut
 _SMALLEST = 1e-3  # of a channel that never speaks
 
@@ -93,8 +93,8 @@ def convert_network(
         flatbuffers.append(flatbuffer)
     if turning is not None:
         last = "none" if only is not None else "dynamic" if mode == "int8" else mode
-        parts = [graph.turn_back(turning)]
-        flatbuffers.append(convert_stage(parts, shape, features, mode=last)[0])
+        back = convert_stage([graph.turn_back(turning)], shape, features, mode=last)
+        flatbuffers.append(back[0])
     return join(
         flatbuffers,
         input_name="audio" if audio else "features",
@@ -156,7 +156,15 @@ def convert_stage(
     windows: Array | None = None,
     weights: Sequence[Any] = (),
 ) -> tuple[bytes, tuple[int, ...]]:
-    """Flatbuffer of one stage, and the shape of what it gives, without batch axis."""
+    """Flatbuffer of one stage, and the shape of its (last) output without the batch axis.
+
+    Args:
+        parts: functions one after the other, as in `graph.module`.
+        shapes: of the inputs, without batch axis.
+        mode: as in `convert_network`.
+        windows: (M, ...) inputs to calibrate on, for the modes that need them.
+        weights: variables that the functions use, as in `graph.module`.
+    """
     module = graph.module(parts, *shapes, weights=weights)
     function = module.function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
@@ -181,7 +189,7 @@ def convert_stage(
     # Dense layers with a scale per channel need FULLY_CONNECTED version 12, which
     # tflite-runtime 2.14, all that 32-bit boards have, does not know.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    return converter.convert(), tuple(function.outputs[0].shape[1:])
+    return converter.convert(), tuple(function.outputs[-1].shape[1:])
 
 
 def run_stage(flatbuffer: bytes, windows: Array) -> Array:
