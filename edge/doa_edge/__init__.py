@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import importlib
 
-# Not lazy_loader, as in the other packages: a board needs numpy and nothing else for the base, and
-# reading the stub would take a fifth of the time that `import doa_edge.commands.main` takes.
+# By hand and not by lazy_loader, as in the other packages: a board that installs the wheel without
+# its dependencies (edge/install.md, 32-bit) needs numpy and nothing else.
 _HOMES = {
     "DirectionEngine": "engine",
     "EngineSettings": "engine",
