@@ -1,7 +1,7 @@
-"""What a model file says of itself: features in, head out. Frozen, JSON, with a digest.
+"""The spec of a model: features in, head out. Frozen, JSON, with a digest.
 
-The same text travels in the `.keras` checkpoint and in the `.tflite` file; a runner that meets
-another feature path than its own refuses the file.
+The same text is stored in the `.keras` checkpoint and in the `.tflite` file; a runner refuses a
+file whose features it cannot compute.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
 SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 AUDIO = "audio"
-INPUTS = ("features", AUDIO)  # what goes into a file: features, or samples
+INPUTS = ("features", AUDIO)  # of a file: features, or samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class FeatureSpec:
         window: name of the analysis window; `sine` is the only one.
         window_length: [samples].
         hop: [samples].
-        frames: frames of one window of the network, T.
+        frames: in one window of the network, T.
         channels: feature channels in order, K.
         energy_floor: smallest energy that a bin is divided by.
     """
@@ -187,7 +187,7 @@ class ModelSpec:
 
     @property
     def window_shape(self) -> tuple[int, ...]:
-        """(T, F, K) of the features that go into the file, or (N, 4) of the samples."""
+        """Shape of the file's input: (T, F, K) features, or (N, 4) samples."""
         features = self.features
         return (features.samples, 4) if self.input == AUDIO else features.input_shape
 
@@ -215,7 +215,7 @@ class ModelSpec:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the provenance: two files that must behave alike agree."""
+        """SHA-256 of everything but the provenance: equal for files that behave alike."""
         text = json.dumps(self._behaviour(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Blocks of sound in, directions out: one estimate per window, whatever the block sizes."""
+"""Blocks of sound in, directions out: one estimate a window, whatever the block sizes."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class DirectionEngine:
         self.missed = 0
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
         self._estimates = 0
-        self._longest = 0  # samples in a row
+        self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
         self._smoother = self.settings.smoother()
         self._start_window()
@@ -302,7 +302,7 @@ class DirectionEngine:
         features = self.spec.features
         squares = np.square(self._sound[:, 0], dtype=np.float64)
         hops = squares[len(squares) - new_samples // features.hop * features.hop :]
-        self._detector.floor.hear(hops.reshape(-1, features.hop).mean(axis=1))
+        self._detector.floor.update(hops.reshape(-1, features.hop).mean(axis=1))
         return float(np.mean(squares[len(squares) - features.samples :]))
 
     def _update_window(self) -> int:

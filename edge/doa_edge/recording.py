@@ -15,7 +15,7 @@ from doa_edge.estimate import Estimate, direction_deg, rounded_azimuth
 class OutputAverage:
     """Outputs of the active windows of a stream, for one direction of it all and for a picture.
 
-    A grid head's are added up. A regression head's few numbers are kept apart: how well they
+    A grid head's are summed. A regression head's few numbers are kept one by one: how well they
     agree is their confidence.
     """
 
@@ -26,7 +26,7 @@ class OutputAverage:
         self._rows: list[FloatArray] = []
 
     def add(self, estimate: Estimate) -> None:
-        """Take an estimate of an engine that keeps outputs."""
+        """Add an estimate of an engine that keeps outputs."""
         if estimate.outputs is None:
             raise ValueError("`estimate` must carry outputs: EngineSettings(keep_outputs=True)")
         self.windows += 1
@@ -60,7 +60,7 @@ class OutputAverage:
 
 
 def summary_dict(average: OutputAverage, *, method: str, duration_s: float) -> dict[str, Any]:
-    """What `doa_edge run --summary` prints: one direction of a whole recording."""
+    """The object that `doa_edge run --summary` prints: one direction of a whole recording."""
     azimuth_deg, elevation_deg, confidence = average.direction(method=method)
     return {
         "azimuth_deg": rounded_azimuth(azimuth_deg),

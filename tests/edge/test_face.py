@@ -16,9 +16,7 @@ STUB = Path(doa_edge.__file__).with_suffix(".pyi")
 
 def test_the_stub_has_the_names_and_their_homes():
     homes = {
-        alias.name: node.module
-        for node in ast.parse(STUB.read_text()).body
-        for alias in node.names
+        alias.name: node.module for node in ast.parse(STUB.read_text()).body for alias in node.names
     }
     assert homes == doa_edge._HOMES
     for name in doa_edge.__all__:

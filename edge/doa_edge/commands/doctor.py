@@ -1,4 +1,4 @@
-"""`doa_edge doctor`: is everything there, and does the microphone give what it should?"""
+"""`doa_edge doctor`: is everything installed, and is the microphone's signal what it should be?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "doctor",
         help="check the installation, the model and the microphone, and say what to do",
         description="Check Python, packages, the model, processor, memory and the microphone, "
-        "which is listened to for some seconds. Talk to it meanwhile. Exit status 1 if something "
+        "which is recorded for some seconds: talk to it meanwhile. Exit status 1 if something "
         "does not work.",
         allow_abbrev=False,
     )
@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="AZIMUTH,ELEVATION",
         type=_direction,
         help="where, in degrees, somebody speaks meanwhile: finds channels that are swapped or "
-        "inverted, which cannot be noticed otherwise",
+        "inverted, which nothing else shows",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser
@@ -175,14 +175,15 @@ def _memory() -> Finding:
             facts = {line.split(":")[0]: line.split()[1] for line in file if ":" in line}
         free = int(facts["MemAvailable"]) // 1024
     except (OSError, KeyError, ValueError):
-        return _finding("memory", "ok", "not told by this system")
+        return _finding("memory", "ok", "unknown on this system")
     found = f"{free} MB available, {NEEDED_MEGABYTES} are needed"
     fits = free > NEEDED_MEGABYTES
-    return _finding("memory", "ok" if fits else "warning", found, "" if fits else "end something")
+    state, advice = ("ok", "") if fits else ("warning", "end other programs")
+    return _finding("memory", state, found, advice)
 
 
 def _sound(options: argparse.Namespace) -> Iterator[Finding]:
-    """The input: found, opened, listened to, and looked at."""
+    """The input: found, opened, recorded and inspected."""
     import numpy as np
 
     from doa_core.angles import angles_to_vector
@@ -194,7 +195,7 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     try:
         settings = source_settings(options)
         input_format = settings["input_format"]
-        # As the device gives them: what is wrong with a channel is told by its number.
+        # As the device gives them: faults of a channel are reported by its number.
         settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
         source = open_source(**settings, model_rate=SAMPLE_RATE)
         with source:
@@ -229,7 +230,7 @@ def _describe(source: Any) -> str:
 
 
 def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
-    """(N, 4) samples, as many as are wanted if they come in time, and what was missing."""
+    """(N, 4) samples, as many as are wanted if they come in time, and the gaps between them."""
     import numpy as np
 
     from doa_edge.input.stream import Gap, no_sound

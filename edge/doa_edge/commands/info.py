@@ -1,4 +1,4 @@
-"""`doa_edge info`: what a model file says of itself."""
+"""`doa_edge info`: the spec of a model file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def info(options: argparse.Namespace) -> int:
     """Print the spec, the shapes and the digest of a model file as JSON.
 
     Raises:
-        InputError: a file that is no model of ours.
+        InputError: a file that doa_export did not make.
     """
     import hashlib
     import json

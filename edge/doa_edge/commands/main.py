@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        # In here as little as can be: it may come while the rest is imported.
+        # As little as possible in here: the signal may come while the rest is imported.
         sys.stderr.write("doa_edge: interrupted\n")
         return 130
 
@@ -114,7 +114,7 @@ def parse_options(arguments: list[str], *, run: Command, info: Command) -> argpa
     from doa_edge.options.config import read_config
 
     values = read_config(first.config, run_parser)
-    # Either of the two on the command line replaces either of the two in the file.
+    # Either of them on the command line replaces either of them in the file.
     if first.input is not None or first.device is not None:
         values.pop("input", None)
         values.pop("device", None)
@@ -123,7 +123,7 @@ def parse_options(arguments: list[str], *, run: Command, info: Command) -> argpa
 
 
 def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argparse.ArgumentParser]:
-    """The parser of `doa_edge`, and that of its `run`; `run` of what is parsed is to be called."""
+    """The parsers of `doa_edge` and of its verb `run`; each verb sets `run`, to be called."""
     parser = CommandParser(
         prog="doa_edge",
         description="Where does the voice come from? Directions from first-order Ambisonics.",
@@ -134,7 +134,7 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
         "run",
         help="directions of a recording, a pipe or a microphone",
         description="Print the direction of the voice, one JSON object per window.",
-        epilog="On a terminal the directions are drawn instead; --json prints them all the same.",
+        epilog="On a terminal the directions are drawn instead; --json prints them there, too.",
         allow_abbrev=False,
     )
     run_parser.set_defaults(run=run)
@@ -142,7 +142,7 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
     run_parser.add_argument(
         "--realtime",
         action=argparse.BooleanOptionalAction,
-        help="play a recording at its own speed, as if it were heard now",
+        help="process a recording at its own speed, as if it were live",
     )
     add_directions(run_parser.add_argument_group("directions"))
     add_outputs(run_parser.add_argument_group("outputs, several at once"))
@@ -158,7 +158,7 @@ def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argpars
     bench.add_parser(commands)
     info_parser = commands.add_parser(
         "info",
-        help="what a model file says of itself",
+        help="the spec of a model file",
         description="Print the spec of a model file as JSON.",
         allow_abbrev=False,
     )

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Follow the voice. Returns the exit status.
+    """Print the directions of the input; returns the exit status.
 
     Raises:
-        InputError, MissingPackageError, OSError: like the parts that it puts together.
-        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything that was found is written.
+        InputError, MissingPackageError, OSError: like the parts that it combines.
+        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything so far is written.
     """
     with Signals() as signals:
         try:
             return _run(options, signals)
         except ImportError as error:
-            # Packages that are interrupted while they are imported call themselves broken.
+            # Packages raise this when they are interrupted while they are imported.
             if (stop := signals.received) is not None:
                 raise stop from error
             raise
@@ -149,12 +149,12 @@ def _sinks(
 
 
 class _Follower:
-    """Takes what a source gives and hands every estimate and event to whoever wants it.
+    """Runs a source through the engine, and passes estimates and events to sinks and view.
 
     Attributes:
         average: outputs of the active windows, if the options need them.
         track: estimates for a picture, if the options ask for one.
-        read_seconds: time spent waiting for sound, reading and resampling [seconds].
+        read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class _Follower:
         self._notifier = notifier
 
     def follow(self, source: Source) -> None:
-        """Until the source ends."""
+        """Process the source until it ends."""
         from doa_edge.input.stream import Gap
 
         items = iter(source)
@@ -197,7 +197,7 @@ class _Follower:
             asked = time.perf_counter()
 
     def finish(self, source: Source) -> None:
-        """Print the summary, and what was lost."""
+        """Print the summary, and counts of what was lost."""
         if self._options.summary and self.average.windows:
             from doa_edge.recording import summary_dict
             from doa_edge.sinks.sink import json_line
@@ -224,7 +224,7 @@ class _Follower:
             self.track.append(replace(estimate, outputs=None))
 
     def _tell(self, gap: Gap) -> None:
-        """An event on every output, and a word to people."""
+        """Send an event to every sink, and tell people."""
         event: dict[str, Any] = {
             "time_s": self._engine.samples / self._rate,
             "event": "gap",
@@ -270,7 +270,7 @@ def _report(
 def _quiet_runtime() -> Iterator[None]:
     """Drop the INFO lines that a runtime writes to descriptor 2, past Python.
 
-    What else it writes is passed on, unless it raises: the exception carries the reason.
+    Its other lines are passed on, unless it raises: then the exception has the reason.
     """
     import tempfile
 

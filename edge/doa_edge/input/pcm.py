@@ -1,7 +1,7 @@
-"""Sound from a pipe: raw PCM, or a WAV stream that tells what it is by its header.
+"""Sound from a pipe: raw PCM, or a WAV stream, which its header describes.
 
-`arecord`, `ffmpeg`, `sox` and `ssh` end here. Samples are scaled as libsndfile scales a file's, so
-that a file and a pipe give the same numbers.
+`arecord`, `ffmpeg`, `sox` and `ssh` write such streams. Samples are scaled as libsndfile scales
+those of a file, so that a file and a pipe give the same numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from doa_edge.input.stream import Samples, Source, no_sound
 logger = logging.getLogger(__name__)
 
 ENCODINGS = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # bytes of a sample
-WAIT_S = 0.5  # an empty block shows that a silent pipe is still watched
+WAIT_S = 0.5  # seconds without data after which an empty block is yielded
 _READ_BYTES = 1 << 16
 _LONGEST_CHUNK = 1 << 24  # bytes of a header's chunk before the sound
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -40,7 +40,7 @@ class PcmFormat:
         rate: [hertz].
         channels: of the stream, four or more.
         encoding: one of `ENCODINGS`.
-        data_bytes: of sound that the header promises; None where it does not say.
+        data_bytes: bytes of sound that the header promises; None where it does not say.
     """
 
     rate: int
@@ -81,7 +81,7 @@ def decode_pcm(data: bytes, *, encoding: str, channels: int) -> Samples:
 
 
 class PipeSource(Source):
-    """AmbiX blocks of a PCM or WAV stream, as they come; empty ones while nothing comes.
+    """AmbiX blocks of a PCM or WAV stream, as they arrive; empty ones while nothing does.
 
     `sample_rate` is None until the stream's header has been read. The descriptor stays open: it is
     the caller's.
@@ -232,7 +232,7 @@ class PipeSource(Source):
 
 
 class _Bytes:
-    """Bytes that came from a descriptor and were not taken yet."""
+    """A buffer of bytes that were read from a descriptor and not taken yet."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -243,7 +243,7 @@ class _Bytes:
         return len(self._held)
 
     def fill(self, timeout: float) -> bool:
-        """Wait for more [seconds]; False if nothing came."""
+        """Wait for more, `timeout` [seconds] at most; False if nothing came."""
         ready, _, _ = select.select([self._descriptor], [], [], timeout)
         if not ready:
             return False

@@ -1,4 +1,4 @@
-"""Options that say where sound comes from. Only the standard library is imported."""
+"""Options of the input. Only the standard library is imported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         "--mount",
         metavar="YAW,PITCH,ROLL",
         type=mount_angles,
-        help="how the microphone stands in the room, in degrees: turned left, nose up, left side "
+        help="mounting of the microphone in the room, in degrees: turned left, nose up, left side "
         "up; 0,0,180 is upside down (default: 0,0,0)",
     )
 

@@ -35,10 +35,10 @@ def open_outputs(
 
     Args:
         options: of `doa_edge run`.
-        live: whether the sound cannot wait: then no sink may hold it up.
-        paced: whether sound comes as it is heard; a recording comes as fast as it is computed.
+        live: whether the sound cannot wait: then no sink may block it.
+        paced: whether sound comes in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
-        signals: what must not interrupt a line.
+        signals: held while a message is sent.
 
     Raises:
         InputError: an option that a sink refuses.
@@ -70,12 +70,12 @@ def open_outputs(
 
 
 def prints_lines(options: argparse.Namespace) -> bool:
-    """Whether JSON lines go to standard output; on a terminal there is a picture instead."""
+    """Whether JSON lines go to standard output; on a terminal they are drawn instead."""
     return not options.summary and bool(options.json or not sys.stdout.isatty())
 
 
 def check_files(options: argparse.Namespace, model_path: Path) -> None:
-    """Refuse before the work what would fail after it, and what would overwrite an input.
+    """Refuse, before the work, outputs that would fail after it or overwrite an input.
 
     Raises:
         InputError: an output that is another file in use.
@@ -98,7 +98,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
 def _network_sinks(
     options: argparse.Namespace, *, paced: bool, hop_seconds: float
 ) -> Iterator[Sink]:
-    """Sinks to other programs; a recording waits for those that can be waited for."""
+    """Sinks to other programs; a recording waits for OSC and TCP clients, a live input does not."""
     if options.web:
         from doa_edge.sinks.network.web import WebSink
 

@@ -1,4 +1,4 @@
-"""Estimates for a person at a terminal, and for a program."""
+"""Estimates for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class TerminalView:
     """The latest estimate, drawn in place.
 
     Args:
-        title: what is listened to.
-        console: where it is drawn; a new one on standard output if None.
+        title: name of the input.
+        console: to draw on; a new one on standard output if None.
 
     Raises:
         MissingPackageError: rich is not installed.

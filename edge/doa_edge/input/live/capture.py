@@ -1,4 +1,4 @@
-"""A live device as a source: opened anew when it is lost, and its stream time stays true."""
+"""A live device as a source: it is reopened when it is lost, and its stream time stays true."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 STALL_S = 3.0  # without a sample
 RETRY_S = 1.0  # between attempts to open a lost device
-SETTLE_S = 0.25  # of sound after which a reopened device's time is told
+SETTLE_S = 0.25  # of sound that is needed to find a reopened device's time
 POLL_S = 0.25
 
 
@@ -95,7 +95,7 @@ class DeviceSource(Source):
         pending = Background(partial(_close, stream)) if stream else self._pending
         if pending and not pending.wait(CLOSE_S):
             abandon_portaudio()
-        elif pending and pending.result:  # it came back while we left
+        elif pending and pending.result:  # it came back while we closed
             pending.result[0].close()
 
     def statistics(self) -> dict[str, float]:
@@ -127,7 +127,7 @@ class DeviceSource(Source):
                 yield no_sound()
 
     def _use(self, stream: LiveStream) -> None:
-        """Go on with a device that is open."""
+        """Continue with a device that is open."""
         self._stream, self._opened = stream, stream.opening
         self.name = self._opened.device.name
         self.sample_rate = self._opened.rate
@@ -141,7 +141,7 @@ class DeviceSource(Source):
         )
 
     def _wait_for_device(self) -> Generator[Samples, None, Returned]:
-        """Close and open, in the background: neither may hold up whoever iterates."""
+        """Close and reopen in the background: neither may block the caller."""
         lost, self._stream = self._stream, None
         pending = self._pending = Background(partial(_close, lost))
         while True:
@@ -157,7 +157,7 @@ class DeviceSource(Source):
             pending = self._pending = Background(self._open_again)
 
     def _open_again(self) -> Returned | None:
-        """The device that was lost, with what it gives first; None if it is not back."""
+        """The device that was lost, with its first chunks; None if it is not back."""
         try:
             rescan()
             stream = self._open(find_again(self._opened.device, list_devices()))
@@ -171,13 +171,13 @@ class DeviceSource(Source):
         return None
 
     def _take(self, chunk: Chunk) -> Iterator[StreamItem]:
-        """What a chunk gives, and the gaps around it."""
+        """The converted samples of a chunk, and the gaps around it."""
         if chunk.dropped:
             dropped_s = chunk.dropped / self._opened.rate
             self._clock.skip(dropped_s)
             yield from self._gap("overrun", f"{dropped_s:.2f} s dropped: the computer is too slow")
         elif chunk.overflowed:
-            # How much is not said. What is missing for long, the clock will find.
+            # How much was lost is not reported; the clock finds what stays missing.
             yield from self._gap("overrun", "the device reports lost sound")
         usable = bool(is_sound(chunk.samples).all())
         if usable:
@@ -196,7 +196,7 @@ class DeviceSource(Source):
             yield block
 
     def _gap(self, reason: str, detail: str) -> Iterator[StreamItem]:
-        """The rest of what came before, and a gap up to where the clock stands."""
+        """The samples that are still in the converter, and a gap up to the clock's time."""
         yield from self._give(self._converter.finish())
         missing = max(0, round(self._clock.position_s * self.model_rate) - self._given)
         self._given += missing
@@ -207,7 +207,7 @@ class DeviceSource(Source):
         yield Gap(samples=missing, reason=reason, detail=detail)
 
     def _recover(self, reason: str) -> Iterator[StreamItem]:
-        """Say that the device is away, and wait until it is back."""
+        """Report that the device is away, and wait until it is back."""
         what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
         logger.info("%s %s: waiting for it", self.name, what)
         self._counts["losses"] += 1
@@ -217,7 +217,7 @@ class DeviceSource(Source):
         stream, chunks = yield from self._wait_for_device()
         self._use(stream)
         begin_s, heard = math.inf, 0
-        for chunk in chunks:  # the one that waited least knows best when the first sample was
+        for chunk in chunks:  # the one that waited least has the best time of the first sample
             heard += len(chunk.samples)
             begin_s = min(begin_s, chunk.arrival_s - heard / self._opened.rate)
         self._clock.skip(self._clock.missing_s(now_s=begin_s))

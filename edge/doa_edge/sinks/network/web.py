@@ -42,12 +42,12 @@ SOCKET_PATH = "/directions"
 class WebSink(LoopServer):
     """Serves the page at `/` and the messages, one JSON object each, at `/directions`.
 
-    What clients send is read and forgotten. One that reads too slowly misses messages, one that
-    reads nothing for ten seconds is let go, and those beyond 32 are turned away.
+    What clients send is ignored. One that reads too slowly misses messages, one that reads nothing
+    for ten seconds is disconnected, and those beyond 32 are turned away.
 
     Args:
-        address: where to listen.
-        names: further names under which people reach this machine.
+        address: to listen at.
+        names: further names by which people reach this machine.
 
     Raises:
         MissingPackageError: websockets is not installed.
@@ -65,17 +65,16 @@ class WebSink(LoopServer):
         hostname = socket.gethostname().lower()
         self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
         self._names |= {name.lower() for name in names}
-        self._clients: dict[ServerConnection, Backlog] = {}
         self._history: deque[str] = deque(maxlen=HISTORY)
         super().__init__(address)
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the page."""
+        """Of the page, for a browser on this machine."""
         return f"http://{self.address}/"
 
     def send(self, message: Message) -> None:
-        """Give a message to every page; never waits."""
+        """Send a message to every page; never waits."""
         self.post(json_line(message))
 
     def broadcast(self, text: str) -> None:
@@ -83,15 +82,7 @@ class WebSink(LoopServer):
         from websockets.asyncio.server import broadcast
 
         self._history.append(text)
-        ready = []
-        for connection, backlog in list(self._clients.items()):
-            if backlog.has_room():
-                ready.append(connection)
-                continue
-            self.dropped += 1
-            if backlog.is_stalled(self._loop.time()):
-                connection.transport.abort()
-        broadcast(ready, text)
+        broadcast(self.ready_clients(), text)
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve pages until `stop` is set."""
