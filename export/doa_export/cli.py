@@ -1,6 +1,6 @@
 """The command `doa_export`. Only light imports at the top: help answers at once.
 
-Standard output carries one JSON object, standard error carries talk. Exit status: 0 done,
+Standard output carries one JSON object, standard error carries messages. Exit status: 0 done,
 1 failed, 2 misuse or bad input, 130 interrupted.
 """
 
@@ -83,14 +83,14 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "--calibrate",
         metavar="SCENES",
         type=Path,
-        help="recordings from which the integer modes learn their ranges",
+        help="recordings to calibrate the ranges of the integer modes on",
     )
     parser.add_argument(
         "--calibration-windows",
         metavar="N",
         type=integer(1),
         default=300,
-        help="use so many of them at most, evenly over their conditions (default: 300)",
+        help="use at most this many of them, evenly over their conditions (default: 300)",
     )
     parser.add_argument(
         "--lstm",
@@ -101,7 +101,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frontend",
         action="store_true",
-        help="put the features into the file: its input is 13,312 x 4 samples",
+        help="compute the features inside the file: its input is 13,312 x 4 samples",
     )
     parser.add_argument(
         "--decode",
@@ -145,7 +145,7 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="write a JSON object: how many degrees each layer costs in this mode",
     )
     parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="write the JSON object to this file, too"
+        "--json", metavar="FILE", type=Path, help="write the JSON object to this file as well"
     )
 
 
@@ -208,7 +208,7 @@ def _summary(made: dict[str, Any]) -> str:
 
 @contextmanager
 def _spinner() -> Iterator[Callable[[str], None]]:
-    """A callback for what is being done, shown on stderr where that is a terminal."""
+    """A progress callback, shown on standard error where that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

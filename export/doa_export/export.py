@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from doa_export.judge.parity import Parity
     from doa_tf.scenes.folder import Scene, Scenes
 
-BUILT_IN = "built-in"  # where the windows came from, in the figures
+BUILT_IN = "built-in"  # source of the windows, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
 
 
@@ -89,7 +89,7 @@ def export_model(
             calibration = calibrate(calibration_scenes, spec, count=count)
         windows = None if calibration is None else calibration.windows
         clips = partial(_clips, spec, scenes, calibration_scenes, calibration)
-        heard = clips()
+        recordings = clips()  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
             model_path,
@@ -101,8 +101,8 @@ def export_model(
         _write(part, flatbuffer, spec)
         say("comparing")
         _check_runs(part)
-        result = parity(model, part, heard, progress=lambda n: say(f"comparing, {n} windows"))
-        if report is not None:  # also of a file that is refused: above all of that
+        result = parity(model, part, recordings, progress=lambda n: say(f"comparing, {n} windows"))
+        if report is not None:  # of a file that is refused as well: above all of that
             say("looking into the layers")
             write_report(report, model_path, model, settings, clips=clips, windows=windows)
         _check_budget(result, settings.allowed)
@@ -151,7 +151,7 @@ def _clips(
     calibrated: Scenes | None,
     calibration: Calibration | None,
 ) -> Iterator[Clip]:
-    """What both networks are to hear."""
+    """The recordings that both networks are compared on."""
     if scenes is None:
         return synthetic_clips(spec.features)
     held_out = _held_out(scenes, calibrated, calibration)
@@ -161,7 +161,7 @@ def _clips(
 def _held_out(
     scenes: Scenes, calibrated: Scenes | None, calibration: Calibration | None
 ) -> list[Scene]:
-    """The scenes that the conversion has not seen."""
+    """The scenes that were not calibrated on."""
     if calibrated is None or calibration is None or not scenes.folder.samefile(calibrated.folder):
         return list(scenes)
     left = [scene for scene in scenes if scene.file not in calibration.files]
@@ -239,7 +239,7 @@ def _version(package: str) -> str | None:
 
 
 def _claim(part: Path, out: Path) -> None:
-    """Find out now, not after the conversion, whether the folder can be written."""
+    """Raise InputError now, not after the conversion, if the folder cannot be written."""
     try:
         part.touch()
     except OSError as error:

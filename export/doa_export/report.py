@@ -1,4 +1,4 @@
-"""Where a mode loses: each layer in its turn as the mode has it, with all others in float32."""
+"""Which layers a mode costs accuracy in: one layer at a time in the mode, all others in float32."""
 
 from __future__ import annotations
 

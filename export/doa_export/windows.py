@@ -1,4 +1,4 @@
-"""What a converted network is tried on: windows of the user's scenes, or built-in ones."""
+"""Windows that a converted network is compared on: of the user's scenes, or built-in ones."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Clip:
     """The whole windows of a recording.
 
     Attributes:
-        samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the one
-            before it ends, so that the frames are those of one stream.
-        direction: (3,) unit vector to the talker; None where nobody says.
+        samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the end of
+            the last, so that the frames are those of one stream.
+        direction: (3,) unit vector to the talker; None where it is not known.
         file: as labels.csv has it.
     """
 
@@ -69,9 +69,9 @@ def scene_clips(scenes: Iterable[Scene], spec: ModelSpec) -> Iterator[Clip]:
 def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) -> Iterator[Clip]:
     """Noise and voices from directions all over the sphere, one window each.
 
-    Each window holds one plane wave, louder and softer as syllables are, and a share of diffuse
-    noise: from nearly none to a tenth of the direct power. White noise is not among them: a network
-    that was trained on speech has no answer to it that could be compared. Always the same windows.
+    Each window holds one plane wave, modulated like syllables, and diffuse noise at -30 to -10 dB.
+    White noise is not among them: a network that was trained on speech has no stable answer to it.
+    The windows are always the same.
 
     Args:
         features: the path to the input of the network.

@@ -42,7 +42,7 @@ def run_worker(
     Args:
         model_path: a `.keras` file made by this package.
         options: of the worker, beside model, folder and `--windows`.
-        files: names of the files that these options make it write.
+        files: names of the files that it writes with these options.
         windows: (M, T, F, K) features to calibrate on.
         timeout: [seconds] after which the worker is stopped.
 
@@ -92,7 +92,7 @@ def run_worker(
 
 
 def last_words(stderr: str) -> str:
-    """The last line of an error output that says what went wrong."""
+    """The last line of a process's standard error that tells what went wrong."""
     lines = [line for line in stderr.splitlines() if not _TALK.match(line)]
     errors = [line for line in lines if _ERROR.search(line)]
     return one_line((errors or lines or ["it said nothing"])[-1])

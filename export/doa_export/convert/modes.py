@@ -1,6 +1,6 @@
 """The modes: what each does to a network, and which form of the LSTM suits it.
 
-The table of docs/export-guide.md is what the choices were made on. Light: the command imports it.
+The choices are based on the table of docs/export-guide.md. Light to import, for the command.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ LSTM_FORMS = ("rolled", "unrolled", "fused")
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """One way to write the numbers of a network.
+    """A quantisation of a network.
 
     Attributes:
-        quantization: as the spec has it.
-        lstm: the form that is best.
+        quantization: its name in the spec.
+        lstm: the best form of the LSTM.
         forms: of the LSTM that can be converted and run.
         needs_calibration: whether ranges of activations are fixed beforehand.
-        float_input: whether a file takes and gives floats.
+        float_input: whether inputs and outputs of the file are floats.
         splittable: whether a file can hold the network in two halves as well.
     """
 
@@ -46,7 +46,7 @@ MODES = {
         needs_calibration=True,
         float_input=False,
     ),
-    # The converter has no fused operation of these numbers.
+    # The converter has no fused operation for these types.
     "int16x8": Mode(
         quantization="int16x8", lstm="unrolled", forms=("unrolled",), needs_calibration=True
     ),

@@ -1,6 +1,6 @@
-"""A checkpoint as the network that is converted: the same numbers from fewer, plainer operations.
+"""A checkpoint as the network that is converted: the same outputs from fewer, simpler operations.
 
-What the layers of `doa_tf.build_crnn` do between two non-linear steps is one product:
+The layers of `doa_tf.build_crnn` between two non-linear steps are merged into one product:
 
 - The scale of a batch normalisation goes into the convolution before it, through the ReLU, which
   lets positive factors pass; its shift is added after the pooling, on an eighth of the values, or
@@ -36,14 +36,14 @@ _ACTIVATIONS = ("sigmoid", "softmax", "linear")
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """3x3 convolution, ReLU, scale where it cannot be folded, maximum over frequency, shift.
+    """3x3 convolution, ReLU, scale where it cannot be folded, max-pooling over frequency, shift.
 
     Attributes:
         kernel: (3, 3, in, out).
         bias: (out,).
-        scale: (out,) factors of the ReLU's output; None where they are in the kernel.
-        shift: (out,) added last; None where the layer behind has it.
-        pool: bins that become one.
+        scale: (out,) factors of the ReLU's output; None where the kernel includes them.
+        shift: (out,) added last; None where the next layer includes it.
+        pool: bins that are pooled into one.
         limit: largest value of the ReLU; None for no limit.
     """
 
@@ -56,8 +56,8 @@ class Convolution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Direction:
-    """One direction of a recurrence, with the gates in Keras's order: input, forget, cell, output.
+class Lstm:
+    """One of the two LSTMs of a recurrence; gates in Keras's order: input, forget, cell, output.
 
     Attributes:
         kernel: (in, 4 units).
@@ -78,7 +78,7 @@ class Turning:
 
     Attributes:
         turn, back: its two layers.
-        basis: (R, outputs) harmonics at the cells; the network's own outputs are their amounts.
+        basis: (R, outputs) harmonics at the cells; the network's own outputs are coefficients.
         bias: (outputs,).
         activation: of the outputs.
     """
@@ -92,21 +92,21 @@ class Turning:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What is converted.
+    """The weights of a network, as they are converted.
 
     Attributes:
         spec: features, head and decoding.
         convolutions: in order.
-        recurrences: of each layer, both directions.
+        recurrences: forwards and backwards, of each layer in order.
         kernel: (in, outputs) of the layer of logits.
         bias: (outputs,).
         activation: of the outputs: sigmoid, softmax or linear.
-        turning: what is done before and after all of it; None for nothing.
+        turning: of its input and outputs; None where it does not turn.
     """
 
     spec: ModelSpec
     convolutions: tuple[Convolution, ...]
-    recurrences: tuple[tuple[Direction, Direction], ...]
+    recurrences: tuple[tuple[Lstm, Lstm], ...]
     kernel: Array
     bias: Array
     activation: str
@@ -137,7 +137,7 @@ def is_crnn(model: keras.Model) -> bool:
 def _without_turning(
     model: keras.Model,
 ) -> tuple[list[keras.layers.Layer], Turning | None]:
-    """A network's layers but those that turn and what follows them; these, if it has them."""
+    """The layers without those that turn and what follows them; and the latter, if any."""
     from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
     layers = list(model.layers)
@@ -250,21 +250,20 @@ def _read_block(block: list[keras.layers.Layer]) -> Convolution:
     )
 
 
-def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Direction, Direction]:
+def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Lstm, Lstm]:
     sides = []
     for lstm, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
         kernel, recurrent, bias = lstm.get_weights()
-        sides.append(Direction(kernel=kernel, recurrent=recurrent, bias=bias, backwards=backwards))
+        sides.append(Lstm(kernel=kernel, recurrent=recurrent, bias=bias, backwards=backwards))
     return sides[0], sides[1]
 
 
 def shift_frames(network: Network, shift: npt.ArrayLike) -> Network:
-    """The same network, of frames from which a (D,) shift was left out: the recurrences add it."""
+    """The same network for frames that lack a (D,) shift: the biases of the recurrences add it."""
 
-    def add(direction: Direction) -> Direction:
-        constant = np.asarray(shift, np.float64) @ direction.kernel.astype(np.float64)
-        bias = (direction.bias + constant).astype(np.float32)
-        return dataclasses.replace(direction, bias=bias)
+    def add(lstm: Lstm) -> Lstm:
+        constant = np.asarray(shift, np.float64) @ lstm.kernel.astype(np.float64)
+        return dataclasses.replace(lstm, bias=(lstm.bias + constant).astype(np.float32))
 
     return _change_first(network, add)
 
@@ -296,16 +295,14 @@ def limit(network: Network, largest: list[Array]) -> Network:
     repeats = len(network.recurrences[0][0].kernel) // len(incoming)
     factors = np.tile(incoming, repeats)[:, np.newaxis]
 
-    def scale(direction: Direction) -> Direction:
-        return dataclasses.replace(
-            direction, kernel=(direction.kernel * factors).astype(np.float32)
-        )
+    def scale(lstm: Lstm) -> Lstm:
+        return dataclasses.replace(lstm, kernel=(lstm.kernel * factors).astype(np.float32))
 
     return _change_first(dataclasses.replace(network, convolutions=tuple(layers)), scale)
 
 
-def _change_first(network: Network, change: Callable[[Direction], Direction]) -> Network:
-    """The same network with both directions of its first recurrence changed."""
+def _change_first(network: Network, change: Callable[[Lstm], Lstm]) -> Network:
+    """The same network with both LSTMs of its first recurrence changed."""
     (forwards, backwards), *others = network.recurrences
     return dataclasses.replace(
         network, recurrences=((change(forwards), change(backwards)), *others)

@@ -1,7 +1,7 @@
-"""Add to a model file the same network in two halves, for streams, and prove that they agree.
+"""Add the same network in two halves to a model file, for streams, and prove that they agree.
 
 A window that moves by five frames shares twenty with the one before, and with the halves the runner
-convolves only the new ones. The whole network stays in the file, for readers that know no halves.
+convolves only the new ones. The whole network stays in the file, for readers without halves.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_halves(
 ) -> dict[str, Any]:
     """Rewrite a model file with both halves of its network inside.
 
-    Unless the halves say on a stream what the whole network says, the file stays as it is.
+    The file stays as it is unless the halves agree with the whole network on a stream.
 
     Args:
         path: a file that `doa_export.export_model` made.

@@ -6,9 +6,9 @@
 | dynamic   | float           | dynamic | float | dynamic             |
 | int8      | int8            | int8 | int8 | dynamic                 |
 
-With 8-bit weights, the first and the third convolution cost more degrees than bytes or time. With
-8-bit integers all through, the state of the recurrences, which adds up, does; the integer LSTM
-operation, whose state has 16 bits, is as good but slow on x86.
+With 8-bit weights, the first and the third convolution cost more degrees than they save bytes or
+time. With 8-bit integers throughout, the state of the recurrences, whose errors add up, does; the
+integer LSTM operation, whose state has 16 bits, is as good but slow on x86.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Stage = tuple[str, Callable[..., Any]]
 OUTLIERS = 99.99  # percentile of a channel's maxima above which values are cut
-_SMALLEST = 1e-3  # of a channel that never speaks
+_SMALLEST = 1e-3  # of a channel that is always zero
 
 
 def convert_network(
@@ -87,7 +87,7 @@ def convert_network(
     elif audio:
         stages.insert(0, ("none", lambda samples: front_end(samples, spec)))
         shape = (spec.samples, 4)
-    # What a stage is calibrated on must be what it hears: features, always the first such stage.
+    # A stage is calibrated on its own input: features, as it is always the first such stage.
     for stage_mode, parts in _alike(stages):
         flatbuffer, shape = convert_stage(parts, shape, mode=stage_mode, windows=windows)
         flatbuffers.append(flatbuffer)
@@ -104,7 +104,7 @@ def convert_network(
 
 
 def layer_names(network: Network) -> list[str]:
-    """What a network is made of, in order."""
+    """Names of the parts of a network, in order."""
     convolutions = range(1, len(network.convolutions) + 1)
     return [*(f"convolution_{number}" for number in convolutions), "recurrences", "outputs"]
 
@@ -193,7 +193,7 @@ def convert_stage(
 
 
 def run_stage(flatbuffer: bytes, windows: Array) -> Array:
-    """What a stage of float input and output gives for each of (M, ...) windows."""
+    """Outputs of a stage of float input and output for each of (M, ...) windows."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=flatbuffer)
@@ -209,7 +209,7 @@ def run_stage(flatbuffer: bytes, windows: Array) -> Array:
 
 
 def channel_limits(network: Network, windows: Array) -> list[Array]:
-    """(C,) largest value of each convolution's channels after the pooling, but for outliers."""
+    """(C,) largest value of each convolution's channels after the pooling, outliers left out."""
     seen: list[list[Array]] = [[] for _ in network.convolutions]
     for window in windows:
         x = tf.constant(window[np.newaxis])
@@ -224,7 +224,7 @@ def channel_limits(network: Network, windows: Array) -> list[Array]:
 
 
 def _prepare_integers(network: Network, windows: Array | None, *, correct: bool) -> Network:
-    """Channels in equal ranges, and the mean error of the integer convolutions taken out."""
+    """Channels in equal ranges, and the mean error of the integer convolutions compensated."""
     if windows is None:
         raise ValueError("Integer modes need windows to calibrate on. Received: none")
     if any(layer.scale is not None for layer in network.convolutions):
@@ -245,7 +245,7 @@ def _prepare_integers(network: Network, windows: Array | None, *, correct: bool)
 
 
 def _alike(stages: Sequence[Stage]) -> list[tuple[str, list[Callable[[Any], Any]]]]:
-    """Stages of one mode that follow each other, as one."""
+    """Consecutive stages of one mode, as one."""
     groups: list[tuple[str, list[Callable[[Any], Any]]]] = []
     for mode, part in stages:
         if groups and groups[-1][0] == mode:

@@ -1,4 +1,4 @@
-"""Windows of real scenes from which an integer file learns how large its numbers get."""
+"""Windows of real scenes on which the ranges of an integer file are calibrated."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from doa_export.windows import scene_clips
 if TYPE_CHECKING:
     from doa_tf.scenes.folder import Scene, Scenes
 
-WINDOWS = 300  # docs/export-guide.md has what fewer and more give
-SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows say nothing about speech
+WINDOWS = 300  # docs/export-guide.md has figures for fewer and more
+SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows tell nothing about speech
 _CONDITION = "condition"
 _SEED = 2019
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a conversion calibrates on.
+    """Windows that a conversion is calibrated on.
 
     Attributes:
         windows: (M, T, F, K) float32 features.
-        files: the scenes that they are from.
+        files: of the scenes that they are from.
         provenance: folder, numbers and digest, ready for JSON.
     """
 

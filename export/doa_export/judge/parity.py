@@ -1,13 +1,13 @@
 """Proof in degrees: do a checkpoint and its `.tflite` point the same way?
 
-Both networks hear the same recordings; the `.tflite` runs through `doa_edge`, the very code of the
-board, and both answers are decoded by `doa_core`: the outputs of all frames of a recording are
-averaged first. What is compared is the great-circle angle between the two directions. Where the
-recordings have labels, both networks' errors are compared as well.
+Both networks get the same recordings; the `.tflite` is run by `doa_edge`, the code that runs on the
+board, and both outputs are averaged over all frames of a recording and decoded by `doa_core`. The
+figure is the great-circle angle between the two directions. Where the recordings have labels, both
+networks' errors are compared as well.
 
 A grid head is compared by its centroid, whatever decoding its file states: where the two best
 cells have nearly equal scores, a difference in the last digit moves the peak by a whole grid step,
-which says nothing of the file. How often the peaks are the same cell is reported beside it.
+which is no fault of the file. The share of recordings with equal peaks is reported beside it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WITHIN_DEG = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Angles between the answers of two networks, over recordings.
+    """Angles between the directions of two networks, over recordings.
 
     Attributes:
         n: number of recordings.
@@ -48,7 +48,7 @@ class Parity:
         change_median_deg: median error of the file less that of the checkpoint [degrees]; None
             without labels.
         change_acc10: the same of the share within 10 degrees [percentage points].
-        sha256: digest of what both heard.
+        sha256: digest of the recordings.
     """
 
     n: int
@@ -91,7 +91,7 @@ def parity(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Parity:
-    """Angles between the answers of a Keras model and a model file.
+    """Angles between the directions of a Keras model and of a model file.
 
     Run it on a CPU: a GPU's convolutions (TF32) differ by more than float32 files are allowed.
 
