@@ -8,10 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors
 from doa_edge.options.command import peak_memory_kib
+from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
+from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
@@ -23,6 +26,34 @@ if TYPE_CHECKING:
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
     from doa_edge.tflite.network import TfliteModel
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of `doa_edge`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run",
+        help="directions of a recording, a pipe or a microphone",
+        description="Print the direction of the voice, one JSON object per window.",
+        epilog="On a terminal the directions are drawn instead; --json prints them there, too.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    add_input_arguments(parser)
+    parser.add_argument(
+        "--realtime",
+        action=argparse.BooleanOptionalAction,
+        help="process a recording at its own speed, as if it were live",
+    )
+    add_directions(parser.add_argument_group("directions"))
+    add_outputs(parser.add_argument_group("outputs, several at once"))
+    add_network_outputs(parser.add_argument_group("outputs to other programs"))
+    parser.add_argument(
+        "--config",
+        metavar="FILE.toml",
+        type=Path,
+        help="options from a file: their names without dashes are its keys; the command line wins",
+    )
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,7 +77,6 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
     from doa_edge.engine import DirectionEngine
     from doa_edge.input.sources import open_source
-    from doa_edge.options.input import source_settings
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.outputs import check_files
     from doa_edge.tflite.network import TfliteModel, default_model_path

@@ -310,7 +310,7 @@ def test_driver_that_hangs_holds_up_nobody(monkeypatch):
 
 
 def test_doctor_reports_a_device_with_a_dead_channel(monkeypatch, capsys):
-    from doa_edge.commands.main import parse_options
+    from doa_edge.commands.parser import parse_options
 
     device = fake.install(monkeypatch, **MICROPHONE)
 
@@ -321,7 +321,7 @@ def test_doctor_reports_a_device_with_a_dead_channel(monkeypatch, capsys):
             stream.give(block)
 
     device.on_start = speak
-    options = parse_options(["doctor", "--seconds", "1"], run=None, info=None)
+    options = parse_options(["doctor", "--seconds", "1"])
     assert doctor(options) == 1
     output = capsys.readouterr().out
     assert "channel 3 is dead" in output
