@@ -14,12 +14,13 @@ import hashlib
 import logging
 import re
 import socket
+import weakref
 from collections import deque
 from collections.abc import Collection
 from http import HTTPStatus
 from importlib import resources
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from doa_core.errors import MissingPackageError
@@ -86,7 +87,14 @@ class WebSink(LoopServer):
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve pages until `stop` is set."""
-        from websockets.asyncio.server import serve
+        from websockets.asyncio.server import ServerConnection, serve
+
+        opened: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+
+        class Connection(ServerConnection):
+            def __init__(self, *arguments: Any, **settings: Any) -> None:
+                super().__init__(*arguments, **settings)
+                opened.add(self)
 
         quiet = logging.getLogger(f"{__name__}.clients")  # their mistakes are not ours to report
         quiet.setLevel(logging.CRITICAL)
@@ -94,6 +102,7 @@ class WebSink(LoopServer):
             self._talk,
             sock=listener,
             process_request=self._answer,
+            create_connection=Connection,
             compression=None,
             open_timeout=HANDSHAKE_SECONDS,
             close_timeout=GOODBYE_SECONDS,
@@ -105,9 +114,12 @@ class WebSink(LoopServer):
         )
         await stop.wait()
         server.close()
-        # A browser keeps a spare connection open on which it says nothing.
+        # A browser keeps a spare connection open on which it sends nothing.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
+        for connection in opened:
+            connection.transport.abort()
+        await asyncio.sleep(0)  # their sockets are closed
 
     async def _talk(self, connection: ServerConnection) -> None:
         self._clients[connection] = Backlog(connection.transport)
