@@ -1,9 +1,9 @@
-"""Run stages of the device runner so often and no more, for a counter of instructions around it.
+"""Run a stage of the device runner a given number of times, under an instruction counter.
 
     python stages.py STAGE TIMES
 
 Prepares everything and runs every stage once; then STAGE another TIMES times, each for 0.64 s of
-sound: four estimates. Two counts differ by just those.
+sound: four estimates. The counts of two runs differ by these alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCK = 960  # samples at that rate: 20 ms
 
 
 class Silent:
-    """A model that answers what it was given, without a network."""
+    """A model without a network: constant outputs."""
 
     def __init__(self, model: TfliteModel) -> None:
         self.spec = model.spec
