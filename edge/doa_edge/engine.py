@@ -241,8 +241,8 @@ class DirectionEngine:
 
     def _note_length(self) -> None:
         if self._fresh:
-            heard = self._filled - (len(self._sound) - self.spec.features.samples)
-            self._longest = max(self._longest, heard)
+            length = self._filled - (len(self._sound) - self.spec.features.samples)
+            self._longest = max(self._longest, length)
 
     def _advance(self) -> None:
         """Make room for the samples up to the end of the next window."""
@@ -258,7 +258,7 @@ class DirectionEngine:
         spec, sound = self.spec, self._sound
         started = time.perf_counter()
         new_frames = self._update_window()
-        heard = time.perf_counter()
+        computed = time.perf_counter()
         outputs = (
             self.model.predict(self._window)
             if self._stream is None
@@ -292,8 +292,8 @@ class DirectionEngine:
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
             audio=sound[len(sound) - new_samples :].copy() if self.settings.keep_audio else None,
         )
-        self.seconds["features"] += heard - started
-        self.seconds["network"] += predicted - heard
+        self.seconds["features"] += computed - started
+        self.seconds["network"] += predicted - computed
         self.seconds["decode"] += time.perf_counter() - predicted
         return estimate
 

@@ -13,7 +13,7 @@ from doa_edge.estimate import Estimate, direction_deg, rounded_azimuth
 
 
 class OutputAverage:
-    """Outputs of the active windows of a stream, for one direction of it all and for a picture.
+    """Outputs of the active windows of a stream, for one direction of the whole and for a plot.
 
     A grid head's are summed. A regression head's few numbers are kept one by one: how well they
     agree is their confidence.

@@ -1,9 +1,4 @@
-"""Checkpoint in, verified model file out: convert, embed the spec, prove, then rename.
-
-from doa_export import ExportSettings, export_model
-
-export_model("run/model.keras", "model.tflite", ExportSettings(quantize="dynamic"))
-"""
+"""Checkpoint in, verified model file out: convert, embed the spec, compare, then rename."""
 
 from __future__ import annotations
 

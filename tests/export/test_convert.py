@@ -98,7 +98,7 @@ def test_stages_that_do_not_fit_are_not_joined():
 
     first, _ = convert_stage([lambda x: 2.0 * x], (3,), mode="none")
     other, _ = convert_stage([lambda x: 2.0 * x], (4,), mode="none")
-    with pytest.raises(ValueError, match=r"must hear .* Received: \(\(1, 3\), 0\), wanted"):
+    with pytest.raises(ValueError, match=r"must fit .* Received: \(\(1, 3\), 0\), wanted"):
         join([first, other], input_name="a", output_name="b")
 
 

@@ -110,9 +110,9 @@ class FileSource(Source):
         try:
             block: Samples = self._sound.read(size, dtype="float32", always_2d=True)
         except RuntimeError as error:  # soundfile's own errors derive from it
-            heard_s = self._channels.position / self.sample_rate
+            read_s = self._channels.position / self.sample_rate
             raise InputError(
-                f"{self.path} is cut short or damaged after {heard_s:.3f} s: {one_line(error)}"
+                f"{self.path} is cut short or damaged after {read_s:.3f} s: {one_line(error)}"
             ) from error
         return block
 

@@ -84,7 +84,7 @@ class TfliteModel:
         return interpreter
 
     def _load_whole(self) -> None:
-        """Load the network of whole windows: at once, or when a split file is asked for one."""
+        """Load the network of whole windows: at once, or for a split file when it is needed."""
         interpreter = self._load(self._flatbuffer)
         features = self.spec.features
         self._input = _only_tensor(

@@ -156,7 +156,7 @@ def _connect(first: Any, second: Any, *, shared: int) -> None:
         fitting = [index for index in wanted if wanted[index] == kind and index not in moved]
         if not fitting:
             raise ValueError(
-                "A stage must hear what the one before it says, by shape and type. "
+                "The input of a stage must fit the output before it by shape and type. "
                 f"Received: {kind}, wanted: {list(wanted.values())}"
             )
         moved[fitting[0]] = given

@@ -238,9 +238,9 @@ def _prepare_integers(network: Network, windows: Array | None, *, correct: bool)
     network = limit(network, limits)
     parts = [graph.convolution(layer) for layer in network.convolutions]
     flatbuffer, _ = convert_stage([*parts, graph.frames], shape, mode="int8", windows=windows)
-    heard = run_stage(flatbuffer, windows)
+    rounded = run_stage(flatbuffer, windows)
     scale = np.tile(RELU_LIMIT / limits[-1], truth.shape[-1] // len(limits[-1]))
-    error = np.mean(truth * scale - heard, axis=(0, 1), dtype=np.float64)
+    error = np.mean(truth * scale - rounded, axis=(0, 1), dtype=np.float64)
     return shift_frames(network, error)
 
 

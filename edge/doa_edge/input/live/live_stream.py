@@ -15,7 +15,7 @@ HELD_S = 4.0  # of sound between the audio thread and the reader
 BLOCK_S = 0.032  # of sound per callback: a hop, so that no sound waits for the next one
 BUFFER_S = 0.2  # of sound that the system may buffer
 WAIT_S = 0.1
-CLOSE_S = 2.0  # for a driver to let go
+CLOSE_S = 2.0  # for a driver to close a device
 
 Result = TypeVar("Result")
 

@@ -35,7 +35,7 @@ class InputDevice:
         index: its number; may change when something is plugged in.
         name: in the system.
         host_api: `ALSA`, `JACK Audio Connection Kit`, ...
-        channels: most of its input; 0 for one that only plays.
+        channels: of its input, at most; 0 for one that only plays.
         default_rate: [hertz].
     """
 
