@@ -56,11 +56,11 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
     import numpy as np
 
     from doa_edge.tflite.network import TfliteModel
-    from doa_export.windows import synthetic_clips, window_features
+    from doa_export.windows import synthetic_clips
 
     model = TfliteModel(path)
     (clip,) = synthetic_clips(model.spec.features, count=1)
-    window = window_features(clip.samples, model.spec.features)[0]
+    window = model.spec.features.compute(clip.samples[0])
     spent = []
     for _ in range(runs):
         started = time.perf_counter()
@@ -73,17 +73,14 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
 
 def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path) -> dict[str, Any]:
     """The figures of one combination."""
-    from doa_export.budget import Budget
-    from doa_export.convert.convert import ConversionError
-    from doa_export.export import export_model
+    from doa_export import Budget, ExportSettings, export_model
+    from doa_export.convert.launch import ConversionError
 
     figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}
     several = len(args.calibration_windows) > 1 and count
     path = folder / (f"{mode}-{form}-{count}.tflite" if several else f"{mode}-{form}.tflite")
     try:
-        made = export_model(
-            args.model,
-            path,
+        settings = ExportSettings(
             quantize=mode,
             lstm=form,
             calibrate=args.calibrate if count else None,
@@ -91,6 +88,7 @@ def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path
             check=args.check,
             budget=Budget(median_deg=180.0, p99_deg=180.0),
         )
+        made = export_model(args.model, path, settings)
     except ConversionError as error:
         return {**figures, "error": str(error)}
     lowest, median = measure(path, args.runs)

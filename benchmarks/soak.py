@@ -45,14 +45,15 @@ stopping: list[int] = []  # the signal that asked for an end
 def soak(*, hours: float, rate: int, model_path: str | None, progress: bool) -> dict[str, Any]:
     """Figures of one run."""
     from doa_edge.commands.bench import synthetic_sound
-    from doa_edge.engine import DirectionEngine
+    from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.input.conversion import AmbixConverter
     from doa_edge.input.stream import Gap
     from doa_edge.tflite.network import TfliteModel, default_model_path
 
     model = TfliteModel(model_path or default_model_path())
     window, step = model.spec.features.samples, 5 * model.spec.features.hop
-    engine = DirectionEngine(model, average=50, smooth_s=1.0, keep_audio=True, keep_outputs=True)
+    settings = EngineSettings(average=50, smooth_s=1.0, keep_audio=True, keep_outputs=True)
+    engine = DirectionEngine(model, settings)
     converter = AmbixConverter(from_rate=rate, to_rate=MODEL_RATE)
     rng = np.random.default_rng(12)
     sound = synthetic_sound(1.0, rate)

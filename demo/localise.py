@@ -14,10 +14,15 @@ import numpy as np
 
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.files import write_beside
-from doa_edge.engine import DirectionEngine, Estimate
-from doa_edge.input.audio import read_blocks
+from doa_edge import (
+    DirectionEngine,
+    EngineSettings,
+    Estimate,
+    TfliteModel,
+    default_model_path,
+    read_blocks,
+)
 from doa_edge.recording import OutputAverage
-from doa_edge.tflite.network import TfliteModel, default_model_path
 
 RECORDINGS = Path(__file__).with_name("recordings")
 
@@ -35,7 +40,7 @@ def main() -> int:
     tracks: list[tuple[dict[str, str], list[Estimate]]] = []
     worst = 0.0
     for row in rows:
-        engine = DirectionEngine(model, keep_outputs=True)
+        engine = DirectionEngine(model, EngineSettings(keep_outputs=True))
         average = OutputAverage(model.spec)
         estimates = list(engine.run(read_blocks(RECORDINGS / row["file"])))
         for estimate in estimates:

@@ -1,7 +1,7 @@
 """From a head's raw confidence to the probability that its answer is right.
 
-A table of (raw, calibrated) pairs, fitted on validation scenes, travels in the model's spec.
-Between two pairs the calibrated confidence is interpolated, outside of the first and last it stays.
+A table of (raw, calibrated) pairs, fitted on validation scenes, is part of the model's spec.
+Between pairs the calibrated confidence is interpolated; beyond the first and last it is constant.
 "Right" means that the direction is within `WITHIN_DEG` of the talker's.
 """
 

@@ -1,12 +1,15 @@
-"""What can go wrong that is not a bug: bad input, and a package that is not installed."""
+"""What can go wrong that is not a bug: bad input, a missing package, a signal to end."""
 
 from __future__ import annotations
 
-MESSAGE_LENGTH = 300  # characters of a foreign message that are worth showing
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
 
 
 class InputError(ValueError):
-    """A file or an option that cannot be used: what, what is allowed, what came, in one line."""
+    """A file or an option that cannot be used; one line: what, what is allowed, what was given."""
 
 
 class MissingPackageError(ImportError):
@@ -20,9 +23,20 @@ class MissingPackageError(ImportError):
 
 
 def one_line(message: object) -> str:
-    """A foreign message without line breaks, and not longer than is worth reading."""
+    """A message of other software without line breaks, cut to `MESSAGE_LENGTH` characters."""
     return " ".join(str(message).split())[:MESSAGE_LENGTH]
 
 
+@contextmanager
+def as_input_errors() -> Iterator[None]:
+    """Raise every ValueError of the block as an InputError: its values come from the user."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(one_line(error)) from error
+
+
 class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, as KeyboardInterrupt is none."""
+    """SIGTERM came. Not an Exception, just as KeyboardInterrupt is not."""

@@ -1,8 +1,8 @@
-"""What lies below speech, taken out of a stream: offsets, rumble, wind.
+"""A third-order Butterworth high-pass against what lies below speech: offsets, rumble, wind.
 
-A third-order Butterworth high-pass. No mixed scene has an offset or rumble, and recordings do: an
-offset 30 dB above the sound moves the level channel of every bin. Streams and whole recordings
-give the same samples to rounding.
+Mixed scenes have neither offset nor rumble, and recordings do: an offset 30 dB above the sound
+changes the level channel of every bin. Streams and whole recordings give the same samples to
+rounding.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class HighPass:
-    """The filter of a stream of (N, C) blocks, which remembers what it has heard.
+    """The filter of a stream of (N, C) blocks; its state is kept from block to block.
 
-    It starts as if the first sample had lasted for ever, so that an offset makes no step.
+    It starts in the steady state of a constant first sample, so that an offset makes no step.
 
     Args:
-        cutoff_hz: 3 dB below, in (0, rate / 2).
+        cutoff_hz: where the gain is -3 dB [hertz], in (0, rate / 2).
         sample_rate: of the stream [hertz].
 
     Raises:
@@ -69,7 +69,7 @@ class HighPass:
         padded = np.zeros((blocks * _BLOCK, channels))
         padded[:count] = samples
         parts = padded.reshape(blocks, _BLOCK, channels)
-        forced = self._reach[::-1].T @ parts  # what a whole block leaves behind
+        forced = self._reach[::-1].T @ parts  # state that each block's samples leave
         states = np.empty((blocks, *self._state.shape))
         state, whole = self._state, self._powers[_BLOCK]
         for number in range(blocks):
@@ -80,12 +80,12 @@ class HighPass:
             state = self._powers[left] @ states[-1] + self._reach[:left][::-1].T @ parts[-1, :left]
         self._state = state
         out: FloatArray = (self._toeplitz @ parts + self._observe @ states).astype(np.float32)
-        heard: FloatArray = out.reshape(-1, channels)[:count]
-        return heard
+        filtered: FloatArray = out.reshape(-1, channels)[:count]
+        return filtered
 
 
 def highpass(signal: npt.ArrayLike, *, cutoff_hz: float, sample_rate: int) -> FloatArray:
-    """(N, C) float32 of a whole (N, C) recording; as it is where the cutoff is 0."""
+    """(N, C) float32 of a whole (N, C) recording; unfiltered where the cutoff [hertz] is 0."""
     if not cutoff_hz:
         return np.asarray(signal, dtype=np.float32)
     return HighPass(cutoff_hz, sample_rate).process(signal)
@@ -96,7 +96,7 @@ def butterworth_highpass(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(4,) numerator and (4,) denominator in powers of z^-1, by the bilinear transform.
 
-    H(s) = s^3 / ((s + w) (s^2 + w s + w^2)), with the cutoff w where it is asked for.
+    H(s) = s^3 / ((s + w) (s^2 + w s + w^2)), prewarped so that the cutoff w is exact.
     """
     k = np.tan(np.pi * cutoff_hz / sample_rate)
     first = np.array([1.0, (k - 1.0) / (k + 1.0)])

@@ -1,7 +1,7 @@
-"""What a model file says of itself: features in, head out. Frozen, JSON, with a digest.
+"""The spec of a model: features in, head out. Frozen, JSON, with a digest.
 
-The same text travels in the `.keras` checkpoint and in the `.tflite` file; a runner that meets
-another feature path than its own refuses the file.
+The same text is stored in the `.keras` checkpoint and in the `.tflite` file; a runner refuses a
+file whose features it cannot compute.
 """
 
 from __future__ import annotations
@@ -13,18 +13,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray
 from doa_core.calibration import Table, check_table
-from doa_core.decode import GRID_HEADS, HEADS, METHODS, head_outputs
-from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels
+from doa_core.decode import GRID_HEADS, HEADS, METHODS, decode, head_outputs
+from doa_core.features import (
+    ENERGY_FLOOR,
+    INTENSITY_CHANNELS,
+    check_channels,
+    intensity_features,
+)
 from doa_core.grid import Grid, check_resolution, sphere_grid
-from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames
+from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
 SPEC_VERSION = 1
 SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
 SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 AUDIO = "audio"
-INPUTS = ("features", AUDIO)  # what goes into a file: features, or samples
+INPUTS = ("features", AUDIO)  # of a file: features, or samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,7 @@ class FeatureSpec:
         window: name of the analysis window; `sine` is the only one.
         window_length: [samples].
         hop: [samples].
-        frames: frames of one window of the network, T.
+        frames: in one window of the network, T.
         channels: feature channels in order, K.
         energy_floor: smallest energy that a bin is divided by.
     """
@@ -88,6 +97,11 @@ class FeatureSpec:
         """(T, F, K) of the network's input."""
         return (self.frames, self.bins, len(self.channels))
 
+    def compute(self, signal: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """(..., T, F, K) features of (..., N, 4) AmbiX; an incomplete last frame is left out."""
+        transform = stft(signal, window_length=self.window_length, hop=self.hop)
+        return intensity_features(transform, channels=self.channels, energy_floor=self.energy_floor)
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
         return {**asdict(self), "channels": list(self.channels)}
@@ -112,8 +126,8 @@ class ModelSpec:
         input: of the file: `features`, or the samples of a window as `audio`.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`; empty
             where it was not calibrated.
-        highpass_hz: what recordings and streams are freed of before their features, or before the
-            file hears them, by `doa_core.highpass`; 0 for nothing.
+        highpass_hz: high-pass cutoff [Hz], applied before the features (of an `audio` file: before
+            its input); 0 for no high-pass. See `doa_core.highpass`.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -173,7 +187,7 @@ class ModelSpec:
 
     @property
     def window_shape(self) -> tuple[int, ...]:
-        """(T, F, K) of the features that go into the file, or (N, 4) of the samples."""
+        """Shape of the file's input: (T, F, K) features, or (N, 4) samples."""
         features = self.features
         return (features.samples, 4) if self.input == AUDIO else features.input_shape
 
@@ -182,9 +196,26 @@ class ModelSpec:
         """Outputs of the head per frame, K."""
         return head_outputs(self.head, self.grid)
 
+    def directions(
+        self, outputs: npt.ArrayLike, *, method: str | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """(..., 3) unit vectors and (...) confidences of (..., T, K) outputs of the head.
+
+        Args:
+            outputs: as in `doa_core.decode.decode`.
+            method: `peak` or `centroid`; this spec's choice if None.
+        """
+        return decode(
+            outputs,
+            head=self.head,
+            grid=self.grid,
+            method=method or self.decode,
+            calibration=self.calibration,
+        )
+
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the provenance: two files that must behave alike agree."""
+        """SHA-256 of everything but the provenance: equal for files that behave alike."""
         text = json.dumps(self._behaviour(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -108,7 +108,7 @@ class StreamingStft:
         self._pending: FloatArray = np.zeros((0, self.channels), np.float32)
 
     def push(self, block: npt.ArrayLike) -> ComplexArray:
-        """(T, F, C) frames completed by a block, T >= 0.
+        """(T, F, C) frames that a block completes, T >= 0.
 
         Args:
             block: (N, C) float, N >= 0.

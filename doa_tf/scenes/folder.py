@@ -62,7 +62,7 @@ class Scene:
         """
         from doa_edge.input.audio import read_recording
 
-        return read_recording(self.path, audio_format="ambix", sample_rate=sample_rate)
+        return read_recording(self.path, sample_rate=sample_rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ through `doa_edge run` under qemu-user. The directions are compared with those o
 Needs root, Debian's mmdebstrap and qemu-user-static, and a network; works in a temporary folder
 and mounts nothing. The Python that runs it must have the extra `edge` installed.
 
-A recording takes 10 seconds of a core that is free, and a minute where eight others want it. One
-that has not ended after --limit seconds is stopped and tried once more; the second time, the check
-fails and says so.
+A recording takes 10 seconds on a free core, and a minute on one that eight others share. One that
+has not ended after --limit seconds is stopped and tried once more; the second time the check fails
+and says so.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def main() -> int:
 
 
 def why_not() -> str:
-    """Why this machine cannot do it; empty if it can."""
+    """Why this machine cannot emulate; empty if it can."""
     if os.geteuid() != 0:
         return "needs root (chroot)"
     absent = [tool for tool in ("mmdebstrap", "qemu-aarch64-static") if not shutil.which(tool)]
@@ -163,7 +163,7 @@ def check(
 def directions(
     python: list[str], folder: Path, environment: dict[str, str], *, limit_s: float | None = None
 ) -> dict[str, list[dict[str, float]]]:
-    """What `doa_edge run` says of every demo recording, with that Python.
+    """The estimates of `doa_edge run` on every demo recording, with that Python.
 
     Raises:
         CheckError: it did not end in time, several times.
@@ -247,9 +247,9 @@ def make_userland(
 
 
 def describe_processor(root: Path, cpu: str) -> None:
-    """The files that the TFLite runtime chooses its kernels by.
+    """Write the files by which the TFLite runtime chooses its kernels.
 
-    With the /sys of this machine it crashes, with none its fast kernels switch off.
+    With the /sys of this machine it crashes, with none it does not use its fast kernels.
     """
     folder = root / "sys" / "devices" / "system" / "cpu"
     for core in range(CORES):
@@ -275,7 +275,7 @@ def pip(*arguments: str, limit_s: float | None = None) -> None:
 
 
 def run_again(command: list[str], *, limit_s: float | None, what: str, **settings: Any) -> str:
-    """Standard output of a command that is given another chance where it does not end.
+    """Standard output of a command that is tried again if it does not end.
 
     Raises:
         CheckError: it never did.
@@ -296,8 +296,8 @@ def run(command: list[str], *, limit_s: float | None = None, **settings: Any) ->
     """Standard output of a command.
 
     Raises:
-        subprocess.CalledProcessError: it failed; what it said is in the exception.
-        subprocess.TimeoutExpired: it was stopped after the limit, with all that it had started.
+        subprocess.CalledProcessError: it failed; its output is in the exception.
+        subprocess.TimeoutExpired: it and its children were stopped after the limit.
     """
     with subprocess.Popen(
         command,

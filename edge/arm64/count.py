@@ -10,9 +10,9 @@ to be one line):
         --disable-system --disable-tools --disable-docs --disable-install-blobs
     ninja -C build qemu-aarch64 tests/plugin/libinsn.so
 
-Every figure is the difference of two runs that differ by repetitions of one stage alone (a few
-thousandths of it vary from run to run). What instructions take in time is an assumption, stated in
-the table: one a cycle.
+Every figure is the difference of two runs that differ by repetitions of one stage alone (it varies
+by a few thousandths from run to run). Time is estimated with one instruction a cycle, as the table
+states.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
@@ -51,12 +53,7 @@ def main() -> int:
         print(f"not counted, {reason}")
         return 1
     figures = {}
-    with tempfile.TemporaryDirectory(prefix="doa-arm64-") as name:
-        folder = Path(name)
-        root = folder / "bookworm"
-        make_userland(root, SYSTEMS["bookworm"], build_wheel(folder))
-        install_counter(root, options.qemu)
-        shutil.copy2(Path(__file__).with_name("stages.py"), root / "stages.py")
+    with counting_userland(options.qemu, "stages.py") as root:
         for cpu in CPUS:
             describe_processor(root, cpu)
             count(root, cpu, "all", 0)  # the first run writes bytecode
@@ -89,7 +86,18 @@ def report(cpu: str, stages: dict[str, float]) -> None:
         )
 
 
-def install_counter(root: Path, qemu: Path) -> None:
+@contextmanager
+def counting_userland(qemu: Path, script: str) -> Iterator[Path]:
+    """A userland with the wheel, a counting qemu and one of the scripts beside this one."""
+    with tempfile.TemporaryDirectory(prefix="doa-arm64-") as folder:
+        root = Path(folder) / "bookworm"
+        make_userland(root, SYSTEMS["bookworm"], build_wheel(Path(folder)))
+        _install_counter(root, qemu)
+        shutil.copy2(Path(__file__).with_name(script), root / script)
+        yield root
+
+
+def _install_counter(root: Path, qemu: Path) -> None:
     """Copy qemu, its plugin, and this machine's libraries that it needs into a userland."""
     program = qemu / "build" / "qemu-aarch64"
     shutil.copy2(program, root / "qemu-counting")
@@ -103,7 +111,7 @@ def install_counter(root: Path, qemu: Path) -> None:
 
 
 def counting_command(root: Path, cpu: str, *program: str) -> list[str]:
-    """What runs a Python program in a userland and writes the count to /counted there."""
+    """A command that runs a Python program in a userland and writes the count to /counted there."""
     return [
         *("chroot", str(root), "/qemu-counting", "-cpu", cpu),
         *("-plugin", "/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted"),

@@ -7,10 +7,9 @@ estimate of a stream, which moves by 5 frames. FOLDER is a build of qemu with pl
 has the commands. `python -m benchmarks.export MODEL.keras ... --keep FOLDER` makes a file of every
 mode and every form of the LSTM.
 
-An emulated Cortex-A76 has dot products of 8-bit integers, an A72 has not; which kernels the runtime
-takes follows from that. Two counts of the same file differ by some thousands. A file that cannot be
-run has a word instead of figures; one that says something else than on this machine, an
-exclamation mark.
+An emulated Cortex-A76 has dot products of 8-bit integers, an A72 has not; the runtime chooses its
+kernels accordingly. Two counts of the same file differ by some thousands. A file that cannot be run
+has a word instead of figures; one whose scores differ from this machine's, an exclamation mark.
 """
 
 from __future__ import annotations
@@ -21,13 +20,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
-from count import CPUS, ENVIRONMENT, counting_command, install_counter
+from check import describe_processor, run, why_not
+from count import CPUS, ENVIRONMENT, counting_command, counting_userland
 
 from doa_core.errors import InputError
 from doa_edge.tflite.network import TfliteModel
@@ -55,12 +53,7 @@ def main() -> int:
         print(f"not counted, {reason}")
         return 1
     rows = []
-    with tempfile.TemporaryDirectory(prefix="doa-arm64-") as name:
-        folder = Path(name)
-        root = folder / "bookworm"
-        make_userland(root, SYSTEMS["bookworm"], build_wheel(folder))
-        install_counter(root, options.qemu)
-        shutil.copy2(Path(__file__).with_name("one_network.py"), root / "one_network.py")
+    with counting_userland(options.qemu, "one_network.py") as root:
         print(f"{'millions of instructions':32}{'bytes':>10}", *(f"{cpu:>14}" for cpu in CPUS))
         for path in options.files:
             figures = {cpu: count_file(root, cpu, path) for cpu in CPUS}

@@ -1,11 +1,11 @@
-"""Run a network so often and no more, for a counter of instructions around it.
+"""Run a network a given number of times, under an instruction counter.
 
     python one_network.py FILE.tflite WINDOWS SCORES.npy
 
-Loads the file, writes what it says of one window, and leaves copies of itself behind, one after the
-other: the first ends at once, the second runs the network WINDOWS more times, and a third, if the
-file has the network in two halves as well, moves the halves on by five frames as often. What the
-counter says of two of them differs by just those runs.
+Loads the file, writes the scores of one window, and forks copies of itself, one after the other:
+the first ends at once, the second runs the network WINDOWS more times, and a third, if the file has
+the network in two halves as well, runs the halves as often, moving by five frames. The counts of
+two of them differ by these runs alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from doa_edge.tflite.network import TfliteModel
 
 
 def counted(run: Callable[[], object], times: int) -> None:
-    """Run it in a copy of this process, which the counter reports on when it ends."""
+    """Run it in a fork of this process, whose count is reported when it ends."""
     child = os.fork()
     if child == 0:
         for _ in range(times):

@@ -1,9 +1,9 @@
-"""Run stages of the device runner so often and no more, for a counter of instructions around it.
+"""Run a stage of the device runner a given number of times, under an instruction counter.
 
     python stages.py STAGE TIMES
 
 Prepares everything and runs every stage once; then STAGE another TIMES times, each for 0.64 s of
-sound: four estimates. Two counts differ by just those.
+sound: four estimates. The counts of two runs differ by these alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import sys
 
 import numpy as np
 
-from doa_core.features import intensity_features
-from doa_core.stft import samples_of_frames, stft
+from doa_core.stft import samples_of_frames
 from doa_edge.commands.bench import synthetic_sound
 from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
 from doa_edge.input.conversion import AmbixConverter
@@ -25,7 +24,7 @@ BLOCK = 960  # samples at that rate: 20 ms
 
 
 class Silent:
-    """A model that answers what it was given, without a network."""
+    """A model without a network: constant outputs."""
 
     def __init__(self, model: TfliteModel) -> None:
         self.spec = model.spec
@@ -58,10 +57,7 @@ def main() -> None:
 
     def transform() -> None:
         for _ in range(ESTIMATES):
-            spectrum = stft(chunk[:length], window_length=features.window_length, hop=features.hop)
-            intensity_features(
-                spectrum, channels=features.channels, energy_floor=features.energy_floor
-            )
+            features.compute(chunk[:length])
 
     stages = {
         "resample": resample,

@@ -1,5 +1,9 @@
 from .engine import DirectionEngine as DirectionEngine
+from .engine import EngineSettings as EngineSettings
 from .estimate import Estimate as Estimate
 from .input.audio import read_blocks as read_blocks
+from .input.format import InputFormat as InputFormat
+from .input.sources import open_source as open_source
+from .input.stream import Gap as Gap
 from .tflite.network import TfliteModel as TfliteModel
 from .tflite.network import default_model_path as default_model_path

@@ -1,4 +1,4 @@
-"""When to speak: whether somebody talks, from the level over a noise floor and from confidence.
+"""Whether somebody talks: from the level above a noise floor, and from the confidence.
 
 A window is active where all three hold:
 
@@ -9,8 +9,8 @@ A window is active where all three hold:
 The floor is found by minimum statistics: speech, even without pauses, lets the power of short
 stretches fall to that of the noise again and again, so the least smoothed power of the last seconds
 is the noise's. It is causal, needs no pause at the start, and follows a louder room after one span
-and a quieter one at once. Until a whole span has been heard the floor is not known and does not
-judge: a talker who begins with the stream is not taken for noise.
+and a quieter one at once. Until a whole span has passed the floor is not known and is not used: a
+talker who begins with the stream is not taken for noise.
 
 Steady noise lies above its own least power by 0.5 dB (white) to 2 dB (a band of 500 Hz): below the
 default margin. Babble of voices does not, and counts as voices.
@@ -37,8 +37,8 @@ DEFAULT_MARGIN_DB = 3.0
 DEFAULT_MIN_CONFIDENCE = 0.07
 # Where the confidence is calibrated, the probability that the direction is right.
 DEFAULT_MIN_PROBABILITY = 0.4
-SPAN_S = 8.0  # seconds in which the least power is looked for
-_PARTS = 10  # of the span, of each of which the least is kept
+SPAN_S = 8.0  # seconds over which the least power is taken
+_PARTS = 10  # of the span; the least power of each is kept
 _SMOOTHING_S = 0.06  # time constant of the power
 
 
@@ -46,7 +46,7 @@ class NoiseFloor:
     """The least smoothed power of the last eight seconds.
 
     Args:
-        hop_s: length of the stretches whose powers come [seconds].
+        hop_s: length of the stretches whose powers are passed [seconds].
     """
 
     def __init__(self, *, hop_s: float) -> None:
@@ -60,7 +60,7 @@ class NoiseFloor:
         self._current = math.inf
         self._hops = 0
 
-    def hear(self, powers: npt.ArrayLike) -> None:
+    def update(self, powers: npt.ArrayLike) -> None:
         """Take (H,) mean powers of W, one for each hop."""
         for power in np.asarray(powers, dtype=np.float64).tolist():
             if self._smoothed is None:
@@ -73,12 +73,12 @@ class NoiseFloor:
                 self._current, self._hops = math.inf, 0
 
     def interrupt(self) -> None:
-        """Go on behind a gap: the room is the same, the part that was begun is dropped."""
+        """Continue behind a gap: the floor stays, the part that was begun is dropped."""
         self._restart()
 
     @property
     def power(self) -> float | None:
-        """Of the noise, full scale being 1; None until a whole span has been heard."""
+        """Of the noise, full scale being 1; None until a whole span has passed."""
         if len(self._least) < _PARTS:
             return None
         return min(self._current, *self._least)
@@ -90,8 +90,7 @@ class ActivityDetector:
     Args:
         hop_s: length of a hop [seconds].
         gate_dbfs: level below which nothing is active.
-        margin_db: how far the level of a window must be above the noise floor; 0 is as if there
-            were none.
+        margin_db: how far the level of a window must be above the noise floor; 0 for no floor.
         min_confidence: least confidence of an active window, in [0, 1].
 
     Raises:
@@ -120,7 +119,7 @@ class ActivityDetector:
         self.floor = NoiseFloor(hop_s=hop_s)
 
     def is_above_gate(self, power: float) -> bool:
-        """Whether a window of this power of W holds anything to listen to."""
+        """Whether the power of W in a window is above the gate."""
         return power > self.gate
 
     def is_active(self, power: float, confidence: float) -> bool:

@@ -1,4 +1,4 @@
-"""One estimate: where the voice was during one window, and what is printed of it."""
+"""One estimate: where the voice was during one window, and how it is printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Estimate:
         azimuth_deg: counter-clockwise from ahead, in (-180, 180].
         elevation_deg: up from the horizon, in [-90, 90].
         confidence: in [0, 1]; 0 where the window is below the gate.
-        active: whether somebody seems to speak; see `doa_edge.activity`.
+        active: whether somebody talks, as far as `doa_edge.activity` can tell.
         level_dbfs: root mean square of W over the window; -120 at least.
         outputs: (K,) outputs of the head, averaged over frames, if asked for.
         audio: (N, 4) float32 AmbiX that ends at `time_s` and is new since the estimate before, if
@@ -40,7 +40,7 @@ class Estimate:
     audio: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `doa_edge run` prints: rounded, except for the time."""
+        """The object that `doa_edge run` prints: rounded, except for the time."""
         return {
             "time_s": self.time_s,
             "azimuth_deg": rounded_azimuth(self.azimuth_deg),

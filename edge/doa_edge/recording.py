@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from doa_core.angles import FloatArray
-from doa_core.decode import GRID_HEADS, decode
+from doa_core.decode import GRID_HEADS
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg, rounded_azimuth
 
 
 class OutputAverage:
-    """Outputs of the active windows of a stream, for one direction of it all and for a picture.
+    """Outputs of the active windows of a stream, for one direction of the whole and for a plot.
 
-    A grid head's are added up. A regression head's few numbers are kept apart: how well they
+    A grid head's are summed. A regression head's few numbers are kept one by one: how well they
     agree is their confidence.
     """
 
@@ -26,9 +26,9 @@ class OutputAverage:
         self._rows: list[FloatArray] = []
 
     def add(self, estimate: Estimate) -> None:
-        """Take an estimate of an engine that keeps outputs."""
+        """Add an estimate of an engine that keeps outputs."""
         if estimate.outputs is None:
-            raise ValueError("`estimate` must carry outputs: DirectionEngine(keep_outputs=True)")
+            raise ValueError("`estimate` must carry outputs: EngineSettings(keep_outputs=True)")
         self.windows += 1
         if not estimate.active:
             return
@@ -55,19 +55,12 @@ class OutputAverage:
         """Azimuth and elevation [degrees] and confidence; zeros if no window was active."""
         if not self.active_windows:
             return 0.0, 0.0, 0.0
-        spec = self.spec
-        direction, confidence = decode(
-            self.outputs,
-            head=spec.head,
-            grid=spec.grid,
-            method=method,
-            calibration=spec.calibration,
-        )
+        direction, confidence = self.spec.directions(self.outputs, method=method)
         return (*direction_deg(direction), float(confidence))
 
 
 def summary_dict(average: OutputAverage, *, method: str, duration_s: float) -> dict[str, Any]:
-    """What `doa_edge run --summary` prints: one direction of a whole recording."""
+    """The object that `doa_edge run --summary` prints: one direction of a whole recording."""
     azimuth_deg, elevation_deg, confidence = average.direction(method=method)
     return {
         "azimuth_deg": rounded_azimuth(azimuth_deg),

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run where it stands, but never in the middle of a line."""
+"""SIGINT and SIGTERM end a run at once, but never in the middle of a line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from doa_core.errors import Terminated
 
 
 class Signals:
-    """Turns the first SIGINT or SIGTERM into an exception, at once or after what must be whole.
+    """Turns the first SIGINT or SIGTERM into an exception, at once or after a block that is held.
 
     An exception is the only thing that gets a program out of a read that waits for sound. In a
-    `with signals.held():` block it waits for the block's end, or for a second signal, as a write
-    may hang. What comes later is ignored, so that files are closed in peace; the third signal
-    ends the process.
+    `with signals.held():` block it is raised at the block's end, or at a second signal, as a write
+    may hang. Later signals are ignored, so that files are closed in peace; the third ends the
+    process.
 
     Use it as a context manager; outside of the main thread it does nothing.
     """
@@ -43,12 +43,12 @@ class Signals:
 
     @property
     def received(self) -> BaseException | None:
-        """What the first signal is to be raised as; None if none came."""
+        """The exception of the first signal; None if none came."""
         return None if self._first is None else _exception(self._first)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Signals wait until the block has ended."""
+        """Delay signals until the block has ended."""
         self._held += 1
         try:
             yield

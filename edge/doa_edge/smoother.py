@@ -5,13 +5,13 @@ the one before, moves it:
 
     S <- a S + (1 - a) u      a = exp(-w dt / tau)      w = min(1, c / r)
 
-with r the mean confidence of late: a less confident estimate moves it less. The direction is that
+with r the recent mean confidence: a less confident estimate moves it less. The direction is that
 of S. An exponential filter of unit vectors is the mean direction of a von Mises-Fisher distribution
 with exponentially forgotten observations (Mardia and Jupp, "Directional Statistics", 2000, 10.3).
 
 Delay: after a jump the pointer has gone 63 % of the way in chord after `tau` seconds of speech with
 steady confidence (half of a right angle after 0.69 tau); a slowly moving talker is followed
-`tau` seconds behind. Windows that are not active do not move it.
+`tau` seconds behind. Inactive windows do not move it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DirectionSmoother:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all directions: the next one is taken as it is."""
+        """Forget all directions: the next one is returned unchanged."""
         self._state: FloatArray | None = None
         self._confidence = 0.0
         self._time_s = 0.0
@@ -57,7 +57,7 @@ class DirectionSmoother:
         Args:
             direction: (3,) float unit vector of the newest window.
             confidence: of it, in [0, 1].
-            active: whether somebody speaks; if not, the pointer stays where it is.
+            active: whether somebody talks; if not, the pointer stays where it is.
             time_s: stream time, not before the last one [seconds].
         """
         new = np.asarray(direction, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""How far a file may point away from its checkpoint, and how far each mode may by default."""
+"""The largest angles between a file's directions and its checkpoint's, and the mode's defaults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a file may differ by.
+    """Largest angles to the checkpoint's directions.
 
     Attributes:
         median_deg: largest median angle [degrees].
@@ -26,7 +26,7 @@ class Budget:
                 )
 
 
-# For trained networks: an untrained Cartesian one has next to no direction to keep.
+# For trained networks: the outputs of an untrained Cartesian one have next to no direction.
 BUDGETS = {
     "none": Budget(median_deg=0.01, p99_deg=0.05),
     "float16": Budget(median_deg=0.05, p99_deg=0.3),

@@ -1,6 +1,6 @@
 """The command `doa_export`. Only light imports at the top: help answers at once.
 
-Standard output carries one JSON object, standard error carries talk. Exit status: 0 done,
+Standard output carries one JSON object, standard error carries messages. Exit status: 0 done,
 1 failed, 2 misuse or bad input, 130 interrupted.
 """
 
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from doa_edge.options.command import (
     EXIT_MISUSE,
     CommandParser,
     exit_status,
+    integer,
+    number,
 )
-from doa_export.budget import BUDGETS, Budget
-from doa_export.convert.convert import AUTO, ConversionError
-from doa_export.convert.modes import LSTM_FORMS, QUANTIZE
+from doa_export.budget import BUDGETS
+from doa_export.convert.launch import ConversionError
+from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
 from doa_tf.cli.imports import import_quietly
 
 _EPILOG = """\
@@ -60,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL.keras", type=Path, help="made by doa_tf train")
+    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    _add_conversion(parser)
+    _add_judging(parser)
+    return parser
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what the file is."""
     parser.add_argument(
         "--quantize",
         required=True,
@@ -68,19 +79,18 @@ def _parser() -> argparse.ArgumentParser:
         "convolutions as well, floats in and out. int8-full: nothing but integers, for "
         "accelerators. int16x8: 16-bit activations, for hardware that wants them",
     )
-    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
     parser.add_argument(
         "--calibrate",
         metavar="SCENES",
         type=Path,
-        help="recordings from which the integer modes learn their ranges",
+        help="recordings to calibrate the ranges of the integer modes on",
     )
     parser.add_argument(
         "--calibration-windows",
         metavar="N",
-        type=_count,
+        type=integer(1),
         default=300,
-        help="use so many of them at most, evenly over their conditions (default: 300)",
+        help="use at most this many of them, evenly over their conditions (default: 300)",
     )
     parser.add_argument(
         "--lstm",
@@ -91,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--frontend",
         action="store_true",
-        help="put the features into the file: it hears 13,312 x 4 samples",
+        help="compute the features inside the file: its input is 13,312 x 4 samples",
     )
     parser.add_argument(
         "--decode",
@@ -99,29 +109,34 @@ def _parser() -> argparse.ArgumentParser:
         help="how a grid head is to be decoded (default: as the checkpoint says)",
     )
     parser.add_argument(
+        "--split",
+        action="store_true",
+        help="add the network in two halves, with which doa_edge convolves each frame once (none "
+        "and dynamic): half the time, two thirds more bytes",
+    )
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add the options of how the file is compared with the checkpoint, and of the reports."""
+    parser.add_argument(
         "--check",
         "--data",
         metavar="SCENES",
         type=Path,
         help="compare on the recordings of this folder (default: built-in synthetic windows)",
     )
+    angle = number(0, 180, "degrees")
     parser.add_argument(
         "--max-median-deg",
         metavar="X",
-        type=_degrees,
+        type=angle,
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
     parser.add_argument(
         "--max-p99-deg",
         metavar="X",
-        type=_degrees,
+        type=angle,
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
-    )
-    parser.add_argument(
-        "--split",
-        action="store_true",
-        help="add the network in two halves, with which doa_edge convolves each frame once (none "
-        "and dynamic): half the time, two thirds more bytes",
     )
     parser.add_argument(
         "--report",
@@ -130,68 +145,46 @@ def _parser() -> argparse.ArgumentParser:
         help="write a JSON object: how many degrees each layer costs in this mode",
     )
     parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="write the JSON object to this file, too"
+        "--json", metavar="FILE", type=Path, help="write the JSON object to this file as well"
     )
-    return parser
 
 
 def _export(args: argparse.Namespace) -> int:
     from doa_core.files import write_beside
-    from doa_export.convert.split import add_halves, check_splittable
-    from doa_export.export import check_options, export_model
+    from doa_export.export import check_output, check_paths, export_model
+    from doa_export.settings import ExportSettings
 
-    check_options(
-        args.model,
-        args.out,
+    limits = {"median_deg": args.max_median_deg, "p99_deg": args.max_p99_deg}
+    settings = ExportSettings(
         quantize=args.quantize,
         lstm=args.lstm,
         calibrate=args.calibrate,
+        calibration_windows=args.calibration_windows,
         frontend=args.frontend,
         decode=args.decode,
+        split=args.split,
+        check=args.check,
+        budget=replace(
+            BUDGETS[args.quantize],
+            **{name: value for name, value in limits.items() if value is not None},
+        ),
     )
-    if args.split:
-        check_splittable(args.quantize)
-        if args.frontend:
-            raise InputError("--split keeps features between windows: it goes not with --frontend")
-    if args.report is not None and (args.report.is_dir() or not args.report.parent.is_dir()):
-        raise InputError(
-            f"--report must name a file in a folder that exists. Received: {args.report}"
-        )
-    if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
-        raise InputError(f"--json must name a file in a folder that exists. Received: {args.json}")
-    if args.json is not None and args.json.resolve() == args.out.resolve():
-        raise InputError(f"--json and --out must be two files. Received: {args.json} for both")
-    default = BUDGETS[args.quantize]
-    budget = Budget(
-        median_deg=default.median_deg if args.max_median_deg is None else args.max_median_deg,
-        p99_deg=default.p99_deg if args.max_p99_deg is None else args.max_p99_deg,
-    )
+    check_paths(args.model, args.out, args.report)
+    if args.json is not None:
+        check_output(args.json, "--json")
+        if args.json.resolve() == args.out.resolve():
+            raise InputError(f"--json and --out must be two files. Received: {args.json} for both")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU's TF32 is no reference for float32
     import_quietly("doa_tf.models", extra="export")
     with ExitStack() as files:
-        report = None if args.json is None else files.enter_context(write_beside(args.json))
+        json_file = None if args.json is None else files.enter_context(write_beside(args.json))
         with _spinner() as progress:
             made = export_model(
-                args.model,
-                args.out,
-                quantize=args.quantize,
-                lstm=args.lstm,
-                calibrate=args.calibrate,
-                calibration_windows=args.calibration_windows,
-                frontend=args.frontend,
-                decode=args.decode,
-                check=args.check,
-                budget=budget,
-                report=args.report,
-                progress=progress,
+                args.model, args.out, settings, report=args.report, progress=progress
             )
-            if args.split:
-                progress("splitting")
-                made["split"] = add_halves(args.out, args.model)
-                made["bytes"] = made["split"]["bytes"]
         text = json.dumps(made)
-        if report is not None:
-            report.write_text(text + "\n", encoding="utf-8")
+        if json_file is not None:
+            json_file.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
     sys.stderr.write(f"doa_export: {_summary(made)}\n")
     return 0
@@ -215,7 +208,7 @@ def _summary(made: dict[str, Any]) -> str:
 
 @contextmanager
 def _spinner() -> Iterator[Callable[[str], None]]:
-    """A callback for what is being done, shown on stderr where that is a terminal."""
+    """A progress callback, shown on standard error where that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -223,26 +216,6 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
-
-
-def _degrees(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 180.0:  # also catches NaN
-        raise argparse.ArgumentTypeError(f"an angle of 0 to 180 degrees is needed, not {text!r}")
-    return value
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a number of 1 or more is needed, not {text!r}")
-    return value
 
 
 def _complain(message: object, status: int) -> int:

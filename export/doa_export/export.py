@@ -1,58 +1,48 @@
-"""Checkpoint in, verified model file out: convert, embed the spec, prove, then rename.
-
-from doa_export.export import export_model
-
-export_model("run/model.keras", "model.tflite", quantize="dynamic")
-"""
+"""Checkpoint in, verified model file out: convert, embed the spec, compare, then rename."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.decode import GRID_HEADS, METHODS
+from doa_core.decode import GRID_HEADS
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.files import write_beside
 from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.tflite.file import embed_spec
-from doa_export.budget import BUDGETS, Budget
-from doa_export.convert.convert import AUTO, ConversionError, check_mode, convert
-from doa_export.convert.modes import MODES
-from doa_export.judge.calibration import WINDOWS, Calibration
-from doa_export.judge.calibration import calibrate as choose_windows
-from doa_export.judge.parity import Parity, parity
+from doa_edge.tflite.network import TfliteModel
+from doa_export.convert.convert import convert
+from doa_export.convert.launch import ConversionError
+from doa_export.convert.split import add_halves
+from doa_export.judge.calibration import Calibration, calibrate
+from doa_export.judge.parity import parity
 from doa_export.report import write_report
+from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
+from doa_tf.files import sha256
 
 if TYPE_CHECKING:
+    from doa_export.budget import Budget
+    from doa_export.judge.parity import Parity
     from doa_tf.scenes.folder import Scene, Scenes
 
-BUILT_IN = "built-in"  # where the windows came from, in the figures
+BUILT_IN = "built-in"  # source of the windows, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
-
-Progress = Callable[[str], None]
 
 
 def export_model(
     model_path: str | os.PathLike[str],
     out: str | os.PathLike[str],
+    settings: ExportSettings,
     *,
-    quantize: str,
-    lstm: str = AUTO,
-    calibrate: str | os.PathLike[str] | None = None,
-    calibration_windows: int = WINDOWS,
-    frontend: bool = False,
-    decode: str | None = None,
-    check: str | os.PathLike[str] | None = None,
-    budget: Budget | None = None,
     report: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write a `.tflite` with its spec inside that points where the checkpoint does.
 
@@ -61,144 +51,85 @@ def export_model(
     Args:
         model_path: a `.keras` file made by this package.
         out: the `.tflite` to write, in a folder that exists.
-        quantize: a name in `doa_export.convert.modes.MODES`.
-        lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
-        calibrate: scenes folder to calibrate integers on.
-        calibration_windows: as many of them at most, evenly over their conditions.
-        frontend: let the file hear samples: the features are computed inside.
-        decode: `peak` or `centroid`, how a grid head's file is to be decoded; by default what the
-            checkpoint says. Regression heads have one decoding and ignore it.
-        check: scenes folder to compare on; by default built-in synthetic windows. Scenes that
-            were calibrated on are left out.
-        budget: largest angles to the checkpoint's answers; by default the mode's.
+        settings: mode, input and decoding of the file, and how it is judged.
         report: JSON file to write: what each layer costs in this mode.
         progress: called with what is being done.
 
     Returns:
         What was made, ready for JSON: `out`, `bytes`, `quantization`, `lstm`, `input`, `head`,
-        `decode`, `digest` and the figures of `parity`.
+        `decode`, `digest`, the figures of `parity` and, of a file that was split, of `split`.
 
     Raises:
-        InputError: a file, folder or option that cannot be used.
+        InputError: a file or folder that cannot be used.
         ConversionError: the converter failed, or the file is above the budget.
         MissingPackageError: TensorFlow or Keras is not installed.
         OSError: the disk is full, or what was there is gone.
     """
     say = progress or (lambda _: None)
     model_path, out = Path(model_path), Path(out)
-    check_options(
-        model_path,
-        out,
-        quantize=quantize,
-        lstm=lstm,
-        calibrate=calibrate,
-        frontend=frontend,
-        decode=decode,
-    )
-    form = check_mode(quantize, lstm, audio=frontend)
-    mode = MODES[quantize]
-    budget = budget or BUDGETS[quantize]
-    scenes = _read_scenes(check)
-    calibration_scenes = _read_scenes(calibrate) if mode.needs_calibration else None
+    check_paths(model_path, out, report)
+    scenes = _read_scenes(settings.check)
+    to_calibrate = settings.calibrate if settings.mode.needs_calibration else None
+    calibration_scenes = _read_scenes(to_calibrate)
     say("reading the checkpoint")
-    digest = _sha256(model_path)
+    digest = sha256(model_path)
     model, spec = _load(model_path)
-    spec = dataclasses.replace(
-        spec,
-        quantization=mode.quantization,
-        input=AUDIO if frontend else spec.input,
-        decode=decode if decode and spec.head in GRID_HEADS else spec.decode,
-        provenance={**spec.provenance, **_provenance(model_path.name, digest)},
-    )
+    spec = _file_spec(spec, settings, checkpoint={"file": model_path.name, "sha256": digest})
     with write_beside(out) as part:
         _claim(part, out)
         calibration = None
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
-            calibration = choose_windows(
-                calibration_scenes,
-                spec.features,
-                highpass_hz=spec.highpass_hz,
-                count=calibration_windows,
-            )
-        clips = _clips(spec, scenes, calibration_scenes, calibration)
+            count = settings.calibration_windows
+            calibration = calibrate(calibration_scenes, spec, count=count)
+        windows = None if calibration is None else calibration.windows
+        clips = partial(_clips, spec, scenes, calibration_scenes, calibration)
+        recordings = clips()  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
             model_path,
-            quantize=quantize,
-            lstm=form,
-            windows=None if calibration is None else calibration.windows,
-            audio=frontend,
+            quantize=settings.quantize,
+            lstm=settings.form,
+            windows=windows,
+            audio=settings.frontend,
         )
         _write(part, flatbuffer, spec)
         say("comparing")
         _check_runs(part)
-        result = parity(model, part, clips, progress=lambda done: say(f"comparing, {done} windows"))
-        if report is not None:  # also of a file that is refused: above all of that
+        result = parity(model, part, recordings, progress=lambda n: say(f"comparing, {n} windows"))
+        if report is not None:  # of a file that is refused as well: above all of that
             say("looking into the layers")
-            write_report(
-                report,
-                model_path,
-                model,
-                clips=lambda: _clips(spec, scenes, calibration_scenes, calibration),
-                quantize=quantize,
-                lstm=form,
-                windows=None if calibration is None else calibration.windows,
-            )
-        _check_budget(result, budget)
-        if _sha256(model_path) != digest:  # a training that goes on replaces it
+            write_report(report, model_path, model, settings, clips=clips, windows=windows)
+        _check_budget(result, settings.allowed)
+        if sha256(model_path) != digest:  # a training that goes on replaces it
             raise ConversionError(f"{model_path} changed meanwhile: export it again")
-        figures = {
-            "windows": BUILT_IN if check is None else Path(check).resolve().name,
-            **result.to_dict(),
-        }
-        export = {
-            "mode": quantize,
-            "lstm": form,
-            "calibration": None if calibration is None else calibration.provenance,
-        }
-        spec = dataclasses.replace(
-            spec, provenance={**spec.provenance, "export": export, "parity": figures}
-        )
-        size = _write(part, flatbuffer, spec)
-    return {
-        "out": str(out),
-        "bytes": size,
-        "quantization": quantize,
-        "lstm": form,
-        "input": spec.input,
-        "head": spec.head,
-        "decode": spec.decode,
-        "digest": spec.digest,
-        "parity": figures,
-    }
+        spec = _with_figures(spec, settings, calibration, result)
+        _write(part, flatbuffer, spec)
+        halves = {}
+        if settings.split:
+            say("splitting")
+            halves = {"split": add_halves(part, model_path)}
+        size = part.stat().st_size
+    return {**_facts(out, size, spec, settings), **halves}
 
 
-def check_options(
-    model_path: Path,
-    out: Path,
-    *,
-    quantize: str,
-    lstm: str = AUTO,
-    calibrate: str | os.PathLike[str] | None = None,
-    frontend: bool = False,
-    decode: str | None = None,
-) -> None:
-    """Raise InputError for what can be seen to be wrong before TensorFlow is imported."""
-    check_mode(quantize, lstm, audio=frontend)
-    if MODES[quantize].needs_calibration and calibrate is None:
-        raise InputError(
-            f"The mode {quantize} needs scenes to calibrate on: --calibrate SCENES. Received: none"
-        )
-    if decode is not None and decode not in METHODS:
-        raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
+def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
+    """Raise InputError for files that cannot be read or written, before TensorFlow is imported."""
     check_checkpoint(model_path)
+    if report is not None:
+        check_output(Path(report), "--report")
     if out.suffix.lower() != ".tflite":
         raise InputError(f"The output must be a .tflite file. Received: {out}")
     if out.is_dir():
         raise InputError(f"The output must be a file. Received the folder {out}")
     if not out.parent.is_dir():
         raise InputError(f"The output's folder must exist. Received: {out}")
+
+
+def check_output(path: Path, name: str) -> None:
+    """Raise InputError for a file, named by an option, that cannot be written."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{name} must name a file in a folder that exists. Received: {path}")
 
 
 def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
@@ -215,17 +146,17 @@ def _clips(
     calibrated: Scenes | None,
     calibration: Calibration | None,
 ) -> Iterator[Clip]:
-    """What both networks are to hear."""
+    """The recordings that both networks are compared on."""
     if scenes is None:
         return synthetic_clips(spec.features)
     held_out = _held_out(scenes, calibrated, calibration)
-    return scene_clips(held_out, spec.features, highpass_hz=spec.highpass_hz)
+    return scene_clips(held_out, spec)
 
 
 def _held_out(
     scenes: Scenes, calibrated: Scenes | None, calibration: Calibration | None
 ) -> list[Scene]:
-    """The scenes that the conversion has not seen."""
+    """The scenes that were not calibrated on."""
     if calibrated is None or calibration is None or not scenes.folder.samefile(calibrated.folder):
         return list(scenes)
     left = [scene for scene in scenes if scene.file not in calibration.files]
@@ -249,16 +180,50 @@ def _load(model_path: Path) -> tuple[Any, ModelSpec]:
         raise InputError(one_line(error)) from error
 
 
-def _provenance(file: str, digest: str) -> dict[str, Any]:
-    """Where the file comes from. No date and no folder: equal input gives equal bytes."""
-    return {
-        "checkpoint": {"file": file, "sha256": digest},
-        "packages": {name: _version(name) for name in _PACKAGES},
+def _file_spec(spec: ModelSpec, settings: ExportSettings, *, checkpoint: Any) -> ModelSpec:
+    """The spec of the file, with where it comes from.
+
+    No date and no folder in its provenance: equal input gives equal bytes.
+    """
+    packages = {name: _version(name) for name in _PACKAGES}
+    return dataclasses.replace(
+        spec,
+        quantization=settings.mode.quantization,
+        input=AUDIO if settings.frontend else spec.input,
+        decode=settings.decode if settings.decode and spec.head in GRID_HEADS else spec.decode,
+        provenance={**spec.provenance, "checkpoint": checkpoint, "packages": packages},
+    )
+
+
+def _with_figures(
+    spec: ModelSpec, settings: ExportSettings, calibration: Calibration | None, result: Parity
+) -> ModelSpec:
+    """The spec with how the file was made and judged in its provenance."""
+    judged_on = BUILT_IN if settings.check is None else Path(settings.check).resolve().name
+    export = {
+        "mode": settings.quantize,
+        "lstm": settings.form,
+        "calibration": None if calibration is None else calibration.provenance,
     }
+    figures = {"windows": judged_on, **result.to_dict()}
+    return dataclasses.replace(
+        spec, provenance={**spec.provenance, "export": export, "parity": figures}
+    )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _facts(out: Path, size: int, spec: ModelSpec, settings: ExportSettings) -> dict[str, Any]:
+    """What was made."""
+    return {
+        "out": str(out),
+        "bytes": size,
+        "quantization": settings.quantize,
+        "lstm": settings.form,
+        "input": spec.input,
+        "head": spec.head,
+        "decode": spec.decode,
+        "digest": spec.digest,
+        "parity": spec.provenance["parity"],
+    }
 
 
 def _version(package: str) -> str | None:
@@ -269,26 +234,22 @@ def _version(package: str) -> str | None:
 
 
 def _claim(part: Path, out: Path) -> None:
-    """Find out now, not after the conversion, whether the folder can be written."""
+    """Raise InputError now, not after the conversion, if the folder cannot be written."""
     try:
         part.touch()
     except OSError as error:
         raise InputError(f"{out} can't be written: {one_line(error)}") from error
 
 
-def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> int:
-    """Size of the file that was written [bytes]."""
+def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:
     try:
-        data = embed_spec(flatbuffer, spec)
+        part.write_bytes(embed_spec(flatbuffer, spec))
     except ValueError as error:
         raise ConversionError(f"The converter's file is none: {one_line(error)}") from error
-    return part.write_bytes(data)
 
 
 def _check_runs(part: Path) -> None:
     """What the device's code refuses here is our file, not the user's: no bad input."""
-    from doa_edge.tflite.network import TfliteModel
-
     try:
         TfliteModel(part)
     except InputError as error:

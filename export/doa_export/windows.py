@@ -1,4 +1,4 @@
-"""What a converted network is tried on: windows of the user's scenes, or built-in ones."""
+"""Windows that a converted network is compared on: of the user's scenes, or built-in ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import numpy.typing as npt
 from doa_core.ambisonics import encode_plane_wave, steering_vector
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.errors import InputError
-from doa_core.features import intensity_features
 from doa_core.highpass import highpass
-from doa_core.spec import FeatureSpec
-from doa_core.stft import stft
+from doa_core.spec import FeatureSpec, ModelSpec
 
 if TYPE_CHECKING:
     from doa_tf.scenes.folder import Scene
@@ -36,9 +34,9 @@ class Clip:
     """The whole windows of a recording.
 
     Attributes:
-        samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the one
-            before it ends, so that the frames are those of one stream.
-        direction: (3,) unit vector to the talker; None where nobody says.
+        samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the end of
+            the last, so that the frames are those of one stream.
+        direction: (3,) unit vector to the talker; None where it is not known.
         file: as labels.csv has it.
     """
 
@@ -47,14 +45,13 @@ class Clip:
     file: str = ""
 
 
-def scene_clips(
-    scenes: Iterable[Scene], features: FeatureSpec, *, highpass_hz: float = 0.0
-) -> Iterator[Clip]:
-    """Every recording's windows, with its label, freed of what the spec says is below.
+def scene_clips(scenes: Iterable[Scene], spec: ModelSpec) -> Iterator[Clip]:
+    """Every recording's windows with its label, high-passed first as the model's spec says.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
     """
+    features = spec.features
     for scene in scenes:
         signal = scene.read(sample_rate=features.sample_rate)
         if len(signal) < features.samples:
@@ -62,7 +59,7 @@ def scene_clips(
                 f"{scene.path} is shorter than one window of {features.samples} samples. "
                 f"Received: {len(signal)} samples at {features.sample_rate} Hz"
             )
-        signal = highpass(signal, cutoff_hz=highpass_hz, sample_rate=features.sample_rate)
+        signal = highpass(signal, cutoff_hz=spec.highpass_hz, sample_rate=features.sample_rate)
         step = features.frames * features.hop
         starts = range(0, len(signal) - features.samples + 1, step)
         samples = np.stack([signal[start : start + features.samples] for start in starts])
@@ -72,9 +69,9 @@ def scene_clips(
 def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) -> Iterator[Clip]:
     """Noise and voices from directions all over the sphere, one window each.
 
-    Each window holds one plane wave, louder and softer as syllables are, and a share of diffuse
-    noise: from nearly none to a tenth of the direct power. White noise is not among them: a network
-    that was trained on speech has no answer to it that could be compared. Always the same windows.
+    Each window holds one plane wave, modulated like syllables, and diffuse noise at -30 to -10 dB.
+    White noise is not among them: a network that was trained on speech has no stable answer to it.
+    The windows are always the same.
 
     Args:
         features: the path to the input of the network.
@@ -96,17 +93,6 @@ def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) ->
         diffuse *= _LEVEL * 10.0 ** (diffuse_db / 20.0) / np.sqrt(len(around))
         signal = encode_plane_wave(direct, direction) + diffuse.T @ steering_vector(around)
         yield Clip(samples=signal[np.newaxis].astype(np.float32))
-
-
-def window_features(
-    samples: npt.NDArray[np.float32], features: FeatureSpec
-) -> npt.NDArray[np.float32]:
-    """(M, T, F, K) features of (M, N, 4) windows."""
-    return intensity_features(
-        stft(samples, window_length=features.window_length, hop=features.hop),
-        channels=features.channels,
-        energy_floor=features.energy_floor,
-    )
 
 
 def sphere_directions(count: int) -> FloatArray:

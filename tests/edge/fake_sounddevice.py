@@ -105,6 +105,19 @@ class FakeSoundDevice(types.ModuleType):
         self.scans += 1
 
 
+def without_library(monkeypatch):
+    """sounddevice is installed, and PortAudio is not."""
+
+    class NoLibrary:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [NoLibrary, *sys.meta_path])
+
+
 def install(monkeypatch, **devices):
     fake = FakeSoundDevice(**devices)
     monkeypatch.setitem(sys.modules, "sounddevice", fake)

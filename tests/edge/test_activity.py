@@ -9,7 +9,7 @@ import pytest
 
 from doa_edge.activity import DEFAULT_MARGIN_DB, SPAN_S, ActivityDetector, NoiseFloor
 from doa_edge.commands.main import main
-from doa_edge.engine import DirectionEngine
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.input.stream import Gap
 
 RATE, HOP = 16_000, 512
@@ -41,7 +41,7 @@ def rng():
 @pytest.mark.parametrize("noise_db", [-70.0, -50.0, -30.0])
 def test_floor_is_the_level_of_steady_noise(rng, noise_db):
     floor = NoiseFloor(hop_s=HOP_S)
-    floor.hear(hop_powers(10 ** (noise_db / 20) * rng.standard_normal(20 * RATE)))
+    floor.update(hop_powers(10 ** (noise_db / 20) * rng.standard_normal(20 * RATE)))
     assert floor_db(floor) == pytest.approx(noise_db, abs=0.6)
     assert floor_db(floor) < noise_db
 
@@ -49,7 +49,7 @@ def test_floor_is_the_level_of_steady_noise(rng, noise_db):
 def test_floor_is_found_below_speech_without_pauses(rng):
     noise = 10 ** (-50 / 20) * rng.standard_normal(20 * RATE)
     floor = NoiseFloor(hop_s=HOP_S)
-    floor.hear(hop_powers(noise + speech_like(20.0, rng, level_db=-30.0)))
+    floor.update(hop_powers(noise + speech_like(20.0, rng, level_db=-30.0)))
     # Smoothing keeps some of the syllables around dips of an eighth of a second: twice the margin
     # is left all the same.
     assert -51.0 < floor_db(floor) < -36.0
@@ -61,10 +61,10 @@ def test_bias_of_narrow_noise_is_below_the_margin(rng):
     spectrum[500 * 40 :] = 0.0
     powers = hop_powers(np.fft.irfft(spectrum))
     floor = NoiseFloor(hop_s=HOP_S)
-    floor.hear(powers[: round(SPAN_S / HOP_S)])
+    floor.update(powers[: round(SPAN_S / HOP_S)])
     biases = []
     for start in range(round(SPAN_S / HOP_S), len(powers) - 26, 5):
-        floor.hear(powers[start : start + 5])
+        floor.update(powers[start : start + 5])
         biases.append(10 * np.log10(np.mean(powers[start - 21 : start + 5]) / floor.power))
     assert 1.0 < np.median(biases) < 2.5
     assert np.max(biases) < DEFAULT_MARGIN_DB + 0.5
@@ -74,37 +74,37 @@ def test_floor_is_unknown_until_a_whole_span_was_heard(rng):
     floor = NoiseFloor(hop_s=HOP_S)
     span_hops = round(SPAN_S / HOP_S)
     powers = hop_powers(rng.standard_normal((span_hops + 10) * HOP))
-    floor.hear(powers[: span_hops - 5])
+    floor.update(powers[: span_hops - 5])
     assert floor.power is None
-    floor.hear(powers[span_hops - 5 :])
+    floor.update(powers[span_hops - 5 :])
     assert floor.power is not None
 
 
 def test_floor_falls_at_once_and_rises_within_a_span(rng):
     floor = NoiseFloor(hop_s=HOP_S)
     quiet, loud = (hop_powers(gain * rng.standard_normal(9 * RATE)) for gain in (1e-3, 1e-2))
-    floor.hear(loud)
+    floor.update(loud)
     assert floor_db(floor) == pytest.approx(-40.0, abs=1.0)
-    floor.hear(quiet[: round(0.5 / HOP_S)])  # eight time constants
+    floor.update(quiet[: round(0.5 / HOP_S)])  # eight time constants
     assert floor_db(floor) < -57.0
-    floor.hear(loud[: round(SPAN_S / 2 / HOP_S)])
+    floor.update(loud[: round(SPAN_S / 2 / HOP_S)])
     assert floor_db(floor) < -57.0
-    floor.hear(loud)
+    floor.update(loud)
     assert floor_db(floor) == pytest.approx(-40.0, abs=1.0)
 
 
 def test_floor_does_not_depend_on_how_the_hops_come(rng):
     powers = rng.uniform(size=600)
     whole, single = NoiseFloor(hop_s=HOP_S), NoiseFloor(hop_s=HOP_S)
-    whole.hear(powers)
+    whole.update(powers)
     for power in powers:
-        single.hear([power])
+        single.update([power])
     assert whole.power == single.power
 
 
 def test_a_gap_keeps_the_floor(rng):
     floor = NoiseFloor(hop_s=HOP_S)
-    floor.hear(hop_powers(1e-2 * rng.standard_normal(10 * RATE)))
+    floor.update(hop_powers(1e-2 * rng.standard_normal(10 * RATE)))
     before = floor.power
     floor.interrupt()
     assert floor.power == before
@@ -123,14 +123,14 @@ def test_gate_and_confidence(power, confidence, active):
 def test_margin_over_the_floor(margin_db, power, active):
     detector = ActivityDetector(hop_s=HOP_S, margin_db=margin_db)
     assert detector.is_active(power, 1.0)  # no floor yet
-    detector.floor.hear(np.full(300, 0.1))
+    detector.floor.update(np.full(300, 0.1))
     assert detector.is_active(power, 1.0) is active
     assert not detector.is_active(0.1, 1.0)
 
 
 def test_margin_0_judges_nothing():
     detector = ActivityDetector(hop_s=HOP_S, margin_db=0.0)
-    detector.floor.hear(np.full(300, 0.1))
+    detector.floor.update(np.full(300, 0.1))
     assert detector.is_active(0.1, 1.0)
 
 
@@ -160,9 +160,13 @@ def test_activity_does_not_depend_on_block_sizes(plane_wave, intensity_model):
     gap = Gap(samples=12_345, reason="lost")
     for every in (5, 40):
         options = {"every": every, "smooth_s": 1.0, "margin_db": 16.0}
-        whole = list(DirectionEngine(intensity_model, **options).run([scene, gap, scene]))
+        whole = list(
+            DirectionEngine(intensity_model, EngineSettings(**options)).run([scene, gap, scene])
+        )
         pieces = [scene[start : start + 777] for start in range(0, len(scene), 777)]
-        cut = list(DirectionEngine(intensity_model, **options).run([*pieces, gap, *pieces]))
+        cut = list(
+            DirectionEngine(intensity_model, EngineSettings(**options)).run([*pieces, gap, *pieces])
+        )
         assert cut == whole
         assert {e.active for e in whole} == {True, False}
 
@@ -187,7 +191,7 @@ def test_a_new_stream_knows_no_floor(plane_wave, intensity_model):
 )
 def test_bad_options_are_named(options, match, intensity_model):
     with pytest.raises(ValueError, match=match):
-        DirectionEngine(intensity_model, **options)
+        DirectionEngine(intensity_model, EngineSettings(**options))
 
 
 def printed(capsys, *options):
@@ -233,4 +237,6 @@ def test_a_calibrated_confidence_is_a_probability(plane_wave, intensity_model, c
     estimate = DirectionEngine(intensity_model).push(sound)[0]
     assert estimate.confidence == pytest.approx(calibrated)
     assert estimate.active is active
-    assert DirectionEngine(intensity_model, min_confidence=0.1).push(sound)[0].active
+    assert (
+        DirectionEngine(intensity_model, EngineSettings(min_confidence=0.1)).push(sound)[0].active
+    )

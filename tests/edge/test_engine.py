@@ -12,8 +12,9 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_featu
 from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
-from doa_edge.engine import DirectionEngine, Estimate
+from doa_edge.engine import DirectionEngine, EngineSettings, Estimate
 from doa_edge.input.audio import read_blocks
+from doa_edge.input.format import InputFormat
 from doa_edge.input.stream import Gap
 from doa_edge.recording import OutputAverage, summary_dict
 from tests.edge.conftest import IntensityModel, unit_vector
@@ -34,7 +35,7 @@ def test_plane_wave_gives_its_direction(
 ):
     path = write_wave(azimuth_deg, elevation_deg, audio_format=audio_format)
     engine = DirectionEngine(intensity_model)
-    estimates = list(engine.run(read_blocks(path, audio_format=audio_format)))
+    estimates = list(engine.run(read_blocks(path, InputFormat(audio_format=audio_format))))
     assert len(estimates) == 1 + (int(1.2 * 16_000) - WINDOW) // (5 * 512)
     for estimate in estimates:
         assert error_deg(estimate, azimuth_deg, elevation_deg) < 0.01  # float32
@@ -64,13 +65,15 @@ def test_mount_turns_the_answer_into_the_room(write_wave, intensity_model, mount
     heard = unit_vector(25.0, -15.0)
     path = write_wave(25.0, -15.0)
     room = np.degrees(vector_to_angles(rotation_matrix(*mount) @ heard))
-    for estimate in DirectionEngine(intensity_model).run(read_blocks(path, mount=tuple(mount))):
+    for estimate in DirectionEngine(intensity_model).run(
+        read_blocks(path, InputFormat(mount=mount))
+    ):
         assert error_deg(estimate, *room) < 0.01
 
 
 def test_upside_down_mirrors_left_and_up(write_wave, intensity_model):
     path = write_wave(40.0, 20.0)
-    blocks = read_blocks(path, mount=(0.0, 0.0, math.pi))
+    blocks = read_blocks(path, InputFormat(mount=(0.0, 0.0, math.pi)))
     estimate = next(DirectionEngine(intensity_model).run(blocks))
     assert (estimate.azimuth_deg, estimate.elevation_deg) == pytest.approx((-40.0, -20.0), abs=0.01)
 
@@ -98,8 +101,8 @@ def moving_scene(plane_wave, seconds):
 @pytest.mark.parametrize("block", [1, 160, 512, 4096])
 def test_estimates_do_not_depend_on_block_sizes(plane_wave, block, every):
     scene = moving_scene(plane_wave, 2.5)
-    whole = DirectionEngine(HashModel(), every=every).push(scene)
-    engine = DirectionEngine(HashModel(), every=every)
+    whole = DirectionEngine(HashModel(), EngineSettings(every=every)).push(scene)
+    engine = DirectionEngine(HashModel(), EngineSettings(every=every))
     pieces = (scene[start : start + block] for start in range(0, len(scene), block))
     assert list(engine.run(pieces)) == whole
     assert len(whole) == 1 + (len(scene) - WINDOW) // (every * 512)
@@ -118,7 +121,7 @@ def test_windows_are_those_of_the_batch_features(plane_wave, every, channels):
     model = Recorder()
     model.spec = ModelSpec(features=FeatureSpec(channels=channels))
     scene = moving_scene(plane_wave, 3.0)
-    estimates = DirectionEngine(model, every=every).push(scene)
+    estimates = DirectionEngine(model, EngineSettings(every=every)).push(scene)
     features = intensity_features(stft(scene), channels=channels)
     for index, (window, estimate) in enumerate(zip(seen, estimates, strict=True)):
         start = index * every
@@ -140,8 +143,8 @@ def filtered(model):
 @pytest.mark.parametrize("block", [1, 512, 4096])
 def test_a_highpass_does_not_depend_on_block_sizes(plane_wave, block, every):
     scene = moving_scene(plane_wave, 2.5) + np.float32(0.3)
-    whole = DirectionEngine(filtered(HashModel()), every=every).push(scene)
-    engine = DirectionEngine(filtered(HashModel()), every=every)
+    whole = DirectionEngine(filtered(HashModel()), EngineSettings(every=every)).push(scene)
+    engine = DirectionEngine(filtered(HashModel()), EngineSettings(every=every))
     pieces = (scene[start : start + block] for start in range(0, len(scene), block))
     assert list(engine.run(pieces)) == whole
 
@@ -160,7 +163,7 @@ def test_the_network_hears_the_recording_freed_of_an_offset(plane_wave, every, k
     model = Recorder()
     model.spec = ModelSpec(input=kind)
     scene = moving_scene(plane_wave, 3.0) + np.float32(0.3)
-    engine = DirectionEngine(filtered(model), every=every, keep_audio=True)
+    engine = DirectionEngine(filtered(model), EngineSettings(every=every, keep_audio=True))
     estimates = engine.push(scene)
     clean = highpass(scene, cutoff_hz=30.0, sample_rate=16_000)
     features = intensity_features(stft(clean), channels=INTENSITY_CHANNELS)
@@ -200,13 +203,13 @@ def test_digital_silence_is_inactive_and_finite(intensity_model):
 
 
 def test_silence_is_inactive_under_any_gate(intensity_model):
-    engine = DirectionEngine(intensity_model, gate_dbfs=-500.0)
+    engine = DirectionEngine(intensity_model, EngineSettings(gate_dbfs=-500.0))
     assert not engine.push(np.zeros((WINDOW, 4)))[0].active
 
 
 @pytest.mark.parametrize(("gate_dbfs", "active"), [(-21.0, True), (-19.0, False)])
 def test_gate_is_the_level_of_w(plane_wave, intensity_model, gate_dbfs, active):
-    engine = DirectionEngine(intensity_model, gate_dbfs=gate_dbfs)
+    engine = DirectionEngine(intensity_model, EngineSettings(gate_dbfs=gate_dbfs))
     (estimate,) = engine.push(plane_wave(10.0, 10.0)[:WINDOW])  # noise at -20 dBFS
     assert estimate.level_dbfs == pytest.approx(-20.0, abs=0.2)
     assert estimate.active is active
@@ -252,7 +255,7 @@ def test_nan_of_a_model_is_an_error(plane_wave):
 )
 def test_bad_option_is_named(intensity_model, options, message):
     with pytest.raises(ValueError, match=message):
-        DirectionEngine(intensity_model, **options)
+        DirectionEngine(intensity_model, EngineSettings(**options))
 
 
 @pytest.mark.parametrize("shape", [(10,), (10, 3), (2, 10, 4)])
@@ -264,7 +267,7 @@ def test_bad_block_is_named(intensity_model, shape):
 def test_average_is_over_active_windows_only(plane_wave, intensity_model):
     quiet = 1e-5 * plane_wave(-100.0, 0.0, seconds=2.0)
     scene = np.concatenate([quiet, plane_wave(50.0, 25.0, seconds=2.0)])
-    engine = DirectionEngine(intensity_model, keep_outputs=True, every=25)
+    engine = DirectionEngine(intensity_model, EngineSettings(keep_outputs=True, every=25))
     average = OutputAverage(engine.spec)
     active = [average.add(e) or e.active for e in engine.push(scene)]
     assert average.active_share == sum(active) / len(active)
@@ -298,7 +301,7 @@ def test_average_of_rows_is_the_mean_of_the_outputs(head):
 
 
 def test_average_of_silence_has_no_confidence(intensity_model):
-    engine = DirectionEngine(intensity_model, keep_outputs=True)
+    engine = DirectionEngine(intensity_model, EngineSettings(keep_outputs=True))
     average = OutputAverage(engine.spec)
     for estimate in engine.push(np.zeros((WINDOW, 4))):
         average.add(estimate)

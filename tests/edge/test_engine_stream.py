@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from doa_core.errors import InputError
-from doa_edge.engine import LONGEST, DirectionEngine
+from doa_edge.engine import LONGEST, DirectionEngine, EngineSettings
 from doa_edge.input.stream import Gap
 from tests.edge.conftest import IntensityModel
 
@@ -52,8 +52,10 @@ def test_random_cuts_and_gaps_change_nothing(scene, seed):
     place = int(rng.integers(0, len(scene)))
     gap = Gap(samples=int(rng.integers(0, 50_000)), reason="lost")
     parts = scene[:place], scene[place:]
-    whole = list(DirectionEngine(HashModel(), **options).run([parts[0], gap, parts[1]]))
-    engine = DirectionEngine(HashModel(), **options)
+    whole = list(
+        DirectionEngine(HashModel(), EngineSettings(**options)).run([parts[0], gap, parts[1]])
+    )
+    engine = DirectionEngine(HashModel(), EngineSettings(**options))
     pieces = [*cut(rng, parts[0]), gap, *cut(rng, parts[1])]
     estimates = list(engine.run(pieces))
     assert estimates == whole
@@ -67,11 +69,13 @@ def test_no_estimate_spans_a_gap(scene):
     """Behind a gap everything is as at the start of a stream, but for the time."""
     first, second = scene[:30_000], scene[30_000:]
     for gap_samples in (0, 1, 777_777):
-        engine = DirectionEngine(HashModel(), average=60, keep_audio=True)
+        engine = DirectionEngine(HashModel(), EngineSettings(average=60, keep_audio=True))
         engine.push(first)
         engine.skip(Gap(samples=gap_samples, reason="overrun"))
         after = engine.push(second)
-        alone = DirectionEngine(HashModel(), average=60, keep_audio=True).push(second)
+        alone = DirectionEngine(HashModel(), EngineSettings(average=60, keep_audio=True)).push(
+            second
+        )
         assert len(after) == len(alone) > 1
         for one, other in zip(after, alone, strict=True):
             assert one.azimuth_deg == other.azimuth_deg
@@ -82,7 +86,9 @@ def test_no_estimate_spans_a_gap(scene):
 
 @pytest.mark.parametrize("every", [1, 5, 26, 40])
 def test_audio_is_what_is_new_and_ends_with_the_estimate(scene, every):
-    estimates = DirectionEngine(HashModel(), every=every, keep_audio=True).push(scene)
+    estimates = DirectionEngine(HashModel(), EngineSettings(every=every, keep_audio=True)).push(
+        scene
+    )
     assert [len(e.audio) for e in estimates] == [WINDOW] + [every * HOP] * (len(estimates) - 1)
     heard = np.concatenate([estimate.audio for estimate in estimates])
     np.testing.assert_array_equal(heard, scene[: len(heard)])
@@ -92,7 +98,7 @@ def test_audio_is_what_is_new_and_ends_with_the_estimate(scene, every):
 
 def test_audio_is_a_copy_and_only_there_if_asked_for(scene):
     assert DirectionEngine(HashModel()).push(scene)[0].audio is None
-    engine = DirectionEngine(HashModel(), keep_audio=True)
+    engine = DirectionEngine(HashModel(), EngineSettings(keep_audio=True))
     (first,) = engine.push(scene[:WINDOW])
     before = first.audio.copy()
     engine.push(scene[WINDOW:])
@@ -122,7 +128,9 @@ class FrameModel(IntensityModel):
     ],
 )
 def test_average_takes_each_of_the_latest_frames_once(scene, every, average, expected):
-    engine = DirectionEngine(FrameModel(), every=every, average=average, keep_outputs=True)
+    engine = DirectionEngine(
+        FrameModel(), EngineSettings(every=every, average=average, keep_outputs=True)
+    )
     estimates = engine.push(np.concatenate([scene, scene]))
     np.testing.assert_allclose(estimates[2].outputs, np.mean(expected))
 
@@ -138,7 +146,7 @@ def test_a_stream_of_short_pieces_is_refused_with_the_longest(scene):
 @pytest.mark.parametrize("value", [0, LONGEST + 1])
 def test_frames_out_of_range_are_named(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be 1 to {LONGEST} frames.*={value}"):
-        DirectionEngine(HashModel(), **{name: value})
+        DirectionEngine(HashModel(), EngineSettings(**{name: value}))
 
 
 @pytest.mark.parametrize(("every", "average"), [(5, None), (1, None), (2, 8), (5, 40)])
@@ -150,7 +158,7 @@ def test_a_jump_is_seen_when_half_of_the_frames_have_heard_it(
     scene = np.concatenate(
         [plane_wave(0.0, 0.0, seconds=jump_s), plane_wave(90.0, 0.0, seconds=4.0)]
     )
-    engine = DirectionEngine(intensity_model, every=every, average=average)
+    engine = DirectionEngine(intensity_model, EngineSettings(every=every, average=average))
     seen_s = next(e.time_s for e in engine.push(scene) if e.azimuth_deg > 45.0)
     half_s = (average or 25) / 2 * HOP / RATE
     # The frame in which the jump lies holds some of either side: a hop of doubt.

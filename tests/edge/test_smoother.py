@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from doa_core.angles import great_circle_distance
-from doa_edge.engine import DirectionEngine
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.smoother import DirectionSmoother
 from tests.edge.conftest import unit_vector
 
@@ -122,7 +122,7 @@ def test_directions_that_cancel_are_no_error():
 def test_the_engine_smooths_only_if_asked(plane_wave, intensity_model):
     scene = np.concatenate([plane_wave(0, 0, seconds=4.0), plane_wave(90, 0, seconds=4.0)])
     raw = DirectionEngine(intensity_model).push(scene)
-    steady = DirectionEngine(intensity_model, smooth_s=2.0).push(scene)
+    steady = DirectionEngine(intensity_model, EngineSettings(smooth_s=2.0)).push(scene)
     times = [estimate.time_s for estimate in raw]
     place = next(n for n, time_s in enumerate(times) if time_s > 5.0)
     assert raw[place].azimuth_deg == pytest.approx(90.0, abs=0.1)
@@ -132,4 +132,4 @@ def test_the_engine_smooths_only_if_asked(plane_wave, intensity_model):
 @pytest.mark.parametrize("smooth_s", [-1.0, math.nan, math.inf])
 def test_bad_time_constant(intensity_model, smooth_s):
     with pytest.raises(ValueError, match="`smooth` must be a positive number"):
-        DirectionEngine(intensity_model, smooth_s=smooth_s)
+        DirectionEngine(intensity_model, EngineSettings(smooth_s=smooth_s))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from doa_core.errors import InputError
-from doa_core.spec import FeatureSpec
+from doa_core.spec import ModelSpec
 from doa_export.cli import main
 from doa_export.judge.calibration import calibrate
 
@@ -36,12 +36,12 @@ def noise(seed, level=0.1, samples=14_000, channels=4):
 def test_conditions_share_the_windows(tmp_path):
     conditions = ["clean"] * 8 + ["diffuse"] * 3 + ["interferer"] * 8
     scenes = scenes_folder(tmp_path / "s", [noise(n) for n in range(19)], conditions=conditions)
-    result = calibrate(scenes, FeatureSpec(), count=6)
+    result = calibrate(scenes, ModelSpec(), count=6)
     assert result.windows.shape == (6, 25, 513, 6)
     assert result.provenance["conditions"] == {"clean": 2, "diffuse": 2, "interferer": 2}
-    result = calibrate(scenes, FeatureSpec(), count=15)  # one of them is used up
+    result = calibrate(scenes, ModelSpec(), count=15)  # one of them is used up
     assert result.provenance["conditions"] == {"clean": 6, "diffuse": 3, "interferer": 6}
-    again = calibrate(scenes, FeatureSpec(), count=15)
+    again = calibrate(scenes, ModelSpec(), count=15)
     assert again.provenance == result.provenance
     assert len(result.files) == 15
 
@@ -49,7 +49,7 @@ def test_conditions_share_the_windows(tmp_path):
 def test_silence_is_skipped_and_the_loudest_window_taken(tmp_path):
     late = np.concatenate([np.zeros((13_312, 4)), noise(1, samples=13_312)])
     scenes = scenes_folder(tmp_path / "s", [np.zeros((14_000, 4)), noise(2, level=1e-4), late])
-    result = calibrate(scenes, FeatureSpec())
+    result = calibrate(scenes, ModelSpec())
     assert (result.provenance["windows"], result.provenance["silent"]) == (1, 2)
     assert result.files == {"2.wav"}
     assert np.abs(result.windows[0]).max(axis=(1, 2)).min() > 0.5  # sound in every frame
@@ -68,7 +68,7 @@ def test_bad_scenes(tmp_path, kind):
     sounds, words = BAD_SCENES[kind]
     scenes = scenes_folder(tmp_path / "s", sounds)
     with pytest.raises(InputError, match=words):
-        calibrate(scenes, FeatureSpec())
+        calibrate(scenes, ModelSpec())
 
 
 def test_bad_scenes_leave_no_file(checkpoints, tmp_path, capfd):
@@ -86,7 +86,7 @@ def test_nothing_is_compared_on_what_was_calibrated_on(checkpoints, calibration_
     from doa_tf.scenes.folder import read_scenes
 
     scenes, same = read_scenes(calibration_scenes), read_scenes(calibration_scenes)
-    calibration = calibrate(same, FeatureSpec(), count=8)
+    calibration = calibrate(same, ModelSpec(), count=8)
     left = _held_out(scenes, same, calibration)
     assert {scene.file for scene in left} == {scene.file for scene in scenes} - calibration.files
     assert len(left) == 4

@@ -15,7 +15,6 @@ import pytest
 
 from doa_edge.tflite.file import read_model, read_spec
 from doa_export.cli import main
-from doa_export.convert.convert import convert as convert_module
 
 from .conftest import ROOMY, small_model
 
@@ -90,7 +89,7 @@ def test_above_the_budget(checkpoints, folder, capfd, option):
 def test_crash_of_the_converter(checkpoints, folder, monkeypatch, capfd):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     command = [sys.executable, "-c", code]
-    monkeypatch.setattr(convert_module, "_worker_command", lambda *_: command)
+    monkeypatch.setattr("doa_export.convert.launch._worker_command", lambda *_: command)
     out, report = folder / "net.tflite", folder / "net.json"
     options = ("--quantize", "none", "--out", out, "--json", report)
     assert run(checkpoints["cartesian"], *options) == 1
@@ -114,7 +113,7 @@ def test_interrupted(checkpoints, folder, monkeypatch, capfd):
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         return command
 
-    monkeypatch.setattr(convert_module, "_worker_command", interrupt_soon)
+    monkeypatch.setattr("doa_export.convert.launch._worker_command", interrupt_soon)
     out = folder / "net.tflite"
     assert run(checkpoints["cartesian"], "--quantize", "none", "--out", out) == 130
     assert "interrupted" in one_line_on_stderr(capfd)
@@ -228,16 +227,16 @@ def test_bad_model(bad_model, folder, capfd, kind):
         (("--quantize", "int8", "--calibrate", "nowhere"), "which is not there"),
         (("--quantize", "int8-full", "--calibrate", "x", "--frontend"), "use the mode int8"),
         (("--lstm", "flat"), "invalid choice: 'flat'"),
-        (("--calibration-windows", "0"), "a number of 1 or more is needed, not '0'"),
+        (("--calibration-windows", "0"), "must be an integer, 1 or more. Received: '0'"),
         (("--report", "nowhere/x.json"), "--report must name a file in a folder that exists"),
-        (("--split", "--frontend"), "goes not with --frontend"),
+        (("--split", "--frontend"), "Only files whose input is features can be split"),
         (("--decode", "best"), "invalid choice: 'best'"),
         (("--out", "net.bin"), "must be a .tflite file. Received:"),
         (("--out", "nowhere/net.tflite"), "folder must exist. Received:"),
         (("--out", "/proc/net.tflite"), "can't be written"),
         (("--check", "nowhere"), "which is not there"),
-        (("--max-median-deg", "nan"), "0 to 180 degrees is needed, not 'nan'"),
-        (("--max-p99-deg", "-1"), "0 to 180 degrees is needed, not '-1'"),
+        (("--max-median-deg", "nan"), "must be 0 to 180 degrees. Received: 'nan'"),
+        (("--max-p99-deg", "-1"), "must be 0 to 180 degrees. Received: '-1'"),
         (("--json", "nowhere/x.json"), "--json must name a file in a folder that exists"),
         (("--json", "net.tflite"), "must be two files"),
         (("--front-end",), "unrecognized arguments: --front-end"),

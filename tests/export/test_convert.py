@@ -14,9 +14,9 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
-from doa_export.convert.convert import ConversionError, convert, last_words
-from doa_export.convert.convert import convert as convert_module
-from doa_export.windows import synthetic_clips, window_features
+from doa_export.convert.convert import convert
+from doa_export.convert.launch import ConversionError, last_words
+from doa_export.windows import synthetic_clips
 
 from .conftest import COMBINATIONS, MODES, small_model
 
@@ -33,7 +33,7 @@ def windows():
 
 def synthetic_windows(features, *, count):
     clips = synthetic_clips(features, count=count)
-    return np.concatenate([window_features(clip.samples, features) for clip in clips])
+    return np.concatenate([features.compute(clip.samples) for clip in clips])
 
 
 @pytest.mark.parametrize(("head", "mode"), COMBINATIONS)
@@ -98,21 +98,21 @@ def test_stages_that_do_not_fit_are_not_joined():
 
     first, _ = convert_stage([lambda x: 2.0 * x], (3,), mode="none")
     other, _ = convert_stage([lambda x: 2.0 * x], (4,), mode="none")
-    with pytest.raises(ValueError, match=r"must hear .* Received: \(\(1, 3\), 0\), wanted"):
+    with pytest.raises(ValueError, match=r"must fit .* Received: \(\(1, 3\), 0\), wanted"):
         join([first, other], input_name="a", output_name="b")
 
 
 def test_what_networks_that_turn_can_not_be(turning, windows, tmp_path):
     from doa_export.convert.network import read_network
-    from doa_export.convert.split_worker import main as split
     from doa_export.convert.stages import convert_network
+    from doa_export.convert.worker import main as worker
     from doa_tf.models import load_scoring_model
 
     network = read_network(*load_scoring_model(turning))
     for mode in ("int8-full", "int16x8"):
         with pytest.raises(InputError, match=f"int8 is. Received: {mode}"):
             convert_network(network, mode=mode, lstm="fused", windows=windows)
-    assert split([str(turning), str(tmp_path), "--quantize", "none", "--step", "5"]) == 65
+    assert worker([str(turning), str(tmp_path), "--quantize", "none", "--halves", "5"]) == 65
 
 
 def test_fewer_bits_are_fewer_bytes(exports):
@@ -189,8 +189,8 @@ def test_level_channel(tmp_path):
 
 def worker(monkeypatch, code):
     """Let the converter's process run this code instead."""
-    command = lambda model, out, options: [sys.executable, "-c", code, str(out)]  # noqa: E731
-    monkeypatch.setattr(convert_module, "_worker_command", command)
+    command = lambda model, folder, _: [sys.executable, "-c", code, f"{folder}/model.tflite"]  # noqa: E731
+    monkeypatch.setattr("doa_export.convert.launch._worker_command", command)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ from doa_core.ambisonics import encode_plane_wave
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
-from doa_edge.engine import DirectionEngine
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
-from doa_export.windows import window_features
 
 from .conftest import small_model
 
@@ -44,7 +43,7 @@ def front_end():
 
 
 def test_features_are_numpys(front_end):
-    expected = window_features(sounds(), LEVEL)
+    expected = LEVEL.compute(sounds())
     assert np.abs(expected[:4]).max(axis=(1, 2, 3)).min() > 0.5
     np.testing.assert_allclose(front_end[1], expected, atol=1e-3)
 
@@ -99,7 +98,9 @@ def pair(tmp_path_factory):
 def test_the_engine_gives_the_same_directions(pair, every):
     rng = np.random.default_rng(6)
     sound = encode_plane_wave(0.1 * rng.standard_normal(50_000), [0.0, 0.8, 0.6])
-    features, audio = (DirectionEngine(TfliteModel(path), every=every) for path in pair)
+    features, audio = (
+        DirectionEngine(TfliteModel(path), EngineSettings(every=every)) for path in pair
+    )
     expected, heard = features.push(sound), audio.push(sound)
     assert len(heard) == len(expected) >= 2
     for one, other in zip(heard, expected, strict=True):

@@ -9,7 +9,7 @@ from doa_core.spec import FeatureSpec
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
 from doa_export.convert.modes import LSTM_FORMS
-from doa_export.windows import synthetic_clips, window_features
+from doa_export.windows import synthetic_clips
 
 from .conftest import small_model
 
@@ -17,7 +17,7 @@ from .conftest import small_model
 @pytest.fixture(scope="module")
 def windows():
     clips = synthetic_clips(FeatureSpec(), count=3)
-    return np.concatenate([window_features(clip.samples, FeatureSpec()) for clip in clips])
+    return np.concatenate([FeatureSpec().compute(clip.samples) for clip in clips])
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from doa_core.decode import decode
 from doa_core.spec import FeatureSpec
 from doa_edge.input.audio import read_recording
 from doa_edge.tflite.network import TfliteModel, default_model_path
-from doa_export.windows import synthetic_clips, window_features
+from doa_export.windows import synthetic_clips
 from tests.places import PROJECT
 
 from .conftest import COMBINATIONS
@@ -82,7 +82,7 @@ def directions(outputs, spec):
 def test_every_mode_loads_and_agrees(old_python, exports, tmp_path):
     features = FeatureSpec()
     clips = synthetic_clips(features, count=2)
-    windows = np.concatenate([window_features(clip.samples, features) for clip in clips])
+    windows = np.concatenate([features.compute(clip.samples) for clip in clips])
     paths = [exports[combination][0] for combination in COMBINATIONS]
     results = old_answers(old_python, windows, paths, tmp_path)
     for number, path in enumerate(paths):
@@ -103,11 +103,10 @@ def test_shipped_file_loads_and_agrees(path, old_python, tmp_path):
     features = model.spec.features
     windows = np.concatenate(
         [
-            window_features(
+            features.compute(
                 read_recording(recording, sample_rate=features.sample_rate)[
                     np.newaxis, : features.samples
-                ],
-                features,
+                ]
             )
             for recording in sorted((PROJECT / "demo" / "recordings").glob("*.wav"))
         ]

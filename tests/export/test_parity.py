@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from doa_core.angles import great_circle_distance
-from doa_core.spec import FeatureSpec
+from doa_core.spec import FeatureSpec, ModelSpec
 from doa_export.budget import BUDGETS, Budget
 from doa_export.judge.parity import Parity, parity
-from doa_export.windows import scene_clips, sphere_directions, synthetic_clips, window_features
+from doa_export.windows import scene_clips, sphere_directions, synthetic_clips
 
 
 def test_synthetic_windows_come_from_everywhere_and_repeat():
@@ -17,7 +17,7 @@ def test_synthetic_windows_come_from_everywhere_and_repeat():
     first, second = (list(synthetic_clips(spec, count=32)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.samples, other.samples)
-    first = np.concatenate([window_features(clip.samples, spec) for clip in first])
+    first = np.concatenate([spec.compute(clip.samples) for clip in first])
     assert first.shape == (32, *spec.input_shape)
     assert first.dtype == np.float32
     assert np.all(np.isfinite(first))
@@ -73,7 +73,7 @@ def test_angles_are_those_of_the_answers(exports, checkpoints):
     from doa_edge.tflite.network import TfliteModel
 
     network = TfliteModel(path)
-    windows = [window_features(clip.samples, FeatureSpec())[0] for clip in clips]
+    windows = [FeatureSpec().compute(clip.samples)[0] for clip in clips]
     answers, _ = decode([network.predict(window) for window in windows], head="cartesian")
     expected_deg = 2.0 * np.degrees(np.arcsin(np.abs(answers[:, 0])))
     assert result.n == 3
@@ -120,8 +120,8 @@ def test_scenes_give_whole_windows_and_labels(tmp_path):
     noise = 0.1 * np.random.default_rng(0).standard_normal(2 * 13_312 + 500)
     soundfile.write(tmp_path / "a.wav", encode_plane_wave(noise, [0.0, 1.0, 0.0]), 16_000)
     (tmp_path / "labels.csv").write_text("file,azimuth_deg,elevation_deg\na.wav,90,0\n")
-    (clip,) = scene_clips(read_scenes(tmp_path), FeatureSpec())
-    windows = window_features(clip.samples, FeatureSpec())
+    (clip,) = scene_clips(read_scenes(tmp_path), ModelSpec())
+    windows = FeatureSpec().compute(clip.samples)
     assert windows.shape == (2, 25, 513, 6)
     np.testing.assert_allclose(windows[0][..., :3].mean(axis=(0, 1)), [0.0, 1.0, 0.0], atol=0.02)
     np.testing.assert_allclose(clip.direction, [0.0, 1.0, 0.0], atol=1e-9)
@@ -137,7 +137,7 @@ def test_errors_of_both_are_compared_where_there_are_labels(exports, checkpoints
     model, spec = load_scoring_model(checkpoints["cartesian"])
     clips = []
     for clip in synthetic_clips(spec.features, count=4):
-        outputs = model.predict_on_batch(window_features(clip.samples, spec.features))
+        outputs = model.predict_on_batch(spec.features.compute(clip.samples))
         clips.append(dataclasses.replace(clip, direction=decode(outputs, head="cartesian")[0][0]))
     result = parity(model, exports["cartesian", "dynamic"][0], clips)
     assert result.change_median_deg == pytest.approx(result.median_deg, abs=1e-3)

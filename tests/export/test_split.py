@@ -11,11 +11,11 @@ from doa_core.errors import InputError
 from doa_core.features import intensity_features
 from doa_core.spec import ModelSpec
 from doa_core.stft import stft
-from doa_edge.engine import DirectionEngine
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
 from doa_export.cli import main
-from doa_export.convert.convert import ConversionError
+from doa_export.convert.launch import ConversionError
 from doa_export.convert.split import TOLERANCES, add_halves
 
 
@@ -68,10 +68,10 @@ def test_halves_equal_the_whole_in_every_frame(split, sound, moved):
 @pytest.mark.parametrize("every", [5, 9])
 def test_engine_gives_the_same_estimates_with_and_without(split, sound, every):
     plain, path, _ = split
-    expected = DirectionEngine(TfliteModel(plain), every=every).push(sound)
+    expected = DirectionEngine(TfliteModel(plain), EngineSettings(every=every)).push(sound)
     model = TfliteModel(path)
     assert (TfliteModel(plain).is_split, model.is_split) == (False, True)
-    engine = DirectionEngine(model, every=every)
+    engine = DirectionEngine(model, EngineSettings(every=every))
     for _ in range(2):
         estimates = engine.push(sound)
         assert len(estimates) == len(expected) > 10

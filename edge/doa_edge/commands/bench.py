@@ -1,4 +1,4 @@
-"""`doa_edge bench`: what this computer needs for a second of sound, stage by stage."""
+"""`doa_edge bench`: processing time per second of sound on this computer, stage by stage."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DEFAULT_SECONDS = 10.0
 DEFAULT_RATE = 48_000  # hertz, what most microphones have
 ROUNDS = 5
 _STARTS = 3
-_BLOCK_S = 0.02  # seconds of sound that come at once
+_BLOCK_S = 0.02  # seconds of sound in a block
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command to those of `doa_edge`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="what this computer needs for a second of sound, stage by stage",
+        help="processing time per second of sound on this computer, stage by stage",
         description="Time the stages of `run` on synthetic sound in blocks of 20 ms, as a device "
         f"gives them, in {ROUNDS} rounds: medians, and the range over the rounds. Nothing is "
         "recorded and nothing leaves the computer.",
@@ -103,14 +103,14 @@ def measure(
         rate: of the sound before it is resampled [hertz].
         every: frames between two directions.
         threads: of the network.
-        rounds: how often all is measured.
+        rounds: how often everything is measured.
 
     Returns:
         `model`, `machine`, `settings`, and under `figures` for each name a `median`, `lowest` and
         `highest` over the rounds: `resample`, `features`, `network`, `decode` and `all` [ms per
         second of sound], `real_time_factor`, `processor_share` (processor time over the time of
-        the sound: what other programs take does not count), `estimate_ms` (all work of one
-        estimate), `slowest_estimate_ms`, `start_s` (of a process, to its first direction) and
+        the sound: other programs do not count), `estimate_ms` (all work of one estimate),
+        `slowest_estimate_ms`, `start_s` (of a process, to its first direction) and
         `peak_memory_mb`.
 
     Raises:
@@ -165,7 +165,7 @@ def measure(
 
 
 def synthetic_sound(seconds: float, rate: int) -> npt.NDArray[np.float32]:
-    """(N, 4) AmbiX noise at -26 dBFS from one direction with a tenth of diffuse noise."""
+    """(N, 4) AmbiX noise at -26 dBFS from one direction, with diffuse noise 20 dB below."""
     import numpy as np
 
     from doa_core.ambisonics import encode_plane_wave
@@ -182,12 +182,12 @@ def _round(
     model: TfliteModel, sound: npt.NDArray[np.float32], times: int, rate: int, every: int
 ) -> dict[str, float]:
     """Milliseconds per second of sound of each stage, over a second of sound that is repeated."""
-    from doa_edge.engine import DirectionEngine
+    from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.input.conversion import AmbixConverter
 
     model_rate = model.spec.features.sample_rate
     converter = AmbixConverter(from_rate=rate, to_rate=model_rate)
-    engine = DirectionEngine(model, every=every)
+    engine = DirectionEngine(model, EngineSettings(every=every))
     size = round(_BLOCK_S * rate)
     resample = 0.0
     estimates: list[float] = []
@@ -210,14 +210,14 @@ def _round(
         "all": total,
         "real_time_factor": total / 1e3,
         "processor_share": used * per_second / 1e3,
-        # The first one hears a whole window of new frames.
+        # In the first one all frames of the window are new.
         "estimate_ms": 1e3 * statistics.median(estimates[1:] or estimates),
         "slowest_estimate_ms": 1e3 * max(estimates),
     }
 
 
 def _start_times(model_path: Path) -> list[float]:
-    """Seconds of processes that start, give the direction of one window, and end."""
+    """Seconds that processes take from their start to the direction of one window."""
     import numpy as np
 
     window = np.zeros((16_000, 4), np.float32)
@@ -310,5 +310,5 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """Four digits: the others are noise."""
+    """Rounded to four digits: the others are noise."""
     return float(f"{value:.4g}")

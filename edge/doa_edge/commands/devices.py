@@ -1,4 +1,4 @@
-"""`doa_edge devices`: which inputs can be used, and why the others cannot."""
+"""`doa_edge devices`: the inputs that can be used, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from doa_core.errors import one_line
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceReport:
-    """What can be said of a device.
+    """Whether and how a device can be used.
 
     Attributes:
         index: its number, for `--device`.
-        name: as the system gives it; a part of it will do for `--device`.
+        name: in the system; a part of it is enough for `--device`.
         host_api: of PortAudio.
         channels: of its input.
         usable: whether it can be opened now with four channels.
-        rate: that it would be opened with [hertz]; None if it cannot.
-        note: why it cannot be used, or what to know.
+        rate: at which it would be opened [hertz]; None if it cannot be used.
+        note: why it cannot be used, or what to know about it.
     """
 
     index: int
@@ -39,8 +39,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "devices",
         help="live devices that can be used, and why the others cannot",
-        description="List the inputs of this computer. Each that could be used is tried, for a "
-        "moment: do not wonder about a light.",
+        description="List the inputs of this computer. Each one with four channels is opened for a "
+        "moment, so that a light on it may flash.",
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def device_reports() -> list[DeviceReport]:
-    """Every device with an input, tried.
+    """A report of every device with an input; each is tried.
 
     Raises:
         MissingPackageError: sounddevice is not installed.
@@ -89,11 +89,11 @@ def device_reports() -> list[DeviceReport]:
 
 
 def report(device: Any) -> DeviceReport:
-    """What can be said of a `doa_edge.input.live.portaudio.InputDevice`, which is tried."""
+    """The report of a `doa_edge.input.live.portaudio.InputDevice`, which is tried."""
     from doa_core.errors import InputError
-    from doa_edge.input.conversion import CHANNELS
     from doa_edge.input.live.portaudio import DeviceError, negotiate
     from doa_edge.input.profiles import not_ambisonic
+    from doa_edge.input.stream import CHANNELS
 
     rate = None
     what = not_ambisonic(device.name)

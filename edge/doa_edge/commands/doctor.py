@@ -1,4 +1,4 @@
-"""`doa_edge doctor`: is everything there, and does the microphone give what it should?"""
+"""`doa_edge doctor`: is everything installed, and is the microphone's signal what it should be?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from doa_edge.options.command import number
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
@@ -33,7 +34,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "doctor",
         help="check the installation, the model and the microphone, and say what to do",
         description="Check Python, packages, the model, processor, memory and the microphone, "
-        "which is listened to for some seconds. Talk to it meanwhile. Exit status 1 if something "
+        "which is recorded for some seconds: talk to it meanwhile. Exit status 1 if something "
         "does not work.",
         allow_abbrev=False,
     )
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",
-        type=_seconds,
+        type=number(0.5, 600, "seconds"),
         default=DEFAULT_SECONDS,
         help="how long to listen (default: %(default)g)",
     )
@@ -52,7 +53,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="AZIMUTH,ELEVATION",
         type=_direction,
         help="where, in degrees, somebody speaks meanwhile: finds channels that are swapped or "
-        "inverted, which cannot be noticed otherwise",
+        "inverted, which nothing else shows",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser
@@ -174,29 +175,28 @@ def _memory() -> Finding:
             facts = {line.split(":")[0]: line.split()[1] for line in file if ":" in line}
         free = int(facts["MemAvailable"]) // 1024
     except (OSError, KeyError, ValueError):
-        return _finding("memory", "ok", "not told by this system")
+        return _finding("memory", "ok", "unknown on this system")
     found = f"{free} MB available, {NEEDED_MEGABYTES} are needed"
     fits = free > NEEDED_MEGABYTES
-    return _finding("memory", "ok" if fits else "warning", found, "" if fits else "end something")
+    state, advice = ("ok", "") if fits else ("warning", "end other programs")
+    return _finding("memory", state, found, advice)
 
 
 def _sound(options: argparse.Namespace) -> Iterator[Finding]:
-    """The input: found, opened, listened to, and looked at."""
+    """The input: found, opened, recorded and inspected."""
     import numpy as np
 
     from doa_core.angles import angles_to_vector
     from doa_core.errors import one_line
     from doa_core.spec import SAMPLE_RATE
-    from doa_edge.input.conversion import ambix_matrix
     from doa_edge.input.inspection import inspect_channels, inspect_field
     from doa_edge.input.sources import open_source
 
     try:
         settings = source_settings(options)
-        audio_format, mount = settings["audio_format"], settings["mount"]
-        ambix_matrix(audio_format, mount)
-        # As the device gives them: what is wrong with a channel is told by its number.
-        settings.update(audio_format="ambix", mount=None)
+        input_format = settings["input_format"]
+        # As the device gives them: faults of a channel are reported by its number.
+        settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
         source = open_source(**settings, model_rate=SAMPLE_RATE)
         with source:
             yield _finding("input", "ok", _describe(source))
@@ -219,8 +219,7 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     yield from inspect_field(
         np.nan_to_num(samples),
         sample_rate=SAMPLE_RATE,
-        audio_format=audio_format,
-        mount=mount,
+        input_format=input_format,
         expected=expected,
     )
 
@@ -231,11 +230,10 @@ def _describe(source: Any) -> str:
 
 
 def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
-    """(N, 4) samples, as many as are wanted if they come in time, and what was missing."""
+    """(N, 4) samples, as many as are wanted if they come in time, and the gaps between them."""
     import numpy as np
 
-    from doa_edge.input.conversion import no_sound
-    from doa_edge.input.stream import Gap
+    from doa_edge.input.stream import Gap, no_sound
 
     blocks, gaps, heard = [no_sound()], [], 0
     deadline = time.monotonic() + 2.0 * wanted / 16_000 + 5.0
@@ -248,16 +246,6 @@ def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
         if heard >= wanted or (source.live and time.monotonic() > deadline):
             break
     return np.concatenate(blocks)[:wanted], gaps
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.5 <= value <= 600.0:
-        raise argparse.ArgumentTypeError(f"must be 0.5 to 600 seconds. Received: {text!r}")
-    return value
 
 
 def _direction(text: str) -> tuple[float, float]:

@@ -1,16 +1,32 @@
-"""`doa_edge info`: what a model file says of itself."""
+"""`doa_edge info`: the spec of a model file."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
+
+from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 
-def info(options: argparse.Namespace) -> int:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of `doa_edge`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "info",
+        help="the spec of a model file",
+        description="Print the spec of a model file as JSON.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="FILE", type=model_path, nargs="?", help=MODEL_HELP)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the spec, the shapes and the digest of a model file as JSON.
 
     Raises:
-        InputError: a file that is no model of ours.
+        InputError: a file that doa_export did not make.
     """
     import hashlib
     import json

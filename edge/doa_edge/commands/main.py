@@ -6,28 +6,9 @@ Standard output carries data, standard error carries talk. Exit status: 0 done, 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from doa_edge.commands import bench, devices, doctor
-from doa_edge.options.command import CommandParser
-from doa_edge.options.common import (
-    add_directions,
-    add_network_outputs,
-    add_outputs,
-    join_negative_values,
-)
-from doa_edge.options.input import add_input_arguments
-from doa_edge.tflite.shipped import MODEL_HELP, model_path
-
-if TYPE_CHECKING:
-    import argparse
-
-Command = Callable[[argparse.Namespace], int]
+from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,14 +16,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        # In here as little as can be: it may come while the rest is imported.
+        # As little as possible in here: the signal may come while the rest is imported.
         sys.stderr.write("doa_edge: interrupted\n")
         return 130
 
 
 def _main(arguments: list[str]) -> int:
     from doa_core.errors import InputError, Terminated
-    from doa_edge.commands.main import parse_options
+    from doa_edge.commands.parser import parse_options
     from doa_edge.options.command import (
         EXIT_BROKEN_PIPE,
         EXIT_FAILED,
@@ -52,7 +33,7 @@ def _main(arguments: list[str]) -> int:
     )
 
     try:
-        options = parse_options(arguments, run=_run, info=_info)
+        options = parse_options(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except SystemExit as stop:
@@ -70,18 +51,6 @@ def _main(arguments: list[str]) -> int:
     return status
 
 
-def _run(options: argparse.Namespace) -> int:
-    from doa_edge.commands.run import run
-
-    return run(options)
-
-
-def _info(options: argparse.Namespace) -> int:
-    from doa_edge.commands.info import info
-
-    return info(options)
-
-
 def _complain(message: object, status: int) -> int:
     from doa_core.errors import one_line
 
@@ -97,71 +66,3 @@ def _let_go_of_stdout() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-
-
-def parse_options(arguments: list[str], *, run: Command, info: Command) -> argparse.Namespace:
-    """Options of the command line, and of the configuration file that it names.
-
-    Raises:
-        InputError: a configuration that cannot be used.
-        SystemExit: misuse, or a request for help.
-    """
-    parser, run_parser = build_parser(run=run, info=info)
-    arguments = join_negative_values(arguments)
-    first = parser.parse_args(arguments)
-    if getattr(first, "config", None) is None:
-        return first
-    from doa_edge.options.config import read_config
-
-    values = read_config(first.config, run_parser)
-    # Either of the two on the command line replaces either of the two in the file.
-    if first.input is not None or first.device is not None:
-        values.pop("input", None)
-        values.pop("device", None)
-    run_parser.set_defaults(**values)
-    return parser.parse_args(arguments)
-
-
-def build_parser(*, run: Command, info: Command) -> tuple[CommandParser, argparse.ArgumentParser]:
-    """The parser of `doa_edge`, and that of its `run`; `run` of what is parsed is to be called."""
-    parser = CommandParser(
-        prog="doa_edge",
-        description="Where does the voice come from? Directions from first-order Ambisonics.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run_parser = commands.add_parser(
-        "run",
-        help="directions of a recording, a pipe or a microphone",
-        description="Print the direction of the voice, one JSON object per window.",
-        epilog="On a terminal the directions are drawn instead; --json prints them all the same.",
-        allow_abbrev=False,
-    )
-    run_parser.set_defaults(run=run)
-    add_input_arguments(run_parser)
-    run_parser.add_argument(
-        "--realtime",
-        action=argparse.BooleanOptionalAction,
-        help="play a recording at its own speed, as if it were heard now",
-    )
-    add_directions(run_parser.add_argument_group("directions"))
-    add_outputs(run_parser.add_argument_group("outputs, several at once"))
-    add_network_outputs(run_parser.add_argument_group("outputs to other programs"))
-    run_parser.add_argument(
-        "--config",
-        metavar="FILE.toml",
-        type=Path,
-        help="options from a file: their names without dashes are its keys; the command line wins",
-    )
-    devices.add_parser(commands)
-    doctor.add_parser(commands)
-    bench.add_parser(commands)
-    info_parser = commands.add_parser(
-        "info",
-        help="what a model file says of itself",
-        description="Print the spec of a model file as JSON.",
-        allow_abbrev=False,
-    )
-    info_parser.set_defaults(run=info)
-    info_parser.add_argument("model", metavar="FILE", type=model_path, nargs="?", help=MODEL_HELP)
-    return parser, run_parser

@@ -8,17 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, Terminated, one_line
+from doa_core.errors import InputError, Terminated, as_input_errors
 from doa_edge.options.command import peak_memory_kib
+from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
+from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
-    from doa_edge.engine import DirectionEngine
+    from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
-    from doa_edge.input.sources import Source
-    from doa_edge.input.stream import Gap
+    from doa_edge.input.stream import Gap, Source
     from doa_edge.recording import OutputAverage
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
@@ -26,18 +28,46 @@ if TYPE_CHECKING:
     from doa_edge.tflite.network import TfliteModel
 
 
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to those of `doa_edge`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run",
+        help="directions of a recording, a pipe or a microphone",
+        description="Print the direction of the voice, one JSON object per window.",
+        epilog="On a terminal the directions are drawn instead; --json prints them there, too.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    add_input_arguments(parser)
+    parser.add_argument(
+        "--realtime",
+        action=argparse.BooleanOptionalAction,
+        help="process a recording at its own speed, as if it were live",
+    )
+    add_directions(parser.add_argument_group("directions"))
+    add_outputs(parser.add_argument_group("outputs, several at once"))
+    add_network_outputs(parser.add_argument_group("outputs to other programs"))
+    parser.add_argument(
+        "--config",
+        metavar="FILE.toml",
+        type=Path,
+        help="options from a file: their names without dashes are its keys; the command line wins",
+    )
+    return parser
+
+
 def run(options: argparse.Namespace) -> int:
-    """Follow the voice. Returns the exit status.
+    """Print the directions of the input; returns the exit status.
 
     Raises:
-        InputError, MissingPackageError, OSError: like the parts that it puts together.
-        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything that was found is written.
+        InputError, MissingPackageError, OSError: like the parts that it combines.
+        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything so far is written.
     """
     with Signals() as signals:
         try:
             return _run(options, signals)
         except ImportError as error:
-            # Packages that are interrupted while they are imported call themselves broken.
+            # Packages raise this when they are interrupted while they are imported.
             if (stop := signals.received) is not None:
                 raise stop from error
             raise
@@ -45,12 +75,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
-    from doa_edge.activity import DEFAULT_GATE_DBFS, DEFAULT_MARGIN_DB
-    from doa_edge.engine import DEFAULT_EVERY, DirectionEngine
+    from doa_edge.engine import DirectionEngine
     from doa_edge.input.sources import open_source
-    from doa_edge.options.input import source_settings
     from doa_edge.sinks.notify import Notifier
-    from doa_edge.sinks.outputs import check_files, open_outputs, prints_lines
+    from doa_edge.sinks.outputs import check_files
     from doa_edge.tflite.network import TfliteModel, default_model_path
 
     model_path = options.model or default_model_path()
@@ -62,37 +90,15 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         stack.callback(notifier.close)
         with _quiet_runtime():
             model = TfliteModel(model_path, threads=options.threads)
-        features = model.spec.features
-        with _user_values():
-            engine = DirectionEngine(
-                model,
-                every=options.every or DEFAULT_EVERY,
-                average=options.average,
-                method=options.decode,
-                gate_dbfs=DEFAULT_GATE_DBFS if options.gate is None else options.gate,
-                margin_db=DEFAULT_MARGIN_DB if options.margin is None else options.margin,
-                min_confidence=options.confidence,
-                smooth_s=options.smooth,
-                keep_outputs=bool(options.summary or options.plot),
+        with as_input_errors():
+            engine = DirectionEngine(model, _engine_settings(options))
+            source = open_source(
+                **source_settings(options), model_rate=model.spec.features.sample_rate
             )
-            source = open_source(**source_settings(options), model_rate=features.sample_rate)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        hub = stack.enter_context(
-            open_outputs(
-                options,
-                live=options.input is None,
-                paced=source.live or bool(options.realtime),
-                hop_seconds=features.hop / features.sample_rate,
-                signals=signals,
-            )
-        )
-        view: TerminalView | None = None
-        if not options.summary and not prints_lines(options):
-            from doa_edge.sinks.view import TerminalView
-
-            view = stack.enter_context(TerminalView(source.name))
+        hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
@@ -123,13 +129,62 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     return 0
 
 
+def _engine_settings(options: argparse.Namespace) -> EngineSettings:
+    """The settings that the options of `run` ask for; the engine's own where they are silent.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    from doa_edge.engine import EngineSettings
+
+    asked = {
+        "every": options.every,
+        "average": options.average,
+        "method": options.decode,
+        "gate_dbfs": options.gate,
+        "margin_db": options.margin,
+        "min_confidence": options.confidence,
+        "smooth_s": options.smooth,
+    }
+    return EngineSettings(
+        **{name: value for name, value in asked.items() if value is not None},
+        keep_outputs=bool(options.summary or options.plot),
+    )
+
+
+@contextmanager
+def _sinks(
+    options: argparse.Namespace, engine: DirectionEngine, source: Source, signals: Signals
+) -> Iterator[tuple[Hub, TerminalView | None]]:
+    """All sinks, and the picture on the terminal where nothing is printed to it."""
+    from doa_edge.sinks.outputs import open_outputs, prints_lines
+
+    features = engine.spec.features
+    with ExitStack() as stack:
+        hub = stack.enter_context(
+            open_outputs(
+                options,
+                live=options.input is None,
+                paced=source.live or bool(options.realtime),
+                hop_seconds=features.hop / features.sample_rate,
+                signals=signals,
+            )
+        )
+        view: TerminalView | None = None
+        if not options.summary and not prints_lines(options):
+            from doa_edge.sinks.view import TerminalView
+
+            view = stack.enter_context(TerminalView(source.name))
+        yield hub, view
+
+
 class _Follower:
-    """Takes what a source gives and hands every estimate and event to whoever wants it.
+    """Runs a source through the engine, and passes estimates and events to sinks and view.
 
     Attributes:
         average: outputs of the active windows, if the options need them.
         track: estimates for a picture, if the options ask for one.
-        read_seconds: time spent waiting for sound, reading and resampling [seconds].
+        read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
     def __init__(
@@ -153,7 +208,7 @@ class _Follower:
         self._notifier = notifier
 
     def follow(self, source: Source) -> None:
-        """Until the source ends."""
+        """Process the source until it ends."""
         from doa_edge.input.stream import Gap
 
         items = iter(source)
@@ -172,7 +227,7 @@ class _Follower:
             asked = time.perf_counter()
 
     def finish(self, source: Source) -> None:
-        """Print the summary, and what was lost."""
+        """Print the summary, and counts of what was lost."""
         if self._options.summary and self.average.windows:
             from doa_edge.recording import summary_dict
             from doa_edge.sinks.sink import json_line
@@ -193,13 +248,13 @@ class _Follower:
         self._hub.send(estimate.to_dict())
         if self._view:
             self._view.update(estimate)
-        if self._engine.keep_outputs:
+        if self._engine.settings.keep_outputs:
             self.average.add(estimate)
         if self._options.plot:
             self.track.append(replace(estimate, outputs=None))
 
     def _tell(self, gap: Gap) -> None:
-        """An event on every output, and a word to people."""
+        """Send an event to every sink, and tell people."""
         event: dict[str, Any] = {
             "time_s": self._engine.samples / self._rate,
             "event": "gap",
@@ -242,21 +297,10 @@ def _report(
 
 
 @contextmanager
-def _user_values() -> Iterator[None]:
-    """A ValueError of a check inside is the user's."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(one_line(error)) from error
-
-
-@contextmanager
 def _quiet_runtime() -> Iterator[None]:
     """Drop the INFO lines that a runtime writes to descriptor 2, past Python.
 
-    What else it writes is passed on, unless it raises: the exception carries the reason.
+    Its other lines are passed on, unless it raises: then the exception has the reason.
     """
     import tempfile
 

@@ -1,49 +1,82 @@
-"""From the four channels of an input to AmbiX at the model's rate, in the room's axes."""
+"""From the channels of an input to AmbiX at the model's rate, in the room's axes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.ambisonics import format_to_ambix_matrix, rotation_to_ambix_matrix
-from doa_core.angles import rotation_matrix
 from doa_core.errors import InputError, MissingPackageError
-from doa_edge.input.stream import Samples
+from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.stream import CHANNELS, Samples, no_sound
 
-CHANNELS = 4
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # hertz
 LARGEST_SAMPLE = 1e9  # full scale is 1; the square of a transform must stay finite
+
+
+class ChannelPicker:
+    """The four channels of an input, checked block by block.
+
+    Attributes:
+        position: samples per channel so far.
+
+    Args:
+        input_format: which channels.
+        available: number of channels of the input.
+        sample_rate: of the input [hertz].
+        name: of the input, for messages.
+
+    Raises:
+        InputError: too few channels, more than four and no map, or a rate outside of 8 to 192 kHz.
+    """
+
+    def __init__(
+        self, input_format: InputFormat, *, available: int, sample_rate: int, name: str
+    ) -> None:
+        self._columns = input_format.columns(available, name=name)
+        self._all = self._columns == list(range(available))
+        self.sample_rate = check_rate(sample_rate, name=name)
+        self._name = name
+        self.position = 0
+
+    def pick(self, block: Samples) -> Samples:
+        """(N, 4) of the next (N, C) samples.
+
+        Raises:
+            InputError: a sample that is NaN, infinite or absurdly large, with its place.
+        """
+        block = block if self._all else block[:, self._columns]
+        usable = is_sound(block)
+        if not usable.all():
+            sample, channel = np.argwhere(~usable)[0]
+            raise InputError(
+                "The samples must be finite, with full scale at 1. Received: "
+                f"{block[sample, channel]:g} in channel {channel + 1} of {self._name} "
+                f"at {(self.position + sample) / self.sample_rate:.4f} s"
+            )
+        self.position += len(block)
+        return block
 
 
 class AmbixConverter:
     """Blocks of four channels at one rate -> AmbiX blocks at another (soxr, high quality).
 
-    The resampler's delay is taken off: the first sample out belongs to the first sample in. What
-    comes out does not depend on how the stream was cut into blocks.
+    The resampler's delay is compensated: the first sample out belongs to the first sample in. The
+    output does not depend on how the stream was cut into blocks.
 
     Args:
+        input_format: what the channels are, and how the microphone is mounted.
         from_rate: of the input [hertz].
-        to_rate: of what comes out [hertz].
-        audio_format: what the channels are; see `doa_core.ambisonics`.
-        mount: yaw, pitch and roll [rad] of the microphone in the room.
+        to_rate: of the output [hertz].
 
     Raises:
-        ValueError: unknown format, or a mounting that is not three finite angles.
         MissingPackageError: the rates differ and soxr is not installed.
     """
 
-    def __init__(
-        self,
-        *,
-        from_rate: int,
-        to_rate: int,
-        audio_format: str = "ambix",
-        mount: Sequence[float] | None = None,
-    ) -> None:
-        matrix = ambix_matrix(audio_format, mount).T.astype(np.float32)
+    def __init__(self, input_format: InputFormat = AMBIX, *, from_rate: int, to_rate: int) -> None:
+        matrix = input_format.to_ambix.T.astype(np.float32)
         self._matrix = None if np.array_equal(matrix, np.eye(CHANNELS)) else matrix
         self._stream: Any = None
         if from_rate != to_rate:
@@ -54,6 +87,16 @@ class AmbixConverter:
             self._stream = soxr.ResampleStream(
                 from_rate, to_rate, CHANNELS, dtype="float32", quality="HQ"
             )
+
+    def convert(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """(M, 4) AmbiX blocks of a whole stream of (N, 4) blocks; empty where those are empty."""
+        for block in blocks:
+            converted = self.push(block) if len(block) else block
+            if len(converted) or not len(block):
+                yield converted
+        rest = self.finish()
+        if len(rest):
+            yield rest
 
     def push(self, block: Samples) -> Samples:
         """(M, 4) AmbiX that an (N, 4) block completes; M may be 0."""
@@ -71,62 +114,8 @@ class AmbixConverter:
         return block if self._matrix is None else block @ self._matrix
 
 
-def ambix_matrix(
-    audio_format: str = "ambix", mount: Sequence[float] | None = None
-) -> npt.NDArray[np.floating[Any]]:
-    """(4, 4) matrix from a microphone's channels to AmbiX in the room's axes.
-
-    Raises:
-        ValueError: unknown format, or a mounting that is not three finite angles.
-    """
-    matrix = format_to_ambix_matrix(audio_format)
-    if mount is None:
-        return matrix
-    if len(mount) != 3 or not np.all(np.isfinite(mount)):
-        raise ValueError(
-            "`mount` must be yaw, pitch and roll, three finite angles in radians. "
-            f"Received: mount={tuple(mount)}"
-        )
-    return rotation_to_ambix_matrix(rotation_matrix(*mount)) @ matrix
-
-
-def check_channel_map(channel_map: Sequence[int] | None, *, available: int, name: str) -> list[int]:
-    """Columns of the four channels in an input of `available` channels.
-
-    Args:
-        channel_map: numbers of four channels, counted from 1, in the order of the format. Without
-            one the input must have just four.
-        available: channels of the input.
-        name: the input, for the message.
-
-    Raises:
-        InputError: too few channels, or more than four and no map.
-        ValueError: a map that is not four different channels.
-    """
-    count = f"{available} {'channel' if available == 1 else 'channels'}"
-    if channel_map is None:
-        if available == CHANNELS:
-            return list(range(CHANNELS))
-        more = "; --channels says which, such as --channels 1,2,3,4" if available > CHANNELS else ""
-        raise InputError(
-            f"The input must hold {CHANNELS} channels (first-order Ambisonics or a tetrahedral "
-            f"microphone{more}). Received: {name} with {count}"
-        )
-    if len(set(channel_map)) != CHANNELS or len(channel_map) != CHANNELS or min(channel_map) < 1:
-        raise ValueError(
-            f"`channels` must be {CHANNELS} different numbers from 1 on. "
-            f"Received: channels={','.join(map(str, channel_map))}"
-        )
-    if max(channel_map) > available:
-        raise InputError(
-            f"`channels` must be among the input's channels. Received: channels="
-            f"{','.join(map(str, channel_map))} for {name} with {count}"
-        )
-    return [number - 1 for number in channel_map]
-
-
 def check_rate(rate: int, *, name: str) -> int:
-    """The rate [hertz], if it is one that is resampled.
+    """The rate [hertz], if it can be resampled.
 
     Raises:
         InputError: outside of 8 to 192 kHz.
@@ -139,32 +128,7 @@ def check_rate(rate: int, *, name: str) -> int:
     return rate
 
 
-def check_samples(block: Samples, *, name: str, position: int, sample_rate: int) -> None:
-    """Raise InputError for NaN, infinite or absurd values, with their place.
-
-    Args:
-        block: (N, 4).
-        name: the input, for the message.
-        position: of the block's first sample in the input [samples].
-        sample_rate: [hertz].
-    """
-    usable = is_sound(block)
-    if usable.all():
-        return
-    sample, channel = np.argwhere(~usable)[0]
-    raise InputError(
-        "The samples must be finite, with full scale at 1. "
-        f"Received: {block[sample, channel]:g} in channel {channel + 1} of {name} "
-        f"at {(position + sample) / sample_rate:.4f} s"
-    )
-
-
 def is_sound(block: Samples) -> npt.NDArray[np.bool_]:
     """(N, 4) whether each sample is a finite number of a sensible size."""
     usable: npt.NDArray[np.bool_] = np.abs(block) <= LARGEST_SAMPLE  # False for NaN, too
     return usable
-
-
-def no_sound() -> Samples:
-    """(0, 4): alive, and nothing to give."""
-    return np.zeros((0, CHANNELS), np.float32)

@@ -1,35 +1,34 @@
-"""Is what a microphone gives first-order Ambisonics, as far as the sound alone can tell?
+"""Is the signal of a microphone first-order Ambisonics, as far as the sound alone can tell?
 
 Levels, offsets, clipping and dead channels show in each channel by itself. The order and the format
-show in what the channels have to do with each other. With AmbiX (SN3D), plane waves that do not
-depend on each other give, whatever their directions,
+show in the relations between channels. With AmbiX (SN3D), independent plane waves give, whatever
+their directions,
 
     energy of X + energy of Y + energy of Z = energy of W,
 
 because x^2 + y^2 + z^2 = 1 for each. That holds in a diffuse field as for a single voice, and in
-every part of time and frequency; so the median over such parts of how far it is off (in dB) tells
-formats from each other. Recordings of real microphones and rooms have 0.3 to 0.8 dB as what they
-are, and mostly more than 1.8 dB as anything else.
+every part of time and frequency; so the median deviation over such parts (in dB) tells formats
+apart. Recordings of real microphones and rooms deviate by 0.3 to 0.8 dB when read in their own
+format, and mostly by more than 1.8 dB in any other.
 
-What sound alone can *not* tell: dipoles that are swapped among each other, or have a wrong sign,
-and capsules in a wrong order. They hear a field that is turned or mirrored, as real as the right
-one. It takes a voice from a known direction (`expected`).
+What sound alone can *not* tell: dipoles that are swapped or have a wrong sign, and capsules in a
+wrong order. They give a field that is turned or mirrored and as plausible as the right one. It
+takes a voice from a known direction (`expected`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.ambisonics import FORMATS
+from doa_core.ambisonics import FORMATS, format_to_ambix_matrix
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.features import intensity_features
 from doa_core.stft import stft
-from doa_edge.input.conversion import ambix_matrix
+from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -41,18 +40,18 @@ OFFSET_SHARE = 0.01  # of full scale
 ALIKE = 0.98  # coherence of two channels that are one and the same
 FORMAT_ERROR_DB = 1.3
 LOST_DEG = 45.0
-_BAND_HZ = (300.0, 4000.0)  # where microphones of this kind are what they promise
+_BAND_HZ = (300.0, 4000.0)  # where real microphones are close to ideal
 _PART = (16, 24)  # frames and bins in which energies are compared
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what.
+        name: of the check.
         state: `ok`, `warning` or `fault`.
-        found: what is there.
+        found: what was found.
         advice: what to do about it; empty if nothing.
     """
 
@@ -63,7 +62,7 @@ class Finding:
 
 
 def inspect_channels(samples: Samples) -> list[Finding]:
-    """Each channel by itself: (N, 4) samples as the device gives them, full scale 1."""
+    """Check each channel by itself: (N, 4) samples as the device gives them, full scale 1."""
     finite = np.isfinite(samples)
     findings = [
         Finding(
@@ -129,18 +128,16 @@ def inspect_field(
     samples: Samples,
     *,
     sample_rate: int,
-    audio_format: str = "ambix",
-    mount: Sequence[float] | None = None,
+    input_format: InputFormat = AMBIX,
     expected: FloatArray | None = None,
 ) -> list[Finding]:
-    """The channels together: (N, 4) samples as the device gives them.
+    """Check the relations between channels: (N, 4) samples as the device gives them.
 
     Args:
         samples: seconds of any sound; the more directions it comes from, the more it tells.
         sample_rate: [hertz].
-        audio_format: what they are said to be; see `doa_core.ambisonics`.
-        mount: yaw, pitch and roll [rad] of the microphone in the room.
-        expected: (3,) unit vector to where somebody speaks, if that is known.
+        input_format: the format to check them against, and how the microphone is mounted.
+        expected: (3,) unit vector to a talker, if the direction is known.
     """
     spectra = _band(samples, sample_rate)
     energies = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
@@ -153,19 +150,19 @@ def inspect_field(
                 advice="see `level`; make noise from several sides",
             )
         ]
-    findings = [_copies(spectra, energies), _format(spectra, audio_format)]
+    findings = [_copies(spectra, energies), _format(spectra, input_format.audio_format)]
     if expected is not None and findings[-1].state == OK:  # else it is no direction
-        ambix = spectra @ ambix_matrix(audio_format, mount).T.astype(np.float32)
+        ambix = spectra @ input_format.to_ambix.T.astype(np.float32)
         findings.append(_direction(ambix, expected))
     return findings
 
 
 def format_error_db(spectra: npt.NDArray[np.complexfloating], to_ambix: FloatArray) -> float:
-    """How far (T, F, 4) spectra are from what AmbiX has to be, after a (4, 4) matrix.
+    """Deviation of (T, F, 4) spectra from AmbiX, after a (4, 4) matrix.
 
     Returns:
         Median of the absolute ratio of the dipoles' energy to W's, over parts of half a second by
-        some 370 Hz that are not the quietest [dB].
+        some 370 Hz, the quietest left out [dB].
     """
     frames, bins = min(_PART[0], spectra.shape[0]), min(_PART[1], spectra.shape[1])
     rows, columns = spectra.shape[0] // frames, spectra.shape[1] // bins
@@ -188,7 +185,7 @@ def coherence_matrix(spectra: npt.NDArray[np.complexfloating]) -> FloatArray:
 
 
 def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
-    """How dipoles could be swapped or inverted so that `expected` is heard at `measured`.
+    """Swaps and inversions of dipoles that would move `expected` to `measured`.
 
     The simplest ones that bring the two within 20 degrees of each other, best first.
     """
@@ -209,7 +206,7 @@ def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
 
 
 def _band(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
-    """(T, F, 4) spectra where the microphone is good."""
+    """(T, F, 4) spectra in the band where microphones are close to ideal."""
     spectra = stft(samples)
     hertz = np.arange(spectra.shape[1]) * sample_rate / (2 * (spectra.shape[1] - 1))
     inside = (hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1])
@@ -238,15 +235,15 @@ def _copies(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> F
 
 
 def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Finding:
-    """Whether the channels can be what they are said to be, and what else they can be."""
-    error_db = format_error_db(spectra, ambix_matrix(audio_format))
+    """Whether the channels can be in this format, and in which others they can be."""
+    error_db = format_error_db(spectra, format_to_ambix_matrix(audio_format))
     found = f"{error_db:.1f} dB from what {audio_format} has to be"
     if error_db <= FORMAT_ERROR_DB:
         return Finding(name="format", state=OK, found=found)
     fits = [
         f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
         for name in FORMATS
-        if format_error_db(spectra, ambix_matrix(name)) <= FORMAT_ERROR_DB
+        if format_error_db(spectra, format_to_ambix_matrix(name)) <= FORMAT_ERROR_DB
     ]
     for channel in range(1, 4):
         order = np.eye(4)
@@ -258,7 +255,7 @@ def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Find
 
 
 def _direction(spectra: npt.NDArray[np.complexfloating], expected: FloatArray) -> Finding:
-    """Where the sound comes from by its intensity, against where it is known to come from."""
+    """The direction of the sound by its intensity, against the known direction."""
     weights = np.abs(spectra[..., 0]) ** 2
     active = intensity_features(spectra)[..., :3]
     vector = np.sum(weights[..., np.newaxis] * active, axis=(0, 1)) / weights.sum()

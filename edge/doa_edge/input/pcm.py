@@ -1,7 +1,7 @@
-"""Sound from a pipe: raw PCM, or a WAV stream that tells what it is by its header.
+"""Sound from a pipe: raw PCM, or a WAV stream, which its header describes.
 
-`arecord`, `ffmpeg`, `sox` and `ssh` end here. Samples are scaled as libsndfile scales a file's, so
-that a file and a pipe give the same numbers.
+`arecord`, `ffmpeg`, `sox` and `ssh` write such streams. Samples are scaled as libsndfile scales
+those of a file, so that a file and a pipe give the same numbers.
 """
 
 from __future__ import annotations
@@ -10,29 +10,22 @@ import logging
 import os
 import select
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.audio import STREAMING_SIZES, convert
-from doa_edge.input.conversion import (
-    AmbixConverter,
-    ambix_matrix,
-    check_channel_map,
-    check_rate,
-    check_samples,
-    no_sound,
-)
-from doa_edge.input.stream import Samples
+from doa_edge.input.audio import STREAMING_SIZES
+from doa_edge.input.conversion import AmbixConverter, ChannelPicker
+from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.stream import Samples, Source, no_sound
 
 logger = logging.getLogger(__name__)
 
 ENCODINGS = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # bytes of a sample
-WAIT_S = 0.5  # an empty block shows that a silent pipe is still watched
+WAIT_S = 0.5  # seconds without data after which an empty block is yielded
 _READ_BYTES = 1 << 16
 _LONGEST_CHUNK = 1 << 24  # bytes of a header's chunk before the sound
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -47,7 +40,7 @@ class PcmFormat:
         rate: [hertz].
         channels: of the stream, four or more.
         encoding: one of `ENCODINGS`.
-        data_bytes: of sound that the header promises; None where it does not say.
+        data_bytes: bytes of sound that the header promises; None where it does not say.
     """
 
     rate: int
@@ -87,40 +80,32 @@ def decode_pcm(data: bytes, *, encoding: str, channels: int) -> Samples:
     return samples.reshape(-1, channels)
 
 
-class PipeSource:
-    """AmbiX blocks of a PCM or WAV stream, as they come; empty ones while nothing comes.
+class PipeSource(Source):
+    """AmbiX blocks of a PCM or WAV stream, as they arrive; empty ones while nothing does.
 
-    Attributes:
-        name: of the stream.
-        sample_rate: of the stream [hertz]; None until its header was read.
+    `sample_rate` is None until the stream's header has been read. The descriptor stays open: it is
+    the caller's.
 
     Args:
         descriptor: an open file descriptor to read from.
+        input_format: what the channels of the stream are.
+        name: of the stream.
         raw: how raw bytes are to be read; a stream without it must begin with a WAV header.
-        channel_map: which four channels, counted from 1; the stream must have just four if None.
-        audio_format: what the channels are; see `doa_core.ambisonics`.
-        mount: yaw, pitch and roll [rad] of the microphone in the room.
         model_rate: of the blocks [hertz].
 
     Raises:
         InputError: options that do not fit; when iterated, a stream that cannot be read.
-        ValueError: unknown format, mounting or map.
     """
-
-    live = True
 
     def __init__(
         self,
         descriptor: int,
+        input_format: InputFormat = AMBIX,
         *,
         name: str = "standard input",
         raw: PcmFormat | None = None,
-        channel_map: Sequence[int] | None = None,
-        audio_format: str = "ambix",
-        mount: Sequence[float] | None = None,
         model_rate: int = SAMPLE_RATE,
     ) -> None:
-        ambix_matrix(audio_format, mount)
         if os.isatty(descriptor):
             raise InputError(
                 f"The {name} must be a stream of sound, such as that of `arecord -t wav`. "
@@ -128,29 +113,11 @@ class PipeSource:
             )
         self.name = name
         self.raw = raw
-        self.channel_map = channel_map
-        self.audio_format = audio_format
-        self.mount = mount
+        self.input_format = input_format
         self.model_rate = model_rate
-        self.sample_rate: int | None = None
         if raw:
             self._set_format(raw)
         self._bytes = _Bytes(descriptor)
-
-    def __enter__(self) -> PipeSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """The descriptor stays open: it is the caller's."""
-
-    def statistics(self) -> dict[str, float]:
-        """Nothing is lost in a pipe."""
-        return {}
 
     def __iter__(self) -> Iterator[Samples]:
         yield from self._wait_for(12)
@@ -165,43 +132,36 @@ class PipeSource:
                 else f"A stream must hold sound. Received: {self.name} with 0 bytes"
             )
         converter = AmbixConverter(
-            from_rate=self._format.rate,
-            to_rate=self.model_rate,
-            audio_format=self.audio_format,
-            mount=self.mount,
+            self.input_format, from_rate=self._format.rate, to_rate=self.model_rate
         )
-        yield from convert(self._blocks(), converter)
+        yield from converter.convert(self._blocks())
 
     def _set_format(self, pcm: PcmFormat) -> None:
-        self._columns = check_channel_map(self.channel_map, available=pcm.channels, name=self.name)
-        self.sample_rate = check_rate(pcm.rate, name=self.name)
+        self._channels = ChannelPicker(
+            self.input_format, available=pcm.channels, sample_rate=pcm.rate, name=self.name
+        )
+        self.sample_rate = pcm.rate
         self._format = pcm
 
     def _blocks(self) -> Iterator[Samples]:
-        """(N, 4) blocks in the stream's rate; empty ones while it waits."""
-        pcm, position = self._format, 0
-        every = self._columns == list(range(pcm.channels))
+        """(N, 4) blocks at the stream's rate; empty ones while it waits."""
+        pcm, channels = self._format, self._channels
         left = pcm.data_bytes
         while True:
             limit = _READ_BYTES if left is None else min(left, _READ_BYTES)
             size = min(len(self._bytes), limit) // pcm.frame_bytes * pcm.frame_bytes
             if size:
-                block = decode_pcm(
-                    self._bytes.take(size), encoding=pcm.encoding, channels=pcm.channels
-                )
-                block = block if every else block[:, self._columns]
-                check_samples(block, name=self.name, position=position, sample_rate=pcm.rate)
-                position += len(block)
+                data = self._bytes.take(size)
                 left = None if left is None else left - size
-                yield block
+                yield channels.pick(decode_pcm(data, encoding=pcm.encoding, channels=pcm.channels))
             elif left is not None and left < pcm.frame_bytes:
                 break
             elif self._bytes.ended:
                 if left is not None:
                     raise InputError(
                         f"The {self.name} is cut short: its header promises "
-                        f"{position + left // pcm.frame_bytes} samples per channel. "
-                        f"Received: {position}"
+                        f"{channels.position + left // pcm.frame_bytes} samples per channel. "
+                        f"Received: {channels.position}"
                     )
                 if len(self._bytes):
                     logger.warning(
@@ -212,7 +172,7 @@ class PipeSource:
                 break
             elif not self._bytes.fill(WAIT_S):
                 yield no_sound()
-        if position == 0:
+        if channels.position == 0:
             raise InputError(f"A stream must hold sound. Received: {self.name} with 0 samples")
 
     def _read_header(self) -> Iterator[Samples]:
@@ -253,14 +213,7 @@ class PipeSource:
             length = long_length
         elif any(length in sizes for sizes in STREAMING_SIZES):
             length = -1
-        self._set_format(
-            PcmFormat(
-                rate=found.rate,
-                channels=found.channels,
-                encoding=found.encoding,
-                data_bytes=None if length < 0 else length,
-            )
-        )
+        self._set_format(replace(found, data_bytes=None if length < 0 else length))
 
     def _check_raw(self, found: PcmFormat) -> None:
         if self.raw and self.raw != found:
@@ -279,7 +232,7 @@ class PipeSource:
 
 
 class _Bytes:
-    """Bytes that came from a descriptor and were not taken yet."""
+    """A buffer of bytes that were read from a descriptor and not taken yet."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -290,7 +243,7 @@ class _Bytes:
         return len(self._held)
 
     def fill(self, timeout: float) -> bool:
-        """Wait for more [seconds]; False if nothing came."""
+        """Wait for more, `timeout` [seconds] at most; False if nothing came."""
         ready, _, _ = select.select([self._descriptor], [], [], timeout)
         if not ready:
             return False

@@ -1,8 +1,8 @@
 """Microphones whose channels are documented. Others are described by options.
 
-A tetrahedral microphone behind an interface is known to the system by the interface's name, so a
-profile has to be asked for. What can be recognised by name are arrays that are no first-order
-Ambisonics microphones, although they have four channels and more.
+The system knows a tetrahedral microphone behind an interface by the interface's name, so a profile
+has to be asked for. Arrays that are no first-order Ambisonics microphones, although they have four
+channels and more, can be recognised by name.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Profile:
         name: for `--profile`.
         title: maker and model.
         audio_format: of its channels; see `doa_core.ambisonics`.
-        needs: what has to be done so that its channels are these.
-        source: where that is documented.
+        needs: what the wiring must be for its channels to be in this order.
+        source: where the order is documented.
     """
 
     name: str
@@ -59,7 +59,7 @@ PROFILES = (
     ),
 )
 
-# Part of the system's name for a device, in lower case, and what it is.
+# Part of a device's name, in lower case, and what the device is.
 NOT_AMBISONIC = {
     "respeaker": "four microphones in one plane (channels 2 to 5 of 6), no Ambisonics",
     "zylia": "19 capsules on a sphere: encode them to AmbiX first and pipe that in",
@@ -83,6 +83,6 @@ def find_profile(name: str) -> Profile:
 
 
 def not_ambisonic(device_name: str) -> str | None:
-    """What a device is, if its name says that it is no first-order Ambisonics microphone."""
+    """What a device is, if its name shows that it is no first-order Ambisonics microphone."""
     name = device_name.lower()
     return next((what for part, what in NOT_AMBISONIC.items() if part in name), None)

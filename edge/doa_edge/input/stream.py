@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Samples = npt.NDArray[np.float32]
 
+CHANNELS = 4
 GAP_REASONS = ("lost", "stalled", "recovered", "overrun", "invalid")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Sound that was not heard, so that the time of what follows stays true.
+    """Samples that are missing from a stream, counted so that stream time stays true.
 
     Attributes:
-        samples: per channel, at the model's rate, zero or more.
-        reason: `lost` (the device went away), `stalled` (it gives nothing), `recovered` (it is
-            back: the rest of what was missed), `overrun` (sound came faster than it was taken)
-            or `invalid` (samples that are no sound).
-        detail: for people.
+        samples: number missing per channel at the model's rate, zero or more.
+        reason: `lost` (the device went away), `stalled` (it delivers nothing), `recovered` (it is
+            back: the rest of what was missed), `overrun` (sound came faster than it was
+            processed) or `invalid` (samples that are not finite, or absurdly large).
+        detail: a sentence for people.
     """
 
     samples: int
@@ -38,4 +44,42 @@ class Gap:
             )
 
 
-StreamItem = npt.NDArray[np.float32] | Gap
+StreamItem = Samples | Gap
+
+
+class Source:
+    """Base of every source: AmbiX blocks at the model's rate in the room's axes, and gaps.
+
+    Use it as a context manager and iterate over it once. A live source yields an empty block at
+    least once a second while it has nothing to give, so that the caller can do other work.
+
+    Attributes:
+        name: to show to people.
+        live: whether it runs in real time; a file does not.
+        sample_rate: of the input [hertz]; None as long as it is not known.
+    """
+
+    name: str
+    live = True
+    sample_rate: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what the source holds open."""
+
+    def statistics(self) -> dict[str, float]:
+        """Counts of what was lost so far, by name; empty for a file or a pipe."""
+        return {}
+
+
+def no_sound() -> Samples:
+    """(0, 4) block: the source is alive and has nothing to give."""
+    return np.zeros((0, CHANNELS), np.float32)

@@ -1,1 +1,1 @@
-"""What the commands of `doa_edge` understand: options, configuration files. Light to import."""
+"""Options of the command line and of configuration files. Light to import."""

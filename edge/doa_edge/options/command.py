@@ -1,8 +1,10 @@
-"""What commands share: one line about misuse, an exit status, and what memory they took."""
+"""What commands share: kinds of values, one line about misuse, exit statuses, peak memory."""
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from typing import NoReturn
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
@@ -17,13 +19,44 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def number(lowest: float, highest: float, unit: str) -> Callable[[str], float]:
+    """The type of an option: a number between two limits, both included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(
+                f"must be {lowest:g} to {highest:g} {unit}. Received: {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def integer(lowest: int) -> Callable[[str], int]:
+    """The type of an option: an integer from `lowest` on, which is 0 or more."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.isdecimal() else -1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(
+                f"must be an integer, {lowest} or more. Received: {text!r}"
+            )
+        return value
+
+    return parse
+
+
 def exit_status(stop: SystemExit) -> int:
-    """The status that a parser wants to end with."""
+    """The status with which a parser ended."""
     return stop.code if isinstance(stop.code, int) else EXIT_FAILED
 
 
 def peak_memory_kib() -> int:
-    """Most resident memory of this process so far [KiB].
+    """Peak resident memory of this process so far [KiB].
 
     Linux keeps `ru_maxrss` over an exec: a program that was started by a larger one would report
     its parent's. VmHWM is the program's own.

@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from doa_edge.options.input import positive_integer
+from doa_edge.options.command import integer
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
@@ -19,19 +19,19 @@ _SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
 
 
 def add_directions(group: argparse._ArgumentGroup) -> None:
-    """Add the options of how directions are told."""
+    """Add the options of the engine."""
     group.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
     group.add_argument(
         "--every",
         metavar="FRAMES",
-        type=positive_integer,
+        type=integer(1),
         help="frames of 32 ms between two directions (default: 5)",
     )
     group.add_argument(
         "--average",
         metavar="FRAMES",
-        type=positive_integer,
-        help="frames whose outputs are averaged for one direction (default: those of a window, 25)",
+        type=integer(1),
+        help="frames whose outputs are averaged for one direction (default: a window's, 25)",
     )
     group.add_argument("--decode", metavar="peak|centroid", help="(default: the model's own)")
     group.add_argument(
@@ -44,28 +44,27 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "--margin",
         metavar="DB",
         type=float,
-        help="nor one that is not so far above the tracked noise floor; 0 for no tracking "
+        help="nor is one that is not this far above the tracked noise floor; 0 for no tracking "
         "(default: 3)",
     )
     group.add_argument(
         "--confidence",
         metavar="SHARE",
         type=float,
-        help="nor one whose confidence is below this (default: 0.4 where the model calibrates it, "
-        "else 0.07)",
+        help="nor is one whose confidence is below this (default: 0.4 where the model calibrates "
+        "it, else 0.07)",
     )
     group.add_argument(
         "--smooth",
         metavar="SECONDS",
         type=float,
         default=0.0,
-        help="a steady pointer: time constant of a smoother, which is also its delay (default: "
-        "none)",
+        help="smooth directions: time constant, which is also the delay (default: none)",
     )
     group.add_argument(
         "--threads",
         metavar="N",
-        type=positive_integer,
+        type=integer(1),
         default=1,
         help="threads of the network (default: %(default)s)",
     )
@@ -82,20 +81,20 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "--out",
         metavar="FILE.jsonl",
         type=Path,
-        help="write the JSON lines to this file, too: a recording's replace it when they are "
-        "complete, those of a device or a pipe are added as they come",
+        help="write the JSON lines to this file, too: those of a recording replace it once they "
+        "are complete, those of a device or a pipe are appended as they come",
     )
     group.add_argument(
         "--out-size",
         metavar="BYTES",
         type=_size,
-        help="begin a new file before a device's or a pipe's grows beyond this, such as 500K or "
-        f"2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
+        help="with a device or a pipe, start a new file before this one grows beyond this size, "
+        f"such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
     )
     group.add_argument(
         "--out-count",
         metavar="N",
-        type=_count,
+        type=integer(0),
         help=f"older files to keep, FILE.jsonl.1 the latest (default: {DEFAULT_OUT_COUNT})",
     )
     group.add_argument(
@@ -112,7 +111,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--verbose",
         action=argparse.BooleanOptionalAction,
-        help="time per stage and memory, on standard error",
+        help="print time per stage and peak memory on standard error",
     )
 
 
@@ -122,11 +121,11 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--web",
         metavar="[HOST:]PORT",
         type=listening_address,
-        help="serve a live page; for this machine only unless a host is given, 0.0.0.0 for all "
+        help="serve a live page; on this machine only unless a host is given, 0.0.0.0 for all "
         "(needs websockets)",
     )
     group.add_argument(
-        "--web-name", metavar="NAME", help="a further name under which the page may be reached"
+        "--web-name", metavar="NAME", help="a further name by which the page may be reached"
     )
     group.add_argument(
         "--osc", metavar="HOST:PORT", type=receiving_address, help="send OSC messages over UDP"
@@ -134,14 +133,14 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--osc-prefix",
         metavar="/PREFIX",
-        help="how their addresses begin; /StereoEncoder moves an IEM StereoEncoder, /adm/obj/1 is "
+        help="prefix of their addresses; /StereoEncoder moves an IEM StereoEncoder, /adm/obj/1 is "
         f"ADM-OSC (default: {DEFAULT_PREFIX})",
     )
     group.add_argument(
         "--tcp",
         metavar="[HOST:]PORT",
         type=listening_address,
-        help="listen, and send every client JSON in the layout of ODAS",
+        help="listen, and send JSON in the layout of ODAS to every client",
     )
     group.add_argument(
         "--tcp-connect",
@@ -170,12 +169,12 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--mqtt-user",
         metavar="NAME",
-        help=f"log in by this name; the password is taken from {PASSWORD_VARIABLE}",
+        help=f"log in with this name; the password is taken from {PASSWORD_VARIABLE}",
     )
     group.add_argument(
         "--mqtt-tls",
         action=argparse.BooleanOptionalAction,
-        help="encrypt, with the certificates that the system trusts",
+        help="use TLS, with the certificates that the system trusts",
     )
 
 
@@ -209,9 +208,3 @@ def _size(text: str) -> int:
             f"must be bytes, 1 or more, such as 500K, 10M or 2G. Received: {text!r}"
         )
     return size
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be an integer, 0 or more. Received: {text!r}")
-    return int(text)

@@ -28,7 +28,7 @@ def read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
 
     Args:
         path: the TOML file.
-        parser: whose long options are the keys; `_` may stand for `-`.
+        parser: its long options are the keys; `_` may stand for `-`.
 
     Raises:
         InputError: not readable, no TOML, an unknown key, or a value that the option refuses.
@@ -54,7 +54,7 @@ def read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 
 def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
-    """The value as the command line would have given it."""
+    """The value as the command line would give it."""
     if action.nargs == 0:  # a switch
         if not isinstance(value, bool):
             raise InputError(f"{path}: `{key}` must be true or false. Received: {value!r}")

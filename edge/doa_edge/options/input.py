@@ -1,10 +1,12 @@
-"""Options that say where sound comes from. Only the standard library is imported."""
+"""Options of the input. Only the standard library is imported."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from typing import Any
+
+from doa_edge.options.command import integer, number
 
 ENCODING_NAMES = ("s16le", "s24le", "s32le", "f32le")
 
@@ -24,6 +26,34 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         help="a live device by its number or a part of its name, as `doa_edge devices` lists them "
         "(default: the only one that can be used)",
     )
+    group.add_argument(
+        "--stall",
+        metavar="SECONDS",
+        type=number(0.1, 3600, "seconds"),
+        help="reopen a device that delivers nothing for this long (default: 3)",
+    )
+    _add_format(group)
+    group.add_argument(
+        "--rate",
+        metavar="HZ",
+        type=integer(1),
+        help="of raw PCM, or to open a device with (default: the model's 16000, else the device's)",
+    )
+    group.add_argument(
+        "--encoding",
+        choices=ENCODING_NAMES,
+        help="of raw PCM on standard input",
+    )
+    group.add_argument(
+        "--raw-channels",
+        metavar="N",
+        type=integer(1),
+        help="channels of raw PCM (default: 4)",
+    )
+
+
+def _add_format(group: argparse._ArgumentGroup) -> None:
+    """Add the options of an `InputFormat`."""
     group.add_argument(
         "--profile",
         metavar="NAME",
@@ -46,31 +76,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--mount",
         metavar="YAW,PITCH,ROLL",
         type=mount_angles,
-        help="how the microphone stands in the room, in degrees: turned left, nose up, left side "
+        help="mounting of the microphone in the room, in degrees: turned left, nose up, left side "
         "up; 0,0,180 is upside down (default: 0,0,0)",
-    )
-    group.add_argument(
-        "--rate",
-        metavar="HZ",
-        type=positive_integer,
-        help="of raw PCM, or to open a device with (default: the model's 16000, else the device's)",
-    )
-    group.add_argument(
-        "--encoding",
-        choices=ENCODING_NAMES,
-        help="of raw PCM on standard input",
-    )
-    group.add_argument(
-        "--raw-channels",
-        metavar="N",
-        type=positive_integer,
-        help="channels of raw PCM (default: 4)",
-    )
-    group.add_argument(
-        "--stall",
-        metavar="SECONDS",
-        type=_seconds,
-        help="open a device anew that gives nothing for as long (default: 3)",
     )
 
 
@@ -79,8 +86,10 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         InputError: an unknown profile, or one that contradicts the format.
+        ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
     profile = find_profile(options.profile) if options.profile else None
@@ -92,12 +101,14 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "input": options.input,
         "device": options.device,
+        "input_format": InputFormat(
+            audio_format=options.format or (profile.audio_format if profile else "ambix"),
+            channel_map=options.channels,
+            mount=options.mount,
+        ),
         "rate": options.rate,
         "encoding": options.encoding,
         "raw_channels": options.raw_channels,
-        "channel_map": options.channels,
-        "audio_format": options.format or (profile.audio_format if profile else "ambix"),
-        "mount": options.mount,
         "stall_s": options.stall,
     }
 
@@ -122,21 +133,3 @@ def channel_numbers(text: str) -> tuple[int, ...]:
             f"must be four different channel numbers from 1 on, such as 1,2,3,4. Received: {text!r}"
         )
     return numbers
-
-
-def positive_integer(text: str) -> int:
-    """An integer, 1 or more."""
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer, 1 or more. Received: {text!r}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.1 <= value <= 3600.0:
-        raise argparse.ArgumentTypeError(f"must be 0.1 to 3600 seconds. Received: {text!r}")
-    return value

@@ -1,11 +1,10 @@
-"""All sinks of a run: one message in, each sink's own pace out."""
+"""All sinks of a run: every message goes to each of them, at its own pace."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from doa_edge.sinks.sink import Message, Sink
@@ -17,14 +16,15 @@ REPORT_SECONDS = 10.0  # of stream time between two reports of what was dropped
 
 
 class Hub:
-    """Gives every message to every sink, and tells what they dropped.
+    """Sends every message to every sink, and reports what they dropped.
 
-    Every ten seconds of the stream in which a sink lost messages there is an event
-    `{"time_s", "event": "dropped", "output", "messages"}`; at the end a line on standard error.
+    For every ten seconds of the stream in which a sink dropped messages it sends an event
+    `{"time_s", "event": "dropped", "output", "messages"}`; at the end it writes a line to standard
+    error.
 
     Args:
         sinks: already open; the hub closes them.
-        signals: what must not interrupt a line.
+        signals: held while a message is sent, so that no line is interrupted.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, signals: Signals | None = None) -> None:
@@ -36,12 +36,7 @@ class Hub:
     def __enter__(self) -> Hub:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         try:
             self.close()
         except OSError:
@@ -49,10 +44,10 @@ class Hub:
                 raise
 
     def send(self, message: Message) -> None:
-        """Give a message to every sink.
+        """Send a message to every sink.
 
         Raises:
-            OSError: a sink that the run cannot do without has failed.
+            OSError: a sink that the run depends on has failed.
         """
         with self._whole():
             for sink in self._sinks:
@@ -64,7 +59,7 @@ class Hub:
                         sink.send(event)
 
     def close(self) -> None:
-        """Close every sink, whatever the others do; then raise what the first one raised."""
+        """Close every sink even if others fail; then raise the first error."""
         errors = []
         for sink in self._sinks:
             try:

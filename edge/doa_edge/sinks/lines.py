@@ -17,8 +17,8 @@ DEFAULT_OUT_COUNT = 5  # older files beside the newest
 class StreamSink:
     """JSON lines to a text stream, one by one.
 
-    Lines go past Python's buffer where the stream has a descriptor: a buffer that a reader does
-    not empty would hang the interpreter at its end.
+    Lines bypass Python's buffer where the stream has a descriptor: a buffer that a reader does not
+    empty would block the interpreter at its end.
 
     Args:
         stream: such as `sys.stdout`; it is not closed.
@@ -45,15 +45,15 @@ class StreamSink:
             data = data[os.write(self._descriptor, data) :]
 
     def close(self) -> None:
-        """Nothing waits here."""
+        """Nothing is buffered here."""
 
 
 class FileSink:
     """JSON lines to a file, which is rotated when it has grown.
 
-    Lines are added to a file that exists. `FILE` is the newest; when the next line would make it
-    larger than `size`, it becomes `FILE.1`, that `FILE.2`, and so on; the oldest goes. A line
-    that does not fit on the disk is taken back, so that the file ends with a whole one.
+    Lines are appended to a file that exists. `FILE` is the newest; when the next line would make it
+    larger than `size`, it becomes `FILE.1`, that `FILE.2`, and so on; the oldest is deleted. A
+    line that does not fit on the disk is removed again, so that the file ends with a whole one.
 
     Args:
         path: the file; a device or a pipe is written as it is and never rotated.
@@ -119,7 +119,7 @@ class FileSink:
         status = os.fstat(self._descriptor)
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size
-        # After a power cut the last line may lack its end: keep it apart from the next.
+        # After a power cut the last line may be incomplete: keep the next one apart from it.
         if (
             self._ordinary
             and self._written

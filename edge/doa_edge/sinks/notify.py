@@ -17,11 +17,11 @@ _MICROSECONDS = 1_000_000  # in a second
 class Notifier:
     """Messages to the service manager.
 
-    The watchdog is fed by whoever sees the stream move, not by a thread of its own: a stream that
-    hangs shall be noticed.
+    The watchdog is notified from the loop that reads the stream, not by a thread of its own: a
+    stream that hangs must be noticed.
 
     Attributes:
-        interval: seconds between two `alive` messages; None where no watchdog waits for them.
+        interval: seconds between two `alive` messages; None without a watchdog.
 
     Args:
         environment: where NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked up.
@@ -45,23 +45,23 @@ class Notifier:
             self.interval = int(period) / _MICROSECONDS / 3
 
     def ready(self, status: str) -> None:
-        """The program listens."""
+        """Report that the program listens."""
         self._send(f"READY=1\nSTATUS={status}")
         self.alive()
 
     def alive(self) -> None:
-        """The stream moves; sent no more often than the watchdog needs."""
+        """Report that the stream moves, no more often than the watchdog needs."""
         now = time.monotonic()
         if self.interval is not None and now - self._last >= self.interval:
             self._last = now
             self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows."""
+        """Set the text that `systemctl status` shows."""
         self._send(f"STATUS={text}")
 
     def stopping(self) -> None:
-        """The program ends."""
+        """Report that the program ends."""
         self._send("STOPPING=1")
 
     def close(self) -> None:

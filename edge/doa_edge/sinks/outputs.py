@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError, one_line
+from doa_core.errors import InputError, as_input_errors
 from doa_core.files import INTERRUPTIONS, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
@@ -35,10 +35,10 @@ def open_outputs(
 
     Args:
         options: of `doa_edge run`.
-        live: whether the sound cannot wait: then no sink may hold it up.
-        paced: whether sound comes as it is heard; a recording comes as fast as it is computed.
+        live: whether the sound cannot wait: then no sink may block it.
+        paced: whether sound comes in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
-        signals: what must not interrupt a line.
+        signals: held while a message is sent.
 
     Raises:
         InputError: an option that a sink refuses.
@@ -48,13 +48,9 @@ def open_outputs(
     with ExitStack() as stack:
         sinks: list[Sink] = []
         stack.callback(_close_unowned, sinks)
-        try:
+        with as_input_errors():
             for sink in _network_sinks(options, paced=paced, hop_seconds=hop_seconds):
                 sinks.append(sink)
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(one_line(error)) from error
         if options.out:
             path = options.out
             if not paced:
@@ -74,12 +70,12 @@ def open_outputs(
 
 
 def prints_lines(options: argparse.Namespace) -> bool:
-    """Whether JSON lines go to standard output; on a terminal there is a picture instead."""
+    """Whether JSON lines go to standard output; on a terminal they are drawn instead."""
     return not options.summary and bool(options.json or not sys.stdout.isatty())
 
 
 def check_files(options: argparse.Namespace, model_path: Path) -> None:
-    """Refuse before the work what would fail after it, and what would overwrite an input.
+    """Refuse, before the work, outputs that would fail after it or overwrite an input.
 
     Raises:
         InputError: an output that is another file in use.
@@ -102,7 +98,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
 def _network_sinks(
     options: argparse.Namespace, *, paced: bool, hop_seconds: float
 ) -> Iterator[Sink]:
-    """Sinks to other programs; a recording waits for those that can be waited for."""
+    """Sinks to other programs; a recording waits for OSC and TCP clients, a live input does not."""
     if options.web:
         from doa_edge.sinks.network.web import WebSink
 

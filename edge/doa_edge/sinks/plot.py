@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, angles_to_vector
-from doa_core.decode import decode, direction_scores
+from doa_core.decode import direction_scores
 from doa_core.errors import InputError, MissingPackageError
 from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
@@ -19,14 +19,14 @@ from doa_edge.estimate import Estimate, direction_deg
 
 SUFFIXES = (".png", ".pdf", ".svg")
 STEP_DEG = 2.0  # of the map of scores
-_CHUNK = 256  # windows whose lobes are drawn at once: bounds the memory of a long recording
+_CHUNK = 256  # windows whose scores are computed at once: bounds the memory of a long recording
 _ACCENT = "#c2185b"
 _GREY = "#b8bcc4"
 _PLACES = {-180: "\nback", -90: "\nright", 0: "\nfront", 90: "\nleft", 180: "\nback"}
 
 
 def check_plot(path: str | os.PathLike[str]) -> None:
-    """Raise now what `plot_track` would raise after the work.
+    """Raise before the work what `plot_track` would raise after it.
 
     Raises:
         InputError: a suffix that is no picture's.
@@ -51,8 +51,8 @@ def plot_track(
 ) -> None:
     """Draw the scores over azimuth and elevation, with the answer, and the track over time.
 
-    Azimuths run from 180 on the left to -180 on the right: what is on the listener's left is on
-    the left. The file appears whole or not at all.
+    Azimuths run from 180 on the left to -180 on the right, so that left is on the left. The file
+    is written whole or not at all.
 
     Args:
         path: a .png, .pdf or .svg file.
@@ -121,13 +121,7 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
         azimuth_deg, elevation_deg, scores, cmap="magma", shading="nearest", rasterized=True
     )
     figure.colorbar(image, ax=axes, label="score", pad=0.01)
-    direction, confidence = decode(
-        outputs,
-        head=spec.head,
-        grid=spec.grid,
-        method=method,
-        calibration=spec.calibration,
-    )
+    direction, confidence = spec.directions(outputs, method=method)
     answer = direction_deg(direction)
     axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
     axes.plot(*answer, "o", ms=17, mfc="none", mec=_ACCENT, mew=1.4)

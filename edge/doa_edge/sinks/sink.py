@@ -1,4 +1,4 @@
-"""What a sink is, and a queue in front of one that may be slow."""
+"""The interface of a sink, and a queue in front of one that may be slow."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import queue
 import threading
 from typing import Any, Protocol
 
-Message = dict[str, Any]  # what `doa_edge run` prints as one line
+Message = dict[str, Any]  # that `doa_edge run` prints as one line
 
 QUEUE_LENGTH = 64  # messages: ten seconds of six estimates
-CLOSE_SECONDS = 2.0  # how long a slow receiver may hold up the end
+CLOSE_SECONDS = 2.0  # how long a slow receiver may delay the end
 
 
 class Sink(Protocol):
-    """Somewhere for messages to go."""
+    """A destination of messages."""
 
     @property
     def name(self) -> str:
@@ -27,23 +27,23 @@ class Sink(Protocol):
         ...
 
     def send(self, message: Message, /) -> None:
-        """Take a message. Raises OSError where its loss must end the run: a disk that is full."""
+        """Take a message; an OSError, such as that of a full disk, ends the run."""
         ...
 
     def close(self) -> None:
-        """Deliver what can be delivered soon, and let go."""
+        """Deliver what can be delivered soon, and close."""
         ...
 
 
 class Queued:
-    """A bounded queue and a thread in front of a sink that may wait for others.
+    """A bounded queue and a thread in front of a sink that may block.
 
-    When the queue is full the oldest message goes: a pointer that is late is wrong. What the
-    sink raises in its thread is raised by the next `send`.
+    When the queue is full the oldest message is dropped: a direction that is late is wrong. An
+    error of the sink in its thread is raised by the next `send`.
 
     Args:
-        sink: the sink, which from now on is used in the thread only.
-        length: messages that may wait.
+        sink: the sink, used in the thread only from now on.
+        length: most messages that may wait.
     """
 
     def __init__(self, sink: Sink, *, length: int = QUEUE_LENGTH) -> None:
@@ -67,10 +67,10 @@ class Queued:
         self._put(message)
 
     def close(self) -> None:
-        """Wait a little for the queue to empty, then let go of the sink.
+        """Wait a little for the queue to empty, then close the sink.
 
         Raises:
-            OSError: what the sink raised, if no `send` has told yet.
+            OSError: of the sink, if no `send` has raised it yet.
         """
         waiting = self._queue.qsize()
         self._put(None)

@@ -1,10 +1,8 @@
-"""Estimates for a person at a terminal, and for a program."""
+"""Estimates for a person at a terminal."""
 
 from __future__ import annotations
 
-import json
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doa_core.errors import MissingPackageError
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
@@ -17,17 +15,12 @@ STRIP = 73  # cells of the compass strip: one per 5 degrees, from 180 (left) to 
 BAR = 30  # cells of a bar
 
 
-def json_line(values: dict[str, Any]) -> str:
-    """One line of JSON, with its line break."""
-    return json.dumps(values, allow_nan=False) + "\n"
-
-
 class TerminalView:
     """The latest estimate, drawn in place.
 
     Args:
-        title: what is listened to.
-        console: where it is drawn; a new one on standard output if None.
+        title: name of the input.
+        console: to draw on; a new one on standard output if None.
 
     Raises:
         MissingPackageError: rich is not installed.
@@ -45,12 +38,7 @@ class TerminalView:
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def update(self, estimate: Estimate) -> None:

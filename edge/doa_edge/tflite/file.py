@@ -2,7 +2,7 @@
 
 The zip holds the model's spec, and the size and digest of the flatbuffer before it. A file that
 was cut short has lost its zip, one that was damaged has another digest: both are refused before
-a runtime, which may crash on them, sees a byte.
+they reach a runtime, which may crash on them.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ def embed_spec(
     Args:
         tflite: a flatbuffer, or the bytes of a file that this function made.
         spec: what the model is.
-        halves: flatbuffers of the same network in two halves, see `doa_edge.tflite.halves`. Who
-        does not
-            know of them still finds the whole network.
+        halves: flatbuffers of the same network in two halves, see `doa_edge.tflite.halves`. A
+            reader that does not know them still finds the whole network.
 
     Returns:
         The bytes of a model file; equal arguments give equal bytes.
@@ -171,7 +170,7 @@ def _is_flatbuffer(data: bytes) -> bool:
 
 
 def _read_zip(data: bytes) -> dict[str, bytes] | str | None:
-    """Our entries of the zip at the end; None where there is no zip, a reason where it is bad."""
+    """Our entries of the zip at the end; None where there is no zip, a reason if it is damaged."""
     buffer = io.BytesIO(data)
     if not zipfile.is_zipfile(buffer):
         return None

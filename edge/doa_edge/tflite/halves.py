@@ -1,9 +1,9 @@
-"""A network in two halves, so that a window that moved convolves only the frames that are new.
+"""A network in two halves, so that only the new frames of a window are convolved.
 
 Sliding a window of T frames by M computes each frame's convolutions T / M times. Here the outputs
 of each layer are kept from window to window. The convolutions of the whole window see zeros beyond
-both its ends: the few frames there are computed anew every time, so that the answers are those of
-the whole network, up to rounding, in every frame. `doa_export.convert.split_worker` has the layout.
+both its ends: the few frames there are recomputed every time, so that the outputs are those of the
+whole network, up to rounding, in every frame. `doa_export.convert.halves` has the layout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from doa_core.errors import InputError
 
-_ROOM = 4  # windows that the kept arrays have room for
+_ROOM = 4  # windows that fit into the kept arrays
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -55,8 +55,8 @@ class SlidingNetwork:
     def __init__(self, halves: Halves, input_shape: tuple[int, int, int]) -> None:
         self._halves = halves
         self._frames = input_shape[0]
-        # What is known of each level's interior. The window lies at `_start` and moves along;
-        # arrays are shifted back only when it arrives at their end.
+        # The interior of each level, as far as it is known. The window begins at `_start` and moves
+        # along; arrays are shifted back only when it arrives at their end.
         self._kept = [
             np.zeros((_ROOM * self._frames, *shape[1:]), np.float32) for shape in halves.outputs
         ]
@@ -67,7 +67,7 @@ class SlidingNetwork:
 
         Args:
             window: features; must not be changed meanwhile.
-            moved: frames by which it moved since the window before; T or more for a fresh start.
+            moved: frames since the window before; T or more for a fresh start.
         """
         frames, step = self._frames, self._halves.step
         moved = min(moved, frames)
@@ -78,10 +78,10 @@ class SlidingNetwork:
         for start in starts:
             edges = self._convolve(window, start)
         reach = len(self._kept)
-        heard = self._levels[-1].copy()
-        heard[:reach] = edges[:reach]
-        heard[frames - reach :] = edges[len(edges) - reach :]
-        return self._halves.recurrence(heard)
+        level = self._levels[-1].copy()
+        level[:reach] = edges[:reach]
+        level[frames - reach :] = edges[len(edges) - reach :]
+        return self._halves.recurrence(level)
 
     @property
     def _levels(self) -> list[FloatArray]:
@@ -96,7 +96,7 @@ class SlidingNetwork:
         self._start += frames
 
     def _convolve(self, window: FloatArray, start: int) -> FloatArray:
-        """Add frames `start` to `start + step`; the frames of the last level that were given."""
+        """Convolve frames `start` to `start + step`; returns all new frames of the last level."""
         step = self._halves.step
         inputs, levels = [], self._levels
         for level, values in enumerate((window, *levels[:-1])):
@@ -111,7 +111,7 @@ class SlidingNetwork:
         reach = len(levels)
         for level, (values, new) in enumerate(zip(levels, outputs, strict=True), start=1):
             interior = new if level < reach else new[reach : reach + step]
-            # What is not in the interior was computed from frames before the window: not known.
+            # Frames outside of the interior were computed from frames before the window: unknown.
             before = min(max(0, level - (start - level)), step)
             values[start - level + before : start - level + step] = interior[before:]
         return outputs[-1]
@@ -150,7 +150,7 @@ def load_halves(
     convolutions, recurrence = (load(part) for part in parts)
     frames = input_shape[0]
     inputs, given = convolutions.get_input_details(), convolutions.get_output_details()
-    # By their bins: converters order and name tensors as they like, pooling leaves fewer.
+    # By their bins, which pooling reduces: converters order and name tensors as they like.
     inputs, given = (sorted(side, key=_bins, reverse=True) for side in (inputs, given))
     shapes, results = (
         tuple(tuple(int(size) for size in tensor["shape"])[1:] for tensor in side)
@@ -180,14 +180,14 @@ def load_halves(
     )
     return Halves(
         convolutions=_caller(convolutions, inputs, given),
-        recurrence=lambda heard: run_recurrence([heard])[0],
+        recurrence=lambda frames: run_recurrence([frames])[0],
         shapes=shapes,
         outputs=results,
     )
 
 
 def _bins(tensor: dict[str, Any]) -> int:
-    """Bins of a level's tensor; none where they are one with the filters."""
+    """Bins of a level's tensor; 0 where they are merged with the filters."""
     shape = tensor["shape"]
     return int(shape[2]) if len(shape) == 4 else 0
 
@@ -195,7 +195,7 @@ def _bins(tensor: dict[str, Any]) -> int:
 def _caller(
     interpreter: Any, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
 ) -> Callable[[Sequence[FloatArray]], list[FloatArray]]:
-    """What runs an interpreter: arrays in, arrays out, both without the batch axis."""
+    """A function that runs an interpreter: arrays in, arrays out, both without the batch axis."""
 
     def call(arrays: Sequence[FloatArray]) -> list[FloatArray]:
         interpreter.reset_all_variables()

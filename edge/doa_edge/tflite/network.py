@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def default_model_path() -> Path:
-    """Path of the model that runs where none is named."""
+    """Path of the model that is used where none is named."""
     return shipped_model_path()
 
 
@@ -30,7 +30,7 @@ class TfliteModel:
     reset before each one.
 
     Attributes:
-        spec: what the file says of itself.
+        spec: of the file.
         runtime: name of the package that runs it.
 
     Raises:
@@ -84,7 +84,7 @@ class TfliteModel:
         return interpreter
 
     def _load_whole(self) -> None:
-        """Load the network of whole windows: at once, or when a split file needs it."""
+        """Load the network of whole windows: at once, or for a split file when it is needed."""
         interpreter = self._load(self._flatbuffer)
         features = self.spec.features
         self._input = _only_tensor(
@@ -139,7 +139,7 @@ def quantize(values: FloatArray, tensor: Mapping[str, Any]) -> npt.NDArray[Any]:
 
 
 def dequantize(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> FloatArray:
-    """(...) float32 of what an output tensor holds: `quantize` backwards."""
+    """(...) float32 values of an output tensor: the inverse of `quantize`."""
     if not np.issubdtype(values.dtype, np.integer):
         return values.astype(np.float32, copy=False)
     scale, zero_point = tensor["quantization"]
@@ -147,7 +147,7 @@ def dequantize(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> FloatArra
 
 
 def _load_interpreter_class() -> tuple[Any, str]:
-    """Interpreter class and name of the runtime: the maintained one, else the last one for ARM."""
+    """Interpreter class and name of the runtime: the maintained one, else the old one of ARM."""
     reasons = []
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -170,7 +170,7 @@ def _only_tensor(
     details: list[dict[str, Any]],
     expected: tuple[int, ...],
 ) -> dict[str, Any]:
-    """The one tensor of that side, if it has the shape that the spec promises."""
+    """The only input or output tensor, if it has the shape that the spec promises."""
     shapes = [tuple(int(size) for size in tensor["shape"]) for tensor in details]
     if shapes != [expected]:
         raise InputError(

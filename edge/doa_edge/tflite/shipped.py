@@ -9,7 +9,7 @@ MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (d
 
 
 def shipped_model_path(name: str = "default") -> Path:
-    """Path of a network that the package ships.
+    """Path of a network that comes with the package.
 
     Raises:
         ValueError: another name than those in `SHIPPED`.
@@ -20,6 +20,6 @@ def shipped_model_path(name: str = "default") -> Path:
 
 
 def model_path(text: str) -> Path:
-    """The path that `--model` means: a name in `SHIPPED`, unless there is such a file."""
+    """The path of a value of `--model`: a name in `SHIPPED`, unless a file has that name."""
     path = Path(text)
     return shipped_model_path(text) if text in SHIPPED and not path.exists() else path

@@ -1,8 +1,8 @@
-"""The path from sound to features as builtin operations, for programs that have none of their own.
+"""From samples to features in builtin operations, for programs without features of their own.
 
 A Fourier transform of 1,024 samples is two passes of 32 short ones: matrices of 32 x 64 and 64 x 34
-numbers with a turn of phases between them. A matrix for the whole transform would be 4 MB, and the
-runtime's own operation, RFFT2D, is not there on microcontrollers.
+numbers with a rotation of phases between them. A matrix for the whole transform would take 4 MB,
+and the runtime's own operation, RFFT2D, does not exist on microcontrollers.
 
 The features are those of `doa_core.features`, which is the specification.
 """
@@ -58,7 +58,7 @@ def _frames(audio: Any, spec: FeatureSpec) -> Any:
 def _transform(frames: Any, bins: int) -> tuple[Any, Any]:
     """(T, 4, F) real and imaginary parts.
 
-    With n = R a + b and k = c + R d: sum over a, turn by the phase of b c, sum over b.
+    With n = R a + b and k = c + R d: sum over a, rotate by the phase of b c, sum over b.
     """
     length = int(frames.shape[-1])
     size = round(np.sqrt(length))

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from doa_export.convert.network import Convolution, Direction, Network, Turning
+from doa_export.convert.network import Convolution, Lstm, Network, Turning
 
 _COUNTER = itertools.count()
 
@@ -39,7 +39,7 @@ def recurrences(network: Network, *, lstm: str) -> Callable[[Any], Any]:
 
     def recurrence(frames: Any) -> Any:
         for layer in network.recurrences:
-            frames = tf.concat([run(frames, direction) for direction in layer], axis=-1)
+            frames = tf.concat([run(frames, side) for side in layer], axis=-1)
         return frames
 
     return recurrence
@@ -51,7 +51,7 @@ def turn(turning: Turning) -> Callable[[Any], Any]:
 
 
 def turn_back(turning: Turning) -> Callable[[Any, Any], Any]:
-    """(1, T, R) amounts and the features as they came to (1, T, outputs) scores."""
+    """(1, T, R) coefficients and the unturned features to (1, T, outputs) scores."""
 
     def scores(amounts: Any, features: Any) -> Any:
         _, heading = turning.turn(features)
@@ -62,12 +62,12 @@ def turn_back(turning: Turning) -> Callable[[Any, Any], Any]:
 
 
 def outputs(network: Network) -> Callable[[Any], Any]:
-    """(1, T, D) to (1, T, outputs) scores; to amounts, where the network turns."""
+    """(1, T, D) to (1, T, outputs) scores; to coefficients, where the network turns."""
     return lambda frames: _dense(frames, network.kernel, network.bias, network.activation)
 
 
 def _dense(frames: Any, kernel: Any, bias: Any, activation: str) -> Any:
-    """(1, T, D) through a dense layer, whose operation wants (T, D)."""
+    """(1, T, D) through a dense layer, whose operation takes (T, D)."""
     activate = {"sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "linear": tf.identity}[activation]
     _, count, width = frames.shape
     x = tf.matmul(tf.reshape(frames, (count, width)), tf.constant(kernel))
@@ -82,54 +82,54 @@ def _cell(gates: Any, cell: Any) -> tuple[Any, Any]:
     return tf.sigmoid(give) * tf.tanh(cell), cell
 
 
-def _unrolled(frames: Any, direction: Direction) -> Any:
-    """Every frame in its own operations; what comes from the inputs is one product before."""
+def _unrolled(frames: Any, side: Lstm) -> Any:
+    """Every frame in its own operations; the products with the inputs are one, before them."""
     count = frames.shape[1]
-    units = direction.recurrent.shape[0]
-    heard = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(direction.kernel))
-    heard = tf.split(tf.nn.bias_add(heard, tf.constant(direction.bias)), count)
-    recurrent = tf.constant(direction.recurrent)
+    units = side.recurrent.shape[0]
+    driven = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(side.kernel))
+    driven = tf.split(tf.nn.bias_add(driven, tf.constant(side.bias)), count)
+    recurrent = tf.constant(side.recurrent)
     state = cell = tf.zeros((1, units))
     rows: list[Any] = []
-    order = range(count - 1, -1, -1) if direction.backwards else range(count)
+    order = range(count - 1, -1, -1) if side.backwards else range(count)
     for frame in order:
-        gates = heard[frame] + tf.matmul(state, recurrent) if rows else heard[frame]
+        gates = driven[frame] + tf.matmul(state, recurrent) if rows else driven[frame]
         state, cell = _cell(gates, cell)
         rows.append(state)
-    rows = rows[::-1] if direction.backwards else rows
+    rows = rows[::-1] if side.backwards else rows
     return tf.reshape(tf.concat(rows, axis=0), (1, count, units))
 
 
-def _rolled(frames: Any, direction: Direction) -> Any:
+def _rolled(frames: Any, side: Lstm) -> Any:
     """A loop over the frames."""
     count = frames.shape[1]
-    units = direction.recurrent.shape[0]
-    heard = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(direction.kernel))
-    heard = tf.nn.bias_add(heard, tf.constant(direction.bias))
-    if direction.backwards:
-        heard = tf.reverse(heard, [0])
-    recurrent = tf.constant(direction.recurrent)
+    units = side.recurrent.shape[0]
+    driven = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(side.kernel))
+    driven = tf.nn.bias_add(driven, tf.constant(side.bias))
+    if side.backwards:
+        driven = tf.reverse(driven, [0])
+    recurrent = tf.constant(side.recurrent)
     rows = tf.TensorArray(tf.float32, count, element_shape=(1, units))
 
     def step(frame: Any, state: Any, cell: Any, rows: Any) -> Any:
-        gates = tf.reshape(tf.gather(heard, frame), (1, -1)) + tf.matmul(state, recurrent)
+        gates = tf.reshape(tf.gather(driven, frame), (1, -1)) + tf.matmul(state, recurrent)
         state, cell = _cell(gates, cell)
         return frame + 1, state, cell, rows.write(frame, state)
 
     start = (tf.constant(0), tf.zeros((1, units)), tf.zeros((1, units)), rows)
     *_, rows = tf.while_loop(lambda frame, *_: frame < count, step, start)
     states = tf.reshape(rows.stack(), (count, units))
-    if direction.backwards:
+    if side.backwards:
         states = tf.reverse(states, [0])
     return tf.reshape(states, (1, count, units))
 
 
-def _fused(frames: Any, direction: Direction) -> Any:
+def _fused(frames: Any, side: Lstm) -> Any:
     """One operation, UNIDIRECTIONAL_SEQUENCE_LSTM: the converter knows the function by its name.
 
     The operation keeps its state from one invocation to the next: the runner resets it.
     """
-    units = direction.recurrent.shape[0]
+    units = side.recurrent.shape[0]
     zeros = tf.zeros((1, units))
 
     def lstm(inputs: Any, state: Any, cell: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
@@ -150,16 +150,16 @@ def _fused(frames: Any, direction: Direction) -> Any:
             "go_backwards": False,
         },
     )
-    frames = tf.reverse(frames, [1]) if direction.backwards else frames
+    frames = tf.reverse(frames, [1]) if side.backwards else frames
     _, states, *_ = composite(
         frames,
         zeros,
         zeros,
-        tf.constant(direction.kernel),
-        tf.constant(direction.recurrent),
-        tf.constant(direction.bias),
+        tf.constant(side.kernel),
+        tf.constant(side.recurrent),
+        tf.constant(side.bias),
     )
-    return tf.reverse(states, [1]) if direction.backwards else states
+    return tf.reverse(states, [1]) if side.backwards else states
 
 
 def module(

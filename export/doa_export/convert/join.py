@@ -1,7 +1,7 @@
-"""TFLite networks one after the other, as one flatbuffer, and nothing in it that does not compute.
+"""TFLite networks one after the other, as one flatbuffer without names and metadata.
 
 The converter has one quantisation for a whole network. Here each stage is converted on its own and
-the files are joined: integer convolutions before a recurrence with float state, for one.
+the files are joined: integer convolutions before a recurrence with float state, for example.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 _IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16  # bytes, what the schema asks for and the generated code forgets
+_ALIGNMENT = 16  # bytes; the schema asks for it, the generated code does not do it
 _SIGNATURE = "serving_default"
 
 
 def join(
     stages: Sequence[bytes], *, input_name: str, output_name: str, shared_after: int = 0
 ) -> bytes:
-    """One flatbuffer of networks of which each hears what the one before it says.
+    """One flatbuffer of networks, each of which takes the output of the one before it.
 
-    A stage of two inputs also hears what one of the first stages said.
-
-    Equal weights are kept once; names, metadata and empty buffers are left out.
+    A stage of two inputs also takes the output of an early stage. Equal weights are stored once;
+    names, metadata and empty buffers are left out.
 
     Args:
         stages: flatbuffers with one output and one or two inputs each, which fit each other.
         input_name: of the tensor that goes in, and in the signature.
         output_name: of the one that comes out.
-        shared_after: number of stages before the tensor that a second input hears; 0 is what goes
-            into the first.
+        shared_after: number of stages before the tensor that a second input takes; 0 for the input
+            of the first.
 
     Raises:
         ValueError: stages that do not fit.
@@ -123,7 +122,7 @@ class _Joined:
 
 
 class _Buffer(schema.BufferT):
-    """A buffer whose data lie where processors want them."""
+    """A buffer whose data are aligned."""
 
     def __init__(self, content: bytes = b"") -> None:
         super().__init__()
@@ -157,7 +156,7 @@ def _connect(first: Any, second: Any, *, shared: int) -> None:
         fitting = [index for index in wanted if wanted[index] == kind and index not in moved]
         if not fitting:
             raise ValueError(
-                "A stage must hear what the one before it says, by shape and type. "
+                "The input of a stage must fit the output before it by shape and type. "
                 f"Received: {kind}, wanted: {list(wanted.values())}"
             )
         moved[fitting[0]] = given

@@ -1,6 +1,6 @@
-"""A checkpoint as the network that is converted: the same numbers from fewer, plainer operations.
+"""A checkpoint as the network that is converted: the same outputs from fewer, simpler operations.
 
-What the layers of `doa_tf.build_crnn` do between two non-linear steps is one product:
+The layers of `doa_tf.build_crnn` between two non-linear steps are merged into one product:
 
 - The scale of a batch normalisation goes into the convolution before it, through the ReLU, which
   lets positive factors pass; its shift is added after the pooling, on an eighth of the values, or
@@ -13,6 +13,7 @@ So eight-bit files round less often, and every file is smaller. Only rounding in
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from doa_core.errors import InputError
 from doa_core.spec import ModelSpec
-from doa_export.convert.split_worker import is_linear, merge_linear, split_layers
+from doa_export.convert.layers import is_linear, merge_linear, split_layers
 
 if TYPE_CHECKING:
     import keras
@@ -35,14 +36,14 @@ _ACTIVATIONS = ("sigmoid", "softmax", "linear")
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """3x3 convolution, ReLU, scale where it cannot be folded, maximum over frequency, shift.
+    """3x3 convolution, ReLU, scale where it cannot be folded, max-pooling over frequency, shift.
 
     Attributes:
         kernel: (3, 3, in, out).
         bias: (out,).
-        scale: (out,) factors of the ReLU's output; None where they are in the kernel.
-        shift: (out,) added last; None where the layer behind has it.
-        pool: bins that become one.
+        scale: (out,) factors of the ReLU's output; None where the kernel includes them.
+        shift: (out,) added last; None where the next layer includes it.
+        pool: bins that are pooled into one.
         limit: largest value of the ReLU; None for no limit.
     """
 
@@ -55,8 +56,8 @@ class Convolution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Direction:
-    """One direction of a recurrence, with the gates in Keras's order: input, forget, cell, output.
+class Lstm:
+    """One of the two LSTMs of a recurrence; gates in Keras's order: input, forget, cell, output.
 
     Attributes:
         kernel: (in, 4 units).
@@ -77,7 +78,7 @@ class Turning:
 
     Attributes:
         turn, back: its two layers.
-        basis: (R, outputs) harmonics at the cells; the network's own outputs are their amounts.
+        basis: (R, outputs) harmonics at the cells; the network's own outputs are coefficients.
         bias: (outputs,).
         activation: of the outputs.
     """
@@ -91,21 +92,21 @@ class Turning:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What is converted.
+    """The weights of a network, as they are converted.
 
     Attributes:
         spec: features, head and decoding.
         convolutions: in order.
-        recurrences: of each layer, both directions.
+        recurrences: forwards and backwards, of each layer in order.
         kernel: (in, outputs) of the layer of logits.
         bias: (outputs,).
         activation: of the outputs: sigmoid, softmax or linear.
-        turning: what is done before and after all of it; None for nothing.
+        turning: of its input and outputs; None where it does not turn.
     """
 
     spec: ModelSpec
     convolutions: tuple[Convolution, ...]
-    recurrences: tuple[tuple[Direction, Direction], ...]
+    recurrences: tuple[tuple[Lstm, Lstm], ...]
     kernel: Array
     bias: Array
     activation: str
@@ -136,7 +137,7 @@ def is_crnn(model: keras.Model) -> bool:
 def _without_turning(
     model: keras.Model,
 ) -> tuple[list[keras.layers.Layer], Turning | None]:
-    """A network's layers but those that turn and what follows them; these, if it has them."""
+    """The layers without those that turn and what follows them; and the latter, if any."""
     from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
     layers = list(model.layers)
@@ -195,6 +196,8 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
         activation=activation,
         turning=turning,
     )
+    if shift is None:
+        return network
     return shift_frames(network, np.tile(shift, len(recurrences[0][0].kernel) // len(shift)))
 
 
@@ -247,30 +250,28 @@ def _read_block(block: list[keras.layers.Layer]) -> Convolution:
     )
 
 
-def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Direction, Direction]:
+def _read_recurrence(layer: keras.layers.Bidirectional) -> tuple[Lstm, Lstm]:
     sides = []
     for lstm, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
         kernel, recurrent, bias = lstm.get_weights()
-        sides.append(Direction(kernel=kernel, recurrent=recurrent, bias=bias, backwards=backwards))
+        sides.append(Lstm(kernel=kernel, recurrent=recurrent, bias=bias, backwards=backwards))
     return sides[0], sides[1]
 
 
-def shift_frames(network: Network, shift: npt.NDArray[Any]) -> Network:
-    """The same network, of frames from which a (D,) shift was left out: the recurrences add it."""
-    first = tuple(
-        dataclasses.replace(
-            direction,
-            bias=np.float32(direction.bias + np.float64(shift) @ np.float64(direction.kernel)),
-        )
-        for direction in network.recurrences[0]
-    )
-    return dataclasses.replace(network, recurrences=(first, *network.recurrences[1:]))
+def shift_frames(network: Network, shift: npt.ArrayLike) -> Network:
+    """The same network for frames that lack a (D,) shift: the biases of the recurrences add it."""
+
+    def add(lstm: Lstm) -> Lstm:
+        constant = np.asarray(shift, np.float64) @ lstm.kernel.astype(np.float64)
+        return dataclasses.replace(lstm, bias=(lstm.bias + constant).astype(np.float32))
+
+    return _change_first(network, add)
 
 
 def limit(network: Network, largest: list[Array]) -> Network:
     """The same network with every channel between two layers in the same range, and no outliers.
 
-    What a channel is multiplied with, the next layer's weights are divided by. Eight bits are then
+    What a channel is multiplied by, the next layer's weights are divided by. Eight bits are then
     spent on each channel alike, and none on values that next to never occur.
 
     Args:
@@ -278,27 +279,31 @@ def limit(network: Network, largest: list[Array]) -> Network:
         largest: (C,) value of each channel of each convolution's ReLU that still counts.
     """
     layers = []
-    incoming = np.ones(network.convolutions[0].kernel.shape[2])
+    incoming: npt.NDArray[Any] = np.ones(network.convolutions[0].kernel.shape[2])
     for layer, top in zip(network.convolutions, largest, strict=True):
         factor = RELU_LIMIT / top
         layers.append(
             dataclasses.replace(
                 layer,
-                kernel=np.float32(layer.kernel * incoming[:, np.newaxis] * factor),
-                bias=np.float32(layer.bias * factor),
-                shift=None if layer.shift is None else np.float32(layer.shift * factor),
+                kernel=(layer.kernel * incoming[:, np.newaxis] * factor).astype(np.float32),
+                bias=(layer.bias * factor).astype(np.float32),
+                shift=None if layer.shift is None else (layer.shift * factor).astype(np.float32),
                 limit=RELU_LIMIT,
             )
         )
         incoming = 1.0 / factor
     repeats = len(network.recurrences[0][0].kernel) // len(incoming)
-    first = tuple(
-        dataclasses.replace(
-            direction,
-            kernel=np.float32(direction.kernel * np.tile(incoming, repeats)[:, np.newaxis]),
-        )
-        for direction in network.recurrences[0]
-    )
+    factors = np.tile(incoming, repeats)[:, np.newaxis]
+
+    def scale(lstm: Lstm) -> Lstm:
+        return dataclasses.replace(lstm, kernel=(lstm.kernel * factors).astype(np.float32))
+
+    return _change_first(dataclasses.replace(network, convolutions=tuple(layers)), scale)
+
+
+def _change_first(network: Network, change: Callable[[Lstm], Lstm]) -> Network:
+    """The same network with both LSTMs of its first recurrence changed."""
+    (forwards, backwards), *others = network.recurrences
     return dataclasses.replace(
-        network, convolutions=tuple(layers), recurrences=(first, *network.recurrences[1:])
+        network, recurrences=((change(forwards), change(backwards)), *others)
     )

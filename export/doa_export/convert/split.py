@@ -1,34 +1,26 @@
-"""Add to a model file the same network in two halves, for streams, and prove that they agree.
+"""Add the same network in two halves to a model file, for streams, and prove that they agree.
 
 A window that moves by five frames shares twenty with the one before, and with the halves the runner
-convolves only the new ones. The whole network stays in the file, for readers that know no halves.
+convolves only the new ones. The whole network stays in the file, for readers without halves.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from doa_core.angles import great_circle_distance
-from doa_core.decode import decode
-from doa_core.errors import InputError
-from doa_core.features import intensity_features
 from doa_core.files import write_beside
 from doa_core.spec import AUDIO
-from doa_core.stft import stft
+from doa_edge.engine import DEFAULT_EVERY
 from doa_edge.tflite.file import HALVES, embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
-from doa_export.convert.convert import TIMEOUT, ConversionError, last_words
-from doa_export.convert.split_worker import EXIT_BAD_INPUT
+from doa_export.convert.launch import ConversionError, run_worker
+from doa_export.convert.modes import check_splittable
 
-STEP = 5  # frames that a call of the first half adds, the runner's default of --every
-SPLITTABLE = ("none", "dynamic")
 # Outputs are scores in [0, 1]; a float32 sum in another order differs by some 1e-6. Dynamic files
 # round the activations of each call on their own.
 TOLERANCES = {"none": 1e-4, "dynamic": 0.1}
@@ -36,14 +28,14 @@ _CHECKED_FRAMES = 100
 
 
 def add_halves(
-    path: str | os.PathLike[str], model_path: str | os.PathLike[str], *, step: int = STEP
+    path: str | os.PathLike[str], model_path: str | os.PathLike[str], *, step: int = DEFAULT_EVERY
 ) -> dict[str, Any]:
     """Rewrite a model file with both halves of its network inside.
 
-    Unless the halves say on a stream what the whole network says, the file stays as it is.
+    The file stays as it is unless the halves agree with the whole network on a stream.
 
     Args:
-        path: a file that `doa_export.export.export_model` made.
+        path: a file that `doa_export.export_model` made.
         model_path: the checkpoint that it was made of.
         step: frames by which a window moves in one call.
 
@@ -56,12 +48,11 @@ def add_halves(
     """
     path = Path(path)
     flatbuffer, spec = read_model(path)
-    check_splittable(spec.quantization)
-    if spec.input == AUDIO:
-        raise InputError(f"Only files that hear features can be split. Received: {spec.input}")
-    halves = _convert(Path(model_path), quantize=spec.quantization, step=step)
+    check_splittable(spec.quantization, audio=spec.input == AUDIO)
+    options = ["--quantize", spec.quantization, "--halves", str(step)]
+    first, second = run_worker(model_path, options, files=HALVES)
     with write_beside(path) as part:
-        size = part.write_bytes(embed_spec(flatbuffer, spec, halves=halves))
+        size = part.write_bytes(embed_spec(flatbuffer, spec, halves=(first, second)))
         difference, degrees = _compare(TfliteModel(part), step)
         if not difference <= TOLERANCES[spec.quantization]:  # also catches NaN
             raise ConversionError(
@@ -76,57 +67,6 @@ def add_halves(
     }
 
 
-def check_splittable(quantization: str) -> None:
-    """Raise InputError for a mode whose files cannot be split."""
-    if quantization not in SPLITTABLE:
-        raise InputError(
-            f"Only {' and '.join(SPLITTABLE)} files can be split. Received: {quantization}"
-        )
-
-
-def _convert(model: Path, *, quantize: str, step: int) -> tuple[bytes, bytes]:
-    """Flatbuffers of both halves, from a process that may crash without us."""
-    with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "doa_export.convert.split_worker",
-            str(model.absolute()),
-            folder,
-        ]
-        try:
-            done = subprocess.run(
-                [*command, "--quantize", quantize, "--step", str(step)],
-                env={
-                    **os.environ,
-                    "TMPDIR": folder,
-                    "KERAS_BACKEND": "tensorflow",
-                    "CUDA_VISIBLE_DEVICES": "-1",
-                    "TF_CPP_MIN_LOG_LEVEL": "2",
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                timeout=TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ConversionError(
-                f"The converter was stopped after {TIMEOUT:g} s without a result"
-            ) from error
-        if done.returncode == EXIT_BAD_INPUT:
-            raise InputError(last_words(done.stderr))
-        if done.returncode != 0:
-            raise ConversionError(
-                f"The converter of the halves ended with {done.returncode}: "
-                f"{last_words(done.stderr)}"
-            )
-        first, second = ((Path(folder) / name).read_bytes() for name in HALVES)
-    return first, second
-
-
 def _compare(model: TfliteModel, step: int) -> tuple[float, float]:
     """Largest difference of an output, and of an answer [degrees], over a stream of noise."""
     spec = model.spec
@@ -139,11 +79,7 @@ def _compare(model: TfliteModel, step: int) -> tuple[float, float]:
     louder = np.repeat(10.0 ** rng.uniform(-3.0, -1.0, samples // 800 + 1), 800)[:samples]
     mixing = rng.standard_normal((4, 4)) * [1.0, 0.7, 0.7, 0.7]
     sound = louder[:, np.newaxis] * rng.standard_normal((samples, 4)) @ mixing
-    all_frames = intensity_features(
-        stft(sound, window_length=features.window_length, hop=features.hop),
-        channels=features.channels,
-        energy_floor=features.energy_floor,
-    )
+    all_frames = features.compute(sound)
     difference = degrees = 0.0
     start, moved = 0, features.frames
     moves = [step, step, 1, step, step + 2, 2 * step, step]  # what users ask of --every, mixed
@@ -153,10 +89,7 @@ def _compare(model: TfliteModel, step: int) -> tuple[float, float]:
             break
         whole, halves = model.predict(window), stream.predict(window, moved)
         difference = float(np.maximum(difference, np.max(np.abs(whole - halves))))
-        answers = [
-            decode(values, head=spec.head, grid=spec.grid, method="centroid")[0]
-            for values in (whole, halves)
-        ]
+        answers = [spec.directions(values, method="centroid")[0] for values in (whole, halves)]
         degrees = max(degrees, float(np.degrees(great_circle_distance(*answers))))
         moved = moves[number % len(moves)]
         start += moved

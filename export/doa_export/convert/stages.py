@@ -6,9 +6,9 @@
 | dynamic   | float           | dynamic | float | dynamic             |
 | int8      | int8            | int8 | int8 | dynamic                 |
 
-With 8-bit weights, the first and the third convolution cost more degrees than bytes or time. With
-8-bit integers all through, the state of the recurrences, which adds up, does; the integer LSTM
-operation, whose state has 16 bits, is as good but slow on x86.
+With 8-bit weights, the first and the third convolution cost more degrees than they save bytes or
+time. With 8-bit integers throughout, the state of the recurrences, whose errors add up, does; the
+integer LSTM operation, whose state has 16 bits, is as good but slow on x86.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from doa_export.convert.network import RELU_LIMIT, Array, Network, limit, shift_
 if TYPE_CHECKING:
     import keras
 
-Stage = tuple[str, Callable[[Any], Any]]
+Stage = tuple[str, Callable[..., Any]]
 OUTLIERS = 99.99  # percentile of a channel's maxima above which values are cut
-_SMALLEST = 1e-3  # of a channel that never speaks
+_SMALLEST = 1e-3  # of a channel that is always zero
 
 
 def convert_network(
@@ -87,14 +87,14 @@ def convert_network(
     elif audio:
         stages.insert(0, ("none", lambda samples: front_end(samples, spec)))
         shape = (spec.samples, 4)
-    # What a stage is calibrated on must be what it hears: features, always the first such stage.
+    # A stage is calibrated on its own input: features, as it is always the first such stage.
     for stage_mode, parts in _alike(stages):
         flatbuffer, shape = convert_stage(parts, shape, mode=stage_mode, windows=windows)
         flatbuffers.append(flatbuffer)
     if turning is not None:
         last = "none" if only is not None else "dynamic" if mode == "int8" else mode
-        parts = [graph.turn_back(turning)]
-        flatbuffers.append(convert_stage(parts, shape, features, mode=last)[0])
+        back = convert_stage([graph.turn_back(turning)], shape, features, mode=last)
+        flatbuffers.append(back[0])
     return join(
         flatbuffers,
         input_name="audio" if audio else "features",
@@ -104,7 +104,7 @@ def convert_network(
 
 
 def layer_names(network: Network) -> list[str]:
-    """What a network is made of, in order."""
+    """Names of the parts of a network, in order."""
     convolutions = range(1, len(network.convolutions) + 1)
     return [*(f"convolution_{number}" for number in convolutions), "recurrences", "outputs"]
 
@@ -156,7 +156,15 @@ def convert_stage(
     windows: Array | None = None,
     weights: Sequence[Any] = (),
 ) -> tuple[bytes, tuple[int, ...]]:
-    """Flatbuffer of one stage, and the shape of what it gives, without batch axis."""
+    """Flatbuffer of one stage, and the shape of its (last) output without the batch axis.
+
+    Args:
+        parts: functions one after the other, as in `graph.module`.
+        shapes: of the inputs, without batch axis.
+        mode: as in `convert_network`.
+        windows: (M, ...) inputs to calibrate on, for the modes that need them.
+        weights: variables that the functions use, as in `graph.module`.
+    """
     module = graph.module(parts, *shapes, weights=weights)
     function = module.function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
@@ -181,11 +189,11 @@ def convert_stage(
     # Dense layers with a scale per channel need FULLY_CONNECTED version 12, which
     # tflite-runtime 2.14, all that 32-bit boards have, does not know.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    return converter.convert(), tuple(function.outputs[0].shape[1:])
+    return converter.convert(), tuple(function.outputs[-1].shape[1:])
 
 
 def run_stage(flatbuffer: bytes, windows: Array) -> Array:
-    """What a stage of float input and output gives for each of (M, ...) windows."""
+    """Outputs of a stage of float input and output for each of (M, ...) windows."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=flatbuffer)
@@ -201,7 +209,7 @@ def run_stage(flatbuffer: bytes, windows: Array) -> Array:
 
 
 def channel_limits(network: Network, windows: Array) -> list[Array]:
-    """(C,) largest value of each convolution's channels after the pooling, but for outliers."""
+    """(C,) largest value of each convolution's channels after the pooling, outliers left out."""
     seen: list[list[Array]] = [[] for _ in network.convolutions]
     for window in windows:
         x = tf.constant(window[np.newaxis])
@@ -216,7 +224,7 @@ def channel_limits(network: Network, windows: Array) -> list[Array]:
 
 
 def _prepare_integers(network: Network, windows: Array | None, *, correct: bool) -> Network:
-    """Channels in equal ranges, and the mean error of the integer convolutions taken out."""
+    """Channels in equal ranges, and the mean error of the integer convolutions compensated."""
     if windows is None:
         raise ValueError("Integer modes need windows to calibrate on. Received: none")
     if any(layer.scale is not None for layer in network.convolutions):
@@ -230,14 +238,14 @@ def _prepare_integers(network: Network, windows: Array | None, *, correct: bool)
     network = limit(network, limits)
     parts = [graph.convolution(layer) for layer in network.convolutions]
     flatbuffer, _ = convert_stage([*parts, graph.frames], shape, mode="int8", windows=windows)
-    heard = run_stage(flatbuffer, windows)
+    rounded = run_stage(flatbuffer, windows)
     scale = np.tile(RELU_LIMIT / limits[-1], truth.shape[-1] // len(limits[-1]))
-    error = np.mean(truth * scale - heard, axis=(0, 1), dtype=np.float64)
+    error = np.mean(truth * scale - rounded, axis=(0, 1), dtype=np.float64)
     return shift_frames(network, error)
 
 
 def _alike(stages: Sequence[Stage]) -> list[tuple[str, list[Callable[[Any], Any]]]]:
-    """Stages of one mode that follow each other, as one."""
+    """Consecutive stages of one mode, as one."""
     groups: list[tuple[str, list[Callable[[Any], Any]]]] = []
     for mode, part in stages:
         if groups and groups[-1][0] == mode:

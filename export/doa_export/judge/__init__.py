@@ -1,1 +1,1 @@
-"""Whether a file still points the same way, and what calibrates its integers."""
+"""Whether a file still points the same way, and windows to calibrate its integers on."""

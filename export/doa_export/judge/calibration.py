@@ -1,4 +1,4 @@
-"""Windows of real scenes from which an integer file learns how large its numbers get."""
+"""Windows of real scenes on which the ranges of an integer file are calibrated."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
-from doa_core.spec import FeatureSpec
-from doa_export.windows import scene_clips, window_features
+from doa_core.spec import ModelSpec
+from doa_export.windows import scene_clips
 
 if TYPE_CHECKING:
     from doa_tf.scenes.folder import Scene, Scenes
 
-WINDOWS = 300  # docs/export-guide.md has what fewer and more give
-SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows say nothing about speech
+WINDOWS = 300  # docs/export-guide.md has figures for fewer and more
+SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows tell nothing about speech
 _CONDITION = "condition"
 _SEED = 2019
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a conversion calibrates on.
+    """Windows that a conversion is calibrated on.
 
     Attributes:
         windows: (M, T, F, K) float32 features.
-        files: the scenes that they are from.
+        files: of the scenes that they are from.
         provenance: folder, numbers and digest, ready for JSON.
     """
 
@@ -37,15 +37,12 @@ class Calibration:
     provenance: dict[str, Any]
 
 
-def calibrate(
-    scenes: Scenes, features: FeatureSpec, *, highpass_hz: float = 0.0, count: int = WINDOWS
-) -> Calibration:
+def calibrate(scenes: Scenes, spec: ModelSpec, *, count: int = WINDOWS) -> Calibration:
     """One window of each of up to `count` scenes, as many from every condition.
 
     Args:
         scenes: recordings with speech; those with a column `condition` are drawn evenly over it.
-        features: the path to the input of the network.
-        highpass_hz: what they are freed of first, as the model's spec has it.
+        spec: of the model: features, and the high-pass before them.
         count: number of windows.
 
     Raises:
@@ -58,13 +55,13 @@ def calibrate(
     for scene in _in_turn(scenes):
         if len(windows) == count:
             break
-        (clip,) = scene_clips([scene], features, highpass_hz=highpass_hz)
+        (clip,) = scene_clips([scene], spec)
         power = np.mean(np.square(clip.samples, dtype=np.float64), axis=1).max(axis=-1)
         loudest = int(np.argmax(power))
         if power[loudest] < 10.0 ** (SILENCE_DBFS / 10.0):
             silent += 1
             continue
-        windows.append(window_features(clip.samples[loudest : loudest + 1], features)[0])
+        windows.append(spec.features.compute(clip.samples[loudest]))
         files.append(scene.file)
         condition = scene.columns.get(_CONDITION, "")
         conditions[condition] = conditions.get(condition, 0) + 1

@@ -1,44 +1,42 @@
 """Proof in degrees: do a checkpoint and its `.tflite` point the same way?
 
-Both networks hear the same recordings; the `.tflite` runs through `doa_edge`, the very code of the
-board, and both answers are decoded by `doa_core`: the outputs of all frames of a recording are
-averaged first. What is compared is the great-circle angle between the two directions. Where the
-recordings have labels, both networks' errors are compared as well.
+Both networks get the same recordings; the `.tflite` is run by `doa_edge`, the code that runs on the
+board, and both outputs are averaged over all frames of a recording and decoded by `doa_core`. The
+figure is the great-circle angle between the two directions. Where the recordings have labels, both
+networks' errors are compared as well.
 
 A grid head is compared by its centroid, whatever decoding its file states: where the two best
 cells have nearly equal scores, a difference in the last digit moves the peak by a whole grid step,
-which says nothing of the file. How often the peaks are the same cell is reported beside it.
+which is no fault of the file. The share of recordings with equal peaks is reported beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from doa_core.angles import great_circle_distance
-from doa_core.decode import decode
-from doa_core.spec import AUDIO
+from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.tflite.network import TfliteModel
 from doa_export.budget import Budget
-from doa_export.windows import Clip, window_features
+from doa_export.windows import Clip
 
 if TYPE_CHECKING:
     import keras
 
 _DECIMALS = 4  # of an angle in JSON [degrees]
 _WITHIN_DEG = 10.0
-FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Angles between the answers of two networks, over recordings.
+    """Angles between the directions of two networks, over recordings.
 
     Attributes:
         n: number of recordings.
@@ -50,7 +48,7 @@ class Parity:
         change_median_deg: median error of the file less that of the checkpoint [degrees]; None
             without labels.
         change_acc10: the same of the share within 10 degrees [percentage points].
-        sha256: digest of what both heard.
+        sha256: digest of the recordings.
     """
 
     n: int
@@ -93,7 +91,7 @@ def parity(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Parity:
-    """Angles between the answers of a Keras model and a model file.
+    """Angles between the directions of a Keras model and of a model file.
 
     Run it on a CPU: a GPU's convolutions (TF32) differ by more than float32 files are allowed.
 
@@ -116,11 +114,15 @@ def parity(
     difference = 0.0
     digest = hashlib.sha256()
     for clip in clips:
-        digest.update(np.ascontiguousarray(clip.samples))
-        windows = window_features(clip.samples, spec.features)
+        digest.update(clip.samples.tobytes())
+        windows = spec.features.compute(clip.samples)
         expected = np.asarray(scoring.predict_on_batch(windows))
-        heard = clip.samples if network.spec.input == AUDIO else windows
-        outputs = np.stack([network.predict(window) for window in heard])
+        outputs = np.stack(
+            [
+                network.predict(window)
+                for window in (clip.samples if network.spec.input == AUDIO else windows)
+            ]
+        )
         # numpy's maximum keeps a NaN, Python's may lose it.
         difference = float(np.maximum(difference, np.max(np.abs(expected - outputs))))
         means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
@@ -129,38 +131,39 @@ def parity(
             progress(len(means))
     if not means:
         raise ValueError("`clips` must hold at least one recording. Received: none")
-    expected, outputs = (np.stack(side) for side in zip(*means, strict=True))
+    figures: dict[str, Any] = {
+        "n": len(means),
+        "max_output_difference": difference,
+        "sha256": digest.hexdigest(),
+    }
     if not np.isfinite(difference):  # a direction that is decoded from NaN is no answer
-        return Parity(
-            n=len(means),
-            median_deg=np.nan,
-            p99_deg=np.nan,
-            max_deg=np.nan,
-            max_output_difference=difference,
-            equal_peaks=None,
-            sha256=digest.hexdigest(),
-        )
+        figures |= dict.fromkeys(("median_deg", "p99_deg", "max_deg"), math.nan)
+        return Parity(**figures, equal_peaks=None)
+    expected, outputs = (np.stack(side) for side in zip(*means, strict=True))
+    return Parity(**figures, **_angles(expected, outputs, truth, spec))
+
+
+def _angles(
+    expected: FloatArray, outputs: FloatArray, truth: list[FloatArray | None], spec: ModelSpec
+) -> dict[str, Any]:
+    """Figures of two (N, K) mean outputs and the labels of N recordings."""
     answers = [
-        decode(side[:, np.newaxis], head=spec.head, grid=spec.grid, method="centroid")[0]
-        for side in (expected, outputs)
+        spec.directions(side[:, np.newaxis], method="centroid")[0] for side in (expected, outputs)
     ]
     angles = np.degrees(great_circle_distance(*answers))
-    peaks = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
-    change_median_deg = change_acc10 = None
+    figures: dict[str, Any] = {
+        "median_deg": float(np.median(angles)),
+        "p99_deg": float(np.percentile(angles, 99.0)),
+        "max_deg": float(np.max(angles)),
+        "equal_peaks": None,
+    }
+    if spec.grid is not None:
+        peaks = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
+        figures["equal_peaks"] = float(np.mean(peaks))
     if all(direction is not None for direction in truth):
         errors = np.degrees(great_circle_distance(answers, np.array(truth)))
         before, after = np.median(errors, axis=-1)
-        change_median_deg = float(after - before)
+        figures["change_median_deg"] = float(after - before)
         before, after = 100.0 * np.mean(errors <= _WITHIN_DEG, axis=-1)
-        change_acc10 = float(after - before)
-    return Parity(
-        n=len(means),
-        median_deg=float(np.median(angles)),
-        p99_deg=float(np.percentile(angles, 99.0)),
-        max_deg=float(np.max(angles)),
-        max_output_difference=difference,
-        equal_peaks=None if spec.grid is None else float(np.mean(peaks)),
-        change_median_deg=change_median_deg,
-        change_acc10=change_acc10,
-        sha256=digest.hexdigest(),
-    )
+        figures["change_acc10"] = float(after - before)
+    return figures

@@ -10,6 +10,7 @@ import pytest
 from doa_core.spec import ModelSpec
 from doa_edge.commands.main import main
 from doa_edge.tflite.file import embed_spec
+from tests.edge import fake_sounddevice as fake
 from tests.edge.conftest import IntensityModel
 
 pytest.importorskip("soundfile")
@@ -165,11 +166,14 @@ def test_bad_option(write_wave, no_network, capfd, options, message):
     check_misuse(capfd, ["run", "--input", str(write_wave()), *options], message)
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["listen"], ["run"], ["run", "--input"], ["info", "a", "b"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["listen"], ["run", "--input"], ["info", "a", "b"]])
 def test_bad_command(capfd, arguments):
     check_misuse(capfd, arguments, "doa_edge")
+
+
+def test_no_device_and_no_input_is_misuse(monkeypatch, no_network, capfd):
+    fake.install(monkeypatch)
+    check_misuse(capfd, ["run"], "no input device.*Received: no device option")
 
 
 @pytest.mark.parametrize("option", ["--out", "--plot"])
@@ -241,6 +245,14 @@ def test_failed_plot_leaves_nothing_but_the_lines(tmp_path, write_wave, no_netwo
     outputs = ["--out", str(out / "track.jsonl"), "--plot", str(out / "track.png")]
     assert main(["run", "--input", str(write_wave()), *outputs]) == 1
     assert files(out) == ["track.jsonl"]
+
+
+def test_a_missing_library_is_a_failure_that_names_its_apt_line(monkeypatch, no_network, capfd):
+    """Nothing is wrong with the command: the machine lacks something, as without a package."""
+    fake.without_library(monkeypatch)
+    assert main(["run"]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "sudo apt install libportaudio2" in line
 
 
 def test_a_missing_package_names_its_pip_line(write_wave, no_network, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.commands.devices import device_reports
+from doa_edge.input.format import InputFormat
 from doa_edge.input.live.capture import DeviceSource
 from doa_edge.input.live.portaudio import DeviceError, InputDevice, find_device, negotiate
 from tests.edge import fake_sounddevice as fake
@@ -37,7 +38,7 @@ def test_device_that_refuses_every_rate_or_all_channels_says_so(monkeypatch):
 def test_asked_channels_that_the_device_lacks_are_refused(monkeypatch):
     fake.install(monkeypatch, **MICROPHONE)
     with pytest.raises(InputError, match=r"among the input's channels.*with 4 channels"):
-        DeviceSource(channel_map=(1, 2, 3, 5)).__enter__()
+        DeviceSource(input_format=InputFormat(channel_map=(1, 2, 3, 5))).__enter__()
 
 
 def devices(*names, channels=4):

@@ -8,6 +8,7 @@ import pytest
 from doa_core.ambisonics import encode_plane_wave, from_ambix
 from doa_core.stft import stft
 from doa_edge.commands.main import main
+from doa_edge.input.format import InputFormat
 from doa_edge.input.inspection import (
     coherence_matrix,
     inspect_channels,
@@ -69,7 +70,9 @@ def test_another_format_read_as_ambix_is_noticed_and_named(sound, audio_format, 
     assert states(findings)["format"] == "warning"
     assert hint in advice(findings, "format")
     converted = inspect_field(
-        from_ambix(sound, audio_format), sample_rate=RATE, audio_format=audio_format
+        from_ambix(sound, audio_format),
+        sample_rate=RATE,
+        input_format=InputFormat(audio_format=audio_format),
     )
     assert states(converted)["format"] == "ok"
 

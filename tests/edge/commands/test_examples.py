@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.edge import fake_sounddevice as fake
 from tests.places import PROJECT
 
 README = (PROJECT / "edge" / "README.md").read_text(encoding="utf-8")
@@ -50,6 +52,11 @@ def test_sound_and_direction_go_together(done):
     np.testing.assert_array_equal(voice, recording[: len(voice)])
 
 
-def test_the_example_of_a_microphone_is_python():
+def test_the_example_of_a_microphone_asks_for_what_there_is(monkeypatch):
     section = README[README.index("## From Python") :]
-    compile(re.findall(r"```python\n(.*?)```", section, re.DOTALL)[2], "edge/README.md", "exec")
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[2]
+    microphone = fake.install(monkeypatch, AMBEO=(4, (48_000,), None))
+    engine = SimpleNamespace(run=lambda source: [])
+    exec(compile(code, "edge/README.md", "exec"), {"engine": engine})
+    (stream,) = microphone.streams
+    assert (stream.name, stream.closed) == ("AMBEO", True)

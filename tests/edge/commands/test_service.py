@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from doa_edge.commands.main import parse_options
+from doa_edge.commands.parser import parse_options
 from tests.places import PROJECT
 
 UNIT = PROJECT / "edge" / "doa_edge.service"
@@ -27,7 +27,7 @@ def test_its_command_is_one_that_we_understand(tmp_path):
     config = tmp_path / "doa_edge.toml"
     config.write_text('device = "AMBEO"\n')
     arguments = [str(config) if word.endswith(".toml") else word for word in arguments]
-    options = parse_options(arguments, run=lambda _: 0, info=lambda _: 0)
+    options = parse_options(arguments)
     assert options.device == "AMBEO"
 
 

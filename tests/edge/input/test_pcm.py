@@ -11,6 +11,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.input.audio import read_recording
+from doa_edge.input.format import InputFormat
 from doa_edge.input.pcm import PcmFormat, PipeSource, decode_pcm
 from doa_edge.input.sources import open_source
 
@@ -77,9 +78,14 @@ def test_resampled_pipe_is_the_resampled_file_bit_for_bit(write_wave, pipe, rate
     path = write_wave(rate=rate, subtype="PCM_16", audio_format="fuma")
     mount = (0.3, -0.2, 3.0)
     piped = listen(
-        PipeSource(pipe(path.read_bytes(), pieces=(100, 9_999)), audio_format="fuma", mount=mount)
+        PipeSource(
+            pipe(path.read_bytes(), pieces=(100, 9_999)),
+            InputFormat(audio_format="fuma", mount=mount),
+        )
     )
-    assert np.array_equal(piped, read_recording(path, audio_format="fuma", mount=mount))
+    assert np.array_equal(
+        piped, read_recording(path, InputFormat(audio_format="fuma", mount=mount))
+    )
 
 
 def test_integers_are_scaled_to_one():
@@ -95,8 +101,8 @@ def test_channels_are_picked_in_the_order_asked_for(pipe, plane_wave):
     six[:, [5, 1, 2, 4]] = wave
     source = PipeSource(
         pipe(six.tobytes()),
+        InputFormat(channel_map=(6, 2, 3, 5)),
         raw=PcmFormat(rate=16_000, channels=6, encoding="f32le"),
-        channel_map=(6, 2, 3, 5),
     )
     assert np.array_equal(listen(source), wave)
 
@@ -197,7 +203,6 @@ def test_named_pipe_is_a_pipe(tmp_path, write_wave):
         ({"input": "a.wav", "encoding": "s16le"}, "describe raw PCM"),
         ({"input": "a.wav", "rate": 16_000}, "`rate` is for raw PCM and devices"),
         ({"device": "1", "raw_channels": 6}, "describe raw PCM"),
-        ({"device": "1", "audio_format": "mp3"}, "`format` must be one of ambix"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(pipe, monkeypatch, arguments, message):
@@ -205,6 +210,21 @@ def test_arguments_that_do_not_go_together_are_refused(pipe, monkeypatch, argume
         monkeypatch.setattr("sys.stdin", stdin)
         with pytest.raises(ValueError, match=message):
             open_source(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"audio_format": "mp3"}, "`format` must be one of ambix"),
+        ({"channel_map": (1, 2, 3)}, "4 different numbers from 1 on. Received: channels=1,2,3"),
+        ({"channel_map": (0, 1, 2, 3)}, "4 different numbers"),
+        ({"channel_map": (1, 2, 3, 3)}, "4 different numbers"),
+        ({"mount": (0.0, 1.0)}, "three finite angles"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        InputFormat(**arguments)
 
 
 def command_line(*arguments, stdin):

@@ -6,16 +6,15 @@ import json
 
 import pytest
 
-from doa_edge.commands.main import main, parse_options
+from doa_edge.commands.main import main
+from doa_edge.commands.parser import parse_options
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 
 
 def parse(tmp_path, text, *arguments):
     path = tmp_path / "doa.toml"
     path.write_text(text)
-    return parse_options(
-        ["run", "--config", str(path), *arguments], run=lambda _: 0, info=lambda _: 0
-    )
+    return parse_options(["run", "--config", str(path), *arguments])
 
 
 def test_every_kind_of_value(tmp_path):
@@ -169,20 +168,17 @@ def test_a_shipped_network_is_known_by_its_name(tmp_path, monkeypatch):
     """On the command line, and in a file in whatever folder; a file of that name comes first."""
     from doa_edge.tflite.shipped import shipped_model_path
 
-    def parse(arguments):
-        return parse_options(arguments, run=lambda _: 0, info=lambda _: 0)
-
     path = tmp_path / "config.toml"
     path.write_text('model = "lite"\ninput = "a.wav"\n')
     lite = shipped_model_path("lite")
     assert lite.exists()
-    assert parse(["run", "--config", str(path)]).model == lite
-    assert parse(["run", "--input", "a.wav", "--model", "lite"]).model == lite
-    assert parse(["info", "lite"]).model == lite
+    assert parse_options(["run", "--config", str(path)]).model == lite
+    assert parse_options(["run", "--input", "a.wav", "--model", "lite"]).model == lite
+    assert parse_options(["info", "lite"]).model == lite
     path.write_text('model = "own.tflite"\ninput = "a.wav"\n')
-    assert parse(["run", "--config", str(path)]).model == tmp_path / "own.tflite"
+    assert parse_options(["run", "--config", str(path)]).model == tmp_path / "own.tflite"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lite").touch()
-    assert parse(["info", "lite"]).model.resolve() == tmp_path / "lite"
+    assert parse_options(["info", "lite"]).model.resolve() == tmp_path / "lite"
     with pytest.raises(ValueError, match="default, lite"):
         shipped_model_path("heavy")

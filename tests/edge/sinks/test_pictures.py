@@ -10,7 +10,7 @@ from doa_core.angles import great_circle_distance
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
-from doa_edge.engine import DirectionEngine, Estimate
+from doa_edge.engine import DirectionEngine, EngineSettings, Estimate
 from doa_edge.recording import OutputAverage
 from tests.edge.conftest import unit_vector
 
@@ -53,7 +53,7 @@ def track_of(plane_wave, model):
     scene = np.concatenate(
         [plane_wave(60.0, 20.0, seconds=2.0), np.zeros((32_000, 4)), plane_wave(60.0, 20.0)]
     )
-    engine = DirectionEngine(model, keep_outputs=True)
+    engine = DirectionEngine(model, EngineSettings(keep_outputs=True))
     average = OutputAverage(engine.spec)
     estimates = engine.push(scene)
     for estimate in estimates:

@@ -152,7 +152,10 @@ def raw_websocket(web):
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
-    assert b"101" in client.recv(4096)
+    answer = client.recv(4096)
+    if b"101" not in answer:
+        client.close()
+        raise AssertionError(answer)
     return client
 
 
@@ -212,6 +215,7 @@ def test_a_slow_handshake_is_not_waited_for(monkeypatch):
             ended = True
         if ended:
             break
+    slow.close()
     assert ended
     assert 0.3 < time.monotonic() - started < 3.0
     assert still_serves(sink)

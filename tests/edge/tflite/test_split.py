@@ -47,7 +47,7 @@ def whole(window, kernels):
 
 
 def halves(kernels, step):
-    """Layers as `doa_export.convert.split_worker` lays them out, and a copy as recurrence."""
+    """Layers as `doa_export.convert.halves` lays them out, and a copy as recurrence."""
     shapes = [(step + 4, BINS, CHANNELS), *((4, bins, WIDTH) for bins in POOLED[:2])]
     outputs = [(step, bins, WIDTH) for bins in POOLED[:2]] + [(step + 6, POOLED[2] * WIDTH)]
 

@@ -1,1 +1,1 @@
-"""A live device: PortAudio, its thread and its clock; opened again when it is lost."""
+"""A live device: PortAudio, its thread and its clock; reopened when it is lost."""

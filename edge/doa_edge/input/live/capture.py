@@ -1,17 +1,18 @@
-"""A live device as a source: opened anew when it is lost, and its stream time stays true."""
+"""A live device as a source: it is reopened when it is lost, and its stream time stays true."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from functools import partial
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.conversion import AmbixConverter, ambix_matrix, is_sound, no_sound
+from doa_edge.input.conversion import AmbixConverter, is_sound
+from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.live.clock import SampleClock
 from doa_edge.input.live.handover import Chunk
 from doa_edge.input.live.live_stream import CLOSE_S, Background, LiveStream, abandon_portaudio
@@ -25,62 +26,50 @@ from doa_edge.input.live.portaudio import (
     negotiate,
     rescan,
 )
-from doa_edge.input.stream import Gap, Samples, StreamItem
+from doa_edge.input.stream import Gap, Samples, Source, StreamItem, no_sound
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
 STALL_S = 3.0  # without a sample
 RETRY_S = 1.0  # between attempts to open a lost device
-SETTLE_S = 0.25  # of sound after which a reopened device's time is told
+SETTLE_S = 0.25  # of sound that is needed to find a reopened device's time
 POLL_S = 0.25
 
 
 Returned = tuple[LiveStream, list[Chunk]]
 
 
-class DeviceSource:
+class DeviceSource(Source):
     """AmbiX blocks of a live device, and gaps where its sound is missing.
 
-    Attributes:
-        name: of the device.
-        sample_rate: that it is open with [hertz]; None before.
+    `name` is the device's own and `sample_rate` that of its stream once it is open.
 
     Args:
         device: number or part of the name; the only one with enough channels if None.
+        input_format: what the channels are, and how the microphone is mounted.
         rate: to open it with [hertz]; the model's or else the device's own if None.
-        channel_map: which four channels, counted from 1; the first four if None.
-        audio_format: what the channels are; see `doa_core.ambisonics`.
-        mount: yaw, pitch and roll [rad] of the microphone in the room.
-        stall_s: a device that gives nothing for as long is opened anew [seconds].
+        stall_s: a device that delivers nothing for this long is reopened [seconds].
         model_rate: of the blocks [hertz].
-
-    Raises:
-        ValueError: unknown format or mounting.
     """
-
-    live = True
 
     def __init__(
         self,
         device: str | int | None = None,
+        input_format: InputFormat = AMBIX,
         *,
         rate: int | None = None,
-        channel_map: Sequence[int] | None = None,
-        audio_format: str = "ambix",
-        mount: Sequence[float] | None = None,
         stall_s: float = STALL_S,
         model_rate: int = SAMPLE_RATE,
     ) -> None:
-        ambix_matrix(audio_format, mount)
         self.name = "live device" if device is None else str(device)
-        self.sample_rate: int | None = None
         self.stall_s = stall_s
         self.model_rate = model_rate
         self._wanted = device
         self._rate = rate
-        self._channel_map = channel_map
-        self._format = audio_format
-        self._mount = mount
+        self._input_format = input_format
         self._clock = SampleClock()
         self._given = 0  # samples and gaps so far, at the model's rate
         self._counts = {"overruns": 0, "losses": 0, "invalid_blocks": 0, "missing_samples": 0}
@@ -89,7 +78,7 @@ class DeviceSource:
         self._opened: Opening
         self._converter: AmbixConverter
 
-    def __enter__(self) -> DeviceSource:
+    def __enter__(self) -> Self:
         """Open the device.
 
         Raises:
@@ -100,22 +89,17 @@ class DeviceSource:
         self._use(self._open(find_device(self._wanted, list_devices())))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let go of the device; not for longer than some seconds if its driver hangs."""
+    def close(self) -> None:
+        """Close the device; wait no longer than some seconds for a driver that hangs."""
         stream, self._stream = self._stream, None
         pending = Background(partial(_close, stream)) if stream else self._pending
         if pending and not pending.wait(CLOSE_S):
             abandon_portaudio()
-        elif pending and pending.result:  # it came back while we left
+        elif pending and pending.result:  # it came back while we closed
             pending.result[0].close()
 
     def statistics(self) -> dict[str, float]:
-        """What was lost so far, and how fast the device's clock runs."""
+        """Counts of what was lost so far, and how fast the device's clock runs."""
         drift = self._clock.drift_ppm
         return {**self._counts, **({} if drift is None else {"drift_ppm": round(drift, 1)})}
 
@@ -143,26 +127,21 @@ class DeviceSource:
                 yield no_sound()
 
     def _use(self, stream: LiveStream) -> None:
-        """Go on with a device that is open."""
+        """Continue with a device that is open."""
         self._stream, self._opened = stream, stream.opening
         self.name = self._opened.device.name
         self.sample_rate = self._opened.rate
         self._converter = AmbixConverter(
-            from_rate=self._opened.rate,
-            to_rate=self.model_rate,
-            audio_format=self._format,
-            mount=self._mount,
+            self._input_format, from_rate=self._opened.rate, to_rate=self.model_rate
         )
 
     def _open(self, device: InputDevice) -> LiveStream:
         return LiveStream(
-            negotiate(
-                device, channel_map=self._channel_map, rate=self._rate, model_rate=self.model_rate
-            )
+            negotiate(device, self._input_format, rate=self._rate, model_rate=self.model_rate)
         )
 
     def _wait_for_device(self) -> Generator[Samples, None, Returned]:
-        """Close and open, in the background: neither may hold up whoever iterates."""
+        """Close and reopen in the background: neither may block the caller."""
         lost, self._stream = self._stream, None
         pending = self._pending = Background(partial(_close, lost))
         while True:
@@ -178,7 +157,7 @@ class DeviceSource:
             pending = self._pending = Background(self._open_again)
 
     def _open_again(self) -> Returned | None:
-        """The device that was lost, with what it gives first; None if it is not back."""
+        """The device that was lost, with its first chunks; None if it is not back."""
         try:
             rescan()
             stream = self._open(find_again(self._opened.device, list_devices()))
@@ -192,13 +171,13 @@ class DeviceSource:
         return None
 
     def _take(self, chunk: Chunk) -> Iterator[StreamItem]:
-        """What a chunk gives, and the gaps around it."""
+        """The converted samples of a chunk, and the gaps around it."""
         if chunk.dropped:
             dropped_s = chunk.dropped / self._opened.rate
             self._clock.skip(dropped_s)
             yield from self._gap("overrun", f"{dropped_s:.2f} s dropped: the computer is too slow")
         elif chunk.overflowed:
-            # How much is not said. What is missing for long, the clock will find.
+            # How much was lost is not reported; the clock finds what stays missing.
             yield from self._gap("overrun", "the device reports lost sound")
         usable = bool(is_sound(chunk.samples).all())
         if usable:
@@ -217,7 +196,7 @@ class DeviceSource:
             yield block
 
     def _gap(self, reason: str, detail: str) -> Iterator[StreamItem]:
-        """The rest of what came before, and a gap up to where the clock stands."""
+        """The samples that are still in the converter, and a gap up to the clock's time."""
         yield from self._give(self._converter.finish())
         missing = max(0, round(self._clock.position_s * self.model_rate) - self._given)
         self._given += missing
@@ -228,7 +207,7 @@ class DeviceSource:
         yield Gap(samples=missing, reason=reason, detail=detail)
 
     def _recover(self, reason: str) -> Iterator[StreamItem]:
-        """Say that the device is away, and wait until it is back."""
+        """Report that the device is away, and wait until it is back."""
         what = "is gone" if reason == "lost" else f"gave nothing for {self.stall_s:g} s"
         logger.info("%s %s: waiting for it", self.name, what)
         self._counts["losses"] += 1
@@ -238,7 +217,7 @@ class DeviceSource:
         stream, chunks = yield from self._wait_for_device()
         self._use(stream)
         begin_s, heard = math.inf, 0
-        for chunk in chunks:  # the one that waited least knows best when the first sample was
+        for chunk in chunks:  # the one that waited least has the best time of the first sample
             heard += len(chunk.samples)
             begin_s = min(begin_s, chunk.arrival_s - heard / self._opened.rate)
         self._clock.skip(self._clock.missing_s(now_s=begin_s))

@@ -1,9 +1,8 @@
-"""Stream time of a live device: samples are counted, and the count is held against a clock.
+"""Stream time of a live device: samples are counted, and the count is compared with a clock.
 
-A device that loses sound, or an operating system that loses it on the way, does not always say so.
-But then fewer samples come than time passes, and goes on being so. A block that is late alone
-proves nothing: it may have waited, and the next ones catch up. So the *smallest* lateness within
-some seconds is looked at.
+A device that loses sound, or an operating system that loses it on the way, does not always report
+it. But then the samples fall behind the clock and stay behind. One late block proves nothing: it
+may have waited, and the next ones catch up. So the *smallest* lateness within some seconds counts.
 """
 
 from __future__ import annotations
@@ -12,18 +11,18 @@ import math
 
 WINDOW_S = 2.0
 TOLERANCE_S = 0.2
-LARGEST_DRIFT = 1e-3  # seconds a second that are the crystals' and no loss
+LARGEST_DRIFT = 1e-3  # seconds a second that two crystals may differ by; more is loss
 DRIFT_AFTER_S = 60.0  # before it, drift cannot be told from jitter
 
 
 class SampleClock:
-    """Where in time the sound of a device is.
+    """The stream time of a device's sound.
 
     Attributes:
         position_s: stream time of the end of what was counted, missing sound included [seconds].
 
     Args:
-        window_s: how long sound has to be late before some is taken for missing [seconds].
+        window_s: for how long sound has to be late to count as missing [seconds].
         tolerance_s: how late it has to be [seconds].
     """
 
@@ -39,17 +38,17 @@ class SampleClock:
 
     @property
     def drift_ppm(self) -> float | None:
-        """How much slower the device counts than the clock [parts per million]; None at first."""
+        """How much slower the device runs than the clock [parts per million]; None at first."""
         if self._steady_s < DRIFT_AFTER_S:
             return None
         return 1e6 * self._slipped_s / self._steady_s
 
     def advance(self, duration_s: float, *, arrival_s: float) -> float:
-        """Count a block and return what has turned out to be missing so far, mostly 0 [seconds].
+        """Count a block; returns how much was found to be missing before it, mostly 0 [seconds].
 
         Args:
             duration_s: of the block.
-            arrival_s: when it came, by a clock that never jumps.
+            arrival_s: when it arrived, by a monotonic clock.
         """
         self.position_s += duration_s
         lateness_s = arrival_s - self.position_s
@@ -81,14 +80,14 @@ class SampleClock:
         """How much would be missing if sound came again now [seconds].
 
         Args:
-            now_s: the time, or when a block came less that block's duration.
+            now_s: the time, or the arrival of a block less its duration.
         """
         if math.isinf(self._offset_s):
             return 0.0
         return max(0.0, now_s - self._offset_s - self.position_s)
 
     def resume(self) -> None:
-        """Begin to watch anew, after a silence of the device."""
+        """Restart the observation after a silence of the device."""
         self._begin_window(-math.inf)
 
     def _begin_window(self, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""From the audio thread to the one that computes: bounded, and what does not fit is counted."""
+"""The queue from the audio thread to the one that computes: bounded; what is dropped is counted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from doa_edge.input.stream import Samples
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What the audio thread hands over.
+    """Samples that the audio thread hands over.
 
     Attributes:
         samples: (N, 4) float32.
-        arrival_s: when the callback got it, by the monotonic clock [seconds].
-        dropped: samples that did not fit just before it.
-        overflowed: whether the device said that it lost sound before it.
+        arrival_s: when the callback got them, by the monotonic clock [seconds].
+        dropped: samples that did not fit just before them.
+        overflowed: whether the device reported lost sound before them.
     """
 
     samples: Samples
@@ -28,9 +28,8 @@ class Chunk:
 class Handover:
     """A queue of chunks that holds no more than `capacity` samples.
 
-    When it is full, all that comes is dropped until the reader has taken everything. So a reader
-    that is too slow hears whole stretches with single gaps between them, and not a hole in every
-    block, of which it could make nothing.
+    When it is full, everything is dropped until the reader has emptied it. So a reader that is too
+    slow gets long stretches with single gaps between them, and not a useless hole in every block.
 
     Args:
         capacity: samples per channel, one block at least.

@@ -1,4 +1,4 @@
-"""An open device, and what may take forever with one: opening, closing."""
+"""An open device, and calls that may never return: opening and closing one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from doa_edge.input.live.handover import Chunk, Handover
 from doa_edge.input.live.portaudio import Opening, device_error, load_portaudio, quiet_descriptor
 
 HELD_S = 4.0  # of sound between the audio thread and the reader
-BLOCK_S = 0.032  # of sound per callback: a hop, so that none waits for the next
-BUFFER_S = 0.2  # of sound that the system may hold
+BLOCK_S = 0.032  # of sound per callback: a hop, so that no sound waits for the next one
+BUFFER_S = 0.2  # of sound that the system may buffer
 WAIT_S = 0.1
-CLOSE_S = 2.0  # for a driver to let go
+CLOSE_S = 2.0  # for a driver to close a device
 
 Result = TypeVar("Result")
 
 
 class LiveStream:
-    """An open device, whose callback copies and leaves.
+    """An open device, whose callback copies its samples and returns.
 
     Raises:
         DeviceError: it does not open.
@@ -58,24 +58,24 @@ class LiveStream:
 
     @property
     def active(self) -> bool:
-        """Whether the device is still there, as far as PortAudio knows."""
+        """Whether the device is still there, according to PortAudio."""
         try:
             return bool(self._stream.active)
         except self._errors:
             return False
 
     def close(self) -> None:
-        """Let go of the device, however long its driver takes."""
+        """Close the device, however long its driver takes."""
         with quiet_descriptor():
             self._stream.abort(ignore_errors=True)
             self._stream.close(ignore_errors=True)
 
     def first_chunks(self, *, duration_s: float, timeout_s: float) -> list[Chunk]:
-        """What a device gives first; nothing if it stays silent.
+        """The first chunks of a device; none if it delivers nothing.
 
         Args:
-            duration_s: how much is wanted [seconds].
-            timeout_s: without any sound [seconds].
+            duration_s: how much sound is wanted [seconds].
+            timeout_s: how long to wait for it [seconds].
         """
         chunks: list[Chunk] = []
         wanted = duration_s * self.opening.rate
@@ -90,10 +90,10 @@ class LiveStream:
 
 
 class Background(Generic[Result]):
-    """A call that nobody has to wait for: a driver whose device hangs may never return from it.
+    """A call in a thread of its own: the driver of a device that hangs may never return.
 
     Attributes:
-        result: what the call gave; None as long as it runs, and if it failed.
+        result: of the call; None as long as it runs, and if it failed.
     """
 
     def __init__(self, call: Callable[[], Result]) -> None:
@@ -106,7 +106,7 @@ class Background(Generic[Result]):
             finally:
                 self._done.set()
 
-        # A daemon: the interpreter ends without it.
+        # A daemon: the interpreter does not wait for it.
         threading.Thread(target=work, name="doa_edge device", daemon=True).start()
 
     @property
@@ -120,5 +120,5 @@ class Background(Generic[Result]):
 
 
 def abandon_portaudio() -> None:
-    """At the end of the program do not stop PortAudio, which would wait for a driver that hangs."""
+    """Do not stop PortAudio at the end of the program: it would wait for a driver that hangs."""
     atexit.unregister(load_portaudio()._exit_handler)

@@ -1,16 +1,18 @@
-"""PortAudio's devices, through sounddevice: which there are, and how one can be opened."""
+"""PortAudio's devices, through sounddevice: a list of them, and how each can be opened."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.conversion import CHANNELS, HIGHEST_RATE, LOWEST_RATE, check_channel_map
+from doa_edge.input.conversion import HIGHEST_RATE, LOWEST_RATE
+from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.stream import CHANNELS
 
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
 # Names of ALSA's that lead to the sound server or to a default card.
@@ -31,9 +33,9 @@ class InputDevice:
 
     Attributes:
         index: its number; may change when something is plugged in.
-        name: as the system gives it.
+        name: in the system.
         host_api: `ALSA`, `JACK Audio Connection Kit`, ...
-        channels: of its input at most; 0 for one that only plays.
+        channels: of its input, at most; 0 for one that only plays.
         default_rate: [hertz].
     """
 
@@ -45,7 +47,7 @@ class InputDevice:
 
     @property
     def virtual(self) -> bool:
-        """Whether it stands for whatever the system chooses, and may mix or repeat channels."""
+        """Whether the system chooses what is behind it, and may mix or repeat channels."""
         return self.name.lower() in VIRTUAL_NAMES
 
 
@@ -54,10 +56,10 @@ class Opening:
     """How a device can be opened.
 
     Attributes:
-        device: which one.
+        device: to open.
         rate: [hertz].
-        channels: that are opened.
-        columns: of the four that are used.
+        channels: number of channels to open.
+        columns: indices of the four that are used.
     """
 
     device: InputDevice
@@ -88,10 +90,10 @@ def load_portaudio() -> Any:
 
 
 def rescan() -> None:
-    """List the devices anew: PortAudio sees them at its start only. No stream may be open."""
+    """Restart PortAudio, which looks for devices only then. No stream may be open."""
     sounddevice = load_portaudio()
     try:
-        # The one way that sounddevice has; its own documentation of both says when to use them.
+        # The only way with sounddevice; its documentation of both names this use.
         if sounddevice._initialized:
             sounddevice._terminate()
         sounddevice._initialize()
@@ -119,8 +121,8 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     """The input device of a number or a part of a name.
 
     Args:
-        wanted: a number, or a part of a name in any case; None where all but one are `virtual`
-            or have too few channels.
+        wanted: a number, or a part of a name in any case; None for the only one that is not
+            `virtual` and has enough channels.
         devices: as `list_devices` gives them.
 
     Raises:
@@ -156,7 +158,7 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
 
 
 def find_again(device: InputDevice, devices: Sequence[InputDevice]) -> InputDevice:
-    """The device of the same name, which may have another number after it was away.
+    """The device of the same name; its number may have changed while it was away.
 
     Raises:
         DeviceError: it is not there.
@@ -173,28 +175,27 @@ def find_again(device: InputDevice, devices: Sequence[InputDevice]) -> InputDevi
 
 def negotiate(
     device: InputDevice,
+    input_format: InputFormat = AMBIX,
     *,
-    channel_map: Sequence[int] | None = None,
     rate: int | None = None,
     model_rate: int = SAMPLE_RATE,
 ) -> Opening:
     """How a device can be opened: the model's rate, else the device's own, else a common one.
 
     Args:
-        device: which one.
-        channel_map: which four channels, counted from 1; the first four if None.
+        device: to open.
+        input_format: which four channels; the first four if it has no map.
         rate: the only one to try [hertz].
         model_rate: the one to try first [hertz].
 
     Raises:
         InputError: too few channels, or the rate or the channels are refused.
         DeviceError: busy, or gone.
-        ValueError: a map that is not four different channels.
     """
     sounddevice = load_portaudio()
-    if channel_map is None and device.channels >= CHANNELS:
-        channel_map = range(1, CHANNELS + 1)
-    columns = check_channel_map(channel_map, available=device.channels, name=device.name)
+    if input_format.channel_map is None and device.channels >= CHANNELS:
+        input_format = replace(input_format, channel_map=range(1, CHANNELS + 1))
+    columns = input_format.columns(device.channels, name=device.name)
     rates = [rate] if rate else [model_rate, device.default_rate, *COMMON_RATES]
     rates = [each for each in dict.fromkeys(rates) if LOWEST_RATE <= each <= HIGHEST_RATE]
     # Some drivers open all of their channels or none.
@@ -224,7 +225,7 @@ def negotiate(
 
 
 def device_error(device: InputDevice, error: BaseException) -> DeviceError:
-    """What a failure to open means, in words."""
+    """A failure to open, in words that help."""
     code = error.args[1] if len(error.args) > 1 else None
     if code == _UNAVAILABLE:
         return DeviceError(
@@ -236,7 +237,7 @@ def device_error(device: InputDevice, error: BaseException) -> DeviceError:
 
 @contextmanager
 def quiet_descriptor() -> Iterator[None]:
-    """Drop what ALSA and PortAudio write to descriptor 2 about attempts that fail."""
+    """Drop what libraries write to descriptor 2, such as ALSA about attempts that fail."""
     try:
         stderr = os.dup(2)
     except OSError:  # no standard error

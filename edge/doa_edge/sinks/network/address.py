@@ -25,17 +25,17 @@ class Address:
 
 
 def listening_address(text: str) -> Address:
-    """`[HOST:]PORT` -> where to listen: on this machine alone unless a host is given."""
+    """`[HOST:]PORT` -> the address to listen at, on this machine only unless a host is given."""
     return _parse(text, default_host=LOOPBACK, default_port=None, lowest_port=0)
 
 
 def receiving_address(text: str) -> Address:
-    """`HOST:PORT` -> where somebody listens."""
+    """`HOST:PORT` -> the address of a receiver."""
     return _parse(text, default_host=None, default_port=None, lowest_port=1)
 
 
 def broker_address(text: str) -> Address:
-    """`HOST[:PORT]` -> an MQTT broker; its port is 1883 unless given (0 stands for that)."""
+    """`HOST[:PORT]` -> the address of an MQTT broker; port 0 stands for the default port."""
     return _parse(text, default_host=None, default_port=0, lowest_port=1)
 
 

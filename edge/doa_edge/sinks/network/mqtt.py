@@ -24,10 +24,10 @@ LONGEST_PAUSE = 30  # seconds between two attempts to connect
 
 
 class MqttSink:
-    """Publishes; connects by itself, now and whenever the broker has been away.
+    """Publishes messages; connects and reconnects by itself.
 
-    paho-mqtt's own thread talks to the broker. Without a broker nothing waits: directions that
-    are late are wrong. Messages above QoS 0 that the broker has not confirmed wait, 64 at most.
+    paho-mqtt's own thread talks to the broker. Without a broker messages are dropped: directions
+    that are late are wrong. Above QoS 0, up to 64 messages wait for the broker's confirmation.
 
     Args:
         address: the broker; port 0 stands for 1883, or 8883 with TLS.
@@ -89,7 +89,7 @@ class MqttSink:
             self.dropped += 1
 
     def close(self) -> None:
-        """Say that we go, and go."""
+        """Publish `offline` and disconnect."""
         if self._client.is_connected():
             goodbye = self._client.publish(
                 f"{self._topic}/status", "offline", qos=self._qos, retain=True

@@ -12,8 +12,8 @@ Below the prefix (`/doa` unless chosen), one message a datagram:
     PREFIX/event       ss   name and the event as JSON
 
 With the prefix `/StereoEncoder` an IEM StereoEncoder follows the voice; with `/adm/obj/1` a
-renderer that takes ADM-OSC does. Both count azimuth as we do. While nobody speaks the pointer
-rests where it was.
+renderer that takes ADM-OSC does. Both count azimuth as we do. While nobody talks the pointer stays
+where it is.
 
 References:
     https://plugins.iem.at/docs/osc/
@@ -36,7 +36,7 @@ DISTANCE = 1.0  # a direction has none; renderers expect one
 
 
 class OscSink:
-    """Estimates and events as OSC messages. What nobody receives is lost, as UDP is.
+    """Estimates and events as OSC messages over UDP, which may be lost.
 
     Args:
         address: the receiver.
@@ -66,11 +66,11 @@ class OscSink:
         except socket.gaierror as error:
             raise OSError(f"--osc cannot send to {address}: {error.strerror}") from error
         self._socket = socket.socket(family, kind, protocol)
-        # Connected, so that the kernel tells when nobody is at the port.
+        # Connected, so that the kernel reports a port of this machine at which nobody listens.
         self._socket.connect(place)
 
     def send(self, message: Message) -> None:
-        """Send a few datagrams; those that the network refuses are counted, once a message."""
+        """Send a message as a few datagrams; one that the network refuses is counted."""
         try:
             for name, values in _osc_messages(message):
                 builder = self._builder(f"{self._prefix}/{name}")

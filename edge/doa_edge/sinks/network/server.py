@@ -13,18 +13,18 @@ from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH
 
 MOST_CLIENTS = 32  # more are turned away
 CLIENT_BUFFER = 64 * 1024  # bytes that wait for one client before it misses messages
-STALLED_SECONDS = 10.0  # a client that takes nothing for so long is let go
+STALLED_SECONDS = 10.0  # a client that reads nothing for this long is disconnected
 
 
 class LoopServer:
-    """The part that `TcpServerSink` and `WebSink` share.
+    """What `TcpServerSink` and `WebSink` have in common.
 
-    The port is bound before the thread starts: one that is taken is known at once. Whatever
-    happens in the loop, `post` only leaves a note for it and never waits.
+    The port is bound before the thread starts, so that a port in use is an error at once. `post`
+    hands a message to the loop and never waits for it.
 
     Attributes:
-        address: where it listens; the port is the real one if 0 was asked for.
-        dropped: messages that a client missed, added over all clients.
+        address: at which it listens, with the real port if 0 was asked for.
+        dropped: messages that clients missed, summed over all clients.
 
     Raises:
         OSError: the port is taken, or the host is not one of this machine.
@@ -36,8 +36,9 @@ class LoopServer:
         self._listener = _listen(address, self.name)
         self.address = Address(address.host, self._listener.getsockname()[1])
         self.dropped = 0
+        self._clients: dict[Any, Backlog] = {}  # whatever has a `transport`
         self._loop = asyncio.new_event_loop()
-        self._posted = 0  # notes that the loop has not read
+        self._posted = 0  # messages that the loop has not taken yet
         self._posted_lock = threading.Lock()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -46,24 +47,36 @@ class LoopServer:
         self._started.wait()
 
     def post(self, text: str) -> None:
-        """Hand a message to the loop; dropped if it is that far behind."""
+        """Hand a message to the loop; it is dropped if too many wait there."""
         with self._posted_lock:
             if self._posted >= QUEUE_LENGTH:
                 self.dropped += 1
                 return
             self._posted += 1
-        # The loop may have ended with an interpreter that is going down.
+        # The loop may have ended with an interpreter that is shutting down.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._take, text)
 
     def close(self) -> None:
-        """Say goodbye to the clients and free the port."""
+        """Close the connections and free the port."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(CLOSE_SECONDS)
 
+    def ready_clients(self) -> list[Any]:
+        """The clients that keep up; the others miss a message. Called in the loop."""
+        ready = []
+        for client, backlog in list(self._clients.items()):
+            if backlog.has_room():
+                ready.append(client)
+                continue
+            self.dropped += 1
+            if backlog.is_stalled(self._loop.time()):
+                client.transport.abort()
+        return ready
+
     def broadcast(self, text: str) -> None:
-        """Give a message to every client. Called in the loop; must not wait."""
+        """Send a message to every client. Called in the loop; must not wait."""
         raise NotImplementedError
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -87,7 +100,7 @@ class LoopServer:
 
 
 class Backlog:
-    """Whether a client takes what it is given, judged by what waits in its transport."""
+    """Whether a client keeps up, judged by what waits in its transport."""
 
     def __init__(self, transport: asyncio.WriteTransport) -> None:
         self._transport = transport

@@ -7,8 +7,8 @@ the next. Ours has one object a line, which both line readers and that viewer ta
     {"timeStamp": 26, "src": [{"id": 1, "tag": "dynamic", "x": ..., "activity": ...} ] }
 
 `timeStamp` counts hops (32 ms), as ODAS counts its own; x is forward, y left, z up; `activity` is
-the confidence. While nobody speaks there is one source with id 0 and zeros, which is how ODAS
-leaves a place empty. `time_s` and `level_dbfs` are ours. Events have an empty `src`, and `event`.
+the confidence. While nobody talks there is one source with id 0 and zeros, the empty source of
+ODAS. `time_s` and `level_dbfs` are ours. Events have an empty `src`, and `event`.
 
 References:
     https://github.com/introlab/odas/wiki
@@ -36,11 +36,11 @@ _EMPTY = {"id": 0, "tag": "", "x": 0.0, "y": 0.0, "z": 0.0, "activity": 0.0}
 class TcpServerSink(LoopServer):
     """Listens; every client gets every message from then on.
 
-    What clients send is read and forgotten. One that reads too slowly misses messages, one that
-    reads nothing for ten seconds is let go, and those beyond 32 are turned away.
+    What clients send is ignored. One that reads too slowly misses messages, one that reads nothing
+    for ten seconds is disconnected, and those beyond 32 are turned away.
 
     Args:
-        address: where to listen.
+        address: to listen at.
         hop_seconds: unit of `timeStamp` [seconds].
 
     Raises:
@@ -51,23 +51,17 @@ class TcpServerSink(LoopServer):
 
     def __init__(self, address: Address, *, hop_seconds: float) -> None:
         self._hop_seconds = hop_seconds
-        self._clients: dict[asyncio.StreamWriter, Backlog] = {}
         super().__init__(address)
 
     def send(self, message: Message) -> None:
-        """Give a message to every client; never waits."""
+        """Send a message to every client; never waits."""
         self.post(odas_line(message, hop_seconds=self._hop_seconds))
 
     def broadcast(self, text: str) -> None:
         """Write to the clients that keep up."""
         data = text.encode()
-        for writer, backlog in list(self._clients.items()):
-            if backlog.has_room():
-                writer.write(data)
-                continue
-            self.dropped += 1
-            if backlog.is_stalled(self._loop.time()):
-                writer.transport.abort()
+        for writer in self.ready_clients():
+            writer.write(data)
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve clients until `stop` is set."""
@@ -86,7 +80,7 @@ class TcpServerSink(LoopServer):
         try:
             while await reader.read(4096):
                 pass
-        except OSError:  # it went away without a goodbye
+        except OSError:  # the client is gone
             return
         finally:
             self._clients.pop(writer, None)
@@ -101,7 +95,7 @@ class TcpClientSink:
     Blocks while it connects and sends, so put it behind a `Queued`.
 
     Args:
-        address: where the program listens.
+        address: at which the program listens.
         hop_seconds: unit of `timeStamp` [seconds].
     """
 

@@ -14,12 +14,13 @@ import hashlib
 import logging
 import re
 import socket
+import weakref
 from collections import deque
 from collections.abc import Collection
 from http import HTTPStatus
 from importlib import resources
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from doa_core.errors import MissingPackageError
@@ -42,12 +43,12 @@ SOCKET_PATH = "/directions"
 class WebSink(LoopServer):
     """Serves the page at `/` and the messages, one JSON object each, at `/directions`.
 
-    What clients send is read and forgotten. One that reads too slowly misses messages, one that
-    reads nothing for ten seconds is let go, and those beyond 32 are turned away.
+    What clients send is ignored. One that reads too slowly misses messages, one that reads nothing
+    for ten seconds is disconnected, and those beyond 32 are turned away.
 
     Args:
-        address: where to listen.
-        names: further names under which people reach this machine.
+        address: to listen at.
+        names: further names by which people reach this machine.
 
     Raises:
         MissingPackageError: websockets is not installed.
@@ -65,17 +66,16 @@ class WebSink(LoopServer):
         hostname = socket.gethostname().lower()
         self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
         self._names |= {name.lower() for name in names}
-        self._clients: dict[ServerConnection, Backlog] = {}
         self._history: deque[str] = deque(maxlen=HISTORY)
         super().__init__(address)
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the page."""
+        """Of the page, for a browser on this machine."""
         return f"http://{self.address}/"
 
     def send(self, message: Message) -> None:
-        """Give a message to every page; never waits."""
+        """Send a message to every page; never waits."""
         self.post(json_line(message))
 
     def broadcast(self, text: str) -> None:
@@ -83,19 +83,18 @@ class WebSink(LoopServer):
         from websockets.asyncio.server import broadcast
 
         self._history.append(text)
-        ready = []
-        for connection, backlog in list(self._clients.items()):
-            if backlog.has_room():
-                ready.append(connection)
-                continue
-            self.dropped += 1
-            if backlog.is_stalled(self._loop.time()):
-                connection.transport.abort()
-        broadcast(ready, text)
+        broadcast(self.ready_clients(), text)
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve pages until `stop` is set."""
-        from websockets.asyncio.server import serve
+        from websockets.asyncio.server import ServerConnection, serve
+
+        opened: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+
+        class Connection(ServerConnection):
+            def __init__(self, *arguments: Any, **settings: Any) -> None:
+                super().__init__(*arguments, **settings)
+                opened.add(self)
 
         quiet = logging.getLogger(f"{__name__}.clients")  # their mistakes are not ours to report
         quiet.setLevel(logging.CRITICAL)
@@ -103,6 +102,7 @@ class WebSink(LoopServer):
             self._talk,
             sock=listener,
             process_request=self._answer,
+            create_connection=Connection,
             compression=None,
             open_timeout=HANDSHAKE_SECONDS,
             close_timeout=GOODBYE_SECONDS,
@@ -114,9 +114,12 @@ class WebSink(LoopServer):
         )
         await stop.wait()
         server.close()
-        # A browser keeps a spare connection open on which it says nothing.
+        # A browser keeps a spare connection open on which it sends nothing.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
+        for connection in opened:
+            connection.transport.abort()
+        await asyncio.sleep(0)  # their sockets are closed
 
     async def _talk(self, connection: ServerConnection) -> None:
         self._clients[connection] = Backlog(connection.transport)

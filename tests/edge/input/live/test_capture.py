@@ -9,6 +9,7 @@ import pytest
 
 from doa_core.errors import MissingPackageError
 from doa_edge.commands.doctor import run as doctor
+from doa_edge.input.format import InputFormat
 from doa_edge.input.live import capture, live_stream
 from doa_edge.input.live.capture import DeviceSource
 from doa_edge.input.sources import open_source
@@ -84,7 +85,9 @@ def test_what_was_given_is_copied(monkeypatch):
 def test_four_of_many_channels_and_the_rate_that_is_accepted(monkeypatch):
     """A driver that opens all of its channels or none, at 48 kHz only."""
     device = fake.install(monkeypatch, Interface=(8, (48_000,), (8,)))
-    with open_source(channel_map=(5, 2, 3, 8), audio_format="fuma") as source:
+    with open_source(
+        input_format=InputFormat(channel_map=(5, 2, 3, 8), audio_format="fuma")
+    ) as source:
         (stream,) = device.streams
         assert (stream.channels, stream.rate, source.sample_rate) == (8, 48_000, 48_000)
         eight = np.zeros((48_000, 8), np.float32)
@@ -263,15 +266,7 @@ def test_missing_package_and_missing_library_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingPackageError, match=r'pip install "doa-tf\[edge\]"'):
         DeviceSource().__enter__()
-    monkeypatch.delitem(sys.modules, "sounddevice")
-
-    class NoLibrary:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            if name == "sounddevice":
-                raise OSError("PortAudio library not found")
-
-    monkeypatch.setattr(sys, "meta_path", [NoLibrary, *sys.meta_path])
+    fake.without_library(monkeypatch)
     with pytest.raises(OSError, match="sudo apt install libportaudio2"):
         DeviceSource().__enter__()
 
@@ -315,7 +310,7 @@ def test_driver_that_hangs_holds_up_nobody(monkeypatch):
 
 
 def test_doctor_reports_a_device_with_a_dead_channel(monkeypatch, capsys):
-    from doa_edge.commands.main import parse_options
+    from doa_edge.commands.parser import parse_options
 
     device = fake.install(monkeypatch, **MICROPHONE)
 
@@ -326,7 +321,7 @@ def test_doctor_reports_a_device_with_a_dead_channel(monkeypatch, capsys):
             stream.give(block)
 
     device.on_start = speak
-    options = parse_options(["doctor", "--seconds", "1"], run=None, info=None)
+    options = parse_options(["doctor", "--seconds", "1"])
     assert doctor(options) == 1
     output = capsys.readouterr().out
     assert "channel 3 is dead" in output

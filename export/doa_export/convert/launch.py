@@ -1,0 +1,112 @@
+"""Conversions in a process of their own: TensorFlow's converter can end its process by a crash."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doa_core.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+EXIT_BAD_INPUT = 65  # sysexits' EX_DATAERR: no code that Python or a shell gives by itself
+TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core
+# Start-up messages of TensorFlow and absl, which are not what went wrong.
+_TALK = re.compile(r"^(WARNING|INFO|\[?[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$)")
+_ERROR = re.compile(r"(?i:\berror: )|^[\w.]*(Error|Exception)\b")
+
+
+class ConversionError(RuntimeError):
+    """The converter crashed, gave up or took too long, or its file does not do what it should."""
+
+
+def run_worker(
+    model_path: str | os.PathLike[str],
+    options: Sequence[str],
+    *,
+    files: Sequence[str],
+    windows: npt.NDArray[np.float32] | None = None,
+    timeout: float = TIMEOUT,
+) -> list[bytes]:
+    """Contents of the files that `doa_export.convert.worker` makes of a checkpoint.
+
+    Args:
+        model_path: a `.keras` file made by this package.
+        options: of the worker, beside model, folder and `--windows`.
+        files: names of the files that it writes with these options.
+        windows: (M, T, F, K) features to calibrate on.
+        timeout: [seconds] after which the worker is stopped.
+
+    Raises:
+        InputError: a checkpoint that cannot be used.
+        ConversionError: with the converter's own last words.
+    """
+    # The converter's own intermediate files lie in the same folder and go with it.
+    with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
+        options = list(options)
+        if windows is not None:
+            import numpy as np
+
+            np.save(Path(folder) / "windows.npy", windows)
+            options += ["--windows", str(Path(folder) / "windows.npy")]
+        environment = {
+            **os.environ,
+            "TMPDIR": folder,
+            "KERAS_BACKEND": "tensorflow",
+            "CUDA_VISIBLE_DEVICES": "-1",  # on a GPU an LSTM would become a cuDNN call
+            "TF_CPP_MIN_LOG_LEVEL": "2",  # errors are wanted here
+        }
+        try:
+            done = subprocess.run(
+                _worker_command(Path(model_path).absolute(), folder, options),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ConversionError(
+                f"The converter was stopped after {timeout:g} s without a result"
+            ) from error
+        if done.returncode == EXIT_BAD_INPUT:
+            raise InputError(last_words(done.stderr))
+        if done.returncode != 0:
+            raise ConversionError(f"{_ending(done.returncode)}: {last_words(done.stderr)}")
+        paths = [Path(folder) / name for name in files]
+        if not all(path.is_file() for path in paths):
+            raise ConversionError(f"The converter wrote no file: {last_words(done.stderr)}")
+        return [path.read_bytes() for path in paths]
+
+
+def last_words(stderr: str) -> str:
+    """The last line of a process's standard error that tells what went wrong."""
+    lines = [line for line in stderr.splitlines() if not _TALK.match(line)]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return one_line((errors or lines or ["it said nothing"])[-1])
+
+
+def _worker_command(model: Path, folder: str, options: list[str]) -> list[str]:
+    return [sys.executable, "-m", "doa_export.convert.worker", str(model), folder, *options]
+
+
+def _ending(returncode: int) -> str:
+    if returncode > 0:
+        return f"The converter failed with exit status {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = str(-returncode)
+    return f"The converter crashed with signal {name}"

@@ -1,0 +1,86 @@
+"""Reading the Keras layers of `doa_tf.build_crnn`: its convolutions, and what follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from doa_core.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def split_layers(
+    layers: Sequence[keras.layers.Layer],
+) -> tuple[list[list[keras.layers.Layer]], list[keras.layers.Layer]]:
+    """Blocks of a convolution and what follows it, and the layers after the reshape to frames.
+
+    Raises:
+        InputError: a network of another build than `doa_tf.build_crnn`'s.
+    """
+    import keras
+
+    from doa_tf.layers import FeatureInput
+
+    layers = [
+        layer
+        for layer in layers
+        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, FeatureInput))
+    ]
+    reshapes = [n for n, layer in enumerate(layers) if isinstance(layer, keras.layers.Reshape)]
+    trunk = layers[: reshapes[0]] if reshapes else []
+    blocks = [trunk[start : start + 3] for start in range(0, len(trunk), 3)]
+    if not blocks or not all(map(_is_block, blocks)):
+        raise InputError(
+            "Only a network of `doa_tf.build_crnn` can be split: 3x3 convolutions, each with "
+            "normalisation and pooling over frequency, a reshape to frames, then the rest. "
+            f"Received: {', '.join(layer.name for layer in layers)}"
+        )
+    return blocks, layers[reshapes[0] + 1 :]
+
+
+def merge_linear(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    """The same layers with each run of linear dense layers merged into one: the same function."""
+    import keras
+
+    merged: list[keras.layers.Layer] = []
+    for layer in layers:
+        if not (merged and is_linear(merged[-1]) and is_linear(layer)):
+            merged.append(layer)
+            continue
+        (kernel, bias), (next_kernel, next_bias) = (
+            [values.astype(np.float64) for values in dense.get_weights()]
+            for dense in (merged[-1], layer)
+        )
+        dense = keras.layers.Dense(layer.units, name=layer.name)
+        dense.build((None, None, len(kernel)))
+        dense.set_weights([kernel @ next_kernel, bias @ next_kernel + next_bias])
+        merged[-1] = dense
+    return merged
+
+
+def is_linear(layer: keras.layers.Layer) -> bool:
+    """Whether it is a dense layer with a bias and no activation."""
+    import keras
+
+    return (
+        isinstance(layer, keras.layers.Dense)
+        and layer.activation is keras.activations.linear
+        and layer.use_bias
+    )
+
+
+def _is_block(block: list[keras.layers.Layer]) -> bool:
+    import keras
+
+    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization, keras.layers.MaxPooling2D)
+    return (
+        len(block) == 3
+        and all(isinstance(layer, kind) for layer, kind in zip(block, kinds, strict=True))
+        and (block[0].kernel_size, block[0].padding) == ((3, 3), "same")
+        and (block[0].strides, block[0].dilation_rate) == ((1, 1), (1, 1))
+        and (block[2].pool_size[0], block[2].strides[0]) == (1, 1)
+    )
