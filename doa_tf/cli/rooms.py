@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError
+from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import add_skip_broken, bad_options, number_pair
 from doa_tf.cli.progress import progress_bar
 
@@ -76,7 +77,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `bank info`, `bank export` and `bank plot` to the commands; their `run` is set."""
+    """Add `bank info`, `export`, `plot` and `convert` to the commands; their `run` is set."""
     parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     info = verbs.add_parser("info", help="what a bank holds, as JSON")
@@ -92,6 +93,10 @@ def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     for verb in (info, export, plot):
         verb.add_argument("bank", metavar="BANK")
         add_skip_broken(verb)
+    convert = verbs.add_parser("convert", help="a bank of doa_tf 0.1 as one of this version")
+    convert.add_argument("bank", metavar="BANK")
+    convert.add_argument("--out", required=True, metavar="NEW", help="a new or unfinished bank")
+    convert.set_defaults(run=_convert)
 
 
 def _simulate(args: argparse.Namespace) -> int:
@@ -184,6 +189,15 @@ def _plot_bank(bank: str, picture: str, *, skip_broken: bool = False) -> int:
     from doa_tf.rooms.bank.plot import plot_bank
 
     plot_bank(picture, read_bank(bank, skip_broken=skip_broken))
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    import_quietly("tensorflow", extra="train")
+    from doa_tf.rooms.bank.convert import convert_bank
+
+    with progress_bar("rooms") as progress:
+        convert_bank(args.bank, args.out, progress=progress)
     return 0
 
 

@@ -11,6 +11,7 @@ and microphone do not depend on how it is rendered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,7 @@ class Room:
     microphone: np.ndarray
     directions: np.ndarray
     distances: np.ndarray
-    srirs: list[np.ndarray]
+    srirs: Sequence[np.ndarray]
     rt60_measured: float = 0.0
     drr_db: np.ndarray = field(default_factory=lambda: np.zeros(0))
     microphone_kind: str = "ideal"
