@@ -25,9 +25,10 @@ from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
-from doa_tf.scenes.mixer import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.scenes.draw import CONDITIONS, MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.render import render_scenes
 from doa_tf.scenes.speaker_split import split_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import add_skip_broken, bad_options, number_pair
+from doa_tf.cli.options import Commands, add_skip_broken, bad_options, number_pair
 from doa_tf.cli.progress import progress_bar
 
 _SIMULATED_ONLY = (
@@ -18,7 +18,7 @@ _SIMULATED_ONLY = (
 )  # fmt: skip
 
 
-def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_simulate(commands: Commands) -> None:
     """Add `simulate` to the commands; its `run` is set."""
     parser = commands.add_parser(
         "simulate",
@@ -48,7 +48,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="trace every reflection, without a diffuse tail; slow",
     )
     rooms.add_argument(
-        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.room.RoomSettings"
+        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings"
     )
     where = parser.add_argument_group("where")
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
@@ -62,7 +62,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--from-sofa",
         nargs="+",
         metavar="FILE",
-        help="SingleRoomSRIR files (AES69); --sources of a listener share a record (default: all)",
+        help="SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)",
     )
     measured.add_argument(
         "--channel-format",
@@ -76,7 +76,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=_simulate)
 
 
-def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_bank(commands: Commands) -> None:
     """Add `bank info`, `export`, `plot` and `convert` to the commands; their `run` is set."""
     parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -112,7 +112,7 @@ def _simulated(args: argparse.Namespace) -> int:
     for name in ("channel_format", "array"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} is about the files of --from-sofa")
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
     given = {

@@ -2,7 +2,7 @@
 
 distribution    cumulative distribution of the error, a panel for each condition
 against         median error against SNR, SIR, RT60 and elevation
-confidence      what asking for confidence removes, and whether confidence is a probability
+confidence      what a threshold of confidence removes, and whether confidence is a probability
 spheres         scores over the sphere for chosen scenes
 training        validation error over the epochs
 """
@@ -22,7 +22,14 @@ from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.panels import draw_distribution, draw_medians
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import MONITOR
-from doa_tf.plotting import finish, legend_below, new_figure, save_figure, styled
+from doa_tf.plotting import (
+    finish,
+    legend_below,
+    legend_outside,
+    new_figure,
+    save_figure,
+    styled,
+)
 
 AGAINST = ("snr_db", "sir_db", "rt60_s", "elevation_deg")
 _MOST_PANELS = 6
@@ -53,7 +60,7 @@ def plot_distributions(path: Path, comparison: Comparison) -> bool:
 
 
 def plot_against(path: Path, comparison: Comparison) -> bool:
-    """Median error against what makes scenes hard, for the columns that the scenes have."""
+    """Median error against SNR, SIR, RT60 and elevation, as far as the scenes have them."""
     scenes = list(comparison.scenes)
     numbers = {column: column_numbers(scenes, column) for column in AGAINST}
     columns = [
@@ -73,8 +80,7 @@ def plot_against(path: Path, comparison: Comparison) -> bool:
         draw_medians(axes, numbers[column], errors, column=column, title=title)
     for axes in panels[len(columns) :]:
         axes.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_outside(figure, panels[0])
     save_figure(figure, path, "Median error against what makes a scene hard")
     return True
 
@@ -109,16 +115,15 @@ def plot_confidence(path: Path, comparison: Comparison) -> bool:
     right.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
     finish(left, "What a threshold removes")
     finish(right, f"Share within 10° in {_TENTHS} ranges of confidence")
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_outside(figure, right)
     save_figure(figure, path, "Confidence")
     return True
 
 
 def removed_by_rank(confidence: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(M,) percent of scenes that a rising threshold has removed, and of outliers; M = 0 for none.
+    """(M,) percent of all scenes, and of outliers, that a rising threshold removes.
 
-    Scenes of the same confidence are removed together.
+    Scenes of the same confidence are removed together. M is 0 where there is no outlier.
     """
     outlier = errors > OUTLIER_DEG
     if not outlier.any():

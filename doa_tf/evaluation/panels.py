@@ -1,4 +1,4 @@
-"""Panels that pictures of evaluations are made of. Angles in degrees, shares in percent."""
+"""Panels for pictures of errors. Angles in degrees, shares in percent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from doa_tf.evaluation.statistics import OUTLIER_DEG, Bootstrap, figures
 from doa_tf.plotting import COLOURS, GREY, degree_ticks, finish, legend_below, styled
 
 SMALLEST_ERROR = 0.5  # degrees, end of the logarithmic axis
-_FEWEST = 5  # scenes that a median is drawn of
+_FEWEST = 5  # scenes for a median
 AXIS_LABELS = {
     "snr_db": "signal-to-noise ratio [dB]",
     "sir_db": "signal-to-interference ratio [dB]",
@@ -123,7 +123,7 @@ def draw_confidence(axes: Any, confidence: FloatArray, errors: FloatArray) -> No
 def threshold_shares(
     confidence: npt.ArrayLike, errors: npt.ArrayLike, thresholds: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What asking for at least some confidence does, [percent], for each of (H,) thresholds.
+    """The effect of requiring some confidence [percent], for each of (H,) thresholds.
 
     Returns:
         Shares of all scenes kept, of the outliers removed (NaN where there are none), and of

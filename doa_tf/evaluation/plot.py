@@ -1,4 +1,4 @@
-"""A picture of an evaluation: how large the errors are, and where they come from."""
+"""A picture of an evaluation: how large the errors are, and where they occur."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LARGEST_LEGEND = 12  # groups; more of them are drawn as one
 
 
 def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
-    """Draw where the errors come from, and what the confidence says of them.
+    """Draw the errors, where they occur, and how they relate to the confidence.
 
     Above, the distribution of the errors per group, and each error over the column `snr_db` where
     most scenes have a number there, else a map of the true directions, coloured by error. Below,
@@ -45,7 +45,7 @@ def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
         evaluation: from `doa_tf.evaluation.evaluate`.
 
     Raises:
-        InputError: a suffix that is no picture's.
+        InputError: the file's suffix is not that of a picture.
         MissingPackageError: Matplotlib is not installed.
         OSError: the file cannot be written.
     """

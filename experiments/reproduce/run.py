@@ -193,7 +193,7 @@ def _recordings(folder: Path, plan: Plan) -> dict[str, dict[str, Path]]:
 
 
 def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progress) -> None:
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
     size = plan.size
@@ -214,7 +214,8 @@ def _mixer(
     folder: Path, plan: Plan, part: str, number: int, data: dict[str, dict[str, Path]]
 ) -> SceneMixer:
     from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.mixer import MixSettings, SceneMixer
+    from doa_tf.scenes.draw import MixSettings
+    from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
 
     return SceneMixer(

@@ -356,5 +356,3 @@ def _shard_path(folder: Path, index: dict[str, Any], numbers: range) -> Path:
     size = index["rooms_per_shard"]
     shards = -(-index["rooms"] // size)
     return folder / f"rooms-{numbers.start // size:05d}-of-{shards:05d}.npz"
-
-
