@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_tf.files import write_json
+from doa_tf.files import Progress, write_json
 from doa_tf.scenes.speaker_split import PARTS, split_folder
 from experiments.reproduce.plan import (
     CONDITIONS,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _FEW_ROOMS = 16  # sooner made in this process than others are started
 _SNR_DB = _SIR_DB = (0.0, 20.0)  # the paper's ranges
 
-Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 
 

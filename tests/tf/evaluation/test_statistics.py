@@ -101,7 +101,9 @@ def test_a_share_of_nothing_or_all_still_has_an_interval():
     assert certain == pytest.approx((92.8652, 100.0), abs=5e-5)
     # Rooms that stand for many scenes leave more open.
     rooms = Bootstrap(50, clusters=[k // 10 for k in range(50)])
-    assert rooms.intervals(np.full(50, 3.0))["outliers30"] == pytest.approx((0.0, 43.4482))
+    assert rooms.intervals(np.full(50, 3.0))["outliers30"] == pytest.approx(
+        (0.0, 43.4482), abs=5e-5
+    )
 
 
 def test_a_shift_is_found_with_its_size():
