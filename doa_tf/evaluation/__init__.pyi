@@ -1,4 +1,6 @@
 from .baselines import BASELINES as BASELINES
+from .baselines import intensity as intensity
+from .baselines import music as music
 from .calibration import calibrate_model as calibrate_model
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare

@@ -38,6 +38,8 @@ INDEX = "index.json"
 ROOMS_PER_SHARD = 50
 VERSION = 3
 _HALF = np.dtype("<f2")
+_NPY_LENGTH = slice(8, 10)  # bytes of an .npy file with the length of its header, which follows
+_NPY_START = b"{'descr': '<f2', 'fortran_order': False, 'shape': ("
 _NUMBERS = (  # of a room; stored as 32-bit floats
     *("rt60", "rt60_measured", "size", "microphone"),
     *("directions", "distances", "drr_db", "noise_gains"),
@@ -289,11 +291,11 @@ def decode_room(record: Record) -> Room:
     """
     text, content = record
     values = json.loads(text)
-    file = io.BytesIO(content)
-    np.lib.format.read_magic(file)
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    stored = np.frombuffer(content, dtype, offset=file.tell())
-    stored = stored.reshape(shape, order="F" if fortran else "C")
+    # As `numpy.load` does it, but faster: every scene reads a room.
+    if not content.startswith(_NPY_START, _NPY_LENGTH.stop):
+        raise ValueError("not an .npy file of 16-bit floats")
+    header = int.from_bytes(content[_NPY_LENGTH], "little")
+    stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
     arrays = {name: np.array(values[name], np.float32).astype(np.float64) for name in _NUMBERS}
     directions = arrays["directions"] / np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
     sources = len(directions)

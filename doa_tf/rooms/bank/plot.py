@@ -39,7 +39,7 @@ def plot_bank(path: str | os.PathLike[str], rooms: Sequence[Room], *, room: int 
     grid = figure.add_gridspec(3, 3)
     draw_histogram(
         figure.add_subplot(grid[0, 0]),
-        {"asked": columns["rt60_s"], "measured": columns["rt60_measured_s"]},
+        {"drawn": columns["rt60_s"], "measured": columns["rt60_measured_s"]},
         title="Reverberation time",
         unit="RT60, T30 [s]",
         of="rooms",
