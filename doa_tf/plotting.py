@@ -19,7 +19,6 @@ _DASHES = ("-", "--", ":")
 GREY = "#70757f"
 
 _BINS = 24
-_DEGREE_TICKS = (0.5, 1, 2, 5, 10, 20, 45, 90, 180)
 
 
 def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, of: str) -> None:
@@ -54,13 +53,23 @@ def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, 
     axes.legend(fontsize=8, frameon=False, loc="upper left", borderaxespad=0.2)
 
 
-def draw_directions(axes: Any, directions: np.ndarray, *, title: str) -> None:
+def draw_directions(axes: Any, directions: np.ndarray, *, title: str, **marks: Any) -> Any:
     """Draw (N, 3) directions on an equal-area map of the sphere: uniform looks uniform.
 
     The height is the sine of the elevation (Lambert's cylindrical projection).
+
+    Args:
+        axes: of Matplotlib.
+        directions: unit vectors.
+        title: of the panel.
+        marks: options of Matplotlib's `scatter`.
+
+    Returns:
+        What `scatter` returns, for a colour bar.
     """
     azimuth = np.degrees(np.arctan2(directions[:, 1], directions[:, 0]))
-    axes.scatter(azimuth, directions[:, 2], s=7, color=COLOURS[0], alpha=0.5, linewidths=0.0)
+    marks = marks or {"s": 7, "color": COLOURS[0], "alpha": 0.5, "linewidths": 0.0}
+    drawn = axes.scatter(azimuth, directions[:, 2], **marks)
     elevations = (-90, -45, -20, 0, 20, 45, 90)
     axes.set(
         xlim=(185, -185),  # what is on the listener's left is on the left
@@ -71,6 +80,7 @@ def draw_directions(axes: Any, directions: np.ndarray, *, title: str) -> None:
     )
     axes.set_yticks(np.sin(np.radians(elevations)), [f"{value}" for value in elevations])
     finish(axes, title)
+    return drawn
 
 
 def draw_counts(axes: Any, names: Sequence[str], *, title: str) -> None:
@@ -118,13 +128,6 @@ def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
         )
         for number, name in enumerate(names)
     ]
-
-
-def degree_ticks(axes: Any, which: str) -> None:
-    """Ticks of a logarithmic axis of errors [degrees], `x` or `y`."""
-    ticks = getattr(axes, f"set_{which}ticks")
-    ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
-    ticks([], minor=True)
 
 
 def legend_below(axes: Any, *, columns: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
-from doa_tf.cli.options import Commands, add_judged, import_keras, read_judged
+from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
             f"--spheres must name files in labels.csv of {args.data}. "
             f"Received: {', '.join(sorted(unknown))}"
         )
-    import_keras(args.models)
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with progress_bar("models x scenes") as bar:

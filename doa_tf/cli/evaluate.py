@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
-from doa_tf.cli.options import Commands, add_judged, import_keras, read_judged
+from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ def run(args: argparse.Namespace) -> int:
 
     _check_outputs(args)
     scenes = read_judged(args, [args.model])
-    import_keras([args.model])
     with progress_bar("scenes") as progress:
         evaluation = evaluate(
             args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress

@@ -8,13 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from doa_core.errors import InputError, MissingPackageError, one_line
-from doa_edge.options.command import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_MISUSE,
-    CommandParser,
-    exit_status,
-)
+from doa_edge.options import command
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 
 _RESUMES = {"simulate", "train", "reproduce", "recipe", "convert"}
@@ -30,25 +24,25 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
-        return exit_status(stop)
+        return command.exit_status(stop)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     try:
         return int(args.run(args))
     except InputError as error:
         sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return EXIT_MISUSE
+        return command.EXIT_MISUSE
     except (OSError, MissingPackageError, FloatingPointError) as error:
         sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return EXIT_FAILED
+        return command.EXIT_FAILED
     except KeyboardInterrupt:
         resumes = _RESUMES & {args.command, getattr(args, "verb", None)}
         advice = "; the same command goes on from here" if resumes else "; nothing was written"
         sys.stderr.write(f"{parser.prog}: interrupted{advice}\n")
-        return EXIT_INTERRUPTED
+        return command.EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = CommandParser(
+    parser: argparse.ArgumentParser = command.CommandParser(
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -41,11 +41,6 @@ def number_pair(text: str) -> tuple[float, float]:
     return low, high
 
 
-def add_noise(parser: argparse._ActionsContainer) -> None:
-    """Add --noise."""
-    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
-
-
 def add_recordings(parser: argparse.ArgumentParser) -> None:
     """Add --speech and --noise, folders that hold recordings of each part or are split."""
     parser.add_argument(
@@ -54,7 +49,7 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
     )
-    add_noise(parser)
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
 
 
 def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None = None) -> None:
@@ -82,10 +77,11 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
 
 
 def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
-    """The scenes of --data, once all models and the column --group-by are known to be there.
+    """The scenes of --data; imports Keras, quietly, where one of the models needs it.
 
     Raises:
-        InputError: one of them is not.
+        InputError: no such model, scenes, or column to group by.
+        MissingPackageError: Keras is not installed.
     """
     from doa_tf.evaluation.groups import check_group
     from doa_tf.evaluation.predictions import check_model_name
@@ -95,17 +91,9 @@ def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
         check_model_name(model)
     scenes = read_scenes(args.data)
     check_group(scenes, args.group_by)
-    return scenes
-
-
-def import_keras(models: Sequence[str]) -> None:
-    """Import Keras, quietly, where one of the models needs it.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
     if any(model.endswith(".keras") for model in models):
         import_quietly("doa_tf.models", extra="train")
+    return scenes
 
 
 def read_mixer(args: argparse.Namespace, progress: Progress) -> SceneMixer:

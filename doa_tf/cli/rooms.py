@@ -6,12 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, bad_options, number_pair
 from doa_tf.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from doa_tf.rooms.bank.bank import RoomBank
 
 _SIMULATED_ONLY = (
     "rooms", "seed", "mic", "rt60", "dry_share", "reference", "settings", "workers", "scheduler",
@@ -105,7 +108,9 @@ def _simulate(args: argparse.Namespace) -> int:
 
         check_plot(args.plot)  # before the work
     status = _measured(args) if args.from_sofa else _simulated(args)
-    return _plot_bank(args.out, args.plot) if args.plot else status
+    if args.plot:
+        _plot(argparse.Namespace(bank=args.out, out=args.plot, skip_broken=False))
+    return status
 
 
 def _simulated(args: argparse.Namespace) -> int:
@@ -162,34 +167,32 @@ def _measured(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.bank.info import bank_info
 
-    values = bank_info(read_bank(args.bank, skip_broken=args.skip_broken))
-    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(bank_info(_bank(args)), indent=2, allow_nan=False) + "\n")
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.measured import export_sofa
 
-    bank = read_bank(args.bank, skip_broken=args.skip_broken)
+    bank = _bank(args)
     with progress_bar("rooms") as progress:
         export_sofa(args.sofa, bank, progress=progress)
     return 0
 
 
 def _plot(args: argparse.Namespace) -> int:
-    return _plot_bank(args.bank, args.out, skip_broken=args.skip_broken)
-
-
-def _plot_bank(bank: str, picture: str, *, skip_broken: bool = False) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.bank.plot import plot_bank
 
-    plot_bank(picture, read_bank(bank, skip_broken=skip_broken))
+    plot_bank(args.out, _bank(args))
     return 0
+
+
+def _bank(args: argparse.Namespace) -> RoomBank:
+    from doa_tf.rooms.bank.bank import read_bank
+
+    return read_bank(args.bank, skip_broken=args.skip_broken)
 
 
 def _convert(args: argparse.Namespace) -> int:

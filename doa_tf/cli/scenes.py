@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands, add_noise, add_skip_broken, bad_options, read_mixer
+from doa_tf.cli.options import Commands, add_skip_broken, bad_options, read_mixer
 from doa_tf.cli.progress import progress_bar
 
 CONDITIONS = ("clean", "diffuse", "interferer")  # of `doa_tf.scenes.draw`, without its imports
@@ -16,7 +16,7 @@ def add_render(commands: Commands) -> None:
     parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True, metavar="DIR")
-    add_noise(parser)
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     parser.add_argument(
         "--condition",
         choices=(*CONDITIONS, "all"),

@@ -19,7 +19,7 @@ import numpy as np
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_tf.evaluation.comparison import ALL, Comparison, Entry, read_history
 from doa_tf.evaluation.groups import column_numbers
-from doa_tf.evaluation.panels import draw_distribution, draw_medians
+from doa_tf.evaluation.panels import draw_distribution, draw_medians, threshold_shares
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import MONITOR
 from doa_tf.plotting import (
@@ -46,15 +46,11 @@ def plot_distributions(path: Path, comparison: Comparison) -> bool:
     if len(names) > _MOST_PANELS:
         names = [ALL]
     legend = 0.2 * len(comparison.defaults)  # inches below each panel
-    height = (4.6 + legend) * math.ceil(len(names) / 3)
-    figure = new_figure(path, 6.2 * min(len(names), 3), height)
-    panels = figure.subplots(math.ceil(len(names) / 3), min(len(names), 3), squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):
+    figure, panels = _figure_of_panels(path, len(names), columns=3, size=(6.2, 4.6 + legend))
+    for axes, name in zip(panels, names, strict=True):
         errors = {e.name: e.evaluation.errors_deg[groups[name]] for e in comparison.defaults}
         draw_distribution(axes, errors, title=f"{name or '(empty)'}: {len(groups[name])} scenes")
         legend_below(axes, columns=1)
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
     save_figure(figure, path, "Distribution of the error")
     return True
 
@@ -71,15 +67,11 @@ def plot_against(path: Path, comparison: Comparison) -> bool:
     ]
     if not columns:
         return False
-    rows = math.ceil(len(columns) / 2)
-    figure = new_figure(path, 6.6 * min(len(columns), 2), 4.3 * rows + 0.5)
-    panels = figure.subplots(rows, min(len(columns), 2), squeeze=False).ravel()
+    figure, panels = _figure_of_panels(path, len(columns), columns=2, size=(6.6, 4.5))
     errors = {entry.name: entry.evaluation.errors_deg for entry in comparison.defaults}
-    for axes, column in zip(panels, columns, strict=False):
+    for axes, column in zip(panels, columns, strict=True):
         title = f"{np.sum(np.isfinite(numbers[column]))} scenes, 95 % intervals"
         draw_medians(axes, numbers[column], errors, column=column, title=title)
-    for axes in panels[len(columns) :]:
-        axes.set_visible(False)
     legend_outside(figure, panels[0])
     save_figure(figure, path, "Median error against what makes a scene hard")
     return True
@@ -125,13 +117,11 @@ def removed_by_rank(confidence: FloatArray, errors: FloatArray) -> tuple[FloatAr
 
     Scenes of the same confidence are removed together. M is 0 where there is no outlier.
     """
-    outlier = errors > OUTLIER_DEG
-    if not outlier.any():
+    if not np.any(errors > OUTLIER_DEG):
         return np.zeros(0), np.zeros(0)
     thresholds = np.append(np.unique(confidence), np.inf)
-    below = confidence < thresholds[:, np.newaxis]
-    removed = (below & outlier).sum(axis=1) / outlier.sum()
-    return 100.0 * below.mean(axis=1), 100.0 * removed
+    kept, removed, _ = threshold_shares(confidence, errors, thresholds)
+    return 100.0 - kept, removed
 
 
 def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> bool:
@@ -227,6 +217,15 @@ def plot_training(path: Path, comparison: Comparison) -> bool:
     axes.legend(fontsize=9, frameon=False)
     save_figure(figure, path, "Training")
     return True
+
+
+def _figure_of_panels(
+    path: Path, count: int, *, columns: int, size: tuple[float, float]
+) -> tuple[Any, list[Any]]:
+    """A figure with so many panels of that size [inches], and their axes."""
+    rows, columns = math.ceil(count / columns), min(count, columns)
+    figure = new_figure(path, size[0] * columns, size[1] * rows)
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 def _styled_entries(entries: Sequence[Entry]) -> list[tuple[Entry, dict[str, Any]]]:

@@ -17,11 +17,12 @@ from doa_tf.evaluation.panels import (
     draw_confidence,
     draw_distribution,
     draw_threshold,
+    error_axis,
 )
 from doa_tf.evaluation.statistics import figures
 from doa_tf.plotting import (
     GREY,
-    degree_ticks,
+    draw_directions,
     finish,
     legend_below,
     new_figure,
@@ -91,21 +92,17 @@ def _draw_against_noise(
             label=name or "(empty)",
         )
     axes.axhline(10.0, color=GREY, lw=0.9, ls="--")
-    axes.set(
-        yscale="log",
-        ylim=(SMALLEST_ERROR, 180.0),
-        xlabel=AXIS_LABELS[NOISE_COLUMN],
-        ylabel="error [degrees]",
-    )
-    degree_ticks(axes, "y")
+    axes.set(xlabel=AXIS_LABELS[NOISE_COLUMN])
+    error_axis(axes, "y")
     finish(axes, "Error against noise, one mark a scene")
 
 
 def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
     results = sorted(results, key=lambda result: result.error_deg)  # the worst on top
-    points = axes.scatter(
-        [result.scene.azimuth_deg for result in results],
-        [result.scene.elevation_deg for result in results],
+    points = draw_directions(
+        axes,
+        np.stack([result.scene.direction for result in results]),
+        title="Error by true direction, one mark a scene",
         c=[result.error_deg for result in results],
         s=30,
         cmap="viridis_r",
@@ -114,13 +111,4 @@ def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
         edgecolors="black",
         linewidths=0.3,
     )
-    axes.set(
-        xlim=(185, -185),  # what is on the listener's left is on the left
-        ylim=(-93, 93),
-        xticks=range(-180, 181, 45),
-        yticks=range(-90, 91, 30),
-        xlabel="true azimuth [degrees]: left is positive",
-        ylabel="true elevation [degrees]",
-    )
     figure.colorbar(points, ax=axes, label="error [degrees]", extend="max", pad=0.01)
-    finish(axes, "Error by true direction, one mark a scene")

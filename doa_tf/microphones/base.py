@@ -99,6 +99,30 @@ class Microphone(ABC):
         return (filters * _taper(taps)[:, np.newaxis, np.newaxis]).astype(np.float32)
 
 
+def set_arrays(microphone: Microphone, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Replace arrays in a frozen dataclass by nested tuples of floats: hashable, equal, JSON.
+
+    Args:
+        microphone: whose attributes are checked and replaced; those that are None stay.
+        shapes: of the attributes by name.
+
+    Raises:
+        ValueError: another shape, or a value that is not finite.
+    """
+    for name, shape in shapes.items():
+        if getattr(microphone, name) is None:
+            continue
+        values = np.asarray(getattr(microphone, name), np.float64)
+        if values.shape != shape or not np.all(np.isfinite(values)):
+            raise ValueError(
+                f"`{name}` must be finite and of shape {shape}. "
+                f"Received: {name}.shape={values.shape}"
+            )
+        rows = values.tolist()
+        nested = rows if values.ndim == 1 else [tuple(row) for row in rows]
+        object.__setattr__(microphone, name, tuple(nested))
+
+
 def even_directions(count: int, *, turn: float = 0.0) -> np.ndarray:
     """(I, 3) unit vectors, evenly spread: a spiral of equal areas.
 

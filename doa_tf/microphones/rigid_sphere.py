@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone
+from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, set_arrays
 from doa_tf.spherical_harmonics import legendre, spherical_harmonics
 
 REGULARISATION_DB = -21.0  # with `STEEPNESS`, the measured sphere's
@@ -160,19 +160,8 @@ class RigidSphereMicrophone(Microphone):
         if not 0.0 < self.radius < np.inf:
             raise ValueError(f"`radius` must be positive. Received: {self.radius}")
         check_regularisation(self.regularisation_db, self.steepness)
-        shapes = {"rotation": (3, 3), "gains_db": (self.capsules,), "offsets": (self.capsules, 3)}
-        for name, shape in shapes.items():
-            if getattr(self, name) is None:
-                continue
-            values = np.asarray(getattr(self, name), np.float64)
-            if values.shape != shape or not np.all(np.isfinite(values)):
-                raise ValueError(
-                    f"`{name}` must be finite and of shape {shape}. "
-                    f"Received: {name}.shape={values.shape}"
-                )
-            rows = values.tolist()
-            nested = rows if values.ndim == 1 else [tuple(row) for row in rows]
-            object.__setattr__(self, name, tuple(nested))
+        count = self.capsules
+        set_arrays(self, {"rotation": (3, 3), "gains_db": (count,), "offsets": (count, 3)})
 
     def response(self, directions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
         """(F, I, 4) complex64, as `Microphone.response` has it."""

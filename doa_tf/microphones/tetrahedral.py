@@ -38,10 +38,14 @@ from doa_core.ambisonics import (
     tetrahedral_to_ambix_matrix,
 )
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, uniform_step
+from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, set_arrays, uniform_step
 
 _BLOCK = 32  # powers of a phase that are multiplied with powers of its 32nd power
 _NOISE_FREQUENCIES = 256
+_SHAPES = {
+    **dict.fromkeys(("patterns", "gains_db", "delays", "capsule_corners"), (4,)),
+    **dict.fromkeys(("offsets", "orientations"), (4, 3)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +81,11 @@ class TetrahedralMicrophone(Microphone):
     def __post_init__(self) -> None:
         if not 0.0 < self.pattern < 1.0:
             raise ValueError(f"`pattern` must lie between 0 and 1. Received: {self.pattern}")
-        filled = {
-            "patterns": (4 * (self.pattern,) if self.patterns is None else self.patterns),
-            "orientations": (
-                capsule_directions(DEFAULT_LAYOUT)
-                if self.orientations is None
-                else self.orientations
-            ),
-        }
-        for name, shape in _SHAPES.items():
-            values = np.asarray(filled.get(name, getattr(self, name)), np.float64)
-            if values.shape != shape or not np.all(np.isfinite(values)):
-                raise ValueError(
-                    f"`{name}` must be finite and of shape {shape}. "
-                    f"Received: {name}.shape={values.shape}"
-                )
-            object.__setattr__(self, name, _as_tuple(values))
+        if self.patterns is None:
+            object.__setattr__(self, "patterns", 4 * (self.pattern,))
+        if self.orientations is None:
+            object.__setattr__(self, "orientations", capsule_directions(DEFAULT_LAYOUT))
+        set_arrays(self, _SHAPES)
         limit = self.driver_limit_db
         if limit is not None and not 0.0 <= limit < np.inf:
             raise ValueError(f"`driver_limit_db` must not be negative. Received: {limit}")
@@ -167,16 +160,6 @@ class TetrahedralMicrophone(Microphone):
         return np.stack([omni, 3j * ratio * j1 + gradient * (j0 - 2.0 * j2)])
 
 
-_SHAPES = {
-    "patterns": (4,),
-    "gains_db": (4,),
-    "delays": (4,),
-    "offsets": (4, 3),
-    "orientations": (4, 3),
-    "capsule_corners": (4,),
-}
-
-
 def phases(lead: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     """(Q, F, I) complex64 exp(2j pi f lead), from few exponentials on a uniform grid from 0.
 
@@ -201,10 +184,3 @@ def _high_pass(frequencies: np.ndarray, corner: np.ndarray | float) -> np.ndarra
     corner = np.asarray(corner, np.float64)
     ratio = np.maximum(frequencies, 1e-9)  # at 0 Hz without a corner: one, not 0 / 0
     return 1j * ratio / (1j * ratio + corner)
-
-
-def _as_tuple(values: np.ndarray) -> tuple[Any, ...]:
-    """Nested tuples of floats: hashable, comparable, JSON."""
-    if values.ndim == 1:
-        return tuple(float(value) for value in values)
-    return tuple(_as_tuple(row) for row in values)

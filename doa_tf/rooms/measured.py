@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.files import Progress, sha256
+from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
 from doa_tf.rooms.acoustics import direct_index, drr_db, t30
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.rooms.room import Room
+from doa_tf.rooms.sofa_rooms import RoomResponses, read_room_responses, write_room_responses
 
 _BLOCK = 0.02  # seconds over which the power of a decay is averaged
 _NOISE_SHARE = 0.1  # of a response, at its end, that shows the noise of the measurement
@@ -50,8 +52,11 @@ def bank_from_sofa(
     if sources is not None and sources < 1:
         raise InputError(f"`sources` must be at least 1. Received: {sources}")
     paths = [Path(file) for file in files]
-    read = partial(_read, channel_format=channel_format, array=str(array) if array else None)
-    # Files are read twice, so that only one of them is in memory at a time.
+
+    @lru_cache(maxsize=1)  # files are read twice, so that only one of them is in memory at a time
+    def read(path: Path) -> list[RoomResponses]:
+        return read_room_responses(path, channel_format=channel_format, array=array)
+
     records = [
         (path, place, start)
         for path in paths
@@ -67,7 +72,11 @@ def bank_from_sofa(
     writer = BankWriter(
         folder, made_with=made_with, rooms=len(records), rooms_per_shard=rooms_per_shard
     )
-    microphone = _array_microphone(array) if array else {}
+    microphone: dict[str, Any] = {}
+    if array:
+        encoded = MeasuredArrayMicrophone(file=str(array))
+        microphone["diffuse_response"] = encoded.diffuse_response()
+        microphone["noise_gains"] = encoded.noise_gains
     done = len(records) - writer.rooms_missing
     if progress:
         progress(done, len(records))
@@ -97,8 +106,6 @@ def export_sofa(
         OSError: a file cannot be written.
         MissingPackageError: sofar is not installed.
     """
-    from doa_tf.rooms.sofa_rooms import RoomResponses, write_room_responses
-
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"SOFA files are written to a new or empty folder. Received: {folder}")
@@ -145,7 +152,11 @@ def decay_above_noise(response: np.ndarray) -> np.ndarray:
 
 
 def _room(
-    number: int, measured: Any, which: slice, draw: dict[str, Any], microphone: dict[str, Any]
+    number: int,
+    measured: RoomResponses,
+    which: slice,
+    draw: dict[str, Any],
+    microphone: dict[str, Any],
 ) -> Room:
     srirs = []
     for response in measured.responses[which]:
@@ -169,21 +180,3 @@ def _room(
         microphone_draw={"kind": "measured", "title": measured.title, **draw},
         **microphone,
     )
-
-
-def _array_microphone(array: str | Path) -> dict[str, Any]:
-    """What a measured array makes of diffuse sound, and of its own noise."""
-    from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
-
-    microphone = MeasuredArrayMicrophone(file=str(array))
-    return {
-        "diffuse_response": microphone.diffuse_response(),
-        "noise_gains": microphone.noise_gains,
-    }
-
-
-@lru_cache(maxsize=1)
-def _read(path: Path, *, channel_format: str | None, array: str | None) -> list[Any]:
-    from doa_tf.rooms.sofa_rooms import read_room_responses
-
-    return read_room_responses(path, channel_format=channel_format, array=array)

@@ -235,22 +235,20 @@ def write_scenes(
     shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
     partial.mkdir(parents=True)
     try:
-        rows: list[dict[str, Any]] = []
-        names: set[str] = set()
+        rows: dict[str, dict[str, Any]] = {}  # by file
         for name, waveform, row in scenes:
             samples = np.asarray(waveform, dtype=np.float32)
             file = name if name.lower().endswith(".wav") else f"{name}.wav"
-            _check_scene(file, samples, row, names, rows)
+            _check_scene(file, samples, row, rows)
             soundfile.write(partial / file, samples, sample_rate, subtype=subtype, format="WAV")
-            names.add(file)
-            rows.append({"file": file, **row})
+            rows[file] = {"file": file, **row}
         if not rows:
             raise InputError(f"There are no scenes to write to {folder}")
-        further = [column for column in rows[0] if column not in REQUIRED_COLUMNS]
+        further = [column for column in row if column not in REQUIRED_COLUMNS]
         with (partial / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels:
             table = csv.DictWriter(labels, [*REQUIRED_COLUMNS, *further], lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            table.writerows(rows.values())
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # it is gone if all went well
@@ -271,12 +269,11 @@ def _check_scene(
     file: str,
     samples: npt.NDArray[np.float32],
     row: Mapping[str, Any],
-    names: set[str],
-    rows: list[dict[str, Any]],
+    rows: Mapping[str, Mapping[str, Any]],
 ) -> None:
     if PurePosixPath(file).name != file or "\\" in file:
         raise ValueError(f"A scene's name may not contain a directory. Received: {file!r}")
-    if file in names:
+    if file in rows:
         raise ValueError(f"Every scene needs a name of its own. Received twice: {file!r}")
     if samples.ndim != 2 or samples.shape[1] != 4 or not len(samples):
         raise ValueError(
@@ -284,7 +281,7 @@ def _check_scene(
         )
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"A scene's waveform must be finite. Received: {file} with NaN or inf")
-    columns = set(rows[0]) if rows else {*REQUIRED_COLUMNS, *row}
+    columns = set(next(iter(rows.values()), {*REQUIRED_COLUMNS, *row}))
     if {"file", *row} != columns or "file" in row:
         raise ValueError(
             f"The row of {file} must have the columns {', '.join(sorted(columns - {'file'}))}. "
