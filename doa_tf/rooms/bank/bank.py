@@ -5,7 +5,7 @@ and the same command goes on from there. The index says how the rooms were made:
 another way are never mixed in.
 
 Responses are stored as 16-bit floats relative to their peak, which costs 66 dB below each sample's
-own value, and become 32-bit floats when one is asked for: an open bank takes hardly any memory.
+own value, and become 32-bit floats when they are indexed: an open bank takes hardly any memory.
 """
 
 from __future__ import annotations
@@ -118,20 +118,18 @@ class BankWriter:
 
 
 class RoomBank(Sequence[Room]):
-    """The rooms of a bank, in order, each read from disk when it is asked for.
+    """The rooms of a bank, in order, each read from disk when it is indexed.
 
     May be used by several threads and sent to other processes. See `read_bank`.
 
     Attributes:
         folder: of the bank.
-        index: its index, which says how it was made.
+        made_with: its index: version, seed, settings.
     """
 
-    index: dict[str, Any]  # type: ignore[assignment]  # a Sequence has a method of that name
-
-    def __init__(self, folder: Path, index: dict[str, Any], places: list[Place]) -> None:
+    def __init__(self, folder: Path, made_with: dict[str, Any], places: list[Place]) -> None:
         self.folder = folder
-        self.index = index
+        self.made_with = made_with
         self._places = places
 
     def __len__(self) -> int:
@@ -156,7 +154,7 @@ class RoomBank(Sequence[Room]):
 
 
 class StoredResponses(Sequence[np.ndarray]):
-    """Responses as 16-bit floats, each of which becomes (N, 4) float32 when it is asked for.
+    """Responses as 16-bit floats, each of which becomes (N, 4) float32 when it is indexed.
 
     Args:
         stored: (N, 4) 16-bit floats of all responses, one after the other.
@@ -193,15 +191,15 @@ class StoredResponses(Sequence[np.ndarray]):
 def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
     """All rooms of a bank, in order.
 
-    Every shard is read once and checked; rooms are read again when they are asked for.
+    Every shard is read once and checked; rooms are read again when they are indexed.
 
     Args:
         folder: the bank.
         skip_broken: leave out shards that are missing, cut short or damaged, with a warning for
-            each, and take a bank that was not finished for what is there.
+            each, and accept an unfinished bank.
 
     Raises:
-        InputError: no bank, one that was not finished, or a shard that is cut short.
+        InputError: not a bank, an unfinished one, or a shard that is missing or damaged.
         OSError: a file cannot be read.
     """
     folder = Path(folder)
@@ -231,12 +229,14 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
     """The index of a bank of a version, by default of this one.
 
     Raises:
-        InputError: there is none, or it is one of another version.
+        InputError: there is none, or it has another version.
     """
     path = folder / INDEX
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found, _ = index["version"], index["rooms"]
+        found = index["version"]
+        if found == version and min(int(index["rooms"]), int(index["rooms_per_shard"])) < 1:
+            raise ValueError("rooms and rooms_per_shard must be at least 1")
     except OSError as error:
         raise InputError(
             f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
@@ -251,11 +251,6 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
         raise InputError(
             f"The bank {folder} must have version {version}. Received: version {found}{advice}"
         )
-    try:
-        if int(index["rooms"]) < 1 or int(index["rooms_per_shard"]) < 1:
-            raise ValueError("rooms and rooms_per_shard must be at least 1")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not the index of a bank: {error}") from error
     return index
 
 
@@ -284,7 +279,7 @@ def encode_room(room: Room) -> Record:
 
 
 def decode_room(record: Record) -> Room:
-    """The room of a record; its `srirs` are converted one by one, when they are asked for.
+    """The room of a record; each of its `srirs` is converted when it is indexed.
 
     Raises:
         ValueError, KeyError, TypeError, IndexError: the record holds no room.

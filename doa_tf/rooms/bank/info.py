@@ -24,7 +24,7 @@ def bank_info(bank: RoomBank) -> dict[str, Any]:
     columns = room_columns(bank)
     made_with = {
         name: value
-        for name, value in bank.index.items()
+        for name, value in bank.made_with.items()
         if name not in ("rooms", "rooms_per_shard", "complete")
     }
     return {

@@ -213,7 +213,7 @@ def test_settings_come_from_a_file(tmp_path, capsys):
     options = ["--rooms", "2", "--workers", "1", "--dry-share", "1", "--settings", str(settings)]
     assert main(["simulate", "--out", str(out), *options]) == 0
     bank = read_bank(out)
-    assert bank.index["settings"]["dry_share"] == 1.0
+    assert bank.made_with["settings"]["dry_share"] == 1.0
     assert all(1.0 <= distance <= 1.5 for room in bank for distance in room.distances)
     settings.write_text('{"rt61": 0.5}')
     assert main(["simulate", "--out", str(out), "--settings", str(settings)]) == 2
