@@ -30,8 +30,6 @@ TRAIN = [
 # What makes rooms, on this machine or as a worker of a cluster: no TensorFlow.
 CLUSTER = [
     "dask[distributed]>=2025.1",
-    "google-crc32c>=1.6",
-    "protobuf>=5.28",
     "pyroomacoustics>=0.10",
     "rich>=13",
     "scipy>=1.11",

@@ -35,7 +35,8 @@ def main() -> None:
     from doa_tf import heads
     from doa_tf.layers import features_of_waveform
     from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.mixer import MixSettings, SceneMixer
+    from doa_tf.scenes.draw import MixSettings
+    from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
     from doa_tf.training.jax_engine.draws import draw_batch
     from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays

@@ -1,4 +1,4 @@
-"""Checkpoints: checking a `.keras` archive before Keras opens it, and writing one whole."""
+"""Checkpoints: checking a `.keras` archive before Keras opens it, and writing one atomically."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ZIP_ERRORS = (
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise InputError unless a path is a zip archive of which every part can be read.
+    """Raise InputError unless a path is a `.keras` archive, all of which can be read.
 
     Raises:
-        InputError: not a `.keras` file, not there, cut short or damaged.
+        InputError: not a `.keras` file, missing, cut short or damaged.
     """
     if path.suffix.lower() != ".keras":
         raise InputError(f"The model must be a .keras file. Received: {path}")
@@ -50,11 +50,11 @@ def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | No
 
     Args:
         path: FILE.keras.
-        model: what is saved.
+        model: to save.
         entries: contents by name, such as the state of a training.
 
     Raises:
-        OSError: the file can't be written; what was there stays.
+        OSError: the file can't be written; an existing one stays.
     """
     with write_beside(path) as beside:
         written = Path(beside).with_suffix(".keras")  # Keras wants the suffix

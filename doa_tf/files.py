@@ -1,4 +1,4 @@
-"""Files that every room of the house writes or names: JSON, digests, versions."""
+"""Writing JSON, hashing files, comparing settings, reporting progress: what every package needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from doa_core.files import write_beside
 HISTORY = "history.csv"  # of a run: a row an epoch
 MONITOR = "val_median_angular_error"  # its column that chooses the best epoch
 _PACKAGES = ("doa-tf", "keras", "tensorflow", "jax", "numpy", "pyroomacoustics", "librosa")
+
+Progress = Callable[[int, int], None]  # called with how many are done, and how many there are
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -32,5 +35,28 @@ def package_versions() -> dict[str, str]:
 
 
 def sha256(path: str | Path) -> str:
-    """Digest of a file."""
+    """SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def differences(
+    asked: dict[str, Any], found: dict[str, Any], *, shared_only: bool = False
+) -> dict[str, tuple[Any, Any]]:
+    """(asked, found) of each value that is not the same, by names such as `settings.rt60`.
+
+    Args:
+        asked: JSON values.
+        found: JSON values; None stands for one that is missing here or there.
+        shared_only: skip names that only one of the two has.
+    """
+    differing: dict[str, tuple[Any, Any]] = {}
+    for name in [*asked, *sorted(found.keys() - asked.keys())]:
+        if shared_only and not (name in asked and name in found):
+            continue
+        new, old = asked.get(name), found.get(name)
+        if isinstance(new, dict) and isinstance(old, dict):
+            nested = differences(new, old, shared_only=shared_only)
+            differing |= {f"{name}.{inner}": pair for inner, pair in nested.items()}
+        elif new != old:
+            differing[name] = (new, old)
+    return differing

@@ -1,4 +1,4 @@
-"""Panels that pictures of banks and of scenes share: histograms, and directions on the sphere."""
+"""What all pictures share: figures, styles, histograms, directions on the sphere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _DASHES = ("-", "--", ":")
 GREY = "#70757f"
 
 _BINS = 24
-_DEGREE_TICKS = (0.5, 1, 2, 5, 10, 20, 45, 90, 180)
 
 
 def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, of: str) -> None:
@@ -54,13 +53,23 @@ def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, 
     axes.legend(fontsize=8, frameon=False, loc="upper left", borderaxespad=0.2)
 
 
-def draw_directions(axes: Any, directions: np.ndarray, *, title: str) -> None:
-    """Draw (N, 3) directions on an equal-area map of the sphere, so that even looks even.
+def draw_directions(axes: Any, directions: np.ndarray, *, title: str, **marks: Any) -> Any:
+    """Draw (N, 3) directions on an equal-area map of the sphere: uniform looks uniform.
 
     The height is the sine of the elevation (Lambert's cylindrical projection).
+
+    Args:
+        axes: of Matplotlib.
+        directions: unit vectors.
+        title: of the panel.
+        marks: options of Matplotlib's `scatter`.
+
+    Returns:
+        What `scatter` returns, for a colour bar.
     """
     azimuth = np.degrees(np.arctan2(directions[:, 1], directions[:, 0]))
-    axes.scatter(azimuth, directions[:, 2], s=7, color=COLOURS[0], alpha=0.5, linewidths=0.0)
+    marks = marks or {"s": 7, "color": COLOURS[0], "alpha": 0.5, "linewidths": 0.0}
+    drawn = axes.scatter(azimuth, directions[:, 2], **marks)
     elevations = (-90, -45, -20, 0, 20, 45, 90)
     axes.set(
         xlim=(185, -185),  # what is on the listener's left is on the left
@@ -71,6 +80,7 @@ def draw_directions(axes: Any, directions: np.ndarray, *, title: str) -> None:
     )
     axes.set_yticks(np.sin(np.radians(elevations)), [f"{value}" for value in elevations])
     finish(axes, title)
+    return drawn
 
 
 def draw_counts(axes: Any, names: Sequence[str], *, title: str) -> None:
@@ -83,10 +93,10 @@ def draw_counts(axes: Any, names: Sequence[str], *, title: str) -> None:
 
 
 def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any:
-    """A figure for a file, [inches].
+    """A figure of that size [inches], for a file.
 
     Raises:
-        InputError: a suffix that is no picture's.
+        InputError: the file's suffix is not that of a picture.
         MissingPackageError: Matplotlib is not installed.
     """
     check_plot(path)
@@ -106,7 +116,7 @@ def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
 
 
 def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
-    """(name, colour, marker and line style) of each, distinct for 21 names."""
+    """Each name with its colour, marker and line style; 21 of them are distinct."""
     return [
         (
             name,
@@ -120,15 +130,8 @@ def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def degree_ticks(axes: Any, which: str) -> None:
-    """Ticks of a logarithmic axis of errors."""
-    ticks = getattr(axes, f"set_{which}ticks")
-    ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
-    ticks([], minor=True)
-
-
 def legend_below(axes: Any, *, columns: int) -> None:
-    """Curves and marks can be anywhere inside."""
+    """A legend below the axes, where it hides no curve."""
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, -0.14),
@@ -136,6 +139,14 @@ def legend_below(axes: Any, *, columns: int) -> None:
         frameon=False,
         ncols=columns,
         borderaxespad=0.0,
+    )
+
+
+def legend_outside(figure: Any, axes: Any, *, columns: int = 4) -> None:
+    """The legend of one of the axes, below all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
     )
 
 

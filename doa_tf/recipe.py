@@ -1,9 +1,9 @@
 """Recipes: a file that says how a network is made, from rooms to a calibrated checkpoint.
 
-    [rooms]         count, and the fields of `doa_tf.rooms.room.RoomSettings`
+    [rooms]         count, and the fields of `doa_tf.rooms.RoomSettings`
     [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
     [valid]         scenes of each condition, and their seed
-    [mixing]        the fields of `doa_tf.scenes.mixer.MixSettings`
+    [mixing]        the fields of `doa_tf.scenes.MixSettings`
     [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`
 
 A folder made by one holds `rooms`, `valid_rooms`, `valid`, `run`, and in the end `model.keras`,
@@ -24,10 +24,12 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
+from doa_tf.files import Progress
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
-from doa_tf.scenes.mixer import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.scenes.draw import CONDITIONS, MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.render import render_scenes
 from doa_tf.scenes.speaker_split import split_folder
@@ -36,7 +38,6 @@ from doa_tf.training.settings import TrainSettings
 ENGINES = ("keras", "jax")
 MODEL_FILE = "model.keras"
 
-Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 
 

@@ -28,7 +28,7 @@ def measure_dask_scaling(rooms: int) -> dict[str, float]:
         rooms: in each of the turns, of the default settings; 100 take half a minute.
     """
     from doa_tf.rooms.cluster import dask_client, run_on_dask
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_rooms, split_shard
 
     task = partial(simulate_rooms, seed=0, settings=RoomSettings())
@@ -64,7 +64,7 @@ def measure_memory(rooms: int) -> dict[str, Any]:
     """
     import psutil
 
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
     process = psutil.Process()

@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from doa_tf.rooms.image_sources import BANDS, SPEED_OF_SOUND, WALLS
+from doa_tf.microphones.base import SPEED_OF_SOUND
+from doa_tf.rooms.image_sources import BANDS, WALLS
 from doa_tf.rooms.plan import RoomPlan
 
 FS = 16_000

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+
+from doa_core.errors import InputError
+from doa_tf.cli.imports import import_quietly
+from doa_tf.cli.options import Commands
+from doa_tf.cli.progress import progress_bar
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> None:
     """Add `calibrate` to the commands; its `run` is set."""
-    parser = subparsers.add_parser(
+    parser = commands.add_parser(
         "calibrate",
         help="make a model's confidence a probability",
         description=(
@@ -23,7 +27,6 @@ def add_parser(
     parser.add_argument("--data", required=True, metavar="SCENES", help="validation scenes")
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,12 +36,7 @@ def run(args: argparse.Namespace) -> int:
         InputError: a model or scenes that cannot be used.
         OSError: the file cannot be written.
     """
-    from pathlib import Path
-
-    from doa_core.errors import InputError
     from doa_tf.checkpoint import check_checkpoint
-    from doa_tf.cli.imports import import_quietly
-    from doa_tf.cli.progress import progress_bar
     from doa_tf.scenes.folder import read_scenes
 
     check_checkpoint(Path(args.model))

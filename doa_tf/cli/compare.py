@@ -9,13 +9,19 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doa_core.errors import InputError
+from doa_tf.cli.options import Commands, add_judged, read_judged
+from doa_tf.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from doa_tf.files import Progress
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> None:
     """Add `compare` to the commands; its `run` is set."""
-    parser = subparsers.add_parser(
+    parser = commands.add_parser(
         "compare",
         help="put models beside each other: tables, paired tests, pictures",
         description=(
@@ -24,21 +30,8 @@ def add_parser(
             "differences are to the first MODEL."
         ),
     )
-    parser.add_argument(
-        "models",
-        nargs="+",
-        metavar="MODEL",
-        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
-    )
-    parser.add_argument(
-        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
-    )
+    add_judged(parser, "models", nargs="+")
     parser.add_argument("--out", required=True, metavar="REPORT", help="folder for the report")
-    parser.add_argument(
-        "--group-by",
-        metavar="COLUMN",
-        help="a column of labels.csv; many different numbers make ranges (default: condition)",
-    )
     parser.add_argument(
         "--spheres",
         nargs="+",
@@ -47,7 +40,6 @@ def add_parser(
         help="scenes whose scores are drawn (default: four, from easy to hard)",
     )
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,34 +49,23 @@ def run(args: argparse.Namespace) -> int:
         InputError: a model, scenes or an option that cannot be used.
         OSError: a file cannot be written.
     """
-    from doa_core.errors import InputError
     from doa_edge.sinks.plot import check_plot
-    from doa_tf.cli.imports import import_quietly
-    from doa_tf.cli.progress import progress_bar
     from doa_tf.evaluation.comparison import compare, model_labels
-    from doa_tf.evaluation.groups import check_group
-    from doa_tf.evaluation.predictions import check_model_name
     from doa_tf.evaluation.report import figure_tables, write_report
-    from doa_tf.scenes.folder import read_scenes
 
     model_labels(args.models)
-    for model in args.models:
-        check_model_name(model)
     check_plot("report.png")  # that Matplotlib is there
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise InputError(f"--out must name a folder. Received the file {args.out}")
-    scenes = read_scenes(args.data)
-    check_group(scenes, args.group_by)
+    scenes = read_judged(args, args.models)
     unknown = set(args.spheres) - {scene.file for scene in scenes}
     if unknown:
         raise InputError(
             f"--spheres must name files in labels.csv of {args.data}. "
             f"Received: {', '.join(sorted(unknown))}"
         )
-    if any(model.endswith(".keras") for model in args.models):
-        import_quietly("doa_tf.models", extra="train")
-        # Each model is traced anew, which TensorFlow takes for a mistake.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Each model is traced anew, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with progress_bar("models x scenes") as bar:
         progress = _overall(bar, models=len(args.models), scenes=len(scenes))
         comparison = compare(args.models, scenes, group_by=args.group_by, progress=progress)
@@ -95,13 +76,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _overall(
-    bar: Callable[[int, int], None], *, models: int, scenes: int
-) -> Callable[[str], Callable[[int, int], None]]:
+def _overall(bar: Progress, *, models: int, scenes: int) -> Callable[[str], Progress]:
     """One bar over all models: each one's own count goes on where the last one's ended."""
     begun = count()
 
-    def begin(_: str) -> Callable[[int, int], None]:
+    def begin(_: str) -> Progress:
         before = next(begun) * scenes
         return lambda done, _: bar(before + done, models * scenes)
 

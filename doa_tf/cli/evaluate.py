@@ -7,17 +7,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doa_core.errors import InputError
+from doa_tf.cli.options import Commands, add_judged, read_judged
+from doa_tf.cli.progress import progress_bar
+
 if TYPE_CHECKING:
     from doa_tf.evaluation.judge import Evaluation
 
 _COLUMNS = ("mean_deg", "median_deg", "acc5", "acc10", "acc15", "outliers30")
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> None:
     """Add `evaluate` to the commands; its `run` is set."""
-    parser = subparsers.add_parser(
+    parser = commands.add_parser(
         "evaluate",
         help="judge a model on scenes with known directions",
         description=(
@@ -26,19 +28,7 @@ def add_parser(
             "has a 95 percent bootstrap interval of each figure."
         ),
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
-    )
-    parser.add_argument(
-        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
-    )
-    parser.add_argument(
-        "--group-by",
-        metavar="COLUMN",
-        help="a column of labels.csv; many different numbers make ranges (default: condition)",
-    )
+    add_judged(parser, "model")
     parser.add_argument(
         "--decode",
         choices=("peak", "centroid"),
@@ -50,7 +40,6 @@ def add_parser(
         "--plot", metavar="FILE.png", help="draw the errors (needs Matplotlib; .pdf and .svg too)"
     )
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,17 +49,10 @@ def run(args: argparse.Namespace) -> int:
         InputError: a model, scenes or an option that cannot be used.
         OSError: a file cannot be written.
     """
-    from doa_tf.cli.imports import import_quietly
-    from doa_tf.cli.progress import progress_bar
-    from doa_tf.evaluation.judge import check_group, check_model_name, evaluate
-    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.evaluation.judge import evaluate
 
-    check_model_name(args.model)
     _check_outputs(args)
-    scenes = read_scenes(args.data)
-    check_group(scenes, args.group_by)
-    if args.model.endswith(".keras"):
-        import_quietly("doa_tf.models", extra="train")
+    scenes = read_judged(args, [args.model])
     with progress_bar("scenes") as progress:
         evaluation = evaluate(
             args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress
@@ -90,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 def format_table(evaluation: Evaluation) -> str:
     """The figures of each group and of all scenes as aligned text, medians with their interval."""
     figures = evaluation.to_dict()
-    rows = [(evaluation.group_by or "", "n", *_COLUMNS, "median's 95 %")]
+    rows = [[evaluation.group_by or "", "n", *_COLUMNS, "median's 95 %"]]
     for name, values in (*figures["groups"].items(), ("all", figures["all"])):
         numbers = (f"{values[column]:.1f}" for column in _COLUMNS)
         low, high = values["intervals"]["median_deg"]
-        rows.append((name or "(empty)", str(values["n"]), *numbers, f"{low:.1f} to {high:.1f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        rows.append([name or "(empty)", str(values["n"]), *numbers, f"{low:.1f} to {high:.1f}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"model: {evaluation.model}, decoding: {evaluation.decode}"]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
@@ -105,9 +87,7 @@ def format_table(evaluation: Evaluation) -> str:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """What would go wrong after minutes of work goes wrong now."""
-    from doa_core.errors import InputError
-
+    """Refuse files that cannot be written before minutes of work, not after them."""
     files = (("--json", args.json), ("--per-scene", args.per_scene), ("--plot", args.plot))
     for option, file in files:
         if file is None:

@@ -1,4 +1,4 @@
-"""`doa_tf`: simulate, render, train, evaluate, calibrate, compare, follow a recipe."""
+"""The command `doa_tf`: its parser, and the exit status of what a verb raises."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from doa_core.errors import InputError, MissingPackageError, one_line
-from doa_edge.options.command import CommandParser, exit_status
+from doa_edge.options import command
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 
-_RESUMES = ("simulate", "train", "reproduce", "recipe")
+_RESUMES = {"simulate", "train", "reproduce", "recipe", "convert"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,25 +24,25 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
-        return exit_status(stop)
+        return command.exit_status(stop)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     try:
         return int(args.run(args))
     except InputError as error:
         sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return 2
+        return command.EXIT_MISUSE
     except (OSError, MissingPackageError, FloatingPointError) as error:
         sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return 1
+        return command.EXIT_FAILED
     except KeyboardInterrupt:
-        resumes = args.command in _RESUMES
+        resumes = _RESUMES & {args.command, getattr(args, "verb", None)}
         advice = "; the same command goes on from here" if resumes else "; nothing was written"
         sys.stderr.write(f"{parser.prog}: interrupted{advice}\n")
-        return 130
+        return command.EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = command.CommandParser(
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -1,21 +1,27 @@
-"""What the commands of `doa_tf` share: kinds of values, and whose fault a refused one is."""
+"""Options that several commands of `doa_tf` have, and what is made of them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError
+from doa_tf.cli.imports import import_quietly
 
 if TYPE_CHECKING:
+    from doa_tf.files import Progress
+    from doa_tf.scenes.folder import Scenes
     from doa_tf.scenes.mixer import SceneMixer
+
+# What a command adds its parser to.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 @contextmanager
 def bad_options() -> Iterator[None]:
-    """Values that a settings class refuses are the user's to mend."""
+    """Turn the ValueError of a settings class into InputError: the values came from options."""
     try:
         yield
     except InputError:
@@ -46,7 +52,51 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
 
 
-def read_mixer(args: argparse.Namespace, progress: Callable[[int, int], None]) -> SceneMixer:
+def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None = None) -> None:
+    """Add what is judged, on which scenes and by which groups.
+
+    Args:
+        parser: of the command.
+        models: name of the argument.
+        nargs: how many models it takes; one by default.
+    """
+    parser.add_argument(
+        models,
+        nargs=nargs,
+        metavar="MODEL",
+        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
+    )
+    parser.add_argument(
+        "--group-by",
+        metavar="COLUMN",
+        help="a column of labels.csv; many different numbers make ranges (default: condition)",
+    )
+
+
+def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
+    """The scenes of --data; imports Keras, quietly, where one of the models needs it.
+
+    Raises:
+        InputError: no such model, scenes, or column to group by.
+        MissingPackageError: Keras is not installed.
+    """
+    from doa_tf.evaluation.groups import check_group
+    from doa_tf.evaluation.predictions import check_model_name
+    from doa_tf.scenes.folder import read_scenes
+
+    for model in models:
+        check_model_name(model)
+    scenes = read_scenes(args.data)
+    check_group(scenes, args.group_by)
+    if any(model.endswith(".keras") for model in models):
+        import_quietly("doa_tf.models", extra="train")
+    return scenes
+
+
+def read_mixer(args: argparse.Namespace, progress: Progress) -> SceneMixer:
     """The mixer of the options --bank, --speech, --noise, --seed and --skip-broken."""
     from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.scenes.mixer import SceneMixer
@@ -59,7 +109,7 @@ def read_mixer(args: argparse.Namespace, progress: Callable[[int, int], None]) -
 
 
 def check_sources(args: argparse.Namespace) -> None:
-    """Raise InputError unless the options name what to train on, and that once."""
+    """Raise InputError unless the options name what to train on, and only one source of it."""
     mixed = [name for name in ("bank", "speech", "noise", "sequences") if getattr(args, name)]
     if args.scenes and (mixed or args.live):
         others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
@@ -70,10 +120,10 @@ def check_sources(args: argparse.Namespace) -> None:
         raise InputError("Training needs --bank and --speech, or --scenes")
 
 
-def add_skip_broken(parser: argparse.ArgumentParser) -> None:
+def add_skip_broken(parser: argparse._ActionsContainer) -> None:
     """Add the option of every command that reads a bank."""
     parser.add_argument(
         "--skip-broken",
         action="store_true",
-        help="leave out shards of the bank that are missing or cut short",
+        help="leave out shards of the bank that are missing, cut short or damaged",
     )

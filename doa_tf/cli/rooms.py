@@ -6,18 +6,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_tf.cli.options import add_skip_broken, bad_options, number_pair
+from doa_tf.cli.imports import import_quietly
+from doa_tf.cli.options import Commands, add_skip_broken, bad_options, number_pair
 from doa_tf.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from doa_tf.rooms.bank.bank import RoomBank
 
 _SIMULATED_ONLY = (
     "rooms", "seed", "mic", "rt60", "dry_share", "reference", "settings", "workers", "scheduler",
 )  # fmt: skip
 
 
-def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_simulate(commands: Commands) -> None:
     """Add `simulate` to the commands; its `run` is set."""
     parser = commands.add_parser(
         "simulate",
@@ -47,7 +51,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="trace every reflection, without a diffuse tail; slow",
     )
     rooms.add_argument(
-        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.room.RoomSettings"
+        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings"
     )
     where = parser.add_argument_group("where")
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
@@ -61,7 +65,7 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--from-sofa",
         nargs="+",
         metavar="FILE",
-        help="SingleRoomSRIR files (AES69); --sources of a listener share a record (default: all)",
+        help="SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)",
     )
     measured.add_argument(
         "--channel-format",
@@ -75,8 +79,8 @@ def add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=_simulate)
 
 
-def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `bank info`, `bank export` and `bank plot` to the commands; their `run` is set."""
+def add_bank(commands: Commands) -> None:
+    """Add `bank info`, `export`, `plot` and `convert` to the commands; their `run` is set."""
     parser = commands.add_parser("bank", help="what a bank holds; its rooms as SOFA files")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     info = verbs.add_parser("info", help="what a bank holds, as JSON")
@@ -92,6 +96,10 @@ def add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     for verb in (info, export, plot):
         verb.add_argument("bank", metavar="BANK")
         add_skip_broken(verb)
+    convert = verbs.add_parser("convert", help="a bank of doa_tf 0.1 as one of this version")
+    convert.add_argument("bank", metavar="BANK")
+    convert.add_argument("--out", required=True, metavar="NEW", help="a new or unfinished bank")
+    convert.set_defaults(run=_convert)
 
 
 def _simulate(args: argparse.Namespace) -> int:
@@ -100,14 +108,16 @@ def _simulate(args: argparse.Namespace) -> int:
 
         check_plot(args.plot)  # before the work
     status = _measured(args) if args.from_sofa else _simulated(args)
-    return _plot_bank(args.out, args.plot) if args.plot else status
+    if args.plot:
+        _plot(argparse.Namespace(bank=args.out, out=args.plot, skip_broken=False))
+    return status
 
 
 def _simulated(args: argparse.Namespace) -> int:
     for name in ("channel_format", "array"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} is about the files of --from-sofa")
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
     given = {
@@ -157,33 +167,40 @@ def _measured(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.bank.info import bank_info
 
-    values = bank_info(read_bank(args.bank, skip_broken=args.skip_broken))
-    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(bank_info(_bank(args)), indent=2, allow_nan=False) + "\n")
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.measured import export_sofa
 
-    bank = read_bank(args.bank, skip_broken=args.skip_broken)
+    bank = _bank(args)
     with progress_bar("rooms") as progress:
         export_sofa(args.sofa, bank, progress=progress)
     return 0
 
 
 def _plot(args: argparse.Namespace) -> int:
-    return _plot_bank(args.bank, args.out, skip_broken=args.skip_broken)
-
-
-def _plot_bank(bank: str, picture: str, *, skip_broken: bool = False) -> int:
-    from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.rooms.bank.plot import plot_bank
 
-    plot_bank(picture, read_bank(bank, skip_broken=skip_broken))
+    plot_bank(args.out, _bank(args))
+    return 0
+
+
+def _bank(args: argparse.Namespace) -> RoomBank:
+    from doa_tf.rooms.bank.bank import read_bank
+
+    return read_bank(args.bank, skip_broken=args.skip_broken)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    import_quietly("tensorflow", extra="train")
+    from doa_tf.rooms.bank.convert import convert_bank
+
+    with progress_bar("rooms") as progress:
+        convert_bank(args.bank, args.out, progress=progress)
     return 0
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import add_skip_broken, bad_options, read_mixer
+from doa_tf.cli.options import Commands, add_skip_broken, bad_options, read_mixer
 from doa_tf.cli.progress import progress_bar
 
-CONDITIONS = ("clean", "diffuse", "interferer")
+CONDITIONS = ("clean", "diffuse", "interferer")  # of `doa_tf.scenes.draw`, without its imports
 
 
-def add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_render(commands: Commands) -> None:
     """Add `render` to the commands."""
     parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
     parser.add_argument("--bank", required=True)
@@ -50,7 +50,7 @@ def _render(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_scenes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_scenes(commands: Commands) -> None:
     """Add `scenes` to the commands."""
     parser = commands.add_parser("scenes", help="a picture of what is in a scenes folder")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -1,11 +1,11 @@
-"""How good a model is: answers, figures with intervals, comparisons, pictures, calibration.
+"""How good a model is: errors with intervals, comparisons, pictures, calibration.
 
-predictions     what a network or a baseline says of scenes
-judge           the angle to the labels
-statistics, groups      intervals, tests, columns of labels.csv
-baselines       intensity vector and MUSIC
-calibration     confidence as a probability
-comparison, report      several models side by side
+predictions             outputs of a network or a baseline for scenes
+judge                   their errors against the labels
+statistics, groups      figures, intervals and tests; groups of scenes by a column
+baselines               intensity vector and MUSIC
+calibration             confidence as a probability
+comparison, report      several models on the same scenes
 plot, compare_plot, panels      pictures
 """
 

@@ -1,7 +1,7 @@
-"""Two classical estimators that every network has to beat: intensity vector and MUSIC.
+"""Two classical estimators to compare networks with: intensity vector and MUSIC.
 
-Both take the transform of a whole recording (T, F, 4), whatever its length, and answer with one
-direction. Numpy only, no training, no tuning on the development scenes.
+Both take the transform of a whole recording (T, F, 4) of any length, and estimate one direction.
+Numpy only, no training, no tuning on the development scenes.
 
 References:
     D. P. Jarrett, E. A. P. Habets, P. A. Naylor, "3D source localization in the spherical harmonic
@@ -30,12 +30,12 @@ from doa_core.spec import SAMPLE_RATE
 BAND = (200.0, 4000.0)  # hertz: where speech is and first-order microphones are accurate
 # A finer grid gains nothing on reverberant recordings and costs its square.
 SEARCH_RESOLUTION_DEG = 2.5
-_RESIDUE_FLOOR = 1e-9  # share of a plane wave in the noise subspace; below it is rounding
+_RESIDUE_FLOOR = 1e-9  # share of a plane wave in the noise subspace; less is rounding
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Estimate:
-    """What a baseline says of a recording.
+    """The answer of a baseline to a recording.
 
     Attributes:
         direction: (3,) float unit vector; x forward where the recording holds no direction.
@@ -61,8 +61,8 @@ def intensity(
 ) -> Estimate:
     """(3,) direction of the active intensity, summed over all frames and the bins of the band.
 
-    The sum of Re(conj(W) [X, Y, Z]) weights every bin by its energy. Its length over the energy
-    that it could have at most is the confidence: 1 for a plane wave, 0 in a diffuse field.
+    The sum of Re(conj(W) [X, Y, Z]) weights every bin by its energy. The confidence is its length
+    over the energy, which it cannot exceed: 1 for a plane wave, 0 in a diffuse field.
 
     Args:
         transform: (T, F, 4) complex, AmbiX (W, Y, Z, X; SN3D).
@@ -97,7 +97,7 @@ def music(
 
     In each bin: the spatial covariance over all frames, its eigenvectors, and the pseudo-spectrum
     1 / |E_n^H a(u)|^2 with the three weakest as noise subspace E_n and unit-length steering
-    vectors a(u). Each bin's spectrum is divided by its maximum, so that no bin outvotes the
+    vectors a(u). Each bin's spectrum is divided by its maximum, so that no bin dominates the
     others, and the average over the bins is searched on a grid of 2.5 degrees.
 
     Confidence is how far the peak of that average stands above its mean over the grid's cells:
@@ -107,9 +107,9 @@ def music(
         transform: (T, F, 4) complex, AmbiX (W, Y, Z, X; SN3D).
         band: lowest and highest frequency [hertz], both included.
         sample_rate: [hertz] of the signal that was transformed.
-        normalisation: scale of the channels in which the subspaces are taken. `sn3d` as they
-            come; `n3d` makes isotropic noise spatially white, which MUSIC assumes, and is the
-            more accurate of the two in diffuse babble.
+        normalisation: of the channels in which the subspaces are computed: `sn3d` as they come;
+            `n3d` makes isotropic noise spatially white, which MUSIC assumes, and is the more
+            accurate of the two in diffuse babble.
 
     Raises:
         ValueError: no frames, not four channels, a band that holds no bin, or an unknown

@@ -1,4 +1,4 @@
-"""Fit the table that turns a model's confidence into a probability, and write it into the model."""
+"""Calibration: a table that maps a model's confidence to a probability, fitted and stored."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 from doa_core.angles import great_circle_distance
 from doa_core.calibration import WITHIN_DEG, Table, check_table
 from doa_core.errors import InputError
-from doa_tf.evaluation.predictions import Progress, predict
+from doa_tf.evaluation.predictions import predict
+from doa_tf.files import Progress
 from doa_tf.scenes.folder import Scenes
 
-FEWEST = 50  # scenes; below, a table would be noise
+FEWEST = 50  # scenes; with fewer, a table would be noise
 _SCENES_A_POINT = 25
 _MOST_POINTS = 20
 
@@ -23,17 +24,17 @@ _MOST_POINTS = 20
 def fit_calibration(
     confidence: npt.ArrayLike, error_deg: npt.ArrayLike, *, within_deg: float = WITHIN_DEG
 ) -> Table:
-    """The rising table of (raw, calibrated) pairs that fits best.
+    """The best-fitting increasing table of (raw, calibrated) pairs.
 
-    Scenes are put into groups of equal size by their confidence, and the shares of answers within
-    `within_deg` are made to rise by isotonic regression (pool adjacent violators). A group that is
-    all right, or all wrong, counts as if it had one scene more of either kind: a table that says
-    0 or 1 claims more than so few scenes can tell.
+    Scenes are grouped by their confidence into groups of equal size, and an isotonic regression
+    (pool adjacent violators) is fitted to the shares of answers within `within_deg`. Every group
+    counts as if it had one right and one wrong scene more, so that no probability is 0 or 1: so few
+    scenes cannot show that.
 
     Args:
         confidence: (S,) raw, in [0, 1].
         error_deg: (S,) [degrees].
-        within_deg: what counts as right [degrees].
+        within_deg: largest error of a right answer [degrees].
 
     Raises:
         ValueError: fewer than `FEWEST` scenes, values that are not finite, or a confidence that is
@@ -95,15 +96,15 @@ def calibrate_model(
 
     Args:
         model: a .keras file of this package.
-        scenes: validation scenes; ones that training has used would flatter the confidence.
-        out: where to write; over the model itself by default.
+        scenes: validation scenes; on training scenes the confidence would be too high.
+        out: where to write; by default the model itself is overwritten.
         progress: called with (scenes done, all scenes).
 
     Returns:
         `scenes`, and the calibration errors `before` and `after`, on the same scenes.
 
     Raises:
-        InputError: a file that is no checkpoint of this package, or too few scenes.
+        InputError: not a checkpoint of this package, or too few scenes.
     """
     import keras
 
@@ -111,12 +112,12 @@ def calibrate_model(
     from doa_tf.layers import HeadOutput
     from doa_tf.models import load_model
 
-    load_model(model)  # its errors say what is wrong with a file
+    load_model(Path(model))  # its errors say what is wrong with a file
     network = keras.saving.load_model(model)
     (layer,) = (layer for layer in network.layers if isinstance(layer, HeadOutput))
     layer.calibration = ()
     predictions = predict(network, scenes, progress=progress)
-    # What files are decoded by: the best cell alone would hide which answers are near.
+    # As exported files are decoded: the best cell alone would hide which answers are near.
     method = None if layer.head.grid is None else "centroid"
     directions, raw = predictions.decode(method)
     truths = np.stack([scene.direction for scene in scenes])

@@ -2,7 +2,7 @@
 
 distribution    cumulative distribution of the error, a panel for each condition
 against         median error against SNR, SIR, RT60 and elevation
-confidence      what asking for confidence removes, and whether confidence is a probability
+confidence      what a threshold of confidence removes, and whether confidence is a probability
 spheres         scores over the sphere for chosen scenes
 training        validation error over the epochs
 """
@@ -19,10 +19,17 @@ import numpy as np
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_tf.evaluation.comparison import ALL, Comparison, Entry, read_history
 from doa_tf.evaluation.groups import column_numbers
-from doa_tf.evaluation.panels import draw_distribution, draw_medians
+from doa_tf.evaluation.panels import draw_distribution, draw_medians, threshold_shares
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import MONITOR
-from doa_tf.plotting import finish, legend_below, new_figure, save_figure, styled
+from doa_tf.plotting import (
+    finish,
+    legend_below,
+    legend_outside,
+    new_figure,
+    save_figure,
+    styled,
+)
 
 AGAINST = ("snr_db", "sir_db", "rt60_s", "elevation_deg")
 _MOST_PANELS = 6
@@ -39,21 +46,17 @@ def plot_distributions(path: Path, comparison: Comparison) -> bool:
     if len(names) > _MOST_PANELS:
         names = [ALL]
     legend = 0.2 * len(comparison.defaults)  # inches below each panel
-    height = (4.6 + legend) * math.ceil(len(names) / 3)
-    figure = new_figure(path, 6.2 * min(len(names), 3), height)
-    panels = figure.subplots(math.ceil(len(names) / 3), min(len(names), 3), squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):
+    figure, panels = _figure_of_panels(path, len(names), columns=3, size=(6.2, 4.6 + legend))
+    for axes, name in zip(panels, names, strict=True):
         errors = {e.name: e.evaluation.errors_deg[groups[name]] for e in comparison.defaults}
         draw_distribution(axes, errors, title=f"{name or '(empty)'}: {len(groups[name])} scenes")
         legend_below(axes, columns=1)
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
     save_figure(figure, path, "Distribution of the error")
     return True
 
 
 def plot_against(path: Path, comparison: Comparison) -> bool:
-    """Median error against what makes scenes hard, for the columns that the scenes have."""
+    """Median error against SNR, SIR, RT60 and elevation, as far as the scenes have them."""
     scenes = list(comparison.scenes)
     numbers = {column: column_numbers(scenes, column) for column in AGAINST}
     columns = [
@@ -64,17 +67,12 @@ def plot_against(path: Path, comparison: Comparison) -> bool:
     ]
     if not columns:
         return False
-    rows = math.ceil(len(columns) / 2)
-    figure = new_figure(path, 6.6 * min(len(columns), 2), 4.3 * rows + 0.5)
-    panels = figure.subplots(rows, min(len(columns), 2), squeeze=False).ravel()
+    figure, panels = _figure_of_panels(path, len(columns), columns=2, size=(6.6, 4.5))
     errors = {entry.name: entry.evaluation.errors_deg for entry in comparison.defaults}
-    for axes, column in zip(panels, columns, strict=False):
+    for axes, column in zip(panels, columns, strict=True):
         title = f"{np.sum(np.isfinite(numbers[column]))} scenes, 95 % intervals"
         draw_medians(axes, numbers[column], errors, column=column, title=title)
-    for axes in panels[len(columns) :]:
-        axes.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_outside(figure, panels[0])
     save_figure(figure, path, "Median error against what makes a scene hard")
     return True
 
@@ -109,24 +107,21 @@ def plot_confidence(path: Path, comparison: Comparison) -> bool:
     right.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
     finish(left, "What a threshold removes")
     finish(right, f"Share within 10° in {_TENTHS} ranges of confidence")
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_outside(figure, right)
     save_figure(figure, path, "Confidence")
     return True
 
 
 def removed_by_rank(confidence: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(M,) percent of scenes that a rising threshold has removed, and of outliers; M = 0 for none.
+    """(M,) percent of all scenes, and of outliers, that a rising threshold removes.
 
-    Scenes of the same confidence are removed together.
+    Scenes of the same confidence are removed together. M is 0 where there is no outlier.
     """
-    outlier = errors > OUTLIER_DEG
-    if not outlier.any():
+    if not np.any(errors > OUTLIER_DEG):
         return np.zeros(0), np.zeros(0)
     thresholds = np.append(np.unique(confidence), np.inf)
-    below = confidence < thresholds[:, np.newaxis]
-    removed = (below & outlier).sum(axis=1) / outlier.sum()
-    return 100.0 * below.mean(axis=1), 100.0 * removed
+    kept, removed, _ = threshold_shares(confidence, errors, thresholds)
+    return 100.0 - kept, removed
 
 
 def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> bool:
@@ -222,6 +217,15 @@ def plot_training(path: Path, comparison: Comparison) -> bool:
     axes.legend(fontsize=9, frameon=False)
     save_figure(figure, path, "Training")
     return True
+
+
+def _figure_of_panels(
+    path: Path, count: int, *, columns: int, size: tuple[float, float]
+) -> tuple[Any, list[Any]]:
+    """A figure with so many panels of that size [inches], and their axes."""
+    rows, columns = math.ceil(count / columns), min(count, columns)
+    figure = new_figure(path, size[0] * columns, size[1] * rows)
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 def _styled_entries(entries: Sequence[Entry]) -> list[tuple[Entry, dict[str, Any]]]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_tf.evaluation.groups import check_group
-from doa_tf.evaluation.judge import Evaluation, bootstrap_of, drawn, judge, summarise
+from doa_tf.evaluation.judge import Evaluation, bootstrap_of, judge, resampled_unit, summarise
 from doa_tf.evaluation.predictions import (
     BASELINE_PREFIX,
     ONE_DECODING,
@@ -35,11 +35,10 @@ from doa_tf.evaluation.statistics import (
     compare_errors,
     holm,
 )
-from doa_tf.files import HISTORY
+from doa_tf.files import HISTORY, Progress
 from doa_tf.scenes.folder import Scenes, read_scenes
 
 ALL = "all"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class Entry:
     Attributes:
         label: short name of the model.
         evaluation: of that decoding.
-        default: whether it is the decoding that the model file asks for.
+        default: whether it is the model's default decoding.
         history: the CSV file of its training, where it lies in a run.
     """
 
@@ -83,7 +82,7 @@ class Comparison:
 
     @property
     def defaults(self) -> tuple[Entry, ...]:
-        """One row of each model, with the decoding that its file asks for."""
+        """One row of each model, with its default decoding."""
         return tuple(entry for entry in self.entries if entry.default)
 
     def groups(self) -> dict[str, list[int]]:
@@ -94,7 +93,7 @@ class Comparison:
     def paired(
         self, indices: Sequence[int], entries: Sequence[Entry]
     ) -> dict[tuple[str, str], PairedComparison]:
-        """Every two of some rows against each other on some scenes, by their names."""
+        """Every pair of some rows, compared on some scenes, by their names."""
         results = [self.entries[0].evaluation.results[index] for index in indices]
         bootstrap = bootstrap_of(results)
         errors = {entry.name: entry.evaluation.errors_deg[indices] for entry in entries}
@@ -123,7 +122,7 @@ class Comparison:
             "interval": {
                 "level": LEVEL,
                 "resamples": RESAMPLES,
-                "drawn": drawn(self.entries[0].evaluation.results),
+                "drawn": resampled_unit(self.entries[0].evaluation.results),
             },
             "models": {entry.label: entry.evaluation.model for entry in self.entries},
             "groups": groups,
@@ -140,10 +139,10 @@ def compare(
     """Run every model once on the scenes.
 
     Args:
-        models: as `doa_tf.evaluation.evaluate` takes them, each one once.
+        models: as for `doa_tf.evaluation.evaluate`, each one once.
         scenes: from `read_scenes`, or the folder.
         group_by: a column of labels.csv. By default `condition` where it exists.
-        progress: called with a model's label; gives what is called with (scenes done, all).
+        progress: called with a model's label; returns a callback for (scenes done, all scenes).
 
     Raises:
         InputError: no model or one twice, or what `evaluate` raises.
@@ -182,7 +181,7 @@ def entries_of(
 
 
 def model_labels(models: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """A short name of each model: its run, its file's name, or as much path as tells it apart.
+    """A short name of each model: its run or its file's name, and as much path as makes it unique.
 
     Raises:
         InputError: no model, or one twice.
@@ -247,7 +246,7 @@ def _with_adjusted(paired: dict[tuple[str, str], PairedComparison]) -> list[dict
 
 
 def chosen_scenes(comparison: Comparison, *, count: int = 4) -> list[int]:
-    """Scenes from easy to hard: those whose mean error over the models is at even ranks."""
+    """Scenes from easy to hard, at even ranks of their mean error over the models."""
     mean = np.mean([entry.evaluation.errors_deg for entry in comparison.defaults], axis=0)
     order = np.argsort(mean, kind="stable")
     ranks = np.linspace(0.1, 0.95, min(count, len(order))) * (len(order) - 1)

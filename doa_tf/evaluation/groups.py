@@ -13,10 +13,9 @@ import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.errors import InputError
-from doa_tf.scenes.folder import Scene, Scenes
+from doa_tf.scenes.folder import LABEL_COLUMNS, Scene, Scenes
 
-DEFAULT_GROUP = "condition"  # grouped by, where the scenes have it and nothing else is asked for
-LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")  # every scene has them
+DEFAULT_GROUP = "condition"  # the column that is used by default, where the scenes have it
 MISSING = "none"  # group of scenes that have no number in a column of numbers
 _NO_NUMBER = {"", "nan", "inf", "-inf", "none", "na"}
 _MOST_VALUES = 12  # different numbers that are still groups of their own
@@ -27,7 +26,7 @@ _SHORT = {"azimuth": "azimuth_deg", "elevation": "elevation_deg"}
 
 
 def check_group(scenes: Scenes, group_by: str | None) -> str | None:
-    """The column to group by: the one asked for, else `condition` if there is one, else None.
+    """The column to group by: the given one, else `condition` if there is one, else None.
 
     Raises:
         InputError: the scenes have no such column.
@@ -45,9 +44,7 @@ def check_group(scenes: Scenes, group_by: str | None) -> str | None:
 
 def column_numbers(scenes: Sequence[Scene], column: str) -> FloatArray:
     """(S,) the numbers of a column; NaN where a cell holds none."""
-    if column in LABEL_COLUMNS:
-        return np.array([getattr(scene, column) for scene in scenes], dtype=np.float64)
-    return np.array([_number(scene.columns.get(column, "")) for scene in scenes])
+    return np.array([scene.number(column) for scene in scenes])
 
 
 def group_names(scenes: Sequence[Scene], column: str) -> list[str]:
@@ -70,7 +67,7 @@ def group_names(scenes: Sequence[Scene], column: str) -> list[str]:
 
 
 def grouped(names: Sequence[str]) -> dict[str, list[int]]:
-    """Indices of the members of each group: ranges ascending, else in the order of their firsts."""
+    """Indices of the members of each group: ranges ascending, else by their first member."""
     groups: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         groups.setdefault(name, []).append(index)
@@ -96,14 +93,8 @@ def _start(name: str) -> float | None:
     """Where a range begins; infinity for the scenes without a number."""
     if name == MISSING:
         return math.inf
-    low, separator, high = name.partition(" to ")
-    if not separator or math.isnan(_number(low)) or math.isnan(_number(high)):
-        return None
-    return float(low)
-
-
-def _number(text: str) -> float:
     try:
-        return float(text)
+        low, high = map(float, name.split(" to "))
     except ValueError:
-        return math.nan
+        return None
+    return None if math.isnan(low) or math.isnan(high) else low

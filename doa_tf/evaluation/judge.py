@@ -1,4 +1,4 @@
-"""Judge a model, or a classical baseline, on scenes with known directions.
+"""Judging a model, or a classical baseline, on scenes with known directions.
 
     evaluation = evaluate("run/model.keras", read_scenes("scenes"), group_by="condition")
     evaluation.to_dict()["all"]["median_deg"]
@@ -9,7 +9,6 @@ The error is the great-circle angle between the answer to a whole recording and 
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,36 +21,24 @@ from doa_core.angles import FloatArray, great_circle_distance, vector_to_angles
 from doa_core.decode import METHODS
 from doa_core.errors import InputError
 from doa_core.files import write_beside
-from doa_tf.data.features import feature_windows
 from doa_tf.evaluation.groups import check_group, group_names, grouped
-from doa_tf.evaluation.predictions import (
-    ONE_DECODING,
-    Predictions,
-    Progress,
-    check_model_name,
-    predict,
-)
+from doa_tf.evaluation.predictions import ONE_DECODING, Predictions, predict
 from doa_tf.evaluation.statistics import LEVEL, RESAMPLES, Bootstrap, figures
-from doa_tf.scenes.folder import Scene, Scenes, read_scenes
+from doa_tf.files import Progress, write_json
+from doa_tf.scenes.folder import REQUIRED_COLUMNS, Scene, Scenes, read_scenes
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "Evaluation",
-    "SceneResult",
-    "check_group",
-    "check_model_name",
-    "evaluate",
-    "feature_windows",
-    "judge",
-    "read_per_scene",
-    "summarise",
-]
-
-CLUSTER_COLUMN = "room"  # of which whole values are resampled, where the scenes have it
+CLUSTER_COLUMN = "room"  # scenes with the same value are resampled together
 _DECIMALS = 4  # in JSON; 0.0001 degrees is far below what a label means
-_RESULT_COLUMNS = ("estimated_azimuth_deg", "estimated_elevation_deg", "error_deg", "confidence")
+# Columns of the per-scene CSV file, and the attributes of `SceneResult` in them.
+_RESULT_COLUMNS = {
+    "estimated_azimuth_deg": "azimuth_deg",
+    "estimated_elevation_deg": "elevation_deg",
+    "error_deg": "error_deg",
+    "confidence": "confidence",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +65,7 @@ class Evaluation:
     """Results of a model on scenes.
 
     Attributes:
-        model: path or name of what was judged.
+        model: path or name.
         decode: `peak` or `centroid`; `direct` where a model has one decoding.
         group_by: the column that makes the groups; None for no groups.
         results: one for each scene, in the order of labels.csv.
@@ -119,15 +106,18 @@ class Evaluation:
         return {
             "model": self.model,
             "decode": self.decode,
-            "interval": {"level": LEVEL, "resamples": RESAMPLES, "drawn": drawn(self.results)},
+            "interval": {
+                "level": LEVEL,
+                "resamples": RESAMPLES,
+                "drawn": resampled_unit(self.results),
+            },
             "groups": groups,
             "all": summarise(self.results),
         }
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` beside `path`, then rename."""
-        with write_beside(path) as part:
-            Path(part).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(Path(path), self.to_dict())
 
     def write_per_scene(self, path: str | os.PathLike[str]) -> None:
         """Write a CSV file with a row for each scene; it appears whole or not at all.
@@ -137,7 +127,7 @@ class Evaluation:
         """
         further = list(self.results[0].scene.columns)
         taken = {"model", "decode", *_RESULT_COLUMNS}
-        header = ["model", "decode", "file", "azimuth_deg", "elevation_deg"]
+        header = ["model", "decode", *REQUIRED_COLUMNS]
         header += [name for name in further if name not in taken]
         with write_beside(path) as part, Path(part).open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(
@@ -146,22 +136,18 @@ class Evaluation:
             table.writeheader()
             for result in self.results:
                 scene = result.scene
-                answer = (
-                    result.azimuth_deg,
-                    result.elevation_deg,
-                    result.error_deg,
-                    result.confidence,
+                table.writerow(
+                    {
+                        **scene.columns,
+                        "model": self.model,
+                        "decode": self.decode,
+                        **{name: getattr(scene, name) for name in REQUIRED_COLUMNS},
+                        **{
+                            column: f"{getattr(result, name):.6f}"
+                            for column, name in _RESULT_COLUMNS.items()
+                        },
+                    }
                 )
-                labels = {
-                    "model": self.model,
-                    "decode": self.decode,
-                    "file": scene.file,
-                    "azimuth_deg": scene.azimuth_deg,
-                    "elevation_deg": scene.elevation_deg,
-                }
-                rounded = (f"{value:.6f}" for value in answer)
-                row = zip(_RESULT_COLUMNS, rounded, strict=True)
-                table.writerow({**scene.columns, **labels, **dict(row)})
 
 
 def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
@@ -184,14 +170,14 @@ def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
 
 
 def bootstrap_of(results: Sequence[SceneResult]) -> Bootstrap:
-    """What resamples these scenes: whole rooms where they have a column `room`, else scenes."""
+    """Resamples of these scenes: whole rooms where they have a column `room`, else scenes."""
     rooms = [result.scene.columns.get(CLUSTER_COLUMN) for result in results]
-    whole = drawn(results) == CLUSTER_COLUMN
+    whole = resampled_unit(results) == CLUSTER_COLUMN
     return Bootstrap(len(results), clusters=rooms if whole else None)
 
 
-def drawn(results: Sequence[SceneResult]) -> str:
-    """`room` or `scene`: what a resample is drawn from."""
+def resampled_unit(results: Sequence[SceneResult]) -> str:
+    """What a resample consists of: `room` or `scene`."""
     rooms = {result.scene.columns.get(CLUSTER_COLUMN, "") for result in results}
     return CLUSTER_COLUMN if len(rooms) > 1 and "" not in rooms else "scene"
 
@@ -242,21 +228,20 @@ def judge(
     directions, confidence = predictions.decode(method)
     azimuth, elevation = vector_to_angles(directions)
     truth = np.stack([scene.direction for scene in predictions.scenes])
-    values = zip(
-        predictions.scenes,
-        np.degrees(azimuth).tolist(),
-        np.degrees(elevation).tolist(),
-        np.degrees(great_circle_distance(directions, truth)).tolist(),
-        confidence.tolist(),
-        strict=True,
-    )
+    answers = {
+        "azimuth_deg": np.degrees(azimuth),
+        "elevation_deg": np.degrees(elevation),
+        "error_deg": np.degrees(great_circle_distance(directions, truth)),
+        "confidence": confidence,
+    }
+    rows = zip(*(values.tolist() for values in answers.values()), strict=True)
     return Evaluation(
         model=predictions.model,
         decode=method,
         group_by=group_by,
         results=tuple(
-            SceneResult(scene=scene, azimuth_deg=a, elevation_deg=e, error_deg=d, confidence=c)
-            for scene, a, e, d, c in values
+            SceneResult(scene=scene, **dict(zip(answers, row, strict=True)))
+            for scene, row in zip(predictions.scenes, rows, strict=True)
         ),
     )
 
@@ -274,7 +259,9 @@ def read_per_scene(
             rows = list(csv.DictReader(file))
         if [row["file"] for row in rows] != [scene.file for scene in scenes]:
             raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")
-        answers = [[float(row[name]) for name in _RESULT_COLUMNS] for row in rows]
+        answers = [
+            {name: float(row[column]) for column, name in _RESULT_COLUMNS.items()} for row in rows
+        ]
         model, decode = rows[0]["model"], rows[0]["decode"]
     except (KeyError, IndexError, TypeError, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} holds no results of scenes: {error!r}") from error
@@ -283,7 +270,7 @@ def read_per_scene(
         decode=decode,
         group_by=group_by,
         results=tuple(
-            SceneResult(scene=scene, azimuth_deg=a, elevation_deg=e, error_deg=d, confidence=c)
-            for scene, (a, e, d, c) in zip(scenes, answers, strict=True)
+            SceneResult(scene=scene, **answer)
+            for scene, answer in zip(scenes, answers, strict=True)
         ),
     )

@@ -1,4 +1,4 @@
-"""Panels that pictures of evaluations are made of. Angles in degrees, shares in percent."""
+"""Panels for pictures of errors. Angles in degrees, shares in percent."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_tf.evaluation.groups import range_edges
 from doa_tf.evaluation.statistics import OUTLIER_DEG, Bootstrap, figures
-from doa_tf.plotting import COLOURS, GREY, degree_ticks, finish, legend_below, styled
+from doa_tf.plotting import COLOURS, GREY, finish, legend_below, styled
 
 SMALLEST_ERROR = 0.5  # degrees, end of the logarithmic axis
-_FEWEST = 5  # scenes that a median is drawn of
+_FEWEST = 5  # scenes for a median
+_DEGREE_TICKS = (0.5, 1, 2, 5, 10, 20, 45, 90, 180)
 AXIS_LABELS = {
     "snr_db": "signal-to-noise ratio [dB]",
     "sir_db": "signal-to-interference ratio [dB]",
@@ -23,6 +24,20 @@ AXIS_LABELS = {
     "elevation_deg": "true elevation [degrees]",
     "azimuth_deg": "true azimuth [degrees]",
 }
+
+
+def error_axis(axes: Any, which: str) -> None:
+    """Make `x` or `y` a logarithmic axis of errors."""
+    axes.set(
+        **{
+            f"{which}scale": "log",
+            f"{which}lim": (SMALLEST_ERROR, 180.0),
+            f"{which}label": "error [degrees]",
+        }
+    )
+    ticks = getattr(axes, f"set_{which}ticks")
+    ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
+    ticks([], minor=True)
 
 
 def draw_distribution(axes: Any, errors: Mapping[str, FloatArray], *, title: str) -> None:
@@ -38,14 +53,8 @@ def draw_distribution(axes: Any, errors: Mapping[str, FloatArray], *, title: str
             x, y, where="post", color=style["color"], ls=style["linestyle"], lw=1.8, label=label
         )
     axes.axvline(10.0, color=GREY, lw=0.9, ls="--")
-    axes.set(
-        xscale="log",
-        xlim=(SMALLEST_ERROR, 180.0),
-        ylim=(0.0, 101.0),
-        xlabel="error [degrees]",
-        ylabel="scenes with at most this error [percent]",
-    )
-    degree_ticks(axes, "x")
+    axes.set(ylim=(0.0, 101.0), ylabel="scenes with at most this error [percent]")
+    error_axis(axes, "x")
     finish(axes, title)
 
 
@@ -108,14 +117,8 @@ def draw_confidence(axes: Any, confidence: FloatArray, errors: FloatArray) -> No
         y = [max(float(np.median(errors[part])), SMALLEST_ERROR) for part in parts]
         axes.plot(x, y, "s-", color=COLOURS[1], lw=1.6, ms=6, label="median of a tenth of them")
     axes.axhline(OUTLIER_DEG, color=GREY, lw=0.9, ls="--")
-    axes.set(
-        yscale="log",
-        ylim=(SMALLEST_ERROR, 180.0),
-        xlim=(0.0, 1.0),
-        xlabel="confidence",
-        ylabel="error [degrees]",
-    )
-    degree_ticks(axes, "y")
+    axes.set(xlim=(0.0, 1.0), xlabel="confidence")
+    error_axis(axes, "y")
     finish(axes, "Error against confidence")
     legend_below(axes, columns=2)
 
@@ -123,7 +126,7 @@ def draw_confidence(axes: Any, confidence: FloatArray, errors: FloatArray) -> No
 def threshold_shares(
     confidence: npt.ArrayLike, errors: npt.ArrayLike, thresholds: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What asking for at least some confidence does, [percent], for each of (H,) thresholds.
+    """The effect of requiring some confidence [percent], for each of (H,) thresholds.
 
     Returns:
         Shares of all scenes kept, of the outliers removed (NaN where there are none), and of

@@ -1,4 +1,4 @@
-"""A picture of an evaluation: how large the errors are, and where they come from."""
+"""A picture of an evaluation: how large the errors are, and where they occur."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from doa_tf.evaluation.panels import (
     draw_confidence,
     draw_distribution,
     draw_threshold,
+    error_axis,
 )
 from doa_tf.evaluation.statistics import figures
 from doa_tf.plotting import (
     GREY,
-    degree_ticks,
+    draw_directions,
     finish,
     legend_below,
     new_figure,
@@ -34,7 +35,7 @@ _LARGEST_LEGEND = 12  # groups; more of them are drawn as one
 
 
 def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
-    """Draw where the errors come from, and what the confidence says of them.
+    """Draw the errors, where they occur, and how they relate to the confidence.
 
     Above, the distribution of the errors per group, and each error over the column `snr_db` where
     most scenes have a number there, else a map of the true directions, coloured by error. Below,
@@ -45,7 +46,7 @@ def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
         evaluation: from `doa_tf.evaluation.evaluate`.
 
     Raises:
-        InputError: a suffix that is no picture's.
+        InputError: the file's suffix is not that of a picture.
         MissingPackageError: Matplotlib is not installed.
         OSError: the file cannot be written.
     """
@@ -91,21 +92,17 @@ def _draw_against_noise(
             label=name or "(empty)",
         )
     axes.axhline(10.0, color=GREY, lw=0.9, ls="--")
-    axes.set(
-        yscale="log",
-        ylim=(SMALLEST_ERROR, 180.0),
-        xlabel=AXIS_LABELS[NOISE_COLUMN],
-        ylabel="error [degrees]",
-    )
-    degree_ticks(axes, "y")
+    axes.set(xlabel=AXIS_LABELS[NOISE_COLUMN])
+    error_axis(axes, "y")
     finish(axes, "Error against noise, one mark a scene")
 
 
 def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
     results = sorted(results, key=lambda result: result.error_deg)  # the worst on top
-    points = axes.scatter(
-        [result.scene.azimuth_deg for result in results],
-        [result.scene.elevation_deg for result in results],
+    points = draw_directions(
+        axes,
+        np.stack([result.scene.direction for result in results]),
+        title="Error by true direction, one mark a scene",
         c=[result.error_deg for result in results],
         s=30,
         cmap="viridis_r",
@@ -114,13 +111,4 @@ def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
         edgecolors="black",
         linewidths=0.3,
     )
-    axes.set(
-        xlim=(185, -185),  # what is on the listener's left is on the left
-        ylim=(-93, 93),
-        xticks=range(-180, 181, 45),
-        yticks=range(-90, 91, 30),
-        xlabel="true azimuth [degrees]: left is positive",
-        ylabel="true elevation [degrees]",
-    )
     figure.colorbar(points, ax=axes, label="error [degrees]", extend="max", pad=0.01)
-    finish(axes, "Error by true direction, one mark a scene")

@@ -1,10 +1,10 @@
-"""What a model says of every scene, computed once; every decoding is derived from it.
+"""The outputs of a model for every scene, computed once; every decoding is derived from them.
 
     predictions = predict("run/model.keras", read_scenes("scenes"))
     directions, confidence = predictions.decode("centroid")
 
-A recording is cut into the whole windows of a stream, one after the other, and the outputs of all
-frames count. A `.tflite` runs through `doa_edge`, the very code of the board.
+A recording is cut into consecutive whole windows, as in a stream, and the outputs of all frames
+count. A `.tflite` runs through `doa_edge`, the same code as on a board.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf.data.features import input_windows, one_transform
 from doa_tf.evaluation.baselines import BASELINES, search_grid
+from doa_tf.files import Progress
 from doa_tf.scenes.folder import Scene, Scenes
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
 BASELINE_PREFIX = "baseline:"
 MODEL_KINDS = ("a .keras file", "a .tflite file", *(BASELINE_PREFIX + name for name in BASELINES))
 BATCH_WINDOWS = 32  # of a Keras model: 10 MB of features
-ONE_DECODING = "direct"  # what the only decoding of regression heads and baselines is called
+ONE_DECODING = "direct"  # the only decoding of regression heads and baselines
 
 Predict = Callable[[npt.NDArray[np.float32]], FloatArray]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class Predictions:
         model: path or name.
         scenes: what it was run on.
         spec: of a network; None for a baseline.
-        outputs: per scene (T, K) float32 outputs of all frames; of a grid head (1, K), their mean,
-            which is all that its decodings use. Of a baseline (1, G) scores on its search grid.
+        outputs: per scene (T, K) float32 outputs of all frames; for a grid head (1, K), their mean,
+            which is all that its decodings use; for a baseline (1, G) scores on its search grid.
         directions: (S, 3) answers of a baseline, else None.
         confidence: (S,) of a baseline, else None.
     """
@@ -61,21 +61,21 @@ class Predictions:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The decodings that there are."""
+        """The decodings that the model has."""
         grid = self.spec is not None and self.spec.grid is not None
         return METHODS if grid else (ONE_DECODING,)
 
     @property
     def default_method(self) -> str:
-        """What the model file says."""
+        """The decoding that the model file names."""
         return self.spec.decode if self.spec is not None and len(self.methods) > 1 else ONE_DECODING
 
     def decode(self, method: str | None = None) -> tuple[FloatArray, FloatArray]:
         """(S, 3) unit vectors and (S,) confidences.
 
         Args:
-            method: `peak` or `centroid`; the model file's choice if None. Where there is one
-                decoding it is ignored.
+            method: `peak` or `centroid`; the model file's choice if None. Ignored by models with
+                one decoding.
         """
         if self.spec is None:
             if self.directions is None or self.confidence is None:
@@ -115,12 +115,12 @@ def predict(
 
     Args:
         model: a .keras or .tflite file, `baseline:intensity`, `baseline:music`, or a Keras model
-            that was built by this package.
+            built by this package.
         scenes: from `read_scenes`.
         progress: called with (scenes done, all scenes).
 
     Raises:
-        InputError: a model that is none of these, or that gives NaN; a recording that cannot be
+        InputError: a model of another kind, or one that gives NaN; a recording that cannot be
             read or is shorter than one window.
     """
     if isinstance(model, (str, os.PathLike)):
@@ -145,7 +145,7 @@ def predict(
     size = BATCH_WINDOWS
 
     def predict_padded(windows: npt.NDArray[np.float32]) -> FloatArray:
-        # One batch size means one trace of the graph, which costs more than the padding.
+        # One batch size needs one trace of the graph, and a trace costs more than the padding.
         padding = np.zeros((size - len(windows), *windows.shape[1:]), windows.dtype)
         outputs = scoring.predict_on_batch(np.concatenate([windows, padding]))
         return np.asarray(outputs)[: len(windows)]
@@ -157,7 +157,7 @@ def predict(
 
 
 def check_model_name(model: str | os.PathLike[str]) -> None:
-    """Raise InputError unless `predict` knows this kind of model and its file is there."""
+    """Raise InputError unless `predict` knows this kind of model and its file exists."""
     text = os.fspath(model)
     kind = f"The model must be {', '.join(MODEL_KINDS[:-1])} or {MODEL_KINDS[-1]}"
     if text.startswith(BASELINE_PREFIX):

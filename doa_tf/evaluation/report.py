@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_tf.evaluation.comparison import ALL, Comparison, chosen_scenes
+from doa_tf.files import write_json
 
 REPORT_FILE, FIGURES_FILE = "report.md", "report.json"
 PICTURES = {
@@ -49,7 +50,7 @@ def write_report(
     chosen = find_scenes(comparison, spheres)
     folder.mkdir(parents=True, exist_ok=True)
     values = comparison.to_dict()
-    _write(folder / FIGURES_FILE, json.dumps(values, indent=2) + "\n")
+    write_json(folder / FIGURES_FILE, values)
     for entry in comparison.entries:
         name = entry.name.replace(", ", "-").replace("/", "-")
         entry.evaluation.write_per_scene(folder / f"{name}.csv")
@@ -66,7 +67,8 @@ def write_report(
         "## Pictures",
         *pictures,
     ]
-    _write(folder / REPORT_FILE, "\n\n".join(part for part in parts if part) + "\n")
+    with write_beside(folder / REPORT_FILE) as beside:
+        beside.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
     return folder / REPORT_FILE
 
 
@@ -93,14 +95,14 @@ def draw_pictures(
     from doa_tf.evaluation import compare_plot as plot
 
     chosen = chosen_scenes(comparison) if scenes is None else scenes
-    drawn = {
-        "distribution.png": plot.plot_distributions(folder / "distribution.png", comparison),
-        "against.png": plot.plot_against(folder / "against.png", comparison),
-        "confidence.png": plot.plot_confidence(folder / "confidence.png", comparison),
-        "spheres.png": plot.plot_spheres(folder / "spheres.png", comparison, chosen),
-        "training.png": plot.plot_training(folder / "training.png", comparison),
+    pictures: dict[str, Callable[[Path, Comparison], bool]] = {
+        "distribution.png": plot.plot_distributions,
+        "against.png": plot.plot_against,
+        "confidence.png": plot.plot_confidence,
+        "spheres.png": partial(plot.plot_spheres, indices=chosen),
+        "training.png": plot.plot_training,
     }
-    return [name for name, there in drawn.items() if there]
+    return [name for name, draw in pictures.items() if draw(folder / name, comparison)]
 
 
 def method_note(values: dict[str, Any]) -> str:
@@ -200,8 +202,3 @@ def _bracket(row: dict[str, Any], name: str) -> str:
 
 def _group_title(name: str) -> str:
     return "All scenes" if name == ALL else name or "(empty)"
-
-
-def _write(path: Path, text: str) -> None:
-    with write_beside(path) as part:
-        part.write_text(text, encoding="utf-8")

@@ -6,9 +6,12 @@
 
 Intervals are percentile intervals of the bootstrap (B. Efron, 1979): the figure is computed on
 `resamples` sets of N scenes drawn with replacement, and 2.5 % of the values lie below the interval
-and 2.5 % above. Where scenes share rooms, the errors of one room are alike and scenes are worth
-less than their number: whole rooms are drawn then. A share of 0 or 100 percent has no spread to
-resample; there the interval is Wilson's (E. B. Wilson, 1927).
+and 2.5 % above. Where scenes share rooms, the errors in one room are correlated, so whole rooms are
+drawn. A share of 0 or 100 percent has no spread to resample; its interval is Wilson's (E. B.
+Wilson, 1927).
+
+SciPy has no bootstrap of groups, nor one set of resamples for all figures and models, and no
+adjustment by Holm; the tests and Wilson's interval are its own.
 
 References:
     B. Efron, "Bootstrap methods: another look at the jackknife", 1979, doi:10.1214/aos/1176344552.
@@ -22,7 +25,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +40,6 @@ FIGURES = ("mean_deg", "median_deg", *WITHIN_DEG, "outliers30")
 SHARES = (*WITHIN_DEG, "outliers30")  # in percent
 LEVEL = 0.95  # of every interval
 RESAMPLES = 2000
-_Z = 1.959964  # standard normal quantile of `LEVEL`
 _CHUNK = 2**22  # resampled scenes held at once: 34 MB of counts
 
 Interval = tuple[float, float]
@@ -63,8 +65,8 @@ class Bootstrap:
 
     Args:
         scenes: N.
-        clusters: (N,) what scenes share, such as their room; None where every scene stands alone.
-            With fewer than two different values scenes are drawn one by one.
+        clusters: (N,) what scenes share, such as their room; None for independent scenes. With
+            fewer than two different values scenes are drawn one by one.
         resamples: how many.
         seed: of the draws. The same seed, scenes and clusters give the same intervals.
     """
@@ -97,7 +99,7 @@ class Bootstrap:
 
     @property
     def clusters(self) -> int:
-        """How many things are drawn from: scenes, or groups of them."""
+        """How many scenes, or groups of them, are drawn from."""
         return int(self._members.max()) + 1
 
     def figures(self, errors_deg: npt.ArrayLike) -> dict[str, FloatArray]:
@@ -141,11 +143,10 @@ class Bootstrap:
         for name in SHARES:
             share = float(np.mean(_hits(errors, name)))
             if share in (0.0, 1.0):
-                low, high = wilson_interval(share, self.clusters)
-                intervals[name] = (100.0 * low, 100.0 * high)
+                intervals[name] = _wilson_interval(share, self.clusters)
         return intervals
 
-    def _counts(self) -> Any:
+    def _counts(self) -> Iterator[FloatArray]:
         """Parts of the (R, N) matrix of how often each resample holds each scene."""
         rng = np.random.default_rng(self.seed)
         clusters = self.clusters
@@ -163,14 +164,6 @@ def percentile_interval(values: npt.ArrayLike, *, level: float = LEVEL) -> Inter
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(np.asarray(values, dtype=np.float64), [tail, 1.0 - tail])
     return float(low), float(high)
-
-
-def wilson_interval(share: float, count: int) -> Interval:
-    """Of a share in [0, 1] that was found in `count` trials."""
-    square = _Z**2 / count
-    middle = (share + square / 2.0) / (1.0 + square)
-    half = _Z * np.sqrt(share * (1.0 - share) / count + square / (4.0 * count)) / (1.0 + square)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +241,7 @@ def compare_errors(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values adjusted for how many tests there are (Holm's step-down)."""
+    """P values adjusted for the number of tests (Holm's step-down)."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, number in enumerate(np.argsort(p_values)):
@@ -257,28 +250,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _wilson_interval(share: float, trials: int) -> Interval:
+    """[percent] of a share of 0 or 1 that was found in so many trials."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * trials), trials).proportion_ci(LEVEL, method="wilson")
+    return 100.0 * float(interval.low), 100.0 * float(interval.high)
+
+
 def _mcnemar(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    """Exact test of the scenes in which one of the two is a hit and the other is not."""
-    from scipy import stats
+    """Exact two-sided test of the scenes in which only one of the two is a hit."""
+    from scipy.stats import binomtest
 
     only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
     if only_a + only_b == 0:
         return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    return float(binomtest(only_a, only_a + only_b).pvalue)
 
 
 def _hits(errors: FloatArray, name: str) -> npt.NDArray[np.bool_]:
-    """An error of exactly 10 degrees is within 10, one of exactly 30 is no outlier."""
+    """(N,) An error of exactly 10 degrees is within 10, one of exactly 30 is not an outlier."""
     return errors > OUTLIER_DEG if name == "outliers30" else errors <= WITHIN_DEG[name]
 
 
 def _weighted_median(ordered: FloatArray, weights: FloatArray, total: FloatArray) -> FloatArray:
-    """(R,) medians of ascending (N,) values that are taken (R, N) times."""
+    """(R,) medians of ascending (N,) values with (R, N) integer weights."""
     reached = np.cumsum(weights, axis=1)
     low = np.argmax(reached > ((total - 1) // 2)[:, np.newaxis], axis=1)
     high = np.argmax(reached > (total // 2)[:, np.newaxis], axis=1)
-    medians: FloatArray = 0.5 * (ordered[low] + ordered[high])
-    return medians
+    return 0.5 * (ordered[low] + ordered[high])
 
 
 def _as_errors(errors_deg: npt.ArrayLike) -> FloatArray:

@@ -1,9 +1,11 @@
-"""How a sound field becomes four channels: ideal, tetrahedral, rigid sphere, measured array.
+"""First-order Ambisonic microphones: ideal, tetrahedral, rigid sphere, measured array.
 
-base            what a microphone is
-draw            one drawn at random, with its tolerances
-tetrahedral, rigid_sphere, measured_array       the kinds
-sofa_file, sofa_array                           reading and writing SOFA files
+base                    the interface, and the response to diffuse sound
+tetrahedral             four capsules
+rigid_sphere            12 to 32 capsules on a rigid sphere, modelled
+measured_array          any array, measured: a SOFA file
+draw                    one of them at random, with its tolerances
+sofa_file, sofa_array   reading and writing SOFA files
 """
 
 import lazy_loader

@@ -1,17 +1,9 @@
 from .base import Microphone as Microphone
-from .draw import (
-    KINDS as KINDS,
-)
-from .draw import (
-    IdealMicrophone as IdealMicrophone,
-)
-from .draw import (
-    MicrophoneSettings as MicrophoneSettings,
-)
-from .draw import (
-    draw_microphone as draw_microphone,
-)
-from .measured_array import SphereMicrophone as SphereMicrophone
+from .draw import IdealMicrophone as IdealMicrophone
+from .draw import MicrophoneSettings as MicrophoneSettings
+from .draw import draw_microphone as draw_microphone
+from .draw import microphone_from_draw as microphone_from_draw
+from .measured_array import MeasuredArrayMicrophone as MeasuredArrayMicrophone
 from .rigid_sphere import RigidSphereMicrophone as RigidSphereMicrophone
 from .sofa_array import ArrayResponses as ArrayResponses
 from .sofa_array import read_array as read_array

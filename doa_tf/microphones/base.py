@@ -1,7 +1,8 @@
-"""What every microphone answers: its response to plane waves and to diffuse sound, its noise.
+"""The interface of a microphone: its response to plane waves and to diffuse sound, its noise.
 
-A microphone is described by what its first-order Ambisonic channels (AmbiX: W, Y, Z, X, SN3D) hear
-of a plane wave, as a driver hands them over. An ideal one hears (1, y, z, x) at every frequency.
+A microphone is described by the response of its first-order Ambisonic channels (AmbiX: W, Y, Z, X,
+SN3D) to a plane wave, after its driver's conversion. That of an ideal one is (1, y, z, x) at every
+frequency.
 
 Spectra follow `numpy.fft`: a sound that arrives t seconds later is multiplied by exp(-2j pi f t).
 The phase is relative to the centre of the array: a capsule at p [metres] hears a plane wave from
@@ -15,7 +16,7 @@ References:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,13 +37,13 @@ class Microphone(ABC):
         kind: `ideal`, `tetrahedral` or `sphere`.
     """
 
-    kind: str
+    kind: ClassVar[str]
 
     @abstractmethod
     def response(self, directions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
         """(F, I, 4) complex64 AmbiX channels for a plane wave from each direction.
 
-        The array may be a view without memory of its own order, or read-only.
+        The array may be a view that is read-only or not contiguous.
 
         Args:
             directions: (I, 3) unit vectors towards the sources, in the microphone's axes.
@@ -52,9 +53,9 @@ class Microphone(ABC):
     @property
     @abstractmethod
     def noise_gains(self) -> np.ndarray:
-        """(4,) standard deviation of the microphone's own noise in each channel, W being 1.
+        """(4,) standard deviation of the microphone's own noise in each channel, relative to W.
 
-        Every capsule makes white noise of its own; the conversion to Ambisonics mixes it.
+        The noise of the capsules is white and uncorrelated; the conversion to Ambisonics mixes it.
         """
 
     @property
@@ -98,16 +99,41 @@ class Microphone(ABC):
         return (filters * _taper(taps)[:, np.newaxis, np.newaxis]).astype(np.float32)
 
 
-def even_directions(count: int) -> np.ndarray:
+def set_arrays(microphone: Microphone, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Replace arrays in a frozen dataclass by nested tuples of floats: hashable, equal, JSON.
+
+    Args:
+        microphone: whose attributes are checked and replaced; those that are None stay.
+        shapes: of the attributes by name.
+
+    Raises:
+        ValueError: another shape, or a value that is not finite.
+    """
+    for name, shape in shapes.items():
+        if getattr(microphone, name) is None:
+            continue
+        values = np.asarray(getattr(microphone, name), np.float64)
+        if values.shape != shape or not np.all(np.isfinite(values)):
+            raise ValueError(
+                f"`{name}` must be finite and of shape {shape}. "
+                f"Received: {name}.shape={values.shape}"
+            )
+        rows = values.tolist()
+        nested = rows if values.ndim == 1 else [tuple(row) for row in rows]
+        object.__setattr__(microphone, name, tuple(nested))
+
+
+def even_directions(count: int, *, turn: float = 0.0) -> np.ndarray:
     """(I, 3) unit vectors, evenly spread: a spiral of equal areas.
 
     Args:
         count: I.
+        turn: [radians] of the spiral about the vertical axis.
     """
     height = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(count)
+    azimuth = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(count) + turn
     radius = np.sqrt(1.0 - height**2)
-    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=-1)
+    return np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), height], axis=-1)
 
 
 def uniform_step(frequencies: np.ndarray) -> float | None:
@@ -124,6 +150,6 @@ def _adjoint(matrices: np.ndarray) -> np.ndarray:
 
 
 def _taper(taps: int) -> np.ndarray:
-    """(L,) window: one, but for half a cosine down to zero over the last 15 % of each side."""
+    """(L,) window: 1, with a half-cosine fade to 0 over the last 15 % of each side."""
     distance = np.abs(np.arange(taps) - taps // 2) / (taps / 2)
     return 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - 0.85) / 0.15, 0.0, 1.0))

@@ -1,7 +1,7 @@
-"""Microphones as they are: what simulated rooms are heard with.
+"""Random microphones with the tolerances of real ones, for simulated rooms.
 
 `draw_microphone` draws one from documented distributions, `microphone_from_draw` makes the same
-one again. The models are in docs/microphones.md and in the modules of each kind.
+one again from what a bank stores of it. docs/microphones.md describes the models.
 """
 
 from __future__ import annotations
@@ -16,29 +16,16 @@ from doa_core.ambisonics import DEFAULT_LAYOUT, capsule_directions, steering_vec
 from doa_core.angles import random_rotation
 from doa_core.errors import InputError
 from doa_tf.microphones.base import Microphone
-from doa_tf.microphones.measured_array import SphereMicrophone
-from doa_tf.microphones.rigid_sphere import LAYOUTS, RigidSphereMicrophone, rigid_sphere
+from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
+from doa_tf.microphones.rigid_sphere import LAYOUTS, RigidSphereMicrophone
 from doa_tf.microphones.tetrahedral import TetrahedralMicrophone
-
-__all__ = [
-    "KINDS",
-    "IdealMicrophone",
-    "Microphone",
-    "MicrophoneSettings",
-    "RigidSphereMicrophone",
-    "SphereMicrophone",
-    "TetrahedralMicrophone",
-    "draw_microphone",
-    "microphone_from_draw",
-    "rigid_sphere",
-]
 
 KINDS = ("ideal", "tetrahedral", "sphere", "random")
 
 
 @dataclass(frozen=True)
 class IdealMicrophone(Microphone):
-    """One omnidirectional and three figure-of-eight capsules in the same point."""
+    """One omnidirectional and three figure-of-eight capsules at the same point."""
 
     kind: ClassVar[str] = "ideal"
 
@@ -49,21 +36,21 @@ class IdealMicrophone(Microphone):
 
     @property
     def noise_gains(self) -> np.ndarray:
-        """(4,) ones: four capsules of the same noise."""
+        """(4,) ones: all capsules have the same noise."""
         return np.ones(4)
 
     @property
     def draw(self) -> dict[str, Any]:
-        """Its kind: there is but one."""
+        """Its kind, which is all there is to it."""
         return {"kind": self.kind}
 
     def diffuse_response(self, taps: int = 0) -> None:
-        """None: an isotropic field is heard as it is."""
+        """None: it hears an isotropic field unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MicrophoneSettings:
-    """Distributions that microphones are drawn from: uniform over (low, high) unless said.
+    """Distributions that microphones are drawn from: uniform over (low, high) unless stated.
 
     Attributes:
         ideal_share, tetrahedral_share, sphere_share: of the microphones that `random` draws; they
@@ -166,14 +153,14 @@ def draw_microphone(
     settings: MicrophoneSettings | None = None,
     sofa: str | Path | None = None,
 ) -> Microphone:
-    """A microphone from the distributions of the settings, a function of `rng` alone.
+    """Draw a microphone, a function of `rng` and the settings alone.
 
     Args:
         rng: source of all draws.
         kind: `ideal`, `tetrahedral`, `sphere`, `random` (one of these three by their shares), or
             the path of a SOFA file with a measured array.
         settings: the distributions.
-        sofa: file of the measured array that `sphere` and `random` use instead of modelled ones.
+        sofa: file of a measured array that `sphere` and `random` use instead of modelled spheres.
 
     Raises:
         InputError: an unknown kind, or a SOFA file that is no array.
@@ -192,20 +179,22 @@ def draw_microphone(
         return IdealMicrophone()
     if kind == "tetrahedral":
         return _draw_tetrahedral(rng, settings)
-    encoder = {
-        "regularisation_db": float(rng.uniform(*settings.regularisation_db)),
-        "steepness": float(rng.uniform(*settings.steepness)),
-    }
-    if sofa is not None:
-        return SphereMicrophone(file=str(sofa), **encoder)
-    return _draw_sphere(rng, settings, encoder)
+    regularisation_db = float(rng.uniform(*settings.regularisation_db))
+    steepness = float(rng.uniform(*settings.steepness))
+    if sofa is None:
+        return _draw_sphere(rng, settings, regularisation_db, steepness)
+    return MeasuredArrayMicrophone(
+        file=str(sofa), regularisation_db=regularisation_db, steepness=steepness
+    )
 
 
 def microphone_from_draw(draw: dict[str, Any]) -> Microphone:
     """The microphone whose `draw` this is.
 
+    Modelled spheres and measured arrays have the same kind in a bank; the latter name a file.
+
     Raises:
-        InputError: no such draw, or a measured array whose file is gone or has changed.
+        InputError: not a draw, or a measured array whose file is gone or has changed.
     """
     values = dict(draw)
     kind = values.pop("kind", None)
@@ -215,7 +204,7 @@ def microphone_from_draw(draw: dict[str, Any]) -> Microphone:
     elif kind == "tetrahedral":
         model = TetrahedralMicrophone
     elif kind == "sphere":
-        model = SphereMicrophone if "file" in values else RigidSphereMicrophone
+        model = MeasuredArrayMicrophone if "file" in values else RigidSphereMicrophone
     else:
         raise InputError(
             f"A microphone's draw must be of kind {', '.join(KINDS[:3])}. Received: {kind!r}"
@@ -257,7 +246,10 @@ def _draw_tetrahedral(
 
 
 def _draw_sphere(
-    rng: np.random.Generator, settings: MicrophoneSettings, encoder: dict[str, float]
+    rng: np.random.Generator,
+    settings: MicrophoneSettings,
+    regularisation_db: float,
+    steepness: float,
 ) -> RigidSphereMicrophone:
     capsules = int(rng.choice(LAYOUTS))
     gains = settings.sphere_gain_tolerance_db * rng.uniform(-1.0, 1.0, capsules)
@@ -267,7 +259,8 @@ def _draw_sphere(
         rotation=tuple(random_rotation(rng)),
         gains_db=tuple(gains),
         offsets=tuple(rng.normal(0.0, settings.sphere_position_tolerance, (capsules, 3))),
-        **encoder,
+        regularisation_db=regularisation_db,
+        steepness=steepness,
     )
 
 

@@ -8,8 +8,8 @@ frequency, the encoder E minimises the mean over all directions of |E d(u) - y(u
     E = B G^-1,    G = S^T conj(S),    B the first four rows of conj(S), scaled to SN3D.
 
 G^-1 is regularised on its eigenvalues as the radial filters of `doa_tf.microphones.rigid_sphere`
-are, relative to the largest at that frequency, and no encoder makes up for what the measurement
-did not hear (`_FLOOR_DB`).
+are, relative to the largest at that frequency. `_FLOOR_DB` keeps the encoder from amplifying what
+is below the noise of the measurement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +24,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.files import sha256
 from doa_tf.microphones.base import Microphone, uniform_step
 from doa_tf.microphones.rigid_sphere import (
     REGULARISATION_DB,
@@ -42,12 +42,12 @@ _SN3D = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])
 
 
 @dataclass(frozen=True, kw_only=True)
-class SphereMicrophone(Microphone):
-    """A measured microphone array.
+class MeasuredArrayMicrophone(Microphone):
+    """A microphone array whose responses were measured.
 
     Attributes:
         file: SOFA file with the responses of its capsules per direction.
-        digest: SHA-256 of the file; None to take it as it is.
+        digest: SHA-256 that the file must have; None for any.
         regularisation_db: of the encoder, relative to the largest eigenvalue.
         steepness: of the regularisation, in [0.5, 1].
     """
@@ -81,12 +81,12 @@ class SphereMicrophone(Microphone):
     @property
     def noise_gains(self) -> np.ndarray:
         """(4,) of white capsule noise through the encoder, over 0 to 8 kHz."""
-        gains: np.ndarray = np.sqrt(np.mean(np.sum(np.abs(self._encoder()) ** 2, -1), axis=0))
+        gains = np.sqrt(np.mean(np.sum(np.abs(self._encoder()) ** 2, -1), axis=0))
         return gains / gains[0]
 
     @property
     def draw(self) -> dict[str, Any]:
-        """File, its digest and how it is encoded."""
+        """The file, its digest and the regularisation."""
         return {"kind": self.kind, **asdict(self)}
 
     def harmonics(self, frequencies: np.ndarray) -> np.ndarray:
@@ -136,8 +136,7 @@ def _encoder(file: str, digest: str, regularisation_db: float, steepness: float)
     floor = np.maximum(floor, values.max() * 10.0 ** (_FLOOR_DB / 10.0))[:, np.newaxis]
     inverse = regularised_inverse(values, floor, steepness)[:, np.newaxis]
     target = _SN3D[:, np.newaxis] * coefficients[:, :4].conj()
-    encoder: np.ndarray = (target @ vectors) * inverse @ vectors.conj().swapaxes(-1, -2)
-    return encoder
+    return (target @ vectors) * inverse @ vectors.conj().swapaxes(-1, -2)
 
 
 def _spectrum(taps: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -153,8 +152,7 @@ def _spectrum(taps: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     padded = np.zeros((*taps.shape[:-1], length * finer))
     padded[..., :size] = taps
     padded = np.roll(padded, -(size // 2), axis=-1)
-    spectrum: np.ndarray = np.fft.rfft(padded)[..., ::finer]
-    return spectrum[..., : len(frequencies)]
+    return np.fft.rfft(padded)[..., ::finer][..., : len(frequencies)]
 
 
 def _digest(file: str) -> str:
@@ -168,7 +166,7 @@ def _digest(file: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _field(microphone: SphereMicrophone, frequencies: bytes) -> np.ndarray:
+def _field(microphone: MeasuredArrayMicrophone, frequencies: bytes) -> np.ndarray:
     """`harmonics`, kept: directions come in many parts, always with the same frequencies."""
     return microphone.harmonics(np.frombuffer(frequencies))
 
@@ -176,7 +174,7 @@ def _field(microphone: SphereMicrophone, frequencies: bytes) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _digest_of(file: str, _size: int, _modified: int) -> str:
     """SHA-256, read anew when the file's size or time changes."""
-    return sha256(Path(file).read_bytes()).hexdigest()
+    return sha256(file)
 
 
 @lru_cache(maxsize=4)

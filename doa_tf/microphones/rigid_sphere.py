@@ -1,6 +1,6 @@
-"""Many capsules on a rigid sphere, encoded to AmbiX with regularised radial filters.
+"""Capsules on a rigid sphere, encoded to AmbiX with regularised radial filters.
 
-A plane wave from u makes on a sphere of radius a, at the unit vector d, the pressure
+The pressure of a plane wave from u on a sphere of radius a, at the unit vector d, is
 
     p(f) = sum over n of (2n + 1) b_n(ka) P_n(d.u),    b_n(x) = j^n (-j) / (x^2 h_n'(x))
 
@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone
+from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, set_arrays
 from doa_tf.spherical_harmonics import legendre, spherical_harmonics
 
 REGULARISATION_DB = -21.0  # with `STEEPNESS`, the measured sphere's
@@ -64,10 +64,9 @@ def sphere_layout(capsules: int) -> np.ndarray:
     cube = np.stack(np.meshgrid(signs, signs, signs), axis=-1).reshape(-1, 3)
     dodecahedron = np.concatenate([cube, corners(golden, 1.0 / golden)])
     layout = {12: [icosahedron], 20: [dodecahedron], 32: [icosahedron, dodecahedron]}[capsules]
-    points = np.concatenate(
+    return np.concatenate(
         [points / np.linalg.norm(points, axis=-1, keepdims=True) for points in layout]
     )
-    return points
 
 
 def radial_response(ka: np.ndarray, order: int) -> np.ndarray:
@@ -79,21 +78,22 @@ def radial_response(ka: np.ndarray, order: int) -> np.ndarray:
     """
     x = np.maximum(np.asarray(ka, np.float64), 1e-6)  # b_n is regular at 0, its factors are not
     # The recurrence upwards is stable for h_n, as it would not be for j_n alone.
-    below, hankel = np.exp(-1j * x) / x, 1j * np.exp(-1j * x) / x  # h_-1 and h_0
+    below: np.ndarray = np.exp(-1j * x) / x  # h_-1
+    hankel: np.ndarray = 1j * np.exp(-1j * x) / x  # h_0
     radial = np.empty((order + 1, len(x)), np.complex128)
     with np.errstate(over="ignore", invalid="ignore"):
         for n in range(order + 1):
             slope = below - (n + 1) / x * hankel
             radial[n] = 1j**n * -1j / (x**2 * slope)
             below, hankel = hankel, (2 * n + 1) / x * hankel - below
-    # Orders far beyond ka may overflow in h_n: their part of the field is nought.
+    # Orders far beyond ka may overflow in h_n: they contribute nothing to the field.
     return np.where(np.isfinite(radial), radial, 0.0)
 
 
-def rigid_sphere(
+def sphere_pressure(
     directions: np.ndarray, frequencies: np.ndarray, *, capsules: np.ndarray, radius: float
 ) -> np.ndarray:
-    """(F, I, Q) complex pressure at the capsules of a rigid sphere for plane waves, analytic.
+    """(F, I, Q) complex pressure of plane waves at the capsules of a rigid sphere.
 
     The phase is relative to the centre of the sphere.
 
@@ -125,7 +125,7 @@ def rigid_sphere_responses(
         taps: N.
     """
     frequencies = np.fft.rfftfreq(taps, 1.0 / SAMPLE_RATE)
-    spectrum = rigid_sphere(directions, frequencies, capsules=capsules, radius=radius)
+    spectrum = sphere_pressure(directions, frequencies, capsules=capsules, radius=radius)
     responses = np.fft.irfft(np.moveaxis(spectrum, 0, -1), taps)
     return np.asarray(np.roll(responses, taps // 2, axis=-1))
 
@@ -160,19 +160,8 @@ class RigidSphereMicrophone(Microphone):
         if not 0.0 < self.radius < np.inf:
             raise ValueError(f"`radius` must be positive. Received: {self.radius}")
         check_regularisation(self.regularisation_db, self.steepness)
-        shapes = {"rotation": (3, 3), "gains_db": (self.capsules,), "offsets": (self.capsules, 3)}
-        for name, shape in shapes.items():
-            if getattr(self, name) is None:
-                continue
-            values = np.asarray(getattr(self, name), np.float64)
-            if values.shape != shape or not np.all(np.isfinite(values)):
-                raise ValueError(
-                    f"`{name}` must be finite and of shape {shape}. "
-                    f"Received: {name}.shape={values.shape}"
-                )
-            rows = values.tolist()
-            nested = rows if values.ndim == 1 else [tuple(row) for row in rows]
-            object.__setattr__(self, name, tuple(nested))
+        count = self.capsules
+        set_arrays(self, {"rotation": (3, 3), "gains_db": (count,), "offsets": (count, 3)})
 
     def response(self, directions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
         """(F, I, 4) complex64, as `Microphone.response` has it."""
@@ -205,7 +194,7 @@ class RigidSphereMicrophone(Microphone):
         ka = 2.0 * np.pi * frequencies * self.radius / SPEED_OF_SOUND
         filters = self._radial_filters(radial_response(ka, _ORDERS[self.capsules]))
         power = np.mean(np.abs(filters) ** 2, axis=-1)
-        gains: np.ndarray = np.linalg.norm(self._encoder(), axis=-1) * np.sqrt(power)
+        gains = np.linalg.norm(self._encoder(), axis=-1) * np.sqrt(power)
         return gains / gains[0]
 
     @property
@@ -221,8 +210,7 @@ class RigidSphereMicrophone(Microphone):
         harmonics = spherical_harmonics(self._capsules(), _ORDERS[self.capsules])
         # N3D to SN3D
         gains = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])[:, np.newaxis]
-        encoder: np.ndarray = gains * np.linalg.pinv(harmonics)[:4]
-        return encoder
+        return gains * np.linalg.pinv(harmonics)[:4]
 
     def _radial_filters(self, radial: np.ndarray) -> np.ndarray:
         """(4, F) filters of the channels from (N + 1, F) b_n."""
@@ -233,10 +221,10 @@ class RigidSphereMicrophone(Microphone):
 
 
 def check_regularisation(regularisation_db: float, steepness: float) -> None:
-    """Refuse what regularises nothing.
+    """Check the parameters of `regularised_inverse`.
 
     Raises:
-        ValueError: no finite level, or a steepness out of range.
+        ValueError: a level that is not finite, or a steepness out of range.
     """
     if not np.isfinite(regularisation_db) or not 0.5 <= steepness <= 1.0:
         raise ValueError(
@@ -250,7 +238,7 @@ def regularised_inverse(power: np.ndarray, floor: np.ndarray, steepness: float) 
 
     Args:
         power: (..., F) squared magnitude of what is inverted.
-        floor: (..., F) power at which the inverse gives way.
+        floor: (..., F) power below which the inverse is limited.
         steepness: 1 for Tikhonov's regularisation, 1/2 for a soft limit of the gain.
     """
     safe = np.where(power > 0.0, power, 1.0)

@@ -55,13 +55,13 @@ class ArrayResponses:
 def read_array(path: str | Path) -> ArrayResponses:
     """The directivity of a microphone array, at 16 kHz.
 
-    10 ms of silence surround each response, and its bulk delay is what was measured.
+    Responses keep their measured delay, with 10 ms of silence before and after.
 
     Args:
         path: SOFA file; its conventions are `ARRAY_CONVENTIONS`.
 
     Raises:
-        InputError: a file that is no SOFA file, broken, of another convention or contradictory.
+        InputError: not a SOFA file, a damaged one, another convention, or contradictory data.
         MissingPackageError: sofar is not installed.
     """
     sofa = open_sofa(path, conventions=ARRAY_CONVENTIONS)

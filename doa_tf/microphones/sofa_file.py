@@ -1,8 +1,8 @@
-"""Opening SOFA files (AES69), and what is common to all of them: geometry, delays, sample rate.
+"""Opening and writing SOFA files (AES69): geometry, delays and sample rate of any convention.
 
 SOFA's azimuth is counter-clockwise from x (forward), y is left, z is up, elevation is up from the
-horizon: this package's own axes. Positions of sources are in the axes of the room; what lies
-between them and ours is the listener: its position, its view (x) and its up (z).
+horizon, as in this package. Sources are placed in the axes of the room; the listener's position,
+view (x) and up (z) turn them into the microphone's axes.
 
 References:
     AES69-2022, "AES standard for file exchange - Spatial acoustic data file format"
@@ -40,14 +40,14 @@ def load_sofar() -> Any:
 
 
 def open_sofa(path: str | Path, *, conventions: tuple[str, ...]) -> Any:
-    """A `sofar.Sofa` whose impulse responses and positions can be relied upon.
+    """Open a SOFA file of one of several conventions, which has impulse responses.
 
     Args:
         path: a .sofa file.
-        conventions: that are of use.
+        conventions: that are allowed.
 
     Raises:
-        InputError: no SOFA file, another convention, or data that contradict each other.
+        InputError: not a SOFA file, another convention, or no impulse responses.
         MissingPackageError: sofar is not installed.
     """
     sofar = load_sofar()
@@ -81,19 +81,18 @@ def open_sofa(path: str | Path, *, conventions: tuple[str, ...]) -> Any:
 
 
 def impulse_responses(sofa: Any, path: str | Path, *, silence: bool) -> tuple[np.ndarray, int]:
-    """(M, R, N) responses at 16 kHz with their delays applied, and E, the emitters.
+    """(M, R, N) responses at 16 kHz with their delays applied, and the number of emitters E.
 
     A measurement of E emitters becomes E measurements, one after the other. Resampled responses
-    are scaled so that they keep the gain that they had as filters.
+    are scaled so that they keep their gain as filters.
 
     Args:
         sofa: of `open_sofa`.
         path: for messages.
-        silence: put 10 ms of silence before and after each response, room for the ringing of
-            filters.
+        silence: pad each response with 10 ms before and after it, where filters may ring.
 
     Raises:
-        InputError: values that are missing or not finite, a shape or sample rate that cannot be.
+        InputError: values that are missing or not finite, an impossible shape or sample rate.
     """
     import soxr
 
@@ -214,7 +213,7 @@ def _axes(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
     if hasattr(sofa, f"{who}View"):
         view = positions(sofa, f"{who}View", path)
     if hasattr(sofa, f"{who}Up"):
-        # The up vector has the type and the units of the view.
+        # The up vector has the type and the units of the view (AES69).
         kind = getattr(sofa, f"{who}View_Type", "cartesian")
         units = getattr(sofa, f"{who}View_Units", "")
         values = _values(sofa, f"{who}Up", path)
@@ -226,7 +225,7 @@ def _axes(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
     if min(length.min() for length in lengths) < 1e-6:
         raise InputError(f"{path} must hold a {who}View and a {who}Up that span a plane")
     x, y = x / lengths[0], y / lengths[1]
-    # An up vector that leans is made upright: the view stands.
+    # An up vector that is not perpendicular to the view is made so.
     return np.stack([x, y, np.cross(x, y)], axis=1)
 
 
@@ -281,7 +280,7 @@ def _delays(sofa: Any, path: str | Path, shape: tuple[int, ...], emitters: int) 
 
 
 def _delayed(responses: np.ndarray, delays: np.ndarray) -> np.ndarray:
-    """(M, R, N + whole delays) responses that begin later, by fractions of samples as well."""
+    """(M, R, N + longest delay) responses delayed by whole samples or fractions of them."""
     samples = responses.shape[-1] + int(np.ceil(delays.max()))
     whole = np.all(delays == np.round(delays))
     delayed = np.zeros((*responses.shape[:-1], samples))
@@ -290,7 +289,7 @@ def _delayed(responses: np.ndarray, delays: np.ndarray) -> np.ndarray:
             start = int(delays[index])
             delayed[index][start : start + responses.shape[-1]] = responses[index]
         return delayed
-    size = 2 * samples  # what rings before time zero ends up in the second half, and is cut off
+    size = 2 * samples  # ringing before time zero wraps into the second half, which is cut off
     turns = np.exp(-2j * np.pi * np.fft.rfftfreq(size) * delays[..., np.newaxis])
     spectrum = np.fft.rfft(responses, size) * turns
     return np.asarray(np.fft.irfft(spectrum, size)[..., :samples])

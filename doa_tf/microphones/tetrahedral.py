@@ -5,10 +5,10 @@ Capsule i at p_i, looking along o_i, hears of a plane wave from u
     g_i H_i(f) [a_i + (1 - a_i) G(f) o_i.u] exp(2j pi f (p_i.u / c - t_i))
 
 with gain g_i, pattern a_i (share of the omnidirectional part, 0.5 a cardioid), delay t_i, and two
-first-order high-passes: H_i, the capsule's own lower limit, slightly another one in each capsule;
-and G, of the gradient part alone. That one is why dipoles sag: a gradient falls with 6 dB an
-octave towards low frequencies, and a diaphragm makes up for that only down to some corner, below
-which the capsule turns into an omnidirectional one.
+first-order high-passes: H_i, the capsule's own lower limit, slightly different in each capsule;
+and G, of the gradient part alone. G is why dipoles are low at low frequencies: a gradient falls by
+6 dB an octave towards them, and a diaphragm compensates only down to some corner, below which the
+capsule becomes omnidirectional.
 
 The driver applies the matrix of coincident capsules and, if it has any, its equalisation: the
 inverse of what four perfect capsules of the nominal pattern at the nominal radius r make of the
@@ -17,8 +17,8 @@ omnidirectional part of W and of the first-order part of the dipoles,
     w(f) = j0(kr) + j (1 - a) / a G j1(kr)
     d(f) = 3 j a / (1 - a) j1(kr) + G (j0(kr) - 2 j2(kr))
 
-with a gain of at most `driver_limit_db`. Above some kr = 1 to 2 the capsules are too far apart,
-and neither form prevents spatial aliasing.
+with a gain of at most `driver_limit_db`. Above kr = 1 to 2 the capsules are too far apart: with or
+without equalisation there is spatial aliasing.
 
 References:
     M. A. Gerzon, "The design of precisely coincident microphone arrays for stereo and surround
@@ -38,27 +38,31 @@ from doa_core.ambisonics import (
     tetrahedral_to_ambix_matrix,
 )
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, uniform_step
+from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, set_arrays, uniform_step
 
 _BLOCK = 32  # powers of a phase that are multiplied with powers of its 32nd power
 _NOISE_FREQUENCIES = 256
+_SHAPES = {
+    **dict.fromkeys(("patterns", "gains_db", "delays", "capsule_corners"), (4,)),
+    **dict.fromkeys(("offsets", "orientations"), (4, 3)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TetrahedralMicrophone(Microphone):
-    """One such microphone; every default is the perfect part.
+    """Four first-order capsules with tolerances; the defaults have none.
 
     Attributes:
         radius: [metres] nominal distance of the capsules from the centre; 0 for coincident ones.
         pattern: nominal omnidirectional share a of the capsules, in (0, 1).
-        patterns: (4,) shares of the capsules as they are.
+        patterns: (4,) actual shares of the capsules.
         gains_db: (4,) gains of the capsules.
         delays: (4,) [seconds] of the capsules (phase tolerance).
         offsets: (4, 3) [metres] from the nominal places.
         orientations: (4, 3) unit vectors along which the capsules look.
         gradient_corner: [hertz] of G; 0 for none.
         capsule_corners: (4,) [hertz] of H; 0 for none.
-        driver_limit_db: highest gain of the driver's equalisation; None for a plain matrix.
+        driver_limit_db: highest gain of the driver's equalisation; None for no equalisation.
     """
 
     kind: ClassVar[str] = "tetrahedral"
@@ -77,22 +81,11 @@ class TetrahedralMicrophone(Microphone):
     def __post_init__(self) -> None:
         if not 0.0 < self.pattern < 1.0:
             raise ValueError(f"`pattern` must lie between 0 and 1. Received: {self.pattern}")
-        filled = {
-            "patterns": (4 * (self.pattern,) if self.patterns is None else self.patterns),
-            "orientations": (
-                capsule_directions(DEFAULT_LAYOUT)
-                if self.orientations is None
-                else self.orientations
-            ),
-        }
-        for name, shape in _SHAPES.items():
-            values = np.asarray(filled.get(name, getattr(self, name)), np.float64)
-            if values.shape != shape or not np.all(np.isfinite(values)):
-                raise ValueError(
-                    f"`{name}` must be finite and of shape {shape}. "
-                    f"Received: {name}.shape={values.shape}"
-                )
-            object.__setattr__(self, name, _as_tuple(values))
+        if self.patterns is None:
+            object.__setattr__(self, "patterns", 4 * (self.pattern,))
+        if self.orientations is None:
+            object.__setattr__(self, "orientations", capsule_directions(DEFAULT_LAYOUT))
+        set_arrays(self, _SHAPES)
         limit = self.driver_limit_db
         if limit is not None and not 0.0 <= limit < np.inf:
             raise ValueError(f"`driver_limit_db` must not be negative. Received: {limit}")
@@ -122,7 +115,7 @@ class TetrahedralMicrophone(Microphone):
             capsules[capsule] *= scratch
         matrix = tetrahedral_to_ambix_matrix(DEFAULT_LAYOUT, pattern=self.pattern)
         shape = capsules.shape
-        # Real and imaginary parts are mixed alike: half the multiplications of a complex matrix.
+        # A real matrix for real and imaginary parts: half the multiplications of a complex one.
         parts = capsules.reshape(4, -1).view(np.float32)
         channels = (matrix.astype(np.float32) @ parts).view(np.complex64).reshape(shape)
         driver = self._driver(frequencies)
@@ -134,7 +127,7 @@ class TetrahedralMicrophone(Microphone):
     def noise_gains(self) -> np.ndarray:
         """(4,) of white capsule noise through matrix and equalisation, over 0 to 8 kHz."""
         matrix = tetrahedral_to_ambix_matrix(DEFAULT_LAYOUT, pattern=self.pattern)
-        gains: np.ndarray = np.linalg.norm(matrix, axis=-1)
+        gains = np.linalg.norm(matrix, axis=-1)
         driver = self._driver(np.linspace(0.0, SAMPLE_RATE / 2, _NOISE_FREQUENCIES))
         if driver is not None:
             gains = gains * np.sqrt(np.mean(np.abs(driver) ** 2, axis=-1))
@@ -146,7 +139,7 @@ class TetrahedralMicrophone(Microphone):
         return {"kind": self.kind, **asdict(self)}
 
     def _driver(self, frequencies: np.ndarray) -> np.ndarray | None:
-        """(4, F) equalisation of the channels, None for a driver without."""
+        """(4, F) equalisation of the channels; None for none."""
         if self.driver_limit_db is None:
             return None
         nominal = self.nominal_response(frequencies)
@@ -165,16 +158,6 @@ class TetrahedralMicrophone(Microphone):
         ratio = self.pattern / (1.0 - self.pattern)
         omni = j0 + 1j / ratio * gradient * j1
         return np.stack([omni, 3j * ratio * j1 + gradient * (j0 - 2.0 * j2)])
-
-
-_SHAPES = {
-    "patterns": (4,),
-    "gains_db": (4,),
-    "delays": (4,),
-    "offsets": (4, 3),
-    "orientations": (4, 3),
-    "capsule_corners": (4,),
-}
 
 
 def phases(lead: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -200,12 +183,4 @@ def _high_pass(frequencies: np.ndarray, corner: np.ndarray | float) -> np.ndarra
     """First-order high-pass j f / (j f + corner); one everywhere for a corner of 0."""
     corner = np.asarray(corner, np.float64)
     ratio = np.maximum(frequencies, 1e-9)  # at 0 Hz without a corner: one, not 0 / 0
-    passed: np.ndarray = 1j * ratio / (1j * ratio + corner)
-    return passed
-
-
-def _as_tuple(values: np.ndarray) -> tuple[Any, ...]:
-    """Nested tuples of floats: hashable, comparable, JSON."""
-    if values.ndim == 1:
-        return tuple(float(value) for value in values)
-    return tuple(_as_tuple(row) for row in values)
+    return 1j * ratio / (1j * ratio + corner)

@@ -1,11 +1,12 @@
-"""Room impulse responses: drawn and simulated, measured, and the bank that stores them.
+"""Room impulse responses: simulated or measured, and the bank that stores them.
 
-plan            what a room is: size, walls, talkers, places
-image_sources, diffuse_tail     its early reflections and its tail
-room            the two together, heard by a microphone
-simulate        many rooms, by processes or a Dask cluster
-measured, sofa_rooms            rooms from SOFA files
-acoustics       what is measured of a response: T30, C50, DRR
+plan            what a room is: size, walls, talkers, positions
+image_sources, diffuse_tail     its early reflections and its reverberant tail
+room            both, recorded by a microphone
+simulate        banks of simulated rooms, by local processes or a Dask cluster
+cluster, interrupts             running tasks with Dask; Ctrl-C meanwhile
+measured, sofa_rooms            banks of measured rooms, from SOFA files
+acoustics       T30, C50, DRR and diffuseness of a response
 bank            the store on disk
 """
 

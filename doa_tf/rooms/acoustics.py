@@ -32,7 +32,7 @@ def t30(
         band: (low, high) [hertz] in which it is measured; None takes all frequencies.
 
     Returns:
-        T30 [seconds]; nan where the response is silent or ends before it has decayed by 35 dB.
+        T30 [seconds]; nan for a response that is silent or ends before it has decayed by 35 dB.
     """
     if band is not None:
         response = _in_band(response, sample_rate, band)
@@ -83,7 +83,7 @@ def direct_index(response: np.ndarray) -> int:
     magnitude = np.abs(response)
     loud = magnitude >= magnitude.max() * 10.0 ** (-_ONSET_DB / 20.0)
     first = int(np.argmax(loud))
-    # Up the slope of the first loud samples to their peak.
+    # Follow the rising slope of the first loud samples to their peak.
     while first + 1 < len(magnitude) and magnitude[first + 1] > magnitude[first]:
         first += 1
     return first
@@ -116,7 +116,7 @@ def diffuseness(srir: np.ndarray) -> float:
 
 
 def _in_band(response: np.ndarray, sample_rate: int, band: tuple[float, float]) -> np.ndarray:
-    """(N,) response in a band, by Butterworth filters: short against any reverberation."""
+    """(N,) response in a band, by Butterworth filters whose ringing is short."""
     from scipy import signal
 
     sections = signal.butter(6, band, "bandpass", fs=sample_rate, output="sos")
@@ -131,7 +131,7 @@ def _decay_db(response: np.ndarray) -> np.ndarray:
 
 
 def _fall_db(response: np.ndarray) -> float:
-    """How far the last tenth of a response lies below its loudest tenth [dB]."""
+    """Level of the loudest tenth of a response over that of its last tenth [dB]."""
     energy = np.square(response[: len(response) // 10 * 10], dtype=np.float64)
     tenths = energy.reshape(10, -1).sum(axis=1)
     return _ratio_db(tenths.max(), tenths[-1])

@@ -1,6 +1,6 @@
-"""Where pure tasks run: Dask distributed, on the cores of this machine or on a cluster.
+"""Running pure tasks with Dask distributed, on the cores of this machine or on a cluster.
 
-A task may run twice, or on another worker after its own has died; its result is used once.
+A task may run twice, or again on another worker after its own has died; its result is used once.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from doa_tf.rooms.interrupts import InterruptPoints
 
 logger = logging.getLogger(__name__)
 
-TASKS_PER_CORE = 3  # in flight: one runs, the others hide the way to the worker
+TASKS_PER_CORE = 3  # in flight: one runs, the others hide the transfer to the worker
 RETRIES = 2
 CONNECT_SECONDS = 5.0
-_NOTICE_SECONDS = 5.0  # without any result, before a look at whether there are workers
+_NOTICE_SECONDS = 5.0  # without any result, before looking whether there are workers
 _POLL_SECONDS = 0.02  # the other tasks in flight hide it
 
-# Dask has the allocator give all memory back at once; a worker that gets it again for every array
-# of a room spends half of its time in the kernel.
+# Dask makes the allocator return all memory at once; a worker that requests it again for every
+# array of a room spends half of its time in the kernel.
 _NO_TRIMMING = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
 
-# An exception inside of Dask's calls leaves callbacks behind that fail, and that say so.
+# An exception inside of Dask's calls leaves callbacks behind that fail and log it.
 _interrupts = InterruptPoints("asyncio", "tornado.application")
 
 Part = TypeVar("Part")
@@ -40,12 +40,16 @@ Result = TypeVar("Result")
 
 @contextmanager
 def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A Dask client of that scheduler, or of as many processes of this machine.
+    """A Dask client of a scheduler, or of local worker processes.
 
-    Within the block Ctrl-C waits until `run_on_dask` waits for results.
+    Within the block Ctrl-C takes effect where `run_on_dask` waits for results.
+
+    Args:
+        workers: processes on this machine, if there is no scheduler.
+        scheduler: tcp://HOST:PORT.
 
     Raises:
-        InputError: the address is none.
+        InputError: not an address.
         OSError: nothing answers there.
         MissingPackageError: Dask is not installed.
     """
@@ -55,7 +59,7 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise MissingPackageError("Dask distributed", "cluster", error) from error
-    # Its own account of what we say in one line.
+    # It would log what we report in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with _interrupts.listening(), _cluster(workers, scheduler) as address:
         try:
@@ -70,7 +74,7 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
 
 def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
-    """That scheduler's address, or a cluster of this machine."""
+    """The address of the scheduler, or a cluster on this machine."""
     import dask
     from distributed import LocalCluster
 
@@ -81,7 +85,7 @@ def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]
             cluster: AbstractContextManager[Any] = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                memory_limit=None,  # a task is small, and a paused worker would be a hang
+                memory_limit=None,  # a task is small, and a paused worker would hang
                 dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
                 silence_logs=logging.CRITICAL,
             )
@@ -98,8 +102,8 @@ def run_on_dask(
 ) -> Iterator[tuple[Part, Result]]:
     """Yield (part, task(part)) as workers finish them.
 
-    A few tasks a core are in flight, so memory does not grow with their number: a result leaves
-    its worker as soon as it is here.
+    A few tasks per core are in flight, and a worker drops a result as soon as it is here, so
+    memory does not grow with the number of parts.
 
     Args:
         client: from `dask_client`.
@@ -107,12 +111,12 @@ def run_on_dask(
         parts: its arguments.
 
     Raises:
-        InputError: what a task calls impossible.
-        OSError: the scheduler went away, a worker cannot do it, or too many died over one task.
+        InputError: a task raised ValueError.
+        OSError: the scheduler went away, a worker cannot run the task, or too many died over one.
         KeyboardInterrupt: Ctrl-C was pressed since `dask_client` began.
     """
     from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     remaining = iter(parts)
     running: dict[Any, Part] = {}
@@ -178,8 +182,8 @@ def _wait_for_some(futures: Iterable[Any]) -> list[Any]:
 class _Call:
     """A call that is made where it is unpickled.
 
-    A worker that cannot import a task dies of receiving it. It receives bytes instead and
-    unpickles them as its task, so that it answers with an error.
+    A worker dies if it receives a task that it cannot import. It receives bytes instead, and its
+    task is to unpickle them, so that it answers with an error.
     """
 
     def __init__(self, task: Callable[[Part], Result], part: Part) -> None:
@@ -191,11 +195,11 @@ class _Call:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that are started here never see the Ctrl-C that a terminal sends to all of them.
+    """Processes that are started here ignore the Ctrl-C that a terminal sends to all of them.
 
-    It is ours to end them. One that comes meanwhile is not lost, it waits until the end.
+    This process ends them. A Ctrl-C within the block takes effect at its end.
     """
-    resource_tracker.ensure_running()  # which hears SIGINT again in the thread that starts it
+    resource_tracker.ensure_running()  # which unblocks SIGINT in the thread that starts it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

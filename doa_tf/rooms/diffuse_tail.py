@@ -1,14 +1,14 @@
-"""The late part of a room's response: an isotropic field that decays band by band.
+"""The late part of a room's response: isotropic noise that decays band by band.
 
-How it decays follows from the image sources without tracing them. At time t the images lie on a
-sphere of radius c t, one in each room volume. Seen in direction n, sound has met the two walls
-across axis a |n_a| c t / L_a times, half of them each, so that the energy left is
+Its decay follows from the image sources without tracing them. At time t the images lie on a
+sphere of radius c t, one in each room volume. In direction n, sound has been reflected by the two
+walls across axis a |n_a| c t / L_a times, half of them each, so that the remaining energy is
 
     D_b(t) = mean over n of exp(-c t [m_b + sum over a of |n_a| (A_a0b + A_a1b) / (2 L_a)]),
 
 with A = -ln(1 - absorption) of each wall and m of air, and arrives at the rate 4 pi c / V (a
-source of unit amplitude at one metre). No single exponential: grazing directions decay last,
-which is why rooms whose absorption comes from Sabine's formula ring longer than asked.
+source of unit amplitude at one metre). This is not a single exponential: grazing directions decay
+last, which is why rooms with absorption from Sabine's formula have longer reverberation times.
 
 References:
     E. A. Lehmann, A. M. Johansson, "Prediction of energy decay in room impulse responses simulated
@@ -22,9 +22,10 @@ from functools import lru_cache
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.rooms.image_sources import BANDS, SPEED_OF_SOUND, band_weights, roll_off
+from doa_tf.microphones.base import SPEED_OF_SOUND
+from doa_tf.rooms.image_sources import BANDS, band_weights, roll_off
 
-_OCTANT_STEPS = 16  # directions of one octant, along each angle; its eight images are alike
+_OCTANT_STEPS = 16  # directions of one octant, along each angle; the other seven mirror it
 DECAY_HOP = 64  # samples between the values of a decay curve
 
 
@@ -46,7 +47,7 @@ def decay_curves(
 
 
 def decay_time(times: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """(7,) T30 [seconds] of each band's decay curve; nan where it does not get that far.
+    """(7,) T30 [seconds] of each band's decay curve; nan where it decays by too little.
 
     Args:
         times: (T,) [seconds], evenly spaced.
@@ -57,7 +58,7 @@ def decay_time(times: np.ndarray, curves: np.ndarray) -> np.ndarray:
     result = np.full(curves.shape[1], np.nan)
     for band in range(curves.shape[1]):
         part = (level[:, band] <= -5.0) & (level[:, band] >= -35.0)
-        # The sum lacks what comes after the last time: fewer than 10 dB to go are not trusted.
+        # The sum lacks what comes after the last time: a margin of 10 dB keeps that small.
         if level[-1, band] < -45.0 and part.sum() > 2:
             result[band] = -60.0 / np.polyfit(times[part], level[part, band], 1)[0]
     return result
@@ -72,14 +73,14 @@ def diffuse_tail(
     samples: int,
     diffuse_response: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(N, 4) float32 isotropic AmbiX noise that decays with the room.
+    """(N, 4) float32 isotropic AmbiX noise with the decay of a room.
 
     Args:
         rng: draws the noise.
         curves: (T, 7) of `decay_curves`, every `DECAY_HOP` samples from time 0.
         volume: of the room [cubic metres].
-        powers: (7,) mean power that the source radiates over all directions, relative to
-            the power that it would with the same amplitude everywhere as on its axis.
+        powers: (7,) mean power over all directions that the source radiates, relative to that of
+            an omnidirectional source with the amplitude of its axis.
         samples: N.
         diffuse_response: (L, 4, 4) of the microphone; None for an ideal one.
     """

@@ -1,12 +1,12 @@
-"""Image sources of a shoebox room, and what a microphone hears of them.
+"""Image sources of a shoebox room, and a microphone's response to them.
 
-pyroomacoustics finds the images and what their walls leave of each octave band. They are summed
-in the frequency domain,
+pyroomacoustics finds the images and their attenuation by the walls in each octave band. They are
+summed in the frequency domain,
 
     H_c(f) = sum over images i of  g_i(f) exp(-j 2 pi f t_i) D_c(f, u_i),
 
-with the microphone's response D to the exact direction of every image: the same formula serves
-ideal microphones, capsules at a distance from each other, and measured arrays.
+with the microphone's response D to the exact direction of every image: the same formula holds for
+ideal microphones, spaced capsules and measured arrays.
 
 References:
     J. B. Allen, D. A. Berkley, "Image method for efficiently simulating small-room acoustics",
@@ -21,22 +21,22 @@ import numpy as np
 
 from doa_core.ambisonics import steering_vector
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.draw import IdealMicrophone, Microphone
+from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone
+from doa_tf.microphones.draw import IdealMicrophone
 
-SPEED_OF_SOUND = 343.0  # metres per second
 BANDS = np.array([125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0])  # hertz, octave centres
 WALLS = ("west", "east", "south", "north", "floor", "ceiling")
 _STEP = 384  # samples of arrivals that are summed in one transform
-_MARGIN = 64  # samples before them, in which what is not a whole sample late rings
+_MARGIN = 64  # samples before them, for the ringing of fractional delays
 _BLOCK = 512  # samples of that transform
-_BLOCK_WITH_MICROPHONE = 1024  # the same, with room for a microphone's own response
+_BLOCK_WITH_MICROPHONE = 1024  # the same, where a microphone's own response is added
 _IMAGES_AT_ONCE = 512  # bounds the memory of one sum
-_ROLL_OFF = 7200.0  # hertz from which responses fade to nothing at half the sample rate
+_ROLL_OFF = 7200.0  # hertz, from which responses fade to zero at half the sample rate
 
 
 @dataclass(frozen=True)
 class Images:
-    """I image sources of one source, as one microphone position sees them, by arrival.
+    """I image sources of one source for one microphone position, by arrival.
 
     Attributes:
         delays: (I,) [seconds], ascending: the direct sound is the first.
@@ -60,7 +60,7 @@ def trace_images(
     order: int,
     until: float,
 ) -> list[Images]:
-    """Image sources of a shoebox room whose sound arrives before `until`.
+    """Image sources of each source in a shoebox room, whose sound arrives before `until`.
 
     Args:
         size: (3,) [metres].
@@ -91,7 +91,7 @@ def trace_images(
         near = near[np.argsort(distances[near], kind="stable")]
         distance = distances[near]
         directions = (offsets[:, near] / distance).T
-        # What arrives from u left towards -u, mirrored at each wall on the way.
+        # What arrives from u departed towards -u, mirrored at each wall on the way.
         mirrored = np.where(source.orders_xyz[:, near].T % 2, -1.0, 1.0)
         air = np.exp(-0.5 * np.asarray(room.air_absorption)[:, np.newaxis] * distance)
         images.append(
@@ -128,7 +128,7 @@ def band_weights(frequencies: np.ndarray) -> np.ndarray:
 
 
 def roll_off(frequencies: np.ndarray) -> np.ndarray:
-    """(F,) amplitude that fades to zero at half the sample rate, so that nothing rings for long."""
+    """(F,) amplitude that fades to zero at half the sample rate, so that ringing is short."""
     position = (frequencies - _ROLL_OFF) / (SAMPLE_RATE / 2 - _ROLL_OFF)
     return 0.5 + 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0))
 
@@ -138,7 +138,7 @@ def render_images(images: Images, microphone: Microphone, *, samples: int) -> np
 
     Args:
         images: sorted by delay.
-        microphone: hears them.
+        microphone: whose response is applied.
         samples: N, at 16 kHz.
     """
     from scipy import fft
@@ -173,7 +173,7 @@ def _sum_images(
 ) -> np.ndarray:
     """(F, 4) complex64 sum over images; the formula at the top of this file."""
     if isinstance(microphone, IdealMicrophone):
-        # Frequency enters by the bands alone: one real matrix product for all of them.
+        # Only the bands depend on frequency: one matrix product for all of them.
         banded = gains.T[:, :, np.newaxis] * steering_vector(directions)[:, np.newaxis]  # (I, 7, 4)
         sums = phases @ banded.reshape(len(directions), -1).astype(np.complex64)
         return np.einsum("fb,fbc->fc", weights, sums.reshape(len(phases), len(BANDS), 4))
@@ -185,7 +185,7 @@ def _sum_images(
 def _phasors(arrivals: np.ndarray, length: int) -> np.ndarray:
     """(F, I) complex64 exp(-j 2 pi k t / N) of delays t [samples], for the bins k of N samples.
 
-    Powers instead of one exponential each: k = 32 a + b.
+    As products of two factors, with k = 32 a + b, instead of one exponential each.
     """
     turn = -2j * np.pi / length * arrivals
     bins = length // 2 + 1

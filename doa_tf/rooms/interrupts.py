@@ -1,4 +1,4 @@
-"""Ctrl-C at chosen points, outside of a library whose threads and callbacks it would upset."""
+"""Ctrl-C at chosen points only, for code that calls a library which it would upset."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PATIENCE_SECONDS = 1.0  # keys are often hit twice
 
 
 class InterruptPoints:
-    """Ctrl-C raises KeyboardInterrupt in `check` alone, however early it came.
+    """Ctrl-C raises KeyboardInterrupt in `check` only, however early it came.
 
     Args:
-        loggers: names of those that have nothing to say to somebody who wants to stop.
+        loggers: names of loggers that are silenced once Ctrl-C was pressed.
     """
 
     def __init__(self, *loggers: str) -> None:
@@ -40,8 +40,8 @@ class InterruptPoints:
     def listening(self) -> Iterator[None]:
         """Within the block Ctrl-C waits for `check`; another after a second interrupts at once.
 
-        One that no `check` met is handed on at the end. Does nothing outside of the main thread,
-        which alone gets signals, nor where they are ignored. Blocks may be nested.
+        One that no `check` has raised is raised at the end. Does nothing outside of the main
+        thread, which alone gets signals, nor where SIGINT is ignored. Blocks may be nested.
         """
         before = signal.getsignal(signal.SIGINT)
         main = threading.current_thread() is threading.main_thread()
@@ -65,7 +65,7 @@ class InterruptPoints:
 
     @contextmanager
     def leaving_undisturbed(self) -> Iterator[None]:
-        """Between the end of this block and of `listening` no Ctrl-C interrupts."""
+        """No Ctrl-C interrupts between the end of this block and that of `listening`."""
         try:
             yield
         finally:

@@ -1,10 +1,9 @@
-"""Measured rooms: SingleRoomSRIR files (AES69) into a bank, and a bank as such files."""
+"""Measured rooms: a bank from SingleRoomSRIR files (AES69), and such files from a bank."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,16 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.files import Progress, sha256
+from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
 from doa_tf.rooms.acoustics import direct_index, drr_db, t30
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.rooms.room import Room
+from doa_tf.rooms.sofa_rooms import RoomResponses, read_room_responses, write_room_responses
 
 _BLOCK = 0.02  # seconds over which the power of a decay is averaged
 _NOISE_SHARE = 0.1  # of a response, at its end, that shows the noise of the measurement
 _NOISE_MARGIN_DB = 6.0  # above that noise, a decay still counts
-
-Progress = Callable[[int, int], None]
 
 
 def bank_from_sofa(
@@ -33,27 +33,30 @@ def bank_from_sofa(
     rooms_per_shard: int = ROOMS_PER_SHARD,
     progress: Progress | None = None,
 ) -> None:
-    """Write a bank of measured rooms: a record for each place of the microphone in each file.
+    """Write a bank of measured rooms: one for each position of the microphone in each file.
 
     Args:
         folder: the bank; made if it is not there, continued if it was not finished.
         files: SingleRoomSRIR files, in the order that the rooms will have.
-        sources: most of them in one record; all of one place by default.
+        sources: at most so many in one room of the bank; all by default.
         channel_format: of FOA receivers, as in `doa_tf.rooms.sofa_rooms.read_room_responses`.
         array: SOFA file of the array whose capsules the receivers are; they are encoded.
-        rooms_per_shard: records in a file.
+        rooms_per_shard: rooms in a file.
         progress: called with rooms done and rooms in all.
 
     Raises:
-        InputError: a file that is no such SOFA file, or a folder that holds something else.
+        InputError: not such a SOFA file, or a folder that holds something else.
         OSError: a file cannot be read, or the bank cannot be written.
         MissingPackageError: sofar is not installed.
     """
     if sources is not None and sources < 1:
         raise InputError(f"`sources` must be at least 1. Received: {sources}")
     paths = [Path(file) for file in files]
-    read = partial(_read, channel_format=channel_format, array=str(array) if array else None)
-    # Files are read twice, so that only one of them has to be in memory.
+
+    @lru_cache(maxsize=1)  # files are read twice, so that only one of them is in memory at a time
+    def read(path: Path) -> list[RoomResponses]:
+        return read_room_responses(path, channel_format=channel_format, array=array)
+
     records = [
         (path, place, start)
         for path in paths
@@ -61,15 +64,19 @@ def bank_from_sofa(
         for start in range(0, len(measured.responses), sources or len(measured.responses))
     ]
     made_with = {
-        "sofa": [{"file": path.name, "sha256": _digest(path)} for path in paths],
+        "sofa": [{"file": path.name, "sha256": sha256(path)} for path in paths],
         "sources": sources,
         "channel_format": channel_format,
-        "array_sha256": _digest(Path(array)) if array else None,
+        "array_sha256": sha256(array) if array else None,
     }
     writer = BankWriter(
         folder, made_with=made_with, rooms=len(records), rooms_per_shard=rooms_per_shard
     )
-    microphone = _array_microphone(array) if array else {}
+    microphone: dict[str, Any] = {}
+    if array:
+        encoded = MeasuredArrayMicrophone(file=str(array))
+        microphone["diffuse_response"] = encoded.diffuse_response()
+        microphone["noise_gains"] = encoded.noise_gains
     done = len(records) - writer.rooms_missing
     if progress:
         progress(done, len(records))
@@ -99,8 +106,6 @@ def export_sofa(
         OSError: a file cannot be written.
         MissingPackageError: sofar is not installed.
     """
-    from doa_tf.rooms.sofa_rooms import RoomResponses, write_room_responses
-
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"SOFA files are written to a new or empty folder. Received: {folder}")
@@ -147,7 +152,11 @@ def decay_above_noise(response: np.ndarray) -> np.ndarray:
 
 
 def _room(
-    number: int, measured: Any, which: slice, draw: dict[str, Any], microphone: dict[str, Any]
+    number: int,
+    measured: RoomResponses,
+    which: slice,
+    draw: dict[str, Any],
+    microphone: dict[str, Any],
 ) -> Room:
     srirs = []
     for response in measured.responses[which]:
@@ -171,25 +180,3 @@ def _room(
         microphone_draw={"kind": "measured", "title": measured.title, **draw},
         **microphone,
     )
-
-
-def _array_microphone(array: str | Path) -> dict[str, Any]:
-    """What a measured array makes of diffuse sound, and of its own noise."""
-    from doa_tf.microphones.measured_array import SphereMicrophone
-
-    microphone = SphereMicrophone(file=str(array))
-    return {
-        "diffuse_response": microphone.diffuse_response(),
-        "noise_gains": microphone.noise_gains,
-    }
-
-
-@lru_cache(maxsize=1)
-def _read(path: Path, *, channel_format: str | None, array: str | None) -> list[Any]:
-    from doa_tf.rooms.sofa_rooms import read_room_responses
-
-    return read_room_responses(path, channel_format=channel_format, array=array)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

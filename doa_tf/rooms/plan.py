@@ -1,7 +1,7 @@
-"""What a room is before it is heard: its size, walls, microphone position and talkers.
+"""The plan of a room, before any sound: its size, walls, microphone position and talkers.
 
-Distributions are those of `RoomSettings`. Walls differ from each other and over frequency; all
-of them are scaled until a diffuse field decays as fast as asked.
+All of it is drawn from the distributions of `RoomSettings`. Walls differ from each other and over
+frequency; all of them are scaled until a diffuse field has the reverberation time that was drawn.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import numpy as np
 
 from doa_core.angles import angles_to_vector
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.base import SPEED_OF_SOUND
 from doa_tf.rooms.diffuse_tail import DECAY_HOP, decay_curves, decay_time
-from doa_tf.rooms.image_sources import BANDS, SPEED_OF_SOUND, Images, air_absorption, trace_images
+from doa_tf.rooms.image_sources import BANDS, Images, air_absorption, trace_images
 
-_DRAWS = 200  # tries to draw something before the settings are called impossible
-_MIDDLE = (BANDS == 500.0) | (BANDS == 1000.0)  # the bands that a reverberation time is asked of
-_LARGEST_ABSORPTION = 0.9  # mean over the walls in those bands; above, a room is no room
-_END_DB = 60.0  # responses end when every band has decayed by that
+_DRAWS = 200  # attempts before the settings are called impossible
+_MIDDLE = (BANDS == 500.0) | (BANDS == 1000.0)  # the bands whose reverberation time is drawn
+_LARGEST_ABSORPTION = 0.9  # mean over the walls in those bands; only dry rooms have more
+_END_DB = 60.0  # responses end when every band has decayed by so much
 
 _RANGES = (
     "rt60",
@@ -35,15 +36,15 @@ _RANGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class RoomSettings:
-    """Distributions that rooms are drawn from; uniform where nothing else is said.
+    """Distributions that rooms are drawn from; uniform unless stated otherwise.
 
     Attributes:
         size_min, size_max: [metres] length, width, height.
         rt60: (low, high) [seconds] T30 of the octaves of 500 and 1000 Hz.
         dry_share: share of nearly dry rooms: no tail, and walls that absorb `dry_absorption`.
         dry_absorption: (low, high) of their walls, in [0, 1].
-        wall_spread: standard deviation of the natural logarithm of one wall's attenuation,
-            -ln(1 - absorption), against the others'.
+        wall_spread: standard deviation, over the walls, of the natural logarithm of their
+            attenuation -ln(1 - absorption).
         wall_tilt: (low, high) of each wall's attenuation per octave, as a power of two.
         sources: source positions per room; an interferer shares the room of its talker.
         distance: (low, high) [metres] from microphone to source.
@@ -54,8 +55,8 @@ class RoomSettings:
             (first order, omnidirectional share 0.9 at 125 Hz to 0.5 at 4 kHz and above).
         facing_elevation: (low, high) [radians] in which talkers face; the azimuth is any.
         microphone: `ideal`, `tetrahedral`, `sphere`, `random`, or a SOFA file of a measured array.
-        mixing_time: [milliseconds per square root of a cubic metre] up to which images are summed;
-            None sums all of them, without a tail: the reference.
+        mixing_time: [milliseconds per square root of a cubic metre] up to which image sources are
+            summed; None sums all of them, without a tail: the reference.
     """
 
     size_min: tuple[float, float, float] = (3.0, 3.0, 2.4)
@@ -115,10 +116,10 @@ class RoomSettings:
 
 @dataclass(frozen=True)
 class RoomPlan:
-    """A room before it is rendered.
+    """A room before its responses are computed.
 
     Attributes:
-        rt60: [seconds] asked; 0 for a nearly dry room.
+        rt60: [seconds] as drawn; 0 for a nearly dry room.
         size: (3,) [metres].
         attenuation: (6, 7) -ln(1 - absorption) of `doa_tf.rooms.image_sources.WALLS` in `BANDS`.
         microphone: (3,) [metres].
@@ -182,15 +183,15 @@ def talker_gains(cosine: np.ndarray, omni: np.ndarray) -> np.ndarray:
 
 
 def image_order(size: np.ndarray, until: float) -> int:
-    """Reflections that sound can have gone through `until` [seconds] after its emission."""
+    """The most reflections that sound can have had `until` [seconds] after its emission."""
     return math.ceil(SPEED_OF_SOUND * until * math.sqrt(np.sum(1.0 / size**2))) + 1
 
 
 def draw_plan(rng: np.random.Generator, settings: RoomSettings) -> RoomPlan:
-    """A room that can exist.
+    """Draw a room that can exist.
 
     Raises:
-        ValueError: no room of that size reaches such a reverberation time, or holds its sources.
+        ValueError: no room of these sizes has such a reverberation time, or room for the sources.
     """
     dry = rng.random() < settings.dry_share
     size, rt60, attenuation = _draw_walls(rng, settings, dry)
@@ -243,7 +244,7 @@ def _attenuation_for(size: np.ndarray, rt60: float, attenuation: np.ndarray) -> 
     for _ in range(4):
         curves = decay_curves(size, attenuation, air, times)
         reached = np.mean(decay_time(times, curves)[_MIDDLE])
-        # Where the decay is too slow to be told in this time, it is at least that slow.
+        # A decay that is too slow to be measured in this time is at least that slow.
         attenuation = attenuation * (reached / rt60 if np.isfinite(reached) else 1.6)
     return attenuation
 
@@ -285,7 +286,7 @@ def _draw_positions(
 def _draw_height(
     rng: np.random.Generator, heights: tuple[float, float], clearance: float, size: np.ndarray
 ) -> float:
-    """A height [metres] in the range and the room; the nearest that fits where they do not meet."""
+    """A height [metres] in the range and the room; the nearest in the room where they disagree."""
     low, high = np.clip(heights, clearance, size[2] - clearance)
     return float(rng.uniform(low, high))
 
@@ -293,11 +294,11 @@ def _draw_height(
 def _draw_talkers(
     rng: np.random.Generator, settings: RoomSettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(S, 3) directions in which they face, (S, 7) omnidirectional shares."""
+    """(S, 3) directions in which talkers face, (S, 7) omnidirectional shares."""
     azimuth = rng.uniform(-np.pi, np.pi, settings.sources)
     elevation = rng.uniform(*settings.facing_elevation, size=settings.sources)
     strength = rng.uniform(*settings.directivity, size=settings.sources)
-    # A talker's directivity index grows from about 1 dB at 125 Hz to that of a cardioid.
+    # A talker's directivity index rises from about 1 dB at 125 Hz to that of a cardioid.
     directional = np.interp(np.log2(BANDS / 125.0), [0.0, 5.0], [0.1, 0.5])
     omni = 1.0 - np.minimum(strength[:, np.newaxis] * directional, 0.75)
     return angles_to_vector(azimuth, elevation), omni

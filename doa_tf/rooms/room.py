@@ -1,41 +1,41 @@
-"""Rooms: spatial room impulse responses (SRIRs) as a first-order microphone would give them.
+"""Rooms: spatial room impulse responses (SRIRs) of a first-order microphone.
 
 A response is hybrid. Up to a mixing time it is the sum of the room's image sources, each from its
-exact direction through the microphone that was drawn; behind it a diffuse tail decays, band by
-band, as those images would have (`doa_tf.rooms.diffuse_tail`). Full image-source order costs
-seconds a source, this hundredths of one.
+exact direction through the microphone that was drawn; after it comes a diffuse tail that decays,
+band by band, as those images would (`doa_tf.rooms.diffuse_tail`). All image sources cost seconds
+for each source, the hybrid some hundredths of a second.
 
 A room is a pure function of (seed, room number) and the settings; its geometry, walls, talkers
-and microphone do not depend on how it is rendered.
+and microphone do not depend on the mixing time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.draw import Microphone, draw_microphone
+from doa_tf.microphones.base import Microphone
+from doa_tf.microphones.draw import draw_microphone
 from doa_tf.rooms.acoustics import drr_db, t30
 from doa_tf.rooms.diffuse_tail import diffuse_tail
 from doa_tf.rooms.image_sources import Images, render_images
 from doa_tf.rooms.plan import RoomPlan, RoomSettings, draw_plan
 
-__all__ = ["Room", "RoomPlan", "RoomSettings", "draw_plan", "render_response", "simulate_room"]
-
-_LOWEST = 70.0  # hertz; below, a room has modes, and image sources do not
+_LOWEST = 70.0  # hertz; below, rooms have modes that image sources do not model
 _FADE = 0.25  # share of the mixing time over which the tail takes over
 
 
 @dataclass(frozen=True)
 class Room:
-    """One room, simulated or measured, as a bank keeps it.
+    """One room, simulated or measured, as a bank stores it.
 
     Attributes:
         number: its number in the bank.
-        rt60: [seconds] reverberation time asked for; 0 for a dry room, nan where nobody asked.
+        rt60: [seconds] reverberation time that was drawn; 0 for a dry room, nan for a measured one.
         size: (3,) [metres]; nan where it is not known.
         microphone: (3,) [metres] position; nan where it is not known.
         directions: (S, 3) unit vectors from the microphone to the sources.
@@ -44,10 +44,10 @@ class Room:
         rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
         drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
         microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.
-        microphone_draw: what that microphone is, as JSON values: enough to make it again.
+        microphone_draw: its parameters as JSON values; `microphone_from_draw` makes it again.
         diffuse_response: (L, 4, 4) float32 filters R that turn an ideal isotropic AmbiX field
-            into what this microphone gives in one: y[n, c] = sum over l, d of
-            R[l, c, d] x[n - l, d]. None for an ideal microphone.
+            into this microphone's: y[n, c] = sum over l, d of R[l, c, d] x[n - l, d]. None for an
+            ideal microphone.
         noise_gains: (4,) standard deviation of the microphone's own noise in each channel,
             relative to W.
     """
@@ -58,7 +58,7 @@ class Room:
     microphone: np.ndarray
     directions: np.ndarray
     distances: np.ndarray
-    srirs: list[np.ndarray]
+    srirs: Sequence[np.ndarray]
     rt60_measured: float = 0.0
     drr_db: np.ndarray = field(default_factory=lambda: np.zeros(0))
     microphone_kind: str = "ideal"
@@ -71,10 +71,9 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     """Draw and simulate room `number` of the bank with that seed.
 
     Raises:
-        ValueError: the settings leave no room that reaches its reverberation time, or none that
-            holds its sources.
+        ValueError: no room of these settings reaches its reverberation time, or holds its sources.
     """
-    # Apart from each other, so that a change of one leaves the others' draws alone.
+    # Separate generators, so that a change of one part leaves the draws of the others alone.
     geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
     plan = draw_plan(geometry, settings)
     microphone = draw_microphone(capsules, kind=settings.microphone)
@@ -131,8 +130,8 @@ def render_response(
         rng: draws the tail.
         plan: the room.
         images, powers: of `plan.trace`.
-        microphone: hears them.
-        diffuse_response: of that microphone, which is costly to make.
+        microphone: whose response is applied.
+        diffuse_response: of that microphone, which is costly to compute.
         mixing_time: as in `RoomSettings`.
     """
     joint = plan.mixing_samples(mixing_time)
@@ -147,7 +146,7 @@ def render_response(
         samples=plan.samples,
         diffuse_response=diffuse_response,
     )
-    # The images end at the joint; the two share no phase, so that powers are faded.
+    # The images end at the joint. Both parts are uncorrelated, so their powers are cross-faded.
     start = (1.0 - _FADE) * joint
     fade = np.clip((np.arange(plan.samples) - start) / (joint - start), 0.0, 1.0)
     fade = fade.astype(np.float32)[:, np.newaxis]
@@ -155,7 +154,7 @@ def render_response(
 
 
 def _without_rumble(response: np.ndarray) -> np.ndarray:
-    """(N, 4) float32 without what image sources, all of one sign, pile up towards 0 Hz."""
+    """(N, 4) float32, high-passed: image sources all have one sign and add up towards 0 Hz."""
     from scipy import signal
 
     sections = signal.butter(3, _LOWEST, "highpass", fs=SAMPLE_RATE, output="sos")

@@ -1,8 +1,9 @@
-"""Simulating a bank: in this process, on all cores, or on a cluster, by Dask distributed.
+"""Simulating a bank: in this process, on all cores, or on a cluster, with Dask distributed.
 
-A room is a pure function of (seed, room number). So a task may run twice, or on another worker
-after its own has died, and a bank has the same bytes wherever and however often it was begun.
-Workers simulate and encode, this process alone writes: no file system is shared.
+A room is a pure function of (seed, room number). A task may therefore run twice, or again on
+another worker after its own has died, and a bank has the same bytes wherever and in however many
+runs it was made. Workers simulate and encode; only this process writes, so that no file system
+has to be shared.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import InputError
+from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.bank.records import Record
 from doa_tf.rooms.cluster import dask_client, run_on_dask
-from doa_tf.rooms.room import RoomSettings, simulate_room
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.room import simulate_room
 
 ROOMS_PER_TASK = 5
 
-Task = Callable[[range], list[bytes]]
+Task = Callable[[range], list[Record]]
 
 
 def simulate_bank(
@@ -40,7 +44,7 @@ def simulate_bank(
     workers: int | None = None,
     scheduler: str | None = None,
     rooms_per_shard: int = ROOMS_PER_SHARD,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write a bank of `rooms` rooms, or the shards of it that are still missing.
 
@@ -51,12 +55,12 @@ def simulate_bank(
         settings: what rooms are drawn from.
         workers: processes on this machine; all cores by default. One means this process.
         scheduler: address of a Dask scheduler, `tcp://HOST:PORT`, whose workers are used instead.
-        rooms_per_shard: records in a file.
+        rooms_per_shard: rooms in a file.
         progress: called with rooms done and rooms in all.
 
     Raises:
         InputError: the folder holds a bank of another seed or other settings, or something else;
-            the settings leave no room that can be made; the address is none.
+            no room fulfils the settings; not an address of a scheduler.
         OSError: the scheduler does not answer or went away, a worker runs other software, the
             disk is full. What was written is whole, and the same call goes on from there.
         MissingPackageError: Dask is not installed.
@@ -83,7 +87,7 @@ def simulate_bank(
         software = software_versions(digest) if scheduler else None
         task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
         shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
-        simulated: dict[range, dict[range, list[bytes]]] = {}
+        simulated: dict[range, dict[range, list[Record]]] = {}
         with _engine(workers or available_cores(), scheduler) as run:
             for part, records in run(task, list(shard_of)):
                 shard = shard_of[part]
@@ -100,8 +104,8 @@ def simulate_bank(
 
 def simulate_rooms(
     numbers: range, *, seed: int, settings: RoomSettings, software: dict[str, str] | None = None
-) -> list[bytes]:
-    """The records of some rooms: what a worker does.
+) -> list[Record]:
+    """Simulate and encode some rooms: the task of a worker.
 
     Args:
         numbers: of the rooms.
@@ -110,8 +114,8 @@ def simulate_rooms(
         software: `software_versions` of the process that asks, if it is on another machine.
 
     Raises:
-        SoftwareMismatchError: this process has other software, so might make other rooms.
-        ValueError: the settings leave no room that can be made.
+        SoftwareMismatchError: this process has other software, so its rooms might differ.
+        ValueError: no room fulfils the settings.
     """
     if software is not None:
         _check_software(software, software_versions(_checked_microphone(settings)[1]))
@@ -139,7 +143,7 @@ def _check_software(asked: dict[str, str], here: dict[str, str]) -> None:
 
 
 def _sources() -> list[Path]:
-    """The files that a room's samples come from."""
+    """The files of code that a room's samples depend on."""
     import doa_core
 
     here = Path(__file__).parent
@@ -170,16 +174,16 @@ def software_versions(microphone_digest: str = "") -> dict[str, str]:
 
 
 def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
-    """Settings with the whole path of a measured microphone's file, and its digest, or "".
+    """Settings with the absolute path of a measured microphone's file, and its digest, or "".
 
     Raises:
-        InputError: no such kind of microphone, or a file that holds none.
+        InputError: an unknown kind of microphone, or a file that holds none.
     """
     if settings.microphone in KINDS:
         return settings, ""
     path = str(Path(settings.microphone).resolve())
     if not settings.microphone.lower().endswith(".sofa") and not Path(path).is_file():
-        path = settings.microphone  # no file: the message shall show what was given
+        path = settings.microphone  # not a file: the message should show what was given
     microphone = draw_microphone(np.random.default_rng(0), kind=path)
     return replace(settings, microphone=path), str(microphone.draw["digest"])
 
@@ -208,7 +212,7 @@ def _engine(workers: int, scheduler: str | None) -> Iterator[Callable[..., Any]]
             yield partial(run_on_dask, client)
 
 
-def _run_here(task: Task, parts: Iterable[range]) -> Iterator[tuple[range, list[bytes]]]:
+def _run_here(task: Task, parts: Iterable[range]) -> Iterator[tuple[range, list[Record]]]:
     try:
         for part in parts:
             yield part, task(part)
@@ -218,13 +222,13 @@ def _run_here(task: Task, parts: Iterable[range]) -> Iterator[tuple[range, list[
         raise InputError(str(error)) from error
 
 
-def _in_order(parts: dict[range, list[bytes]]) -> list[bytes]:
+def _in_order(parts: dict[range, list[Record]]) -> list[Record]:
     return [record for part in sorted(parts, key=lambda part: part.start) for record in parts[part]]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread in pyroomacoustics and BLAS: sums in another order have other last bits."""
+    """One thread in pyroomacoustics and BLAS: the order of sums decides their last bits."""
     import pyroomacoustics as pra
     from threadpoolctl import threadpool_limits
 

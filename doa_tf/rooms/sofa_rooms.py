@@ -1,7 +1,7 @@
 """Measured rooms in SOFA files (AES69), read and written through `sofar`.
 
-A room is a SingleRoomSRIR file: FOA channels, or the capsules of an array that is encoded with the
-help of its own file.
+A room is a SingleRoomSRIR file with FOA channels, or with the capsules of an array, which are
+encoded by the responses in the array's own SOFA file.
 
 References:
     AES69-2022, "AES standard for file exchange - Spatial acoustic data file format"
@@ -31,7 +31,7 @@ from doa_tf.microphones.sofa_file import (
 )
 
 ROOM_CONVENTIONS = ("SingleRoomSRIR", "SingleRoomMIMOSRIR", "SingleRoomDRIR", "MultiSpeakerBRIR")
-# SOFA files of any Ambisonic order have ACN order; many of them N3D instead of SN3D.
+# Gains of the dipoles. Ambisonic SOFA files have ACN order; many are N3D instead of SN3D.
 ACN_FORMATS = {"ambix": 1.0, "acn-n3d": 1.0 / np.sqrt(3.0)}
 # Optional entries of a new SingleRoomSRIR file that are left out: always, and of unknown rooms.
 _UNKNOWN = (
@@ -52,13 +52,13 @@ _CORNERS = ("RoomCornerA", "RoomCornerB", "RoomCorners", "RoomCorners_Type", "Ro
 
 @dataclass(frozen=True, kw_only=True)
 class RoomResponses:
-    """Measurements from one place in one room.
+    """Measurements at one position in one room.
 
     Attributes:
         directions: (S, 3) unit vectors towards the sources, in the microphone's axes.
         distances: (S,) [metres].
         responses: S arrays (N, 4) of AmbiX at 16 kHz, float32.
-        microphone: (3,) [metres] where it stood, in the axes of the room; nan if unknown.
+        microphone: (3,) [metres] its position in the axes of the room; nan if unknown.
         size: (3,) [metres] of a shoebox room; nan if unknown.
         title: of the file.
     """
@@ -74,14 +74,14 @@ class RoomResponses:
 def read_room_responses(
     path: str | Path, *, channel_format: str | None = None, array: str | Path | None = None
 ) -> list[RoomResponses]:
-    """The rooms' worth of data in a SOFA file: one entry for each place of the microphone.
+    """The responses of a SOFA file: one entry for each position of the microphone.
 
     Args:
         path: SOFA file; its conventions are `ROOM_CONVENTIONS`.
         channel_format: of FOA receivers: a name of `doa_core.ambisonics.FORMATS` (tetrahedral also
-            with a layout), or `acn-n3d`. Of `ambix` and `acn-n3d` a higher order is cut to the
-            first. None takes `ambix` where the file says that its receivers are spherical
-            harmonics or are four in the same place, and is an error otherwise.
+            with a layout), or `acn-n3d`. Of `ambix` and `acn-n3d` only the first order is used.
+            None means `ambix` where the file's receivers are spherical harmonics or four at the
+            same position, and is an error otherwise.
         array: SOFA file of the array whose capsules the receivers are; they are encoded.
 
     Raises:
@@ -198,7 +198,7 @@ def _room(sofa: Any, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if any(len(corner) != 1 for corner in corners):
         return unknown
     size = np.abs(corners[1] - corners[0])[0]
-    if np.any(size < 0.5):  # no room, but a default that somebody left in
+    if np.any(size < 0.5):  # not a room, but a default that was left in
         return unknown
     return np.minimum(*corners)[0], size
 

@@ -1,8 +1,10 @@
-"""Talkers in rooms, mixed from drawn numbers, and the folder format that every evaluation reads.
+"""Scenes: talkers in rooms with noise, mixed, and the folder format that every evaluation reads.
 
-draw, mixer     what a scene is made of, and its waveform
-recordings, noise, convolution, speaker_split   what is heard in it
-folder, render  scenes as files with labels.csv
+draw, mixer         the random choices of a scene, and its waveform
+recordings, speaker_split       speech and recorded noise
+noise, convolution  synthetic noise, diffuse fields; convolution with room responses
+folder, render      scenes as files with labels.csv
+plot                a picture of such a folder
 """
 
 import lazy_loader

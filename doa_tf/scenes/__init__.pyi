@@ -1,17 +1,8 @@
 from .draw import MixSettings as MixSettings
-from .draw import SceneDraw as SceneDraw
-from .folder import (
-    Scene as Scene,
-)
-from .folder import (
-    Scenes as Scenes,
-)
-from .folder import (
-    read_scenes as read_scenes,
-)
-from .folder import (
-    write_scenes as write_scenes,
-)
+from .folder import Scene as Scene
+from .folder import Scenes as Scenes
+from .folder import read_scenes as read_scenes
+from .folder import write_scenes as write_scenes
 from .mixer import MixedScene as MixedScene
 from .mixer import SceneMixer as SceneMixer
 from .recordings import Recordings as Recordings

@@ -1,13 +1,13 @@
-"""Convolutions of scenes, in single precision, all channels in one transform.
+"""Convolution with room responses, in single precision, all channels in one transform.
 
-scipy's transforms work on four float32 channels at once, at little more than the price of one.
+SciPy transforms four float32 channels at once in little more time than one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# What is cut off an SRIR carries this share of its energy at W: 50 dB under the talker.
+# The end of an SRIR that is cut off has this share of its energy at W: -50 dB.
 CUT_ENERGY = 1e-5
 
 
@@ -19,7 +19,7 @@ def audible_length(srir: np.ndarray) -> int:
 
 
 def convolve_valid(dry: np.ndarray, srir: np.ndarray) -> np.ndarray:
-    """(4, N) float32 a dry signal heard through an SRIR, where all of it overlaps.
+    """(4, N) float32 convolution of a dry signal with an SRIR, where they overlap completely.
 
     Args:
         dry: (N + L - 1,) float32.
@@ -30,12 +30,12 @@ def convolve_valid(dry: np.ndarray, srir: np.ndarray) -> np.ndarray:
     size = next_fast_len(len(dry), real=True)
     response = rfft(srir.T, size)
     response *= rfft(dry, size)
-    # Wrapped round is only what is left out.
+    # Circular aliasing affects only the part that is cut off.
     return irfft(response, size, overwrite_x=True)[:, len(srir) - 1 : len(dry)]
 
 
 def filter_field(field: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """(4, N) float32 a field as a microphone gives it, block by block (overlap-save).
+    """(4, N) float32 field as a microphone records it, block by block (overlap-save).
 
     Args:
         field: (4, N + L - 1) float32.

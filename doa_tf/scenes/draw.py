@@ -1,4 +1,4 @@
-"""What scenes are drawn from, and what a draw is: numbers, before anything is heard."""
+"""The distributions that scenes are drawn from, and one draw: numbers, before any sound."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class MixSettings:
         snr_db: (low, high) reverberant speech over diffuse noise, at W.
         sir_db: (low, high) reverberant speech over the interferer, at W.
         level_dbfs: (low, high) level of W.
-        self_noise_db: (low, high) level of W over the microphone's own noise at W; the other
-            channels have what the room's microphone says.
-        field_shares: of diffuse fields that are talkers, recorded noise, synthetic noise. Without
-            recordings of noise the second counts to the third.
-        recorded_share: share of interferers that are recordings, where there are some; the others
-            are synthetic.
-        diffuse_fields: how many fields are made; scenes take rotated parts of them, which is
-            exact since a field is isotropic. 1.5 MB each.
-        synthetic_noises: how many synthetic interferers are made. 0.4 MB each.
-        drift_db: (low, high) by how much the talker grows louder through a scene.
+        self_noise_db: (low, high) level of W over the microphone's own noise at W. The noise of the
+            other channels follows from the room's microphone.
+        field_shares: of diffuse fields made of talkers, of recorded noise, of synthetic noise.
+            Without recordings of noise the second share is added to the third.
+        recorded_share: share of interferers that are recordings, if there are any; the others are
+            synthetic.
+        diffuse_fields: how many different fields there are; scenes take rotated parts of them,
+            which is exact since a field is isotropic. 1.5 MB each.
+        synthetic_noises: how many different synthetic interferers there are. 0.4 MB each.
+        drift_db: (low, high) by how much the talker becomes louder from start to end of a scene.
     """
 
     samples: int = 13_312
@@ -62,14 +62,14 @@ class MixSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneDraw:
-    """What a scene is made of, before it is heard.
+    """The random choices of one scene, before any sound.
 
     Attributes:
         condition: a name in `CONDITIONS`.
         room: its number among the mixer's rooms.
         source: which of the room's sources is the talker.
         speech, speech_end: recording, and the sample of it where the scene ends.
-        drift_db: by how much the talker grows louder through the scene.
+        drift_db: by how much the talker becomes louder from start to end of the scene.
         self_noise_db: level over the microphone's own noise, at W.
         hiss_starts: (4,) where each channel's noise begins.
         level_dbfs: of W.
@@ -78,8 +78,8 @@ class SceneDraw:
         diffuse_turn: its (3, 3) rotation.
         interferer: which source is the interferer; None without one.
         sir_db: over the interferer; nan without one.
-        noise_recorded: whether it is a recording, else a synthetic noise.
-        noise, noise_start: which, and where it begins.
+        noise_recorded: whether the interferer is a recording, else a synthetic noise.
+        noise, noise_start: which one, and where it begins.
     """
 
     condition: str

@@ -25,10 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, angles_to_vector
+from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 
 LABELS_FILE = "labels.csv"
-REQUIRED_COLUMNS = ("file", "azimuth_deg", "elevation_deg")
+LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
+REQUIRED_COLUMNS = ("file", *LABEL_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,15 @@ class Scene:
     def direction(self) -> FloatArray:
         """(3,) unit vector towards the talker."""
         return angles_to_vector(np.radians(self.azimuth_deg), np.radians(self.elevation_deg))
+
+    def number(self, column: str) -> float:
+        """The number in a column of labels.csv; NaN where there is none."""
+        if column in LABEL_COLUMNS:
+            return float(getattr(self, column))
+        try:
+            return float(self.columns.get(column, ""))
+        except ValueError:
+            return math.nan
 
     def read(self, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
         """(N, 4) AmbiX samples, resampled to `sample_rate` [hertz].
@@ -90,7 +101,7 @@ class Scenes:
 
 
 def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
-    """The scenes of a folder, with every label checked and every file there.
+    """The scenes of a folder. Labels and the existence of files are checked.
 
     The recordings themselves are opened when they are used (`Scene.read`).
 
@@ -99,8 +110,6 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
             column is missing; an angle is not a number or out of range; a file is missing, named
             twice or outside of the folder. The message names the line.
     """
-    from doa_core.errors import InputError
-
     folder = Path(folder)
     labels = folder / LABELS_FILE
     if not folder.is_dir():
@@ -113,7 +122,7 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
             f"{folder} has no {LABELS_FILE} with the columns {', '.join(REQUIRED_COLUMNS)}"
         )
     try:
-        # Spreadsheets put a byte-order mark first: utf-8-sig takes it away.
+        # Spreadsheets write a byte-order mark, which utf-8-sig skips.
         with labels.open(encoding="utf-8-sig", newline="") as file:
             return _parse_labels(file, folder)
     except (csv.Error, UnicodeDecodeError) as error:
@@ -121,8 +130,6 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
 
 
 def _parse_labels(file: TextIO, folder: Path) -> Scenes:
-    from doa_core.errors import InputError
-
     reader = csv.reader(file, strict=True)
     labels = folder / LABELS_FILE
     names = [name.strip() for name in next(reader, [])]
@@ -180,8 +187,6 @@ def _parse_labels(file: TextIO, folder: Path) -> Scenes:
 
 
 def _parse_angle(text: str, column: str, limit: float, where: str) -> float:
-    from doa_core.errors import InputError
-
     try:
         angle = float(text)
     except ValueError:
@@ -203,12 +208,12 @@ def write_scenes(
 ) -> int:
     """Write a scenes folder from (name, waveform, row) triples and return how many there were.
 
-    Recordings become WAV files, by default of 32-bit float samples: a scene that is read back has
-    the very numbers that were rendered, nothing clips whatever its level, and every audio editor
-    opens it. FLAC has no float samples, and 16 bits put a noise floor under quiet scenes.
+    Recordings become WAV files, by default of 32-bit float samples: a scene is read back exactly
+    as it was rendered, nothing clips at any level, and every audio editor opens it. FLAC has no
+    float samples, and 16 bits add noise to quiet scenes.
 
-    All is written into a folder beside and renamed at the end, so `folder` never holds half of a
-    set. Scenes are taken one at a time.
+    All is written into a folder beside and renamed at the end, so `folder` never holds an
+    incomplete set. Only one scene at a time is in memory.
 
     Args:
         folder: must not exist, or be empty. Missing parents are made.
@@ -224,30 +229,26 @@ def write_scenes(
     """
     import soundfile
 
-    from doa_core.errors import InputError
-
     folder = Path(os.path.realpath(folder))
     check_scenes_target(folder)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
     partial.mkdir(parents=True)
     try:
-        rows: list[dict[str, Any]] = []
-        names: set[str] = set()
+        rows: dict[str, dict[str, Any]] = {}  # by file
         for name, waveform, row in scenes:
             samples = np.asarray(waveform, dtype=np.float32)
             file = name if name.lower().endswith(".wav") else f"{name}.wav"
-            _check_scene(file, samples, row, names, rows)
+            _check_scene(file, samples, row, rows)
             soundfile.write(partial / file, samples, sample_rate, subtype=subtype, format="WAV")
-            names.add(file)
-            rows.append({"file": file, **row})
+            rows[file] = {"file": file, **row}
         if not rows:
             raise InputError(f"There are no scenes to write to {folder}")
-        further = [column for column in rows[0] if column not in REQUIRED_COLUMNS]
+        further = [column for column in row if column not in REQUIRED_COLUMNS]
         with (partial / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels:
             table = csv.DictWriter(labels, [*REQUIRED_COLUMNS, *further], lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            table.writerows(rows.values())
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # it is gone if all went well
@@ -256,8 +257,6 @@ def write_scenes(
 
 def check_scenes_target(folder: str | os.PathLike[str]) -> None:
     """Raise InputError unless `write_scenes` may write there; for a check before long work."""
-    from doa_core.errors import InputError
-
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
@@ -270,12 +269,11 @@ def _check_scene(
     file: str,
     samples: npt.NDArray[np.float32],
     row: Mapping[str, Any],
-    names: set[str],
-    rows: list[dict[str, Any]],
+    rows: Mapping[str, Mapping[str, Any]],
 ) -> None:
     if PurePosixPath(file).name != file or "\\" in file:
         raise ValueError(f"A scene's name may not contain a directory. Received: {file!r}")
-    if file in names:
+    if file in rows:
         raise ValueError(f"Every scene needs a name of its own. Received twice: {file!r}")
     if samples.ndim != 2 or samples.shape[1] != 4 or not len(samples):
         raise ValueError(
@@ -283,7 +281,7 @@ def _check_scene(
         )
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"A scene's waveform must be finite. Received: {file} with NaN or inf")
-    columns = set(rows[0]) if rows else {*REQUIRED_COLUMNS, *row}
+    columns = set(next(iter(rows.values()), {*REQUIRED_COLUMNS, *row}))
     if {"file", *row} != columns or "file" in row:
         raise ValueError(
             f"The row of {file} must have the columns {', '.join(sorted(columns - {'file'}))}. "

@@ -1,11 +1,11 @@
-"""Scenes from a bank of rooms and folders of speech and noise.
+"""Mixing scenes from a bank of rooms and folders of speech and noise.
 
-A scene is one talker in one room, and by condition diffuse noise and one localised interferer
-in the same room, as that room's microphone hears them. Every draw derives from the scene's key, so
-a scene can be made again alone, in any order and by any number of workers.
+A scene is one talker in one room and, depending on its condition, diffuse noise and one localised
+interferer in the same room, recorded by that room's microphone. All randomness derives from the
+scene's key, so a scene can be made again alone, in any order and by any number of workers.
 
 Keys are (seed, epoch, index); `numpy.random.default_rng` of a key is the scene's only source of
-chance. Other draws have keys of four numbers whose last tells them apart:
+randomness. Other draws have keys of four numbers, the last of which tells them apart:
 
     (seed, epoch, index, 1)     how a scene of that key is turned
     (seed, epoch, 0, 2)         order and turns of an epoch of cached scenes
@@ -32,13 +32,11 @@ from doa_tf.scenes.draw import CONDITIONS, MixSettings, SceneDraw
 from doa_tf.scenes.noise import DIFFUSE_DIRECTIONS, INTERFERERS, coloured_noise, diffuse_field
 from doa_tf.scenes.recordings import Recordings
 
-__all__ = ["CONDITIONS", "MixSettings", "MixedScene", "SceneDraw", "SceneMixer", "drift_gains"]
-
 TURN_STREAM, ORDER_STREAM, _FIELD_STREAM, _NOISE_STREAM, _HISS_STREAM, RENDER_STREAM = range(1, 7)
 _FIELD_SECONDS = 6  # of a diffuse field and of a synthetic interferer, at least
 _HISS_SAMPLES = 2**21
 _ACTIVE_DB = 15.0  # a part counts as speech down to this far below its recording's mean power
-_TRIES = 20  # for a part that is speech
+_TRIES = 20  # to find a part that is speech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ class MixedScene:
         waveform: (N, 4) float32 AmbiX.
         direction: (3,) unit vector to the talker.
         condition: a name in `CONDITIONS`.
-        room: what it was mixed in.
+        room: in which it was mixed.
         source: which of the room's sources is the talker.
         interferer: which is the interferer; None where there is none.
         snr_db, sir_db: as drawn; nan where the condition has none.
@@ -66,18 +64,17 @@ class MixedScene:
 
 
 class SceneMixer:
-    """Mixes scenes; `mix(key)` is a pure function of the key and of what is given here.
+    """Mixes scenes; `mix(key)` is a pure function of the key and the arguments below.
 
     Threads may share one. Fields and synthetic interferers are made when they are first needed.
 
     Args:
-        rooms: from `doa_tf.rooms.bank.bank.read_bank`.
-        speech: from `doa_tf.scenes.recordings.read_recordings`, or a list of (N,) float signals.
-        noise: recordings of noise, for interferers and diffuse fields; synthetic ones are drawn
-            as well.
+        rooms: from `doa_tf.rooms.read_bank`.
+        speech: from `doa_tf.scenes.read_recordings`, or a list of (N,) float signals.
+        noise: recordings of noise, for interferers and diffuse fields, beside synthetic noise.
         babble: recordings that diffuse babble is made of; the speech by default.
-        settings: what scenes are drawn from.
-        seed: of the diffuse fields and synthetic noises, which are shared by all scenes.
+        settings: distributions that scenes are drawn from.
+        seed: of the diffuse fields and synthetic noises, which all scenes share.
 
     Raises:
         ValueError: no room, or no speech.
@@ -113,7 +110,7 @@ class SceneMixer:
         self.hiss = hiss.standard_normal(size, dtype=np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what can be made again, for another process."""
+        """For another process: without caches."""
         return {**self.__dict__, "_fields": {}, "_synthetic": {}, "_lengths": {}}
 
     def mix(self, key: Sequence[int], *, condition: str | None = None) -> MixedScene:
@@ -129,7 +126,7 @@ class SceneMixer:
         return self.render(self.draw(key, condition=condition))
 
     def draw(self, key: Sequence[int], *, condition: str | None = None) -> SceneDraw:
-        """Every choice of a scene, and no sound: a pure function of the key.
+        """The random choices of a scene, without any sound: a pure function of the key.
 
         Raises:
             ValueError: as `mix`.
@@ -210,11 +207,11 @@ class SceneMixer:
 
     @property
     def field_samples(self) -> int:
-        """Length of a diffuse field, which has no beginning: its end is followed by its start."""
+        """Length of a diffuse field, which is periodic."""
         return max(_FIELD_SECONDS * SAMPLE_RATE, 2 * self.settings.samples)
 
     def field(self, number: int) -> np.ndarray:
-        """(4, N) diffuse field `number`, as an ideal microphone has it."""
+        """(4, N) diffuse field `number`, as an ideal microphone records it."""
         field = self._fields.get(number)
         if field is None:  # two threads may make the same one: it is the same
             rng = np.random.default_rng((self.seed, number, 0, _FIELD_STREAM))
@@ -233,7 +230,7 @@ class SceneMixer:
         return field
 
     def synthetic_noise(self, number: int) -> np.ndarray:
-        """(N,) synthetic interferer `number`, which has no beginning either."""
+        """(N,) synthetic interferer `number`, which is periodic too."""
         noise = self._synthetic.get(number)
         if noise is None:
             rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
@@ -244,8 +241,8 @@ class SceneMixer:
     def _draw_speech(self, rng: np.random.Generator) -> tuple[int, int]:
         """(recording, end) of N samples that hold speech.
 
-        Up to `_TRIES` places are drawn; the first that is speech is taken, else the loudest. A
-        recording shorter than a scene lies somewhere in it, with silence around.
+        Up to `_TRIES` positions are drawn; the first that is speech is taken, else the loudest. A
+        recording shorter than a scene lies somewhere in it, padded with silence.
         """
         samples = self.settings.samples
         number = int(rng.integers(len(self.speech)))
@@ -263,7 +260,7 @@ class SceneMixer:
         return number, best
 
     def _draw_interferer(self, rng: np.random.Generator) -> dict[str, Any]:
-        """A recorded noise, or a synthetic one where there is none or it is silent there."""
+        """A recorded noise, or a synthetic one where there is no recording or it is silent."""
         if self.noise and rng.random() < self.settings.recorded_share:
             number = int(rng.integers(len(self.noise)))
             start = int(rng.integers(self.noise.length(number)))
@@ -273,7 +270,7 @@ class SceneMixer:
         return {"noise": number, "noise_start": int(rng.integers(_FIELD_SECONDS * SAMPLE_RATE))}
 
     def _srir(self, number: int, room: Room, source: int) -> np.ndarray:
-        """(L, 4) as far as it can be heard."""
+        """(L, 4) its audible part."""
         srir = room.srirs[source]
         length = self._lengths.get((number, source))
         if length is None:
@@ -281,7 +278,7 @@ class SceneMixer:
         return srir[:length]
 
     def _speech_part(self, draw: SceneDraw, taps: int) -> np.ndarray:
-        """(N + taps - 1,) speech; the past rings into the scene's first samples."""
+        """(N + taps - 1,) speech, with the past that reverberates into the scene's start."""
         samples = self.settings.samples
         part = self.speech.part(draw.speech, draw.speech_end - samples - taps + 1, draw.speech_end)
         part *= drift_gains(draw.drift_db, samples, taps)
@@ -297,7 +294,7 @@ class SceneMixer:
         return _around(self.synthetic_noise(draw.noise), start, samples)
 
     def _field_part(self, draw: SceneDraw, room: Room) -> np.ndarray:
-        """(4, N) of a diffuse field, turned, as the room's microphone hears it."""
+        """(4, N) part of a diffuse field, rotated, as the room's microphone records it."""
         response = room.diffuse_response
         taps = 1 if response is None else len(response)
         part = _around(
@@ -345,7 +342,7 @@ def _at_ratio(scene: np.ndarray, power: float, ratio_db: float) -> np.ndarray:
 
 
 def _around(signal: np.ndarray, start: int, samples: int) -> np.ndarray:
-    """(..., samples) from `start` on of a signal whose end is followed by its beginning."""
+    """(..., samples) of a periodic signal from `start` on."""
     length = signal.shape[-1]
     start %= length
     if start + samples <= length:

@@ -1,4 +1,4 @@
-"""Noises for mixing: synthetic interferers and diffuse fields."""
+"""Noise for mixing: synthetic interferers and diffuse fields."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from doa_core.ambisonics import steering_vector
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.base import even_directions
 
 DIFFUSE_DIRECTIONS = 40
 
@@ -86,26 +87,22 @@ def notes(rng: np.random.Generator, samples: int) -> np.ndarray:
     return signal
 
 
-# A mixer's synthetic interferers, in turn.
+# The synthetic interferers of a mixer, in rotation.
 INTERFERERS = (coloured_noise, clatter, machine, notes)
 
 
 def diffuse_field(rng: np.random.Generator, signals: Iterable[np.ndarray]) -> np.ndarray:
     """(4, N) float32 isotropic AmbiX field of one plane wave for each signal.
 
-    The directions are a spiral of equal areas, turned at random, so that few of them already
-    make an even field. All waves have the same power.
+    The directions are a spiral of equal areas, turned at random, so that few waves make an even
+    field. All waves have the same power.
 
     Args:
         rng: turns the spiral.
-        signals: K arrays of (N,) that do not correlate; 32 or more make a field isotropic.
+        signals: K uncorrelated arrays of (N,); 32 or more make a field isotropic.
     """
     signals = list(signals)
-    count = len(signals)
-    height = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(count) + rng.uniform(0.0, 2.0 * np.pi)
-    radius = np.sqrt(1.0 - height**2)
-    directions = np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=-1)
+    directions = even_directions(len(signals), turn=rng.uniform(0.0, 2.0 * np.pi))
     field = np.zeros((4, len(signals[0])), np.float32)
     for signal, gains in zip(signals, steering_vector(directions), strict=True):
         level = np.sqrt(np.mean(signal**2)) + 1e-9

@@ -2,8 +2,8 @@
 
 Decoding a FLAC file costs more than mixing a scene, so every file is decoded once. A folder of up
 to `IN_MEMORY` bytes (nine hours) is held in memory; a larger one is written to a file in the
-user's cache folder, mapped into memory and found again by the next run, so that 100 hours of
-LibriSpeech take 11.5 GB of disk and no memory that the system could not take back.
+user's cache folder, memory-mapped, and used again by the next run: 100 hours of LibriSpeech take
+11.5 GB of disk and no memory that the system cannot reclaim.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, overload
@@ -22,11 +22,12 @@ import numpy as np
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.files import Progress
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
-SHORTEST = 4_000  # samples: what is shorter than 0.25 s is a click or a cut, not an utterance
+SHORTEST = 4_000  # samples: less than 0.25 s is a click or a cut, not an utterance
 IN_MEMORY = 2**30  # bytes
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
@@ -36,8 +37,8 @@ _VERSION = 1  # of the cached files
 class Recordings(Sequence[np.ndarray]):
     """Mono recordings at 16 kHz; `recordings[k]` is (N,) float32 with a peak of 1.
 
-    The level of a recording means nothing here, since scenes draw their own; scaled to its peak
-    it loses least by 16 bits.
+    The level of a recording does not matter, since scenes draw their own; normalised to its peak
+    it loses least in 16 bits.
 
     Args:
         samples: (N,) int16, one recording after the other.
@@ -75,7 +76,7 @@ class Recordings(Sequence[np.ndarray]):
         return int(self.starts[number + 1] - self.starts[number])
 
     def part(self, number: int, start: int, stop: int) -> np.ndarray:
-        """(stop - start,) float32 of a recording, with silence before and after it."""
+        """(stop - start,) float32 of a recording, padded with silence."""
         length = self.length(number)
         first, last = max(start, 0), min(stop, length)
         out = np.zeros(stop - start, np.float32)
@@ -98,19 +99,19 @@ def read_recordings(
     *,
     shortest: int = SHORTEST,
     cache: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Recordings:
     """All recordings below a folder, in the order of their paths, at 16 kHz.
 
-    Any rate is resampled (soxr), several channels are averaged. Silent and too short ones are
-    left out; how many is logged. Unreadable files are an error: a training set that shrinks in
-    silence is worse than one that stops.
+    Files of other rates are resampled (soxr), several channels are averaged. Silent and too short
+    ones are left out; how many is logged. Unreadable files are an error: a training set that
+    shrinks without notice is worse than a run that stops.
 
     Args:
         folder: searched with all of its sub-folders for FLAC, WAV, Ogg and MP3.
-        shortest: [samples] recordings shorter than that are left out.
+        shortest: [samples] shorter recordings are left out.
         cache: folder for the samples of large folders; `doa_tf` in the user's cache folder by
-            default. A folder that has changed is decoded anew.
+            default. A folder that has changed is decoded again.
         progress: called with files done and files in all.
 
     Raises:
@@ -152,9 +153,9 @@ def _usable(
     folder: Path,
     paths: Sequence[Path],
     shortest: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> Iterator[np.ndarray]:
-    """(N,) int16 of each usable file; says at the end what was left out or mixed down."""
+    """(N,) int16 of each usable file; logs at the end what was left out or mixed down."""
     short: list[Path] = []
     mixed_down = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -232,7 +233,7 @@ def _cache_folder(folder: str | Path | None) -> Path:
 
 
 def _digest(paths: Sequence[Path], shortest: int) -> str:
-    """Of everything that the samples depend on, without reading them."""
+    """Digest of all that the samples depend on, without reading the files."""
     made_with: list[Any] = [_VERSION, shortest]
     for path in paths:
         state = path.stat()

@@ -1,8 +1,8 @@
-"""Scenes mixed once and frozen in the scenes format."""
+"""Mixed scenes written to a folder with labels.csv."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
+from doa_tf.files import Progress
+from doa_tf.scenes.folder import write_scenes
 from doa_tf.scenes.mixer import RENDER_STREAM, MixedScene, SceneMixer
 
 
@@ -20,14 +22,14 @@ def render_scenes(
     conditions: Sequence[str],
     scenes: int,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Freeze `scenes` scenes of each condition in the scenes format; all of them, or nothing.
+    """Write `scenes` scenes of each condition to a scenes folder; all of them, or nothing.
 
     Args:
         folder: a new or an empty one.
-        mixer: what scenes are mixed from.
-        conditions: names in `doa_tf.scenes.mixer.CONDITIONS`.
+        mixer: mixes them.
+        conditions: names in `doa_tf.scenes.draw.CONDITIONS`.
         scenes: how many of each.
         seed: of the draws.
         progress: called with scenes done and scenes in all.
@@ -35,8 +37,6 @@ def render_scenes(
     Raises:
         InputError: the folder is not new, or no scene is asked for.
     """
-    from doa_tf.scenes.folder import write_scenes
-
     if scenes < 1:
         raise InputError(f"`scenes` must be at least 1. Received: scenes={scenes}")
 
@@ -52,7 +52,7 @@ def render_scenes(
 
 
 def scene_row(scene: MixedScene) -> dict[str, Any]:
-    """What labels.csv says of a scene; a cell is empty where there is nothing to say."""
+    """The row of a scene in labels.csv; a cell is empty where a value does not apply."""
     room, source = scene.room, scene.source
     azimuth, elevation = _degrees(room.directions[source])
     interferer = (

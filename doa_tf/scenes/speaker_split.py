@@ -1,4 +1,4 @@
-"""Parts of a folder of recordings for training, validation and test, with no speaker in two."""
+"""Splitting a folder of recordings for training, validation and test, by speaker."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SHARES = (0.8, 0.1)  # of the speakers, for training and validation
 def split_folder(source: str | Path, target: Path, *, seed: int = 0) -> dict[str, Path]:
     """The folder of each part.
 
-    Sub-folders that are called train, valid and test, or as LibriSpeech's (`train-clean-100`,
-    `dev-clean`, `test-clean`), are taken as they are. Any other folder is split by speaker: 80,
-    10 and 10 percent of them, linked below `target`. A speaker is a sub-folder, or where files lie
-    side by side what their names begin with, up to the first `-` or `_`.
+    Sub-folders named train, valid and test, or as LibriSpeech's (`train-clean-100`, `dev-clean`,
+    `test-clean`), are used as they are. Any other folder is split by speaker: 80, 10 and 10
+    percent of them, linked below `target`. A speaker is a sub-folder; where there are none, it is
+    the start of a file's name, up to the first `-` or `_`.
 
     Args:
         source: folder of recordings.
-        target: where links are made; one that is there already is used again.
-        seed: of the draw.
+        target: where links are made; an existing one is used again.
+        seed: of the random split.
 
     Raises:
         InputError: no folder, several sub-folders for a part, or fewer than three speakers.

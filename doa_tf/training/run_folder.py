@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_tf.checkpoint import check_checkpoint
-from doa_tf.files import HISTORY, package_versions, write_json
+from doa_tf.files import HISTORY, differences, package_versions, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +78,11 @@ def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> Tra
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path} is damaged: name another folder for the run") from error
-        others = _differences(before, json.loads(json.dumps(asked)))
+        found = {concern: before.get(concern) for concern in asked}
+        others = [
+            f"{name.rpartition('.')[2]} was {old!r}, not {new!r}"
+            for name, (new, old) in differences(json.loads(json.dumps(asked)), found).items()
+        ]
         if others:
             raise InputError(
                 f"The run {folder} was begun with other settings or sources: "
@@ -94,20 +98,6 @@ def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> Tra
     if state.epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
     return state
-
-
-def _differences(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """What was asked for and what the run has, where they differ."""
-    others = []
-    for concern, values in asked.items():
-        old = before.get(concern)
-        if isinstance(values, dict) and isinstance(old, dict):
-            for key in sorted({*values, *old}):
-                if values.get(key) != old.get(key):
-                    others.append(f"{key} was {old.get(key)!r}, not {values.get(key)!r}")
-        elif old != values:
-            others.append(f"{concern} was {old!r}, not {values!r}")
-    return others
 
 
 def read_state(checkpoint: Path) -> TrainingState:

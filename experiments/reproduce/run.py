@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_tf.files import write_json
+from doa_tf.files import Progress, write_json
 from doa_tf.scenes.speaker_split import PARTS, split_folder
 from experiments.reproduce.plan import (
     CONDITIONS,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _FEW_ROOMS = 16  # sooner made in this process than others are started
 _SNR_DB = _SIR_DB = (0.0, 20.0)  # the paper's ranges
 
-Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 
 
@@ -193,7 +192,7 @@ def _recordings(folder: Path, plan: Plan) -> dict[str, dict[str, Path]]:
 
 
 def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progress) -> None:
-    from doa_tf.rooms.room import RoomSettings
+    from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
     size = plan.size
@@ -214,7 +213,8 @@ def _mixer(
     folder: Path, plan: Plan, part: str, number: int, data: dict[str, dict[str, Path]]
 ) -> SceneMixer:
     from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.mixer import MixSettings, SceneMixer
+    from doa_tf.scenes.draw import MixSettings
+    from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
 
     return SceneMixer(

@@ -7,7 +7,7 @@ print(markdown(["scenes", "MUSIC"], [["all", cell(summarise(results))]]))
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from doa_tf.evaluation import baselines
 from doa_tf.evaluation.groups import DEFAULT_GROUP
 from doa_tf.evaluation.judge import CLUSTER_COLUMN, SceneResult, evaluate, read_per_scene
 from doa_tf.evaluation.predictions import BASELINE_PREFIX
+from doa_tf.files import Progress
 from doa_tf.scenes.folder import LABELS_FILE, Scenes, read_scenes
 
 SCENES_COLUMN = "scenes"  # added to pooled results: the folder they come from
 _NAMES = {"music": "MUSIC", "intensity": "intensity vector"}  # baselines, for readers
-Progress = Callable[[int, int], None]
 
 
 def judged(

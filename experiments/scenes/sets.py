@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
-from doa_tf.files import write_json
+from doa_tf.files import Progress, differences, write_json
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import Room, RoomSettings
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.room import Room
 from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.folder import write_scenes
-from doa_tf.scenes.mixer import RENDER_STREAM, MixSettings, SceneMixer
+from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.render import scene_row
 from experiments.scenes.array_sofa import write_sphere
@@ -42,8 +44,6 @@ _CHANGE_STREAM = 7
 
 OWN_ROOMS = RoomSettings(rt60=(0.2, 0.6), dry_share=0.0, microphone="tetrahedral")
 OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=FIELDS)
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,8 @@ class SceneStore:
         there = target.is_dir()
         if there and index.is_file():
             found = json.loads(index.read_text(encoding="utf-8"))
-            others = differences(made_with, found)
+            # Settings that came later count as their default.
+            others = differences(made_with, found, shared_only=True)
             if not others:
                 return target
             raise InputError(
@@ -189,17 +190,6 @@ def at_elevation(room: Room, scene_set: SceneSet) -> Room | None:
         srirs=[room.srirs[number] for number in chosen],
         drr_db=room.drr_db[chosen],
     )
-
-
-def differences(asked: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Names of the values that are not the same. Settings that came later count as the default."""
-    names = []
-    for name in sorted(asked.keys() & found.keys()):
-        if isinstance(asked[name], dict) and isinstance(found[name], dict):
-            names += [f"{name}.{inner}" for inner in differences(asked[name], found[name])]
-        elif asked[name] != found[name]:
-            names.append(name)
-    return names
 
 
 def digest(recordings: Recordings) -> str:

@@ -107,7 +107,7 @@ def test_what_is_done_is_not_done_again(experiment, monkeypatch):
     made = {
         path: path.stat().st_mtime_ns
         for path in folder.rglob("*")
-        if path.suffix in (".keras", ".wav", ".npy", ".tfrecord", ".csv") and path.is_file()
+        if path.suffix in (".keras", ".wav", ".npy", ".npz", ".csv") and path.is_file()
     }
     assert len(made) > 20
 

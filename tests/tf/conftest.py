@@ -10,10 +10,11 @@ import soundfile
 
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.folder import write_scenes
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

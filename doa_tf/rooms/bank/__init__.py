@@ -1,4 +1,10 @@
-"""A bank of rooms on disk: shards of records, an index, and what is in them."""
+"""The store of rooms on disk, a bank: shards of rooms and an index.
+
+bank, records       writing and reading it
+dataset             its rooms as a `tf.data.Dataset`
+convert             banks of doa_tf 0.1
+info, plot          what it holds
+"""
 
 import lazy_loader
 

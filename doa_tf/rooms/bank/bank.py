@@ -1,15 +1,16 @@
-"""A bank of rooms on disk: TFRecord shards and a JSON index.
+"""A bank of rooms on disk: shards that `numpy.load` opens, and a JSON index.
 
-One record a room. A shard is written beside and renamed when it is whole, so a killed run leaves
-whole shards only, and the same command goes on from there. How the rooms were made is in the
-index: rooms made in another way are never mixed in.
+A shard is written beside and renamed when it is whole, so a killed run leaves whole shards only,
+and the same command goes on from there. The index says how the rooms were made: rooms made in
+another way are never mixed in.
 
-Responses are kept as 16-bit floats relative to their peak, 66 dB below each sample's own value,
-and become 32-bit floats where one is asked for: a bank takes hardly any memory.
+Responses are stored as 16-bit floats relative to their peak, which costs 66 dB below each sample's
+own value, and become 32-bit floats when they are indexed: an open bank takes hardly any memory.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -17,17 +18,17 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from doa_core.errors import InputError
-from doa_tf.files import write_json
+from doa_core.errors import InputError, one_line
+from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import (
-    BrokenRecordsError,
+    BrokenShardError,
     Place,
-    decode_example,
-    encode_example,
-    find_records,
+    Record,
+    find_rooms,
     read_record,
-    write_records,
+    write_shard,
 )
 from doa_tf.rooms.room import Room
 
@@ -35,8 +36,14 @@ logger = logging.getLogger(__name__)
 
 INDEX = "index.json"
 ROOMS_PER_SHARD = 50
-VERSION = 2
+VERSION = 3
 _HALF = np.dtype("<f2")
+_NPY_LENGTH = slice(8, 10)  # bytes of an .npy file with the length of its header, which follows
+_NPY_START = b"{'descr': '<f2', 'fortran_order': False, 'shape': ("
+_NUMBERS = (  # of a room; stored as 32-bit floats
+    *("rt60", "rt60_measured", "size", "microphone"),
+    *("directions", "distances", "drr_db", "noise_gains"),
+)
 
 
 class BankWriter:
@@ -46,7 +53,7 @@ class BankWriter:
         folder: the bank; made if it is not there.
         made_with: how its rooms are made, JSON values; goes into the index.
         rooms: how many, at least 1.
-        rooms_per_shard: records in a file; all of them are in memory before it is written.
+        rooms_per_shard: rooms in a file; all of them are in memory before it is written.
 
     Attributes:
         missing: the numbers of the rooms of each shard that is to be written.
@@ -77,11 +84,11 @@ class BankWriter:
         self._index = _claim(self.folder, made_with)
         for left_over in self.folder.glob(".*.part"):  # by a run that was killed
             left_over.unlink(missing_ok=True)
-        self.missing = []
-        for path, numbers in _shards(self.folder, self._index):
+        self.missing: list[range] = []
+        for path, numbers in shards(self.folder, self._index):
             try:
-                _check_shard(path, numbers)
-            except BrokenRecordsError as error:
+                find_rooms(path, numbers)
+            except BrokenShardError as error:
                 if path.exists():
                     logger.warning("%s: it is made again", error)
                 self.missing.append(numbers)
@@ -91,14 +98,14 @@ class BankWriter:
         """How many rooms are still to be written."""
         return sum(map(len, self.missing))
 
-    def write(self, numbers: range, records: Iterable[bytes]) -> None:
-        """Write one shard of `missing`: the records of its rooms, in order.
+    def write(self, numbers: range, records: Iterable[Record]) -> None:
+        """Write one shard of `missing`: its rooms from `encode_room`, in order.
 
         Raises:
             OSError: the disk is full or fails; the bank stays as it was.
         """
         try:
-            write_records(_shard_path(self.folder, self._index, numbers), records)
+            write_shard(_shard_path(self.folder, self._index, numbers), numbers, records)
         except OSError as error:
             raise OSError(
                 f"{error.strerror or error}: the bank {self.folder} keeps its whole shards; mend "
@@ -111,18 +118,18 @@ class BankWriter:
 
 
 class RoomBank(Sequence[Room]):
-    """The rooms of a bank, in order, each read from disk when it is asked for.
+    """The rooms of a bank, in order, each read from disk when it is indexed.
 
     May be used by several threads and sent to other processes. See `read_bank`.
 
     Attributes:
         folder: of the bank.
-        index: its index, which says how it was made.
+        made_with: its index: version, seed, settings.
     """
 
-    def __init__(self, folder: Path, index: dict[str, Any], places: list[Place]) -> None:
+    def __init__(self, folder: Path, made_with: dict[str, Any], places: list[Place]) -> None:
         self.folder = folder
-        self.index = index
+        self.made_with = made_with
         self._places = places
 
     def __len__(self) -> int:
@@ -141,22 +148,29 @@ class RoomBank(Sequence[Room]):
         record = read_record(place)
         try:
             return decode_room(record)
-        except (ValueError, KeyError, IndexError) as error:
-            raise InputError(f"{place.path}, byte {place.offset}: no room ({error})") from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            where = f"{place.path}, byte {place.members[0].offset}"
+            raise InputError(f"{where}: no room ({one_line(error)})") from error
 
 
 class StoredResponses(Sequence[np.ndarray]):
-    """Responses as 16-bit floats, each of which becomes (N, 4) float32 when it is asked for."""
+    """Responses as 16-bit floats, each of which becomes (N, 4) float32 when it is indexed.
 
-    def __init__(self, scales: Sequence[float], blobs: Sequence[bytes]) -> None:
-        self._scales = np.array(scales, np.float32)
-        self._blobs = blobs
+    Args:
+        stored: (N, 4) 16-bit floats of all responses, one after the other.
+        samples: of each response.
+        scales: what each is multiplied by.
+    """
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return StoredResponses, (self._scales, list(self._blobs))
+    def __init__(self, stored: np.ndarray, samples: Sequence[int], scales: Sequence[float]) -> None:
+        self._stored = stored
+        self._ends = np.cumsum(samples)
+        self._scales = np.asarray(scales, np.float32)
+        if len(self._scales) != len(self._ends):
+            raise ValueError("not as many scales as responses")
 
     def __len__(self) -> int:
-        return len(self._blobs)
+        return len(self._ends)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -167,21 +181,25 @@ class StoredResponses(Sequence[np.ndarray]):
     def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        return _unpack(self._scales[index], self._blobs[index]).reshape(-1, 4)
+        number = range(len(self))[index]
+        start = self._ends[number - 1] if number else 0
+        response = self._stored[start : self._ends[number]].astype(np.float32)
+        response *= self._scales[number]
+        return response
 
 
 def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
     """All rooms of a bank, in order.
 
-    Every shard is read once and checked; rooms are read again when they are asked for.
+    Every shard is read once and checked; rooms are read again when they are indexed.
 
     Args:
         folder: the bank.
         skip_broken: leave out shards that are missing, cut short or damaged, with a warning for
-            each, and take a bank that was not finished for what is there.
+            each, and accept an unfinished bank.
 
     Raises:
-        InputError: no bank, one that was not finished, or a shard that is cut short.
+        InputError: not a bank, an unfinished one, or a shard that is missing or damaged.
         OSError: a file cannot be read.
     """
     folder = Path(folder)
@@ -192,10 +210,10 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
             "or use the whole shards with --skip-broken"
         )
     places: list[Place] = []
-    for path, numbers in _shards(folder, index):
+    for path, numbers in shards(folder, index):
         try:
-            places += _check_shard(path, numbers)
-        except BrokenRecordsError as error:
+            places += find_rooms(path, numbers)
+        except BrokenShardError as error:
             if not skip_broken:
                 raise InputError(
                     f"{error}: run the `doa_tf simulate` that made it again, or leave the shard "
@@ -207,111 +225,115 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
     return RoomBank(folder, index, places)
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """The index of a bank of this version.
+def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
+    """The index of a bank of a version, by default of this one.
 
     Raises:
-        InputError: there is none, or it is one of another version.
+        InputError: there is none, or it has another version.
     """
     path = folder / INDEX
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, _ = index["version"], index["rooms"]
+        found = index["version"]
+        if found == version and min(int(index["rooms"]), int(index["rooms_per_shard"])) < 1:
+            raise ValueError("rooms and rooms_per_shard must be at least 1")
     except OSError as error:
         raise InputError(
             f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not the index of a bank: {error}") from error
-    if version != VERSION:
+    if found != version:
+        advice = {
+            1: ", which has to be made again",
+            2: f", which `doa_tf bank convert {folder} --out NEW` converts",
+        }.get(found, "")
         raise InputError(
-            f"The bank {folder} must have version {VERSION}, and is made again where it has not. "
-            f"Received: version {version}"
+            f"The bank {folder} must have version {version}. Received: version {found}{advice}"
         )
-    try:
-        if int(index["rooms"]) < 1 or int(index["rooms_per_shard"]) < 1:
-            raise ValueError("rooms and rooms_per_shard must be at least 1")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not the index of a bank: {error}") from error
     return index
 
 
-def encode_room(room: Room) -> bytes:
-    """The record of a room. The same room gives the same bytes."""
-    srirs = [_pack(srir) for srir in room.srirs]
-    diffuse = [] if room.diffuse_response is None else [_pack(room.diffuse_response)]
-    draw = json.dumps(room.microphone_draw, sort_keys=True)
-    return encode_example(
-        {
-            "number": [int(room.number)],
-            "rt60": _floats(room.rt60),
-            "rt60_measured": _floats(room.rt60_measured),
-            "size": _floats(room.size),
-            "microphone": _floats(room.microphone),
-            "directions": _floats(room.directions),
-            "distances": _floats(room.distances),
-            "drr_db": _floats(room.drr_db),
-            "scales": [scale for scale, _ in srirs],
-            "srirs": [blob for _, blob in srirs],
-            "microphone_kind": [room.microphone_kind.encode()],
-            "microphone_draw": [draw.encode()],
-            "diffuse_scale": [scale for scale, _ in diffuse],
-            "diffuse_response": [blob for _, blob in diffuse],
-            "noise_gains": _floats(room.noise_gains),
-        }
-    )
+def encode_room(room: Room) -> Record:
+    """A room as it is stored. The same room gives the same bytes."""
+    responses = [*room.srirs]
+    if room.diffuse_response is not None:  # the last one, 4 L of 4 samples
+        responses.append(room.diffuse_response.reshape(-1, 4))
+    scales = [float(np.abs(response).max(initial=0.0)) or 1.0 for response in responses]
+    halves = [
+        (response / scale).astype(_HALF, order="C")
+        for response, scale in zip(responses, scales, strict=True)
+    ]
+    values = {
+        "number": int(room.number),
+        "microphone_kind": room.microphone_kind,
+        "microphone_draw": room.microphone_draw,
+        "samples": [len(response) for response in responses],
+        "scales": _digits(scales),
+        **{name: _digits(getattr(room, name)) for name in _NUMBERS},
+    }
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.concatenate(halves), version=(1, 0), allow_pickle=False)
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return text.encode(), file.getvalue()
 
 
-def decode_room(record: bytes) -> Room:
-    """The room of a record; its `srirs` are converted one by one, when they are asked for.
+def decode_room(record: Record) -> Room:
+    """The room of a record; each of its `srirs` is converted when it is indexed.
 
     Raises:
-        ValueError, KeyError, IndexError: the record holds no room.
+        ValueError, KeyError, TypeError, IndexError: the record holds no room.
     """
-    values = decode_example(record)
-
-    def floats(name: str) -> np.ndarray:
-        return np.array(values[name], np.float64)
-
-    directions = floats("directions").reshape(-1, 3)
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    diffuse = [
-        _unpack(np.float32(scale), blob).reshape(-1, 4, 4)
-        for scale, blob in zip(values["diffuse_scale"], values["diffuse_response"], strict=True)
-    ]
+    text, content = record
+    values = json.loads(text)
+    # As `numpy.load` does it, but faster: every scene reads a room.
+    if not content.startswith(_NPY_START, _NPY_LENGTH.stop):
+        raise ValueError("not an .npy file of 16-bit floats")
+    header = int.from_bytes(content[_NPY_LENGTH], "little")
+    stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
+    arrays = {name: np.array(values[name], np.float32).astype(np.float64) for name in _NUMBERS}
+    directions = arrays["directions"] / np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
+    sources = len(directions)
+    samples, scales = values["samples"], values["scales"]
+    diffuse = StoredResponses(stored, samples, scales)[sources:]
     return Room(
-        number=int(values["number"][0]),
-        rt60=float(values["rt60"][0]),
-        size=floats("size"),
-        microphone=floats("microphone"),
+        number=values["number"],
+        rt60=float(arrays["rt60"]),
+        size=arrays["size"],
+        microphone=arrays["microphone"],
         directions=directions,
-        distances=floats("distances"),
-        srirs=StoredResponses(values["scales"], values["srirs"]),
-        rt60_measured=float(values["rt60_measured"][0]),
-        drr_db=floats("drr_db"),
-        microphone_kind=values["microphone_kind"][0].decode(),
-        microphone_draw=json.loads(values["microphone_draw"][0]),
-        diffuse_response=diffuse[0] if diffuse else None,
-        noise_gains=floats("noise_gains"),
+        distances=arrays["distances"],
+        srirs=StoredResponses(stored, samples[:sources], scales[:sources]),
+        rt60_measured=float(arrays["rt60_measured"]),
+        drr_db=arrays["drr_db"],
+        microphone_kind=values["microphone_kind"],
+        microphone_draw=values["microphone_draw"],
+        diffuse_response=diffuse[0].reshape(-1, 4, 4) if diffuse else None,
+        noise_gains=arrays["noise_gains"],
     )
+
+
+def _digits(values: npt.ArrayLike) -> Any:
+    """JSON values with as few digits as tell 32-bit floats apart."""
+    return np.asarray(values, np.float32).astype(str).astype(np.float64).tolist()
 
 
 def _claim(folder: Path, made_with: dict[str, Any]) -> dict[str, Any]:
     """The index of a new bank, or that of the one there, if it was made the same way."""
-    if not (folder / INDEX).exists():
-        if folder.exists() and (
-            not folder.is_dir() or any(path.suffix != ".part" for path in folder.iterdir())
-        ):
-            raise InputError(
-                f"A bank is written to a new or empty folder. Received: {folder}, which holds "
-                "something else"
-            )
+    empty = not folder.exists() or (
+        folder.is_dir()
+        and all(path.name == INDEX or path.suffix == ".part" for path in folder.iterdir())
+    )
+    if empty:  # or begun, and nothing was made: nothing can get mixed
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / INDEX, {**made_with, "complete": False})
-    elif not any(folder.glob("*.tfrecord")):  # begun, and nothing was made: there is no mixing
-        write_json(folder / INDEX, {**made_with, "complete": False})
+    elif not (folder / INDEX).exists():
+        raise InputError(
+            f"A bank is written to a new or empty folder. Received: {folder}, which holds "
+            "something else"
+        )
     index = read_index(folder)
-    others = _differences(made_with, index)
+    others = differences(made_with, {name: index.get(name) for name in made_with})
     if others:
         raise InputError(
             f"The bank {folder} was made with other values of {', '.join(others)}: use the same, "
@@ -320,19 +342,7 @@ def _claim(folder: Path, made_with: dict[str, Any]) -> dict[str, Any]:
     return index
 
 
-def _differences(asked: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Names of the values that are not the same, such as `settings.rt60`."""
-    names = []
-    for name, value in asked.items():
-        other = found.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += [f"{name}.{inner}" for inner in _differences(value, other)]
-        elif value != other:
-            names.append(name)
-    return names
-
-
-def _shards(folder: Path, index: dict[str, Any]) -> list[tuple[Path, range]]:
+def shards(folder: Path, index: dict[str, Any]) -> list[tuple[Path, range]]:
     """Path and room numbers of every shard."""
     rooms, size = index["rooms"], index["rooms_per_shard"]
     ranges = [range(start, min(start + size, rooms)) for start in range(0, rooms, size)]
@@ -342,28 +352,4 @@ def _shards(folder: Path, index: dict[str, Any]) -> list[tuple[Path, range]]:
 def _shard_path(folder: Path, index: dict[str, Any], numbers: range) -> Path:
     size = index["rooms_per_shard"]
     shards = -(-index["rooms"] // size)
-    return folder / f"rooms-{numbers.start // size:05d}-of-{shards:05d}.tfrecord"
-
-
-def _check_shard(path: Path, numbers: range) -> list[Place]:
-    places = find_records(path)
-    if len(places) != len(numbers):
-        raise BrokenRecordsError(f"{path} is cut short: {len(places)} of {len(numbers)} rooms")
-    return places
-
-
-def _floats(values: Any) -> list[float]:
-    flat: list[float] = np.asarray(values, np.float64).ravel().tolist()
-    return flat
-
-
-def _pack(values: np.ndarray) -> tuple[float, bytes]:
-    """The peak of an array, and the array divided by it as 16-bit floats."""
-    scale = float(np.abs(values).max(initial=0.0)) or 1.0
-    return scale, (values / scale).astype(_HALF).tobytes()
-
-
-def _unpack(scale: np.float32, blob: bytes) -> np.ndarray:
-    values = np.frombuffer(blob, _HALF).astype(np.float32)
-    values *= scale
-    return values
+    return folder / f"rooms-{numbers.start // size:05d}-of-{shards:05d}.npz"

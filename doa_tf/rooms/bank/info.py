@@ -3,48 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from doa_tf.rooms.bank.bank import RoomBank
+from doa_tf.rooms.room import Room
 
-PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
+_DISTRIBUTIONS = ("rt60_s", "rt60_measured_s", "drr_db", "distance_m")
+_PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 def bank_info(bank: RoomBank) -> dict[str, Any]:
     """Rooms, sources, microphones, size on disk and distributions, as JSON values.
 
-    Percentiles are over rooms for reverberation times, over sources for the rest; what a dry room
-    has none of, and what is not known, is left out of them.
+    Percentiles are over rooms for reverberation times, over sources for the rest. Values that are
+    unknown, and those that a dry room does not have, are left out of them.
     """
-    rt60, rt60_measured, drr, distances = [], [], [], []
-    kinds: Counter[str] = Counter()
-    dry = 0
-    for room in bank:
-        kinds[room.microphone_kind] += 1
-        dry += room.rt60 == 0.0
-        rt60.append(room.rt60 or np.nan)
-        rt60_measured.append(room.rt60_measured or np.nan)
-        drr.extend(room.drr_db)
-        distances.extend(room.distances)
+    columns = room_columns(bank)
     made_with = {
         name: value
-        for name, value in bank.index.items()
+        for name, value in bank.made_with.items()
         if name not in ("rooms", "rooms_per_shard", "complete")
     }
     return {
         "rooms": len(bank),
-        "sources": len(distances),
-        "dry_rooms": dry,
-        "microphones": dict(sorted(kinds.items())),
+        "sources": len(columns["distance_m"]),
+        "dry_rooms": sum(columns["dry"]),
+        "microphones": dict(sorted(Counter(columns["microphone"]).items())),
         "size_bytes": sum(path.stat().st_size for path in bank.folder.iterdir()),
-        "rt60_s": _percentiles(rt60),
-        "rt60_measured_s": _percentiles(rt60_measured),
-        "drr_db": _percentiles(drr),
-        "distance_m": _percentiles(distances),
+        **{name: _percentiles(columns[name]) for name in _DISTRIBUTIONS},
         **made_with,
     }
+
+
+def room_columns(rooms: Iterable[Room]) -> dict[str, list[Any]]:
+    """Values of rooms by name: one a room for the first four, one a source for the others."""
+    names = ("dry", "microphone", *_DISTRIBUTIONS, "direction")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for room in rooms:
+        columns["dry"].append(room.rt60 == 0.0)
+        columns["microphone"].append(room.microphone_kind)
+        columns["rt60_s"].append(room.rt60 or np.nan)
+        columns["rt60_measured_s"].append(room.rt60_measured or np.nan)
+        columns["drr_db"].extend(room.drr_db)
+        columns["distance_m"].extend(room.distances)
+        columns["direction"].extend(room.directions)
+    return columns
 
 
 def _percentiles(values: list[float]) -> dict[str, float] | None:
@@ -52,7 +58,7 @@ def _percentiles(values: list[float]) -> dict[str, float] | None:
     finite = np.array(values)[np.isfinite(values)]
     if len(finite) == 0:
         return None
-    found = np.percentile(finite, PERCENTILES)
+    found = np.percentile(finite, _PERCENTILES)
     return {
-        str(name): round(float(value), 3) for name, value in zip(PERCENTILES, found, strict=True)
+        str(name): round(float(value), 3) for name, value in zip(_PERCENTILES, found, strict=True)
     }

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from doa_core.angles import vector_to_angles
-from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.sinks.plot import check_plot
-from doa_tf.plotting import draw_directions, draw_histogram, finish
+from doa_tf.plotting import draw_directions, draw_histogram, finish, new_figure, save_figure
+from doa_tf.rooms.bank.info import room_columns
 from doa_tf.rooms.room import Room
 
 _FRAME = 32  # samples: 2 ms
@@ -25,48 +24,37 @@ def plot_bank(path: str | os.PathLike[str], rooms: Sequence[Room], *, room: int 
 
     Args:
         path: a .png, .pdf or .svg file. It appears whole or not at all.
-        rooms: from `doa_tf.rooms.bank.bank.read_bank`; at least one.
+        rooms: from `doa_tf.rooms.read_bank`; at least one.
         room: whose first response is drawn, by its place in the bank; the first one that is not
             dry from there on.
 
     Raises:
-        InputError: a suffix that is no picture's.
+        InputError: the file's suffix is not that of a picture.
         MissingPackageError: Matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    check_plot(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    asked, measured, drr, distances, directions = [], [], [], [], []
-    drawn = rooms[room]
-    for number, each in enumerate(rooms):
-        if number >= room and drawn.rt60 == 0.0:
-            drawn = each
-        asked.append(each.rt60 or np.nan)
-        measured.append(each.rt60_measured or np.nan)
-        drr.extend(each.drr_db)
-        distances.extend(each.distances)
-        directions.extend(each.directions)
-    figure = Figure(figsize=(12.5, 10.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(path, 12.5, 10.4)
+    columns = room_columns(rooms)
+    reverberant = (each for each in islice(rooms, room, None) if each.rt60 != 0.0)
     grid = figure.add_gridspec(3, 3)
     draw_histogram(
         figure.add_subplot(grid[0, 0]),
-        {"asked": asked, "measured": measured},
+        {"drawn": columns["rt60_s"], "measured": columns["rt60_measured_s"]},
         title="Reverberation time",
         unit="RT60, T30 [s]",
         of="rooms",
     )
-    axes = figure.add_subplot(grid[0, 1])
-    draw_histogram(axes, {"": drr}, title="Direct-to-reverberant ratio", unit="[dB]", of="sources")
-    axes = figure.add_subplot(grid[0, 2])
-    draw_histogram(axes, {"": distances}, title="Distance", unit="[m]", of="sources")
-    draw_directions(figure.add_subplot(grid[1, :]), np.array(directions), title="Directions")
-    _draw_response(figure, figure.add_subplot(grid[2, :]), drawn)
-    figure.suptitle(f"{len(rooms)} rooms", fontsize=13, fontweight="bold", x=0.01, ha="left")
-    with write_beside(path) as part:
-        figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=120)
+    panels = (
+        ("drr_db", "Direct-to-reverberant ratio", "[dB]"),
+        ("distance_m", "Distance", "[m]"),
+    )
+    for place, (name, title, unit) in enumerate(panels, 1):
+        axes = figure.add_subplot(grid[0, place])
+        draw_histogram(axes, {"": columns[name]}, title=title, unit=unit, of="sources")
+    directions = np.array(columns["direction"])
+    draw_directions(figure.add_subplot(grid[1, :]), directions, title="Directions")
+    _draw_response(figure, figure.add_subplot(grid[2, :]), next(reverberant, rooms[room]))
+    save_figure(figure, path, f"{len(rooms)} rooms")
 
 
 def response_intensity(srir: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,206 +1,121 @@
-"""TFRecord files of `tf.train.Example` messages, without TensorFlow.
+"""Shards of a bank: zip archives without compression, from which one room is read at a time.
 
-A worker that simulates rooms needs no TensorFlow, and a file of records can be read one record at
-a time. What is written here TensorFlow reads, and the other way round.
+Every room has two members, which `numpy.load` and the standard library read:
 
-A record is its length (8 bytes), a checksum of that (4), the data, and a checksum of the data (4),
-little-endian; a checksum is a rotated CRC-32C.
+    room-00042.json     what it is
+    room-00042.npy      its responses, (N, 4) 16-bit floats, one after the other
 
-References:
-    https://www.tensorflow.org/tutorials/load_data/tfrecord
+The archive's directory says where they lie, and its CRC-32 whether they are whole.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from doa_core.errors import InputError, MissingPackageError
+from doa_core.errors import InputError, one_line
 from doa_core.files import write_beside
 
-_HEADER = struct.Struct("<QI")
-_FOOTER = struct.Struct("<I")
+Record = tuple[bytes, bytes]  # the members of a room: JSON and .npy
+_SUFFIXES = (".json", ".npy")
+# What stands before a member: signature, other things, lengths of name and extra field, these two.
+_HEADER = struct.Struct("<4s22xHH")
+_DAMAGED = (zipfile.BadZipFile, struct.error, KeyError, NotImplementedError, ValueError)
 
-Feature = Sequence[bytes] | Sequence[float] | Sequence[int]
+
+class BrokenShardError(InputError):
+    """A shard that is missing, cut short or damaged."""
 
 
-class BrokenRecordsError(InputError):
-    """A file of records that is cut short or damaged."""
+class Member(NamedTuple):
+    """Where a member's content is in its archive [bytes], and its CRC-32."""
+
+    offset: int
+    length: int
+    crc: int
 
 
 class Place(NamedTuple):
-    """Where a record's data is: the file, and offset and length [bytes] in it."""
+    """Where a room is: the file of its shard, and its members there."""
 
     path: Path
-    offset: int
-    length: int
+    members: tuple[Member, Member]
 
 
-def write_records(path: Path, records: Iterable[bytes]) -> None:
-    """Write a file beside `path`, then rename it.
+def write_shard(path: Path, numbers: Iterable[int], records: Iterable[Record]) -> None:
+    """Write rooms beside `path`, then rename. The same rooms give the same bytes.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; `path` stays as it was.
     """
-    with write_beside(path) as beside, beside.open("wb") as file:
-        for record in records:
-            length = struct.pack("<Q", len(record))
-            file.write(length + _FOOTER.pack(_checksum(length)))
-            file.write(record)
-            file.write(_FOOTER.pack(_checksum(record)))
+    with write_beside(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+        for number, record in zip(numbers, records, strict=True):
+            for name, content in zip(_names(number), record, strict=True):
+                archive.writestr(zipfile.ZipInfo(name), content)  # which has a fixed date
 
 
-def find_records(path: Path) -> list[Place]:
-    """The place of every record of a file, all of which are checked.
+def find_rooms(path: Path, numbers: Iterable[int]) -> list[Place]:
+    """The places of rooms in a shard, all of which are checked.
 
     Raises:
-        BrokenRecordsError: the file is cut short, damaged, or not there.
+        BrokenShardError: the shard is missing, cut short or damaged, or lacks a room.
+        OSError: it cannot be read.
     """
-    places = []
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            while file.tell() < size:
-                header = file.read(_HEADER.size)
-                if len(header) < _HEADER.size:
-                    raise BrokenRecordsError(f"{path} is cut short at byte {size}")
-                length, checksum = _HEADER.unpack(header)
-                if checksum != _checksum(header[:8]):
-                    raise BrokenRecordsError(
-                        f"{path} is damaged, or no file of records: byte {file.tell()}"
-                    )
-                if length > size - file.tell():
-                    raise BrokenRecordsError(f"{path} is cut short at byte {size}")
-                places.append(Place(path, file.tell(), length))
-                _read(file, places[-1])
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            places = []
+            for number in numbers:
+                json_member, npy_member = map(archive.getinfo, _names(number))
+                members = (_find(file, path, json_member), _find(file, path, npy_member))
+                places.append(Place(path, members))
+            return places
     except FileNotFoundError as error:
-        raise BrokenRecordsError(f"{path} is missing") from error
-    return places
+        raise BrokenShardError(f"{path} is missing") from error
+    except BrokenShardError:
+        raise
+    except _DAMAGED as error:
+        raise BrokenShardError(f"{path} is cut short or damaged: {one_line(error)}") from error
 
 
-def read_record(place: Place) -> bytes:
-    """The data of one record.
+def read_record(place: Place) -> Record:
+    """The members of one room.
 
     Raises:
-        BrokenRecordsError: it is damaged, or the file was cut short since it was looked at.
+        BrokenShardError: they are damaged, or the shard was cut short since it was looked at.
         OSError: the file cannot be read.
     """
     # Opened each time, tens of microseconds: nothing to share between threads and processes, and
     # a bank of any number of shards needs no more than one open file.
     with place.path.open("rb") as file:
-        file.seek(place.offset)
-        return _read(file, place)
+        json_member, npy_member = place.members
+        return _read(file, place.path, json_member), _read(file, place.path, npy_member)
 
 
-def encode_example(features: Mapping[str, Feature]) -> bytes:
-    """A `tf.train.Example` of lists of bytes, of float32 or of integers, by name.
-
-    The same values give the same bytes.
-    """
-    example = _example_class()()
-    for name, values in features.items():
-        feature = example.features.feature[name]
-        if all(isinstance(value, bytes) for value in values):
-            feature.bytes_list.value.extend(values)
-        elif all(isinstance(value, int) for value in values):
-            feature.int64_list.value.extend(values)
-        else:
-            feature.float_list.value.extend(values)
-    return bytes(example.SerializeToString(deterministic=True))
+def _names(number: int) -> tuple[str, str]:
+    json_name, npy_name = (f"room-{number:05d}{suffix}" for suffix in _SUFFIXES)
+    return json_name, npy_name
 
 
-def decode_example(record: bytes) -> dict[str, Any]:
-    """The lists of a `tf.train.Example`, by name.
-
-    Raises:
-        ValueError: the record is none.
-    """
-    from google.protobuf.message import DecodeError
-
-    try:
-        features = _example_class().FromString(record).features.feature
-    except DecodeError as error:
-        raise ValueError(f"no `tf.train.Example`: {error}") from error
-    kinds = {name: feature.WhichOneof("kind") for name, feature in features.items()}
-    return {
-        name: getattr(features[name], kind).value if kind else () for name, kind in kinds.items()
-    }
+def _find(file: BinaryIO, path: Path, info: zipfile.ZipInfo) -> Member:
+    start = max(0, info.header_offset)
+    file.seek(start)
+    signature, name, extra = _HEADER.unpack(file.read(_HEADER.size))
+    member = Member(start + _HEADER.size + name + extra, info.file_size, info.CRC)
+    if signature != b"PK\3\4":
+        raise zipfile.BadZipFile(f"no member at byte {start}")
+    _read(file, path, member)
+    return member
 
 
-def _read(file: Any, place: Place) -> bytes:
-    data: bytes = file.read(place.length)
-    footer = file.read(_FOOTER.size)
-    if len(footer) < _FOOTER.size:
-        raise BrokenRecordsError(f"{place.path} is cut short at byte {file.tell()}")
-    if _FOOTER.unpack(footer)[0] != _checksum(data):
-        raise BrokenRecordsError(f"{place.path} is damaged at byte {place.offset} or after")
-    return data
-
-
-def _checksum(data: bytes) -> int:
-    try:
-        import google_crc32c
-    except ImportError as error:
-        raise MissingPackageError("google-crc32c", "cluster", error) from error
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-@cache
-def _example_class() -> Any:
-    """The message class, in a pool of its own: TensorFlow's has the same names."""
-    try:
-        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-    except ImportError as error:
-        raise MissingPackageError("protobuf", "cluster", error) from error
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="doa_tf/example.proto", package="doa_tf", syntax="proto3"
-    )
-
-    def message(parent: Any, name: str, *fields: tuple[str, int, int, str, bool]) -> Any:
-        added = parent.add(name=name)
-        for field_name, number, kind, type_name, repeated in fields:
-            added.field.add(
-                name=field_name,
-                number=number,
-                type=kind,
-                type_name=type_name or None,
-                label=field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL,
-            )
-        return added
-
-    kinds = {"Bytes": field.TYPE_BYTES, "Float": field.TYPE_FLOAT, "Int64": field.TYPE_INT64}
-    for name, kind in kinds.items():
-        message(file.message_type, f"{name}List", ("value", 1, kind, "", True))
-    feature = message(file.message_type, "Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, name in enumerate(kinds, 1):
-        feature.field.add(
-            name=f"{name.lower()}_list",
-            number=number,
-            type=field.TYPE_MESSAGE,
-            type_name=f".doa_tf.{name}List",
-            label=field.LABEL_OPTIONAL,
-            oneof_index=0,
-        )
-    nested = field.TYPE_MESSAGE
-    features = message(
-        file.message_type,
-        "Features",
-        ("feature", 1, nested, ".doa_tf.Features.FeatureEntry", True),
-    )
-    entry = message(
-        features.nested_type,
-        "FeatureEntry",
-        ("key", 1, field.TYPE_STRING, "", False),
-        ("value", 2, nested, ".doa_tf.Feature", False),
-    )
-    entry.options.map_entry = True
-    message(file.message_type, "Example", ("features", 1, nested, ".doa_tf.Features", False))
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("doa_tf.Example"))
+def _read(file: BinaryIO, path: Path, member: Member) -> bytes:
+    file.seek(member.offset)
+    there = member.offset + member.length <= os.fstat(file.fileno()).st_size
+    content = file.read(member.length) if there else b""
+    if not there or zlib.crc32(content) != member.crc:
+        raise BrokenShardError(f"{path} is cut short or damaged at byte {member.offset} or after")
+    return content

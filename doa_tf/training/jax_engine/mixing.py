@@ -17,7 +17,8 @@ import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_tf.scenes.convolution import audible_length
-from doa_tf.scenes.mixer import SceneDraw, SceneMixer
+from doa_tf.scenes.draw import SceneDraw
+from doa_tf.scenes.mixer import SceneMixer
 
 LONGEST = 19_457  # taps: with a scene of 13,312 samples a transform of 32,768
 _FULL_SCALE = 32_767.0

@@ -10,7 +10,6 @@ from doa_tf.evaluation.statistics import (
     figures,
     holm,
     percentile_interval,
-    wilson_interval,
 )
 
 ERRORS = [2.0, 5.0, 10.0, 12.0, 15.0, 30.0, 31.0, 180.0]
@@ -96,12 +95,15 @@ def test_a_share_of_nothing_or_all_still_has_an_interval():
     bootstrap = Bootstrap(50)
     low, high = bootstrap.intervals(np.full(50, 3.0))["outliers30"]
     assert low == 0.0
-    assert high == pytest.approx(7.1, abs=0.1)  # Wilson: 0 of 50
-    assert bootstrap.intervals(np.full(50, 3.0))["acc10"] == pytest.approx((92.9, 100.0), abs=0.1)
-    assert wilson_interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+    # Wilson, 0 of 50: z^2 / (50 + z^2) with z^2 = 3.8415
+    assert high == pytest.approx(7.1348, abs=5e-5)
+    certain = bootstrap.intervals(np.full(50, 3.0))["acc10"]
+    assert certain == pytest.approx((92.8652, 100.0), abs=5e-5)
     # Rooms that stand for many scenes leave more open.
     rooms = Bootstrap(50, clusters=[k // 10 for k in range(50)])
-    assert rooms.intervals(np.full(50, 3.0))["outliers30"][1] > 40.0
+    assert rooms.intervals(np.full(50, 3.0))["outliers30"] == pytest.approx(
+        (0.0, 43.4482), abs=5e-5
+    )
 
 
 def test_a_shift_is_found_with_its_size():

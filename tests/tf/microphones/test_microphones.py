@@ -15,11 +15,11 @@ from doa_tf.microphones.base import SPEED_OF_SOUND, even_directions
 from doa_tf.microphones.draw import (
     IdealMicrophone,
     MicrophoneSettings,
-    RigidSphereMicrophone,
-    TetrahedralMicrophone,
     draw_microphone,
     microphone_from_draw,
 )
+from doa_tf.microphones.rigid_sphere import RigidSphereMicrophone
+from doa_tf.microphones.tetrahedral import TetrahedralMicrophone
 
 DIRECTIONS = even_directions(200)
 IDEAL = steering_vector(DIRECTIONS)

@@ -10,14 +10,15 @@ from doa_core.ambisonics import steering_vector
 from doa_core.angles import random_rotation
 from doa_core.errors import InputError
 from doa_tf.microphones.base import SPEED_OF_SOUND, even_directions
-from doa_tf.microphones.draw import (
+from doa_tf.microphones.draw import draw_microphone, microphone_from_draw
+from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
+from doa_tf.microphones.rigid_sphere import (
     RigidSphereMicrophone,
-    SphereMicrophone,
-    draw_microphone,
-    microphone_from_draw,
-    rigid_sphere,
+    radial_response,
+    rigid_sphere_responses,
+    sphere_layout,
+    sphere_pressure,
 )
-from doa_tf.microphones.rigid_sphere import radial_response, rigid_sphere_responses, sphere_layout
 from doa_tf.microphones.sofa_array import ArrayResponses, write_array
 from doa_tf.spherical_harmonics import legendre, spherical_harmonics
 
@@ -79,7 +80,7 @@ def test_rigid_sphere_at_low_frequencies():
     capsules = sphere_layout(12)
     frequency = 20.0
     ka = 2 * np.pi * frequency * RADIUS / SPEED_OF_SOUND
-    pressure = rigid_sphere(DIRECTIONS, np.array([frequency]), capsules=capsules, radius=RADIUS)
+    pressure = sphere_pressure(DIRECTIONS, np.array([frequency]), capsules=capsules, radius=RADIUS)
     expected = 1 + 1.5j * ka * DIRECTIONS @ capsules.T
     np.testing.assert_allclose(pressure[0], expected, atol=2 * ka**2)
 
@@ -87,7 +88,7 @@ def test_rigid_sphere_at_low_frequencies():
 def test_rigid_sphere_doubles_the_pressure_in_front_and_shades_the_back():
     front = np.array([[1.0, 0.0, 0.0]])
     pressure = np.abs(
-        rigid_sphere(
+        sphere_pressure(
             front, np.array([8000.0]), capsules=np.array([[1, 0, 0], [0, 1, 0]]), radius=0.1
         )
     )[0, 0]
@@ -146,7 +147,7 @@ def test_harder_regularisation_sags_more_and_is_quieter():
 
 def test_measured_array_is_heard_like_the_analytic_one(array_file):
     """Between the measured directions too, and without the delay of the measurement."""
-    measured = SphereMicrophone(file=str(array_file))
+    measured = MeasuredArrayMicrophone(file=str(array_file))
     frequencies = np.array([125.0, 250.0, 500.0, 1000.0, 3000.0, 6000.0])
     analytic = RigidSphereMicrophone().response(DIRECTIONS, frequencies)
     response = measured.response(DIRECTIONS, frequencies)
@@ -156,7 +157,7 @@ def test_measured_array_is_heard_like_the_analytic_one(array_file):
 
 
 def test_measured_array_on_a_uniform_grid(array_file):
-    measured = SphereMicrophone(file=str(array_file))
+    measured = MeasuredArrayMicrophone(file=str(array_file))
     grid = np.fft.rfftfreq(2048, 1 / 16000)
     whole = measured.response(DIRECTIONS[:20], grid)
     some = measured.response(DIRECTIONS[:20], grid[[16, 128, 700]])
@@ -168,13 +169,13 @@ def test_measured_array_on_a_uniform_grid(array_file):
 def test_array_is_drawn_from_a_file(array_file):
     for kind, sofa in ((str(array_file), None), ("sphere", array_file)):
         microphone = draw_microphone(np.random.default_rng(0), kind=kind, sofa=sofa)
-        assert isinstance(microphone, SphereMicrophone)
+        assert isinstance(microphone, MeasuredArrayMicrophone)
         assert microphone.draw["file"] == str(array_file)
         assert microphone_from_draw(microphone.draw) == microphone
 
 
 def test_array_of_another_file_is_refused(array_file, tmp_path):
-    draw = SphereMicrophone(file=str(array_file)).draw
+    draw = MeasuredArrayMicrophone(file=str(array_file)).draw
     with pytest.raises(InputError, match="not the file that this microphone was drawn from"):
         microphone_from_draw({**draw, "digest": "0" * 64})
     with pytest.raises(InputError, match="must be a SOFA file of a microphone array"):
@@ -189,4 +190,4 @@ def test_array_of_too_few_directions_is_refused(tmp_path):
     )
     write_array(tmp_path / "few.sofa", array)
     with pytest.raises(InputError, match=r"at least 24 directions\. Received: 10"):
-        SphereMicrophone(file=str(tmp_path / "few.sofa"))
+        MeasuredArrayMicrophone(file=str(tmp_path / "few.sofa"))

@@ -15,7 +15,9 @@ import pytest
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
 from doa_tf.rooms.bank.bank import BankWriter, decode_room, encode_room, read_bank
-from doa_tf.rooms.bank.records import decode_example, encode_example, find_records
+from doa_tf.rooms.bank.convert import convert_bank
+from doa_tf.rooms.bank.dataset import bank_dataset
+from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, read_record, write_shard
 from doa_tf.rooms.room import Room, simulate_room
 
 
@@ -105,27 +107,38 @@ def test_a_bank_is_a_sequence_for_threads_and_other_processes(small_bank):
     assert peaks == [np.abs(room.srirs[1]).max() for room in bank] * 10
 
 
-def test_tensorflow_reads_and_writes_the_same_records(small_bank, tmp_path):
-    import tensorflow as tf
-
-    shard = small_bank / "rooms-00000-of-00003.tfrecord"
-    records = [record.numpy() for record in tf.data.TFRecordDataset(str(shard))]
-    assert [decode_room(record).number for record in records] == [0, 1]
-    feature = tf.train.Example.FromString(records[0]).features.feature
-    assert feature["microphone_kind"].bytes_list.value[0] == b"tetrahedral"
-    np.testing.assert_allclose(feature["distances"].float_list.value, [1.25, 2.5])
-    written = tmp_path / "by_tensorflow.tfrecord"
-    with tf.io.TFRecordWriter(str(written)) as writer:
-        for record in records:
-            writer.write(record)
-    assert written.read_bytes() == shard.read_bytes()
-    assert len(find_records(written)) == 2
+def test_numpy_and_the_standard_library_read_a_shard(small_bank):
+    with np.load(small_bank / "rooms-00000-of-00003.npz") as shard:
+        assert shard.files == ["room-00000.json", "room-00000", "room-00001.json", "room-00001"]
+        values = json.loads(shard["room-00001.json"])
+        stored = shard["room-00001"]
+    assert values["distances"] == [1.25, 2.5]
+    assert values["microphone_draw"]["name"] == "Ö"
+    assert (stored.dtype, stored.shape) == (np.float16, (300 + 310 + 64, 4))
+    second = stored[300:610].astype(np.float32) * np.float32(values["scales"][1])
+    np.testing.assert_array_equal(second, read_bank(small_bank)[1].srirs[1])
 
 
-def test_examples_keep_their_lists():
-    values = {"words": [b"a", b""], "numbers": [-3, 2**40], "floats": [0.5, -1.0], "none": []}
-    decoded = decode_example(encode_example(values))
-    assert {name: list(found) for name, found in decoded.items()} == values
+def test_responses_may_lie_in_memory_in_any_order():
+    room = made_up_room(3)
+    columns = replace(room, srirs=[np.asfortranarray(srir) for srir in room.srirs])
+    assert encode_room(columns) == encode_room(room)
+
+
+def test_a_dataset_has_every_room_and_its_responses(small_bank):
+    bank = read_bank(small_bank)
+    dataset = bank_dataset(bank)
+    assert len(dataset) == 5
+    for room, element in zip(bank, dataset.as_numpy_iterator(), strict=True):
+        assert element["number"] == room.number
+        np.testing.assert_allclose(element["directions"], room.directions, atol=1e-6)
+        np.testing.assert_array_equal(element["noise_gains"], room.noise_gains)
+        assert element["srirs"].shape == (2, 310, 4)
+        for padded, srir in zip(element["srirs"], room.srirs, strict=True):
+            np.testing.assert_array_equal(padded[: len(srir)], srir)
+            assert not padded[len(srir) :].any()
+    batches = list(dataset.padded_batch(2))
+    assert [len(batch["number"]) for batch in batches] == [2, 2, 1]
 
 
 def test_a_bank_is_read_without_tensorflow(small_bank):
@@ -143,20 +156,22 @@ def damage(shard, how):
         return
     if how == "flipped":
         content[len(content) // 3] ^= 1
-    elif how == "length":
+    elif how == "header":
         content[3] ^= 1
+    elif how == "directory":
+        content[content.rindex(b"PK\1\2") + 16] ^= 1
     else:
-        second = find_records(shard)[1].offset - 12
-        del content[{"in a record": -100, "in a header": second + 5, "at a record": second}[how] :]
+        second = find_rooms(shard, [3])[0].members[0].offset
+        del content[{"in the directory": -30, "in a room": second + 5}[how] :]
     shard.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    "how", ["missing", "flipped", "length", "in a record", "in a header", "at a record"]
+    "how", ["missing", "flipped", "header", "directory", "in the directory", "in a room"]
 )
 def test_a_broken_shard_is_named_skipped_when_asked_and_made_again(small_bank, how, caplog):
     whole = {path.name: path.read_bytes() for path in small_bank.iterdir()}
-    shard = small_bank / "rooms-00001-of-00003.tfrecord"
+    shard = small_bank / "rooms-00001-of-00003.npz"
     damage(shard, how)
     with pytest.raises(InputError, match=f"{shard.name}.*--skip-broken"):
         read_bank(small_bank)
@@ -171,13 +186,13 @@ def test_a_broken_shard_is_named_skipped_when_asked_and_made_again(small_bank, h
 
 def test_a_shard_damaged_while_it_is_in_use_is_named(small_bank):
     bank = read_bank(small_bank)
-    damage(small_bank / "rooms-00001-of-00003.tfrecord", "flipped")
+    damage(small_bank / "rooms-00001-of-00003.npz", "flipped")
     with pytest.raises(InputError, match="rooms-00001-of-00003"):
         [room.number for room in bank]
 
 
 def test_a_bank_without_a_whole_shard_is_refused_even_when_skipping(small_bank):
-    for shard in small_bank.glob("*.tfrecord"):
+    for shard in small_bank.glob("*.npz"):
         damage(shard, "missing")
     with pytest.raises(InputError, match="no whole shard"):
         read_bank(small_bank, skip_broken=True)
@@ -186,7 +201,7 @@ def test_a_bank_without_a_whole_shard_is_refused_even_when_skipping(small_bank):
 def test_an_unfinished_bank_is_refused_or_taken_for_what_is_there(small_bank):
     index = json.loads((small_bank / "index.json").read_text())
     (small_bank / "index.json").write_text(json.dumps({**index, "complete": False}))
-    (small_bank / "rooms-00002-of-00003.tfrecord").unlink()
+    (small_bank / "rooms-00002-of-00003.npz").unlink()
     with pytest.raises(InputError, match="not finished"):
         read_bank(small_bank)
     assert len(read_bank(small_bank, skip_broken=True)) == 4
@@ -197,9 +212,10 @@ def test_an_unfinished_bank_is_refused_or_taken_for_what_is_there(small_bank):
     [
         ({"rooms": 2}, "not the index of a bank"),
         ([], "not the index of a bank"),
-        ({"version": 1, "rooms": 2}, "version 2.*Received: version 1"),
-        ({"version": 2, "rooms": 2}, "not the index of a bank"),
-        ({"version": 2, "rooms": 2, "rooms_per_shard": 0}, "at least 1"),
+        ({"version": 1, "rooms": 2}, "version 3.*Received: version 1.* made again"),
+        ({"version": 2, "rooms": 2}, "`doa_tf bank convert .* --out NEW`"),
+        ({"version": 3, "rooms": 2}, "not the index of a bank"),
+        ({"version": 3, "rooms": 2, "rooms_per_shard": 0}, "at least 1"),
     ],
 )
 def test_an_index_of_something_else_is_refused(tmp_path, index, message):
@@ -215,9 +231,105 @@ def test_no_bank_is_an_error(tmp_path):
 
 def test_a_record_of_something_else_is_named(small_bank):
     writer = BankWriter(small_bank, made_with={"seed": 0}, rooms=5, rooms_per_shard=2)
-    writer.write(range(4, 5), [encode_example({"letter": [b"dear"]})])
+    writer.write(range(4, 5), [(b'{"letter": "dear"}', encode_room(made_up_room(4))[1])])
     with pytest.raises(InputError, match=r"rooms-00002-of-00003.*no room"):
         read_bank(small_bank)[4]
+
+
+def test_no_change_of_a_shard_goes_unnoticed(tmp_path):
+    rng = np.random.default_rng(0)
+    room = replace(made_up_room(0), srirs=[np.ones((2, 4), np.float32)] * 2, diffuse_response=None)
+    records = [encode_room(replace(room, number=number)) for number in range(2)]
+    write_shard(tmp_path / "whole.npz", range(2), records)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    shard = tmp_path / "changed.npz"
+    for _ in range(1000):
+        content = bytearray(whole)
+        if rng.random() < 0.3:
+            del content[rng.integers(len(content)) :]
+        else:
+            content[rng.integers(len(content))] = rng.integers(256)
+        shard.write_bytes(content)
+        try:
+            found = [read_record(place) for place in find_rooms(shard, range(2))]
+        except BrokenShardError:
+            continue
+        assert found == records  # a date, a version: nothing that a room is made of
+
+
+def old_bank(folder, rooms):
+    """A bank as version 2 had it: TFRecords of `tf.train.Example`."""
+    import tensorflow as tf
+
+    def floats(values):
+        values = np.ravel(values).astype(np.float32)
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def blobs(values):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    def packed(responses):
+        scales = [float(np.abs(response).max()) for response in responses]
+        halves = [(r / s).astype("<f2").tobytes() for r, s in zip(responses, scales, strict=True)]
+        return floats(scales), blobs(halves)
+
+    folder.mkdir()
+    index = {"version": 2, "seed": 0, "rooms": len(rooms), "rooms_per_shard": 2, "complete": True}
+    (folder / "index.json").write_text(json.dumps(index))
+    for start in range(0, len(rooms), 2):
+        shard = folder / f"rooms-{start // 2:05d}-of-{(len(rooms) + 1) // 2:05d}.tfrecord"
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for room in rooms[start : start + 2]:
+                feature = {name: floats(getattr(room, name)) for name in FLOATS}
+                feature["scales"], feature["srirs"] = packed(room.srirs)
+                diffuse = [] if room.diffuse_response is None else [room.diffuse_response]
+                feature["diffuse_scale"], feature["diffuse_response"] = packed(diffuse)
+                numbers = tf.train.Int64List(value=[room.number])
+                feature["number"] = tf.train.Feature(int64_list=numbers)
+                feature["microphone_kind"] = blobs([room.microphone_kind.encode()])
+                feature["microphone_draw"] = blobs([json.dumps(room.microphone_draw).encode()])
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+
+
+FLOATS = (
+    *("rt60", "rt60_measured", "size", "microphone"),
+    *("directions", "distances", "drr_db", "noise_gains"),
+)
+
+
+def test_a_bank_of_version_2_is_converted_to_what_would_be_made_now(small_bank, tmp_path, capsys):
+    old = tmp_path / "old"
+    old_bank(old, [made_up_room(number) for number in range(5)])
+    with pytest.raises(InputError, match=f"`doa_tf bank convert {old} --out NEW`"):
+        read_bank(old)
+    with pytest.raises(InputError, match=f"`doa_tf bank convert {old} --out NEW`"):
+        BankWriter(old, made_with={"seed": 0}, rooms=5, rooms_per_shard=2)
+    assert main(["bank", "convert", str(old), "--out", str(tmp_path / "new")]) == 0
+    for path in small_bank.iterdir():
+        assert (tmp_path / "new" / path.name).read_bytes() == path.read_bytes()
+    assert main(["bank", "convert", str(small_bank), "--out", str(tmp_path / "again")]) == 2
+    assert "must have version 2. Received: version 3" in capsys.readouterr().err
+
+
+def test_a_damaged_bank_of_version_2_is_converted_as_far_as_it_goes(tmp_path, caplog):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old_bank(old, [made_up_room(number) for number in range(7)])
+    damage(old / "rooms-00000-of-00004.tfrecord", "missing")
+    damage(old / "rooms-00001-of-00004.tfrecord", "flipped")
+    shard = old / "rooms-00002-of-00004.tfrecord"
+    shard.write_bytes(b"")
+    seen = []
+    convert_bank(old, new, progress=lambda done, rooms: seen.append((done, rooms)))
+    assert seen == [(2, 7), (4, 7), (6, 7), (7, 7)]
+    assert [room.number for room in read_bank(new, skip_broken=True)] == [6]
+    for number in range(3):
+        assert f"rooms-0000{number}-of-00004.tfrecord" in caplog.text
+    with pytest.raises(InputError, match="not finished"):
+        read_bank(new)
+    old_bank(tmp_path / "whole", [made_up_room(number) for number in range(7)])
+    convert_bank(tmp_path / "whole", new)
+    assert len(read_bank(new)) == 7
 
 
 def test_info_prints_what_a_bank_holds(bank, capsys):
@@ -237,7 +349,7 @@ def test_info_prints_what_a_bank_holds(bank, capsys):
 
 
 def test_info_of_a_broken_bank_says_so(small_bank, capsys):
-    damage(small_bank / "rooms-00001-of-00003.tfrecord", "in a record")
+    damage(small_bank / "rooms-00001-of-00003.npz", "in a room")
     assert main(["bank", "info", str(small_bank)]) == 2
     assert "rooms-00001-of-00003" in capsys.readouterr().err
     assert main(["bank", "info", str(small_bank), "--skip-broken"]) == 0

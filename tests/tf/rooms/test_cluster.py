@@ -160,7 +160,7 @@ def test_a_worker_with_other_software_is_named_and_its_rooms_are_not_taken(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "doa-tf 0.1.0+" in error
     assert "install the same there" in error
-    assert not list((tmp_path / "bank").glob("*.tfrecord"))
+    assert not list((tmp_path / "bank").glob("*.npz"))
 
 
 def test_a_worker_without_the_package_is_told_what_to_install(scheduler, worker, tmp_path, capsys):

@@ -77,7 +77,7 @@ def test_an_import_goes_on_where_it_was_and_other_files_are_refused(exported, tm
 
     with pytest.raises(KeyboardInterrupt):
         bank_from_sofa(broken, exported, rooms_per_shard=2, progress=stop)
-    assert len(list(broken.glob("*.tfrecord"))) == 2
+    assert len(list(broken.glob("*.npz"))) == 2
     with pytest.raises(InputError, match=r"other values of sofa"):
         bank_from_sofa(broken, exported[::-1], rooms_per_shard=2)
     bank_from_sofa(broken, exported, rooms_per_shard=2)

@@ -11,8 +11,8 @@ from doa_core.angles import great_circle_distance
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.rooms.acoustics import c50, diffuseness, direct_direction, direct_index, drr_db, t30
 from doa_tf.rooms.image_sources import BANDS
-from doa_tf.rooms.plan import image_order, talker_gains
-from doa_tf.rooms.room import RoomSettings, draw_plan, simulate_room
+from doa_tf.rooms.plan import RoomSettings, draw_plan, image_order, talker_gains
+from doa_tf.rooms.room import simulate_room
 
 SETTINGS = RoomSettings(rt60=(0.3, 0.5), dry_share=0.0, sources=1, microphone="ideal")
 REFERENCE = replace(SETTINGS, rt60=(0.25, 0.3), size_max=(5.0, 4.0, 3.0), mixing_time=None)

@@ -51,7 +51,7 @@ def digests(folder):
 
 def wait_for_shards(process, folder, count):
     deadline = time.monotonic() + 180
-    while len(list(folder.glob("*.tfrecord"))) < count:
+    while len(list(folder.glob("*.npz"))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -78,10 +78,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes_on_any_number_of_workers(
     wait_for_shards(killed, out, 3)
     killed.kill()
     killed.communicate()
-    assert 3 <= len(list(out.glob("*.tfrecord"))) < 20
+    assert 3 <= len(list(out.glob("*.npz"))) < 20
     with pytest.raises(InputError, match="not finished"):
         read_bank(out)
-    (out / ".rooms-00019-of-00020.tfrecord.1.part").write_bytes(b"half a shard")
+    (out / ".rooms-00019-of-00020.npz.1.part").write_bytes(b"half a shard")
     subprocess.run(command(out, rooms=40, workers=2), check=True)
     assert digests(out) == digests(unbroken)
 
@@ -107,7 +107,7 @@ def test_control_c_is_quick_and_keeps_whole_shards(command, tmp_path, unbroken, 
 
 def test_a_full_disk_is_one_line_and_the_bank_goes_on(command, tmp_path, unbroken):
     out = tmp_path / "full"
-    sizes = sorted(path.stat().st_size for path in unbroken.glob("*.tfrecord"))
+    sizes = sorted(path.stat().st_size for path in unbroken.glob("*.npz"))
     limit = (sizes[-1] + sizes[-2]) // 2
     assert sizes[-2] < limit < sizes[-1], "the largest shard must not fit"
     full = subprocess.run(
@@ -213,7 +213,7 @@ def test_settings_come_from_a_file(tmp_path, capsys):
     options = ["--rooms", "2", "--workers", "1", "--dry-share", "1", "--settings", str(settings)]
     assert main(["simulate", "--out", str(out), *options]) == 0
     bank = read_bank(out)
-    assert bank.index["settings"]["dry_share"] == 1.0
+    assert bank.made_with["settings"]["dry_share"] == 1.0
     assert all(1.0 <= distance <= 1.5 for room in bank for distance in room.distances)
     settings.write_text('{"rt61": 0.5}')
     assert main(["simulate", "--out", str(out), "--settings", str(settings)]) == 2

@@ -14,7 +14,8 @@ from doa_tf.cli import scenes as cli_scenes
 from doa_tf.cli import train as cli_train
 from doa_tf.data.augment import AUGMENTATIONS
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.scenes.mixer import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.scenes.draw import CONDITIONS, MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.noise import INTERFERERS, diffuse_field
 from doa_tf.scenes.recordings import read_recordings
 

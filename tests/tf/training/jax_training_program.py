@@ -24,7 +24,8 @@ def main() -> int:
 
     from doa_core.errors import InputError
     from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.mixer import MixSettings, SceneMixer
+    from doa_tf.scenes.draw import MixSettings
+    from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
     from doa_tf.training.jax_engine import train as jax_training
     from doa_tf.training.jax_engine.mixing import scene_arrays

@@ -15,9 +15,10 @@ import pytest
 
 from doa_tf.heads import get
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.draw import MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.training.jax_engine.draws import Drawing, draw_batch
 from doa_tf.training.jax_engine.mixing import LONGEST, draw_arrays, mix_scenes, scene_arrays
