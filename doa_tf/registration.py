@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_REGISTERING = ("doa_tf.layers", "doa_tf.losses", "doa_tf.metrics")
+_REGISTERING = (
+    *("doa_tf.layers", "doa_tf.turning"),
+    *("doa_tf.losses", "doa_tf.heads.loss", "doa_tf.metrics"),
+)
 
 
 def register_with_keras() -> None:

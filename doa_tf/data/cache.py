@@ -14,13 +14,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import check_augment, feature_blocks, random_turns
 from doa_tf.data.features import waveform_features
+from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.targets import as_targets, without_head
 from doa_tf.files import write_json
-from doa_tf.heads import Head
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class FeatureCache:
         self,
         folder: str | Path,
         *,
-        mixer: Callable[[], SceneMixer],
+        mixer: Callable[[], SceneMixer | RecordedScenes],
         made_with: dict[str, Any],
         scenes: int,
         seed: int = 0,
@@ -69,7 +71,7 @@ class FeatureCache:
     def _fill(
         self,
         folder: Path,
-        mixer: Callable[[], SceneMixer],
+        mixer: Callable[[], SceneMixer | RecordedScenes],
         made_with: dict[str, Any],
         seed: int,
         progress: Callable[[int, int], None] | None,
@@ -122,9 +124,9 @@ def _wait_for(lock: IO[str], folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
+@without_head
 def cached_dataset(
     cache: FeatureCache,
-    head: Head,
     *,
     features: FeatureSpec,
     batch_size: int,
@@ -132,13 +134,13 @@ def cached_dataset(
     epochs: Sequence[int],
     augment: str = "vertical",
 ) -> Any:
-    """A `tf.data.Dataset` over a cache, each epoch shuffled and turned anew.
+    """A `tf.data.Dataset` of (B, T, F, K) features and (B, V, 3) directions.
 
-    An epoch is a function of (seed, epoch), so a resumed run sees what an unbroken one would have.
+    Each epoch is shuffled and turned anew. It is a function of (seed, epoch), so a resumed run sees
+    what an unbroken one would have.
 
     Args:
         cache: the scenes.
-        head: encodes the targets.
         features: of the network; the level channel is left out if it has none.
         batch_size: B; the remainder of an epoch is dropped.
         seed: of the draws.
@@ -146,6 +148,7 @@ def cached_dataset(
         augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
 
     Raises:
+        TypeError: a head, which 0.1 asked for.
         ValueError: unknown augmentation.
     """
     import tensorflow as tf
@@ -154,7 +157,7 @@ def cached_dataset(
     channels = len(features.channels)
     batches = len(cache) // batch_size
 
-    def epoch_batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def epoch_batches() -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         for epoch in epochs:
             rng = np.random.default_rng((seed, epoch, 0, ORDER_STREAM))
             order = rng.permutation(len(cache))
@@ -164,27 +167,28 @@ def cached_dataset(
                 directions = np.einsum("bij,bj->bi", turns, cache.directions[chosen])
                 directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
                 blocks = feature_blocks(turns, channels)
-                yield cache.features[chosen], blocks, head.encode(directions)
+                yield cache.features[chosen], blocks, as_targets(directions)
 
     def turn(stored: Any, blocks: Any, target: Any) -> tuple[Any, Any]:
         stored = tf.cast(stored[..., :channels], tf.float32)
         flat = tf.reshape(stored, (batch_size, -1, channels))
         turned = tf.reshape(tf.matmul(flat, blocks), (batch_size, *features.input_shape))
-        return turned, tf.repeat(target[:, tf.newaxis], features.frames, axis=1)
+        return turned, target
 
     signature = (
         tf.TensorSpec((batch_size, *cache.spec.input_shape), tf.float16),
         tf.TensorSpec((batch_size, channels, channels), tf.float32),
-        tf.TensorSpec((batch_size, head.outputs), tf.float32),
+        tf.TensorSpec((batch_size, 1, 3), tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(epoch_batches, output_signature=signature)
     return dataset.map(turn, num_parallel_calls=1).prefetch(2)
 
 
-def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """An array in a file. Its disk space is reserved now: a full disk later would be a crash."""
     if mode != "w+":
-        return np.load(path, mmap_mode=mode)
+        stored: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
+        return stored
     array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:

@@ -22,7 +22,6 @@ from doa_core.angles import FloatArray, great_circle_distance, vector_to_angles
 from doa_core.decode import METHODS
 from doa_core.errors import InputError
 from doa_core.files import write_beside
-from doa_tf.data.features import feature_windows
 from doa_tf.evaluation.groups import check_group, group_names, grouped
 from doa_tf.evaluation.predictions import (
     ONE_DECODING,
@@ -43,7 +42,6 @@ __all__ = [
     "check_group",
     "check_model_name",
     "evaluate",
-    "feature_windows",
     "judge",
     "read_per_scene",
     "summarise",

@@ -1,4 +1,4 @@
-"""What every head can do, and the heads by name."""
+"""What every head can do, and how one of a user's own is made known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import as_vectors
+from doa_core.angles import FloatArray, as_vectors
 from doa_core.decode import decode as decode_scores
 from doa_core.grid import Grid
 from doa_tf.heads import registry
@@ -18,6 +18,7 @@ class Head(ABC):
     """Base class of the heads; subclass and `register` to add one.
 
     Attributes:
+        voices: how many directions at once it is trained on, V.
         name: what `get` and the model file call it.
         decoded_as: the head in `doa_core.decode.HEADS` whose decoding reads these scores, on a
             board as well; the head's own name by default.
@@ -32,6 +33,7 @@ class Head(ABC):
         grid: the cells of a grid head, else None.
     """
 
+    voices: ClassVar[int] = 1
     name: ClassVar[str]
     decoded_as: ClassVar[str] = ""
     activation: ClassVar[str] = "sigmoid"
@@ -52,24 +54,35 @@ class Head(ABC):
         return self.decoded_as or self.name
 
     @abstractmethod
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
-        """(..., K) float32 training targets of (..., 3) unit vectors.
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
+        """(..., K) float32 training targets of (..., V, 3) unit vectors: the specification.
 
         Raises:
-            ValueError: not three coordinates, or vectors that are not of unit length.
+            ValueError: not three coordinates, another number of voices, or vectors that are not
+                of unit length.
         """
 
     @abstractmethod
-    def targets_to_vectors(self, targets: Any) -> Any:
-        """(..., 3) unit vectors that `encode` made (..., K) targets from, in `keras.ops`."""
+    def encode_tensor(self, directions: Any) -> Any:
+        """`encode` in `keras.ops`, of float32 tensors and without its checks; equal to 1e-5."""
+
+    @abstractmethod
+    def encoded_loss(self) -> Any:
+        """A Keras loss of (B, T, K) encoded targets and model outputs, a value per frame."""
 
     @abstractmethod
     def outputs_to_vectors(self, outputs: Any) -> Any:
         """(..., 3) unit vectors of (..., T, K) model outputs, frames averaged, in `keras.ops`."""
 
-    @abstractmethod
     def loss(self) -> Any:
-        """A Keras loss for `model.compile`."""
+        """A Keras loss of directions and model outputs, for `model.compile`.
+
+        It encodes (B, V, 3) directions, or (B, T, V, 3) where they change from frame to frame, and
+        hands them to `encoded_loss`.
+        """
+        from doa_tf.heads.loss import DirectionLoss
+
+        return DirectionLoss(self, self.resolution_deg)
 
     def activate(self, values: Any) -> Any:
         """(..., K) scores in [0, 1] of (..., K) values of the last layer, in `keras.ops`."""
@@ -85,7 +98,7 @@ class Head(ABC):
         """Keras metrics for `model.compile`: mean and median error, accuracy within 10 degrees."""
         from doa_tf.heads.metrics import AccuracyWithin, AngularError, MedianAngularError
 
-        options = {"head": self.name, "resolution_deg": self.resolution_deg}
+        options: dict[str, Any] = {"head": self.name, "resolution_deg": self.resolution_deg}
         return [
             AngularError(**options),
             MedianAngularError(**options),
@@ -134,17 +147,48 @@ def register(head: type[Head]) -> type[Head]:
     Usable as a decorator. A name that is taken is taken over: the last registration counts.
 
     Raises:
-        TypeError: not a subclass of `Head`.
+        TypeError: not a subclass of `Head`, or one as doa_tf 0.1 had them, whose loss took targets
+            that were encoded before.
     """
     if not (isinstance(head, type) and issubclass(head, Head)):
         raise TypeError(f"`head` must be a subclass of doa_tf.heads.Head. Received: {head!r}")
+    instead = None
+    if head.loss is not Head.loss:
+        instead = "override `encoded_loss` instead of `loss`"
+    elif hasattr(head, "targets_to_vectors"):
+        instead = "leave `targets_to_vectors` out: metrics are given the directions"
+    elif not issubclass(_definer(head, "encode_tensor"), _definer(head, "encode")):
+        instead = "override `encode_tensor`, the same in `keras.ops`, together with `encode`"
+    if instead:
+        raise TypeError(
+            "Targets are directions now, (batch, voices, 3), which the loss encodes: "
+            f"{instead}. Received: {head!r}"
+        )
     registry.add(head)
     return head
 
 
-def as_unit_vectors(directions: npt.ArrayLike) -> np.ndarray:
-    """(..., 3) float64 unit vectors, or an error that says what came."""
+def _definer(head: type[Head], method: str) -> type:
+    return next(base for base in head.__mro__ if method in vars(base))
+
+
+def as_unit_vectors(directions: npt.ArrayLike, *, voices: int = 1) -> FloatArray:
+    """(..., V, 3) float64 unit vectors.
+
+    Args:
+        directions: (..., V, 3) float.
+        voices: V.
+
+    Raises:
+        ValueError: not three coordinates, another number of voices, or vectors that are not of
+            unit length.
+    """
     vectors = as_vectors(directions, name="directions").astype(np.float64)
+    if vectors.ndim < 2 or vectors.shape[-2] != voices:
+        raise ValueError(
+            f"`directions` must be (..., {voices}, 3): x, y and z of each voice. "
+            f"Received: directions.shape={vectors.shape}"
+        )
     length = np.linalg.norm(vectors, axis=-1)
     if not np.all(np.abs(length - 1.0) < 1e-3):  # also catches NaN
         worst = length.flat[np.argmax(np.abs(length - 1.0))]

@@ -21,7 +21,7 @@ class GibbsSoftmax(GridHead):
     gives_logits = True
     preferred_decode = "centroid"
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         from doa_tf.losses import GibbsSoftmaxCrossentropy
 
         return GibbsSoftmaxCrossentropy(from_logits=True)

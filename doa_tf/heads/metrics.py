@@ -5,36 +5,46 @@ The frames of a sequence are averaged and decoded by the head's peak, as at pred
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import ops
 
 from doa_tf.heads import registry
+from doa_tf.heads.base import Head
+from doa_tf.heads.loss import frame_directions
 from doa_tf.losses import great_circle_distance
 
-if TYPE_CHECKING:
-    from doa_tf.heads.base import Head
+TARGETS = "directions"  # what a metric of this version is given
 
 
 def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
-    """(B,) great-circle distance [degrees] of (B, T, K) targets and model outputs.
+    """(B,) great-circle distance [degrees] of directions and model outputs.
 
-    Targets of the first frame count: the talker of a sequence stands still.
+    A talker who moves is where the mean of the frames' directions points.
+
+    Args:
+        y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
+        y_pred: (B, T, K) model outputs.
+        head: decodes the outputs.
+
+    Raises:
+        ValueError: other shapes.
     """
-    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        if len(values.shape) < 2 or values.shape[-1] != head.outputs:
-            raise ValueError(
-                f"`{name}` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
-                f"Received: {name}.shape={tuple(values.shape)}"
-            )
-    true = head.targets_to_vectors(y_true[..., 0, :])
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+    true = ops.mean(frame_directions(y_true, y_pred, head)[:, :, 0], axis=1)
+    true = ops.normalize(true, axis=-1)
     return ops.rad2deg(great_circle_distance(true, head.outputs_to_vectors(y_pred)))
 
 
 class _HeadMetric(keras.metrics.Metric):
-    """Holds the head that decodes; a registered metric is one of the classes below."""
+    """Holds the head that decodes; a registered metric is one of the classes below.
+
+    Args:
+        head: its name.
+        resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
+    """
 
     def __init__(
         self,
@@ -45,14 +55,34 @@ class _HeadMetric(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self._head = registry.get(head, resolution_deg=resolution_deg)
+        self._encoded = False
+
+    def _errors_deg(self, y_true: Any, y_pred: Any) -> Any:
+        if self._encoded:
+            raise ValueError(
+                "This model was compiled by doa_tf 0.1, whose targets were encoded by the head. "
+                "Targets are directions now, (batch, voices, 3): compile it anew, "
+                "model.compile(optimizer, loss=head.loss(), metrics=head.metrics())"
+            )
+        return angular_error_deg(y_true, y_pred, self._head)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """All arguments, and what the targets are."""
         return {
             **super().get_config(),
             "head": self._head.name,
             "resolution_deg": self._head.resolution_deg,
+            "targets": TARGETS,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _HeadMetric:
+        """A metric of its config; one of doa_tf 0.1 can be loaded, but not used."""
+        config = dict(config)
+        targets = config.pop("targets", None)
+        metric = cls(**config)
+        metric._encoded = targets != TARGETS
+        return metric
 
 
 class _MeanHeadMetric(_HeadMetric):
@@ -67,8 +97,8 @@ class _MeanHeadMetric(_HeadMetric):
         raise NotImplementedError
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
-        values = self._value(angular_error_deg(y_true, y_pred, self._head))
+        """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
+        values = self._value(self._errors_deg(y_true, y_pred))
         weight = ops.ones_like(values) if sample_weight is None else sample_weight
         weight = ops.reshape(ops.cast(weight, values.dtype), (-1,))
         self._total.assign_add(ops.sum(values * weight))
@@ -86,6 +116,7 @@ class AngularError(_MeanHeadMetric):
     Args:
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
     def __init__(
@@ -109,6 +140,7 @@ class AccuracyWithin(_MeanHeadMetric):
         tolerance_deg: the angle [degrees].
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
     def __init__(
@@ -127,7 +159,7 @@ class AccuracyWithin(_MeanHeadMetric):
         return ops.cast(error_deg <= self.tolerance_deg, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """All arguments, and what the targets are."""
         return {**super().get_config(), "tolerance_deg": self.tolerance_deg}
 
 
@@ -140,6 +172,7 @@ class MedianAngularError(_HeadMetric):
     Args:
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
     def __init__(
@@ -153,8 +186,8 @@ class MedianAngularError(_HeadMetric):
         self._histogram = self.add_weight(name="histogram", shape=(1801,), initializer="zeros")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
-        error_deg = angular_error_deg(y_true, y_pred, self._head)
+        """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
+        error_deg = self._errors_deg(y_true, y_pred)
         cells = ops.cast(ops.clip(ops.floor(error_deg * 10.0), 0, 1800), "int32")
         weight = ops.ones_like(error_deg) if sample_weight is None else sample_weight
         weight = ops.reshape(ops.cast(weight, "float32"), (-1, 1))

@@ -6,13 +6,16 @@ References:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import vector_to_angles
+from doa_core.angles import FloatArray, vector_to_angles
 from doa_tf.heads.base import Head, as_unit_vectors
+
+_ROUNDED = 2.2e-16  # angles [rad] that are lost beside pi in double precision
 
 
 class Spherical(Head):
@@ -25,16 +28,23 @@ class Spherical(Head):
     name = "spherical"
     outputs = 2
 
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., 2) float32: azimuth / 2 pi + 1 / 2 and elevation / pi + 1 / 2."""
-        azimuth, elevation = vector_to_angles(as_unit_vectors(directions))
+        azimuth, elevation = vector_to_angles(as_unit_vectors(directions)[..., 0, :])
         scaled = [azimuth / (2.0 * np.pi) + 0.5, elevation / np.pi + 0.5]
         return np.stack(scaled, axis=-1).astype(np.float32)
 
-    def targets_to_vectors(self, targets: Any) -> Any:
-        from doa_tf.losses import scaled_angles_to_vector
+    def encode_tensor(self, directions: Any) -> Any:
+        from keras import ops
 
-        return scaled_angles_to_vector(targets)
+        x, y, z = (directions[..., 0, axis] for axis in range(3))
+        x, y = (ops.where(part == 0.0, 0.0, part) for part in (x, y))  # of -0.0
+        azimuth = ops.arctan2(y, x)
+        # What rounds to -pi in double precision is +pi, and nothing else.
+        behind = ops.logical_and(x < 0.0, ops.abs(y) <= -_ROUNDED * x)
+        azimuth = ops.where(behind, math.pi, azimuth)
+        elevation = ops.arctan2(z, ops.sqrt(x * x + y * y))
+        return ops.stack([azimuth / (2.0 * math.pi) + 0.5, elevation / math.pi + 0.5], axis=-1)
 
     def outputs_to_vectors(self, outputs: Any) -> Any:
         from keras import ops
@@ -43,7 +53,7 @@ class Spherical(Head):
 
         return scaled_angles_to_vector(ops.mean(outputs, axis=-2))
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         import keras
 
         return keras.losses.MeanSquaredError()
@@ -54,7 +64,7 @@ class SphericalAngular(Spherical):
 
     name = "spherical-angular"
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         from doa_tf.losses import AngularDistance
 
         return AngularDistance()
@@ -66,19 +76,19 @@ class Cartesian(Head):
     name = "cartesian"
     outputs = 3
 
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., 3) float32: (x + 1) / 2, (y + 1) / 2, (z + 1) / 2."""
-        return ((as_unit_vectors(directions) + 1.0) / 2.0).astype(np.float32)
+        return ((as_unit_vectors(directions)[..., 0, :] + 1.0) / 2.0).astype(np.float32)
 
-    def targets_to_vectors(self, targets: Any) -> Any:
-        return 2.0 * targets - 1.0
+    def encode_tensor(self, directions: Any) -> Any:
+        return (directions[..., 0, :] + 1.0) / 2.0
 
     def outputs_to_vectors(self, outputs: Any) -> Any:
         from keras import ops
 
         return ops.normalize(2.0 * ops.mean(outputs, axis=-2) - 1.0, axis=-1)
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         import keras
 
         return keras.losses.MeanSquaredError()

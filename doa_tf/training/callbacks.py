@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from doa_core.angles import great_circle_distance
-from doa_tf.checkpoint import save_model
+from doa_core.angles import FloatArray, great_circle_distance
 from doa_tf.files import MONITOR
 from doa_tf.heads import Head
-from doa_tf.training.run_folder import BEST, LAST, TrainingState, seed_states
+from doa_tf.training.run_folder import RunFolder
+
+_NAN_ADVICE = "try a lower learning rate, and look for NaN in the data"
 
 
 class CosineLearningRate(keras.callbacks.Callback):
@@ -43,6 +43,28 @@ class CosineLearningRate(keras.callbacks.Callback):
         optimizer.learning_rate = self.rate(int(optimizer.iterations.numpy()))
 
 
+def check_loss(loss: float, *, batch: int, epoch: int) -> None:
+    """Raise FloatingPointError for a loss that is not finite."""
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss became NaN or infinite in batch {batch} of epoch {epoch} (both from 0): "
+            f"{_NAN_ADVICE}"
+        )
+
+
+def check_weights(model: keras.Model, *, epoch: int) -> None:
+    """Raise FloatingPointError for weights that are not finite.
+
+    A rectifier turns NaN into zero: the loss may look well where a weight is not.
+    """
+    for variable in model.trainable_variables:
+        if not np.all(np.isfinite(np.asarray(variable))):
+            raise FloatingPointError(
+                f"The weights of {variable.path} became NaN or infinite in epoch {epoch} (from 0): "
+                f"{_NAN_ADVICE}"
+            )
+
+
 class StopOnNaN(keras.callbacks.Callback):
     """Raise as soon as a batch gives a loss that is not finite.
 
@@ -64,31 +86,26 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Check the running loss: once a batch is not finite, it is not either."""
-        if not np.isfinite(float((logs or {}).get("loss", 0.0))):
-            raise FloatingPointError(
-                f"The loss became NaN or infinite in batch {batch + self._offset} of epoch "
-                f"{self._epoch} (both from 0)"
-            )
+        loss = float((logs or {}).get("loss", 0.0))
+        check_loss(loss, batch=batch + self._offset, epoch=self._epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Later epochs are whole."""
         self._offset = 0
 
 
-def validation_figures(outputs: np.ndarray, directions: np.ndarray, head: Head) -> dict[str, float]:
+def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) -> dict[str, float]:
     """What `Validation` adds to the logs.
 
     Args:
         outputs: (S, T, K) of the model.
-        directions: (S, 3) float unit vectors.
+        directions: (S, 1, 3) float unit vectors.
         head: decodes the outputs.
     """
-    frames = outputs.shape[1]
-    targets = np.repeat(head.encode(directions)[:, np.newaxis], frames, axis=1)
     answers, _ = head.decode(outputs, method="centroid")
-    error = np.degrees(great_circle_distance(answers, directions))
+    error = np.degrees(great_circle_distance(answers, directions[:, 0]))
     return {
-        "val_loss": float(head.loss()(targets, outputs)),
+        "val_loss": float(head.loss()(directions, outputs)),
         "val_angular_error": float(np.mean(error)),
         MONITOR: float(np.median(error)),
         "val_accuracy_within_10": float(np.mean(error <= 10.0)),
@@ -97,7 +114,7 @@ def validation_figures(outputs: np.ndarray, directions: np.ndarray, head: Head) 
 
 
 class Validation(keras.callbacks.Callback):
-    """Judges every epoch by the angle to the true directions, whatever the targets know.
+    """Judges every epoch by the angle to the true directions.
 
     Adds to the epoch's logs: val_loss, val_angular_error, val_median_angular_error [degrees],
     val_accuracy_within_10 and val_outliers_above_30, shares in [0, 1]. Grid heads are decoded by
@@ -105,13 +122,13 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         features: (S, T, F, K) float.
-        directions: (S, 3) float unit vectors.
+        directions: (S, 1, 3) float unit vectors.
         head: decodes the model's outputs.
         batch_size: scenes at once.
     """
 
     def __init__(
-        self, features: np.ndarray, directions: np.ndarray, head: Head, *, batch_size: int = 64
+        self, features: FloatArray, directions: FloatArray, head: Head, *, batch_size: int = 64
     ) -> None:
         super().__init__()
         self._features = features
@@ -135,15 +152,10 @@ class Validation(keras.callbacks.Callback):
         outputs = np.concatenate([self._outputs(start) for start in self._starts()])
         return validation_figures(outputs, self._directions, self._head)
 
-    def example(self) -> tuple[np.ndarray, np.ndarray]:
-        """(1, T, F, K) features and (1, T, outputs) targets."""
-        targets = self._head.encode(self._directions[:1])[:, np.newaxis]
-        return self._features[:1], np.repeat(targets, self._features.shape[1], axis=1)
-
     def _starts(self) -> range:
         return range(0, len(self._features), self._batch_size)
 
-    def _outputs(self, start: int) -> np.ndarray:
+    def _outputs(self, start: int) -> FloatArray:
         batch = self._features[start : start + self._batch_size]
         padding = np.zeros((self._batch_size - len(batch), *batch.shape[1:]), batch.dtype)
         outputs = self._predict(np.concatenate([batch, padding]).astype(np.float32))
@@ -151,11 +163,10 @@ class Validation(keras.callbacks.Callback):
 
 
 class KeepState(keras.callbacks.Callback):
-    """Keeps the best and the last checkpoint, stops early, and backs up within an epoch.
+    """Keeps history and checkpoints, stops early, and backs up within an epoch.
 
     Args:
-        folder: of the run; None where another process writes.
-        state: where training starts; kept up to date.
+        folder: of the run, and where its training starts.
         steps_per_epoch: batches of an epoch.
         patience: epochs without a better `MONITOR` before training stops.
         backup_s: seconds between backups within an epoch.
@@ -165,8 +176,7 @@ class KeepState(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder: Path | None,
-        state: TrainingState,
+        folder: RunFolder,
         *,
         steps_per_epoch: int,
         patience: int,
@@ -174,13 +184,12 @@ class KeepState(keras.callbacks.Callback):
         keep_metrics: bool = True,
     ) -> None:
         super().__init__()
-        self.state = state
-        self._folder = folder
+        self._folder, self.state = folder, folder.state
         self._steps = steps_per_epoch
         self._patience = patience
         self._backup_s = backup_s
         self._keep_metrics = keep_metrics
-        self._earlier = state.metrics
+        self._earlier = folder.state.metrics
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -195,17 +204,10 @@ class KeepState(keras.callbacks.Callback):
             self.back_up()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the epoch, if it is the best as such; stop if none was better for long."""
-        self._check_weights()
-        value = float((logs or {})[MONITOR])
-        better = self.state.best is None or value < self.state.best
-        if better:
-            self.state.best = value
-        self.state.waited = 0 if better else self.state.waited + 1
-        self.state.epoch, self.state.step = epoch + 1, 0
-        if better and self._folder is not None:
-            save_model(self._folder / BEST, self.model)
-        self._save([])
+        """Keep the epoch; stop if none was better for long."""
+        check_weights(self.model, epoch=epoch)
+        self._folder.keep_epoch(self.model, logs or {})
+        self._saved = time.monotonic()
         if self.state.waited >= self._patience:
             self.model.stop_training = True
 
@@ -220,27 +222,11 @@ class KeepState(keras.callbacks.Callback):
         self.state.step = iterations - self.state.epoch * self._steps
         if not 0 < self.state.step < self._steps:
             return
-        self._check_weights()
-        sums = []
+        check_weights(self.model, epoch=self.state.epoch)
         if self._keep_metrics:
-            sums = [v.numpy().tolist() for v in self._metric_variables()]
-        self._save(sums)
+            self.state.metrics = [v.numpy().tolist() for v in self._metric_variables()]
+        self._folder.save_last(self.model)
+        self._saved = time.monotonic()
 
     def _metric_variables(self) -> list[Any]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
-
-    def _check_weights(self) -> None:
-        """A rectifier turns NaN into zero: the loss may look well where a weight is not."""
-        for variable in self.model.trainable_variables:
-            if not np.all(np.isfinite(np.asarray(variable))):
-                raise FloatingPointError(
-                    f"The weights of {variable.path} became NaN or infinite up to batch "
-                    f"{self.state.step} of epoch {self.state.epoch} (both from 0)"
-                )
-
-    def _save(self, metrics: list[Any]) -> None:
-        self.state.metrics = metrics
-        self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(self.model)]
-        if self._folder is not None:
-            save_model(self._folder / LAST, self.model, self.state.entries())
-        self._saved = time.monotonic()

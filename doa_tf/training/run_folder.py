@@ -1,6 +1,7 @@
 """The folder of a training run: what it was begun with, its checkpoints, where it stands.
 
-    settings.json   command, versions, settings, sources
+    settings.json   command, versions, settings, sources, and what targets are
+    spec.json       what the network says of itself
     model.keras     the best epoch on validation scenes
     last.keras      to go on from: weights, optimiser, random states, and `training_state.json`
     history.csv     one row an epoch
@@ -17,14 +18,18 @@ import logging
 import shlex
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from doa_core.errors import InputError
 from doa_core.files import write_beside
-from doa_tf.checkpoint import check_checkpoint
-from doa_tf.files import HISTORY, package_versions, write_json
+from doa_core.spec import ModelSpec
+from doa_tf.checkpoint import check_checkpoint, save_model
+from doa_tf.files import HISTORY, MONITOR, package_versions, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS = "model.keras", "last.keras", "settings.json"
+SPEC = "spec.json"
+TARGETS = "directions"  # what runs of this version are trained on; 0.1 names nothing
 _STATE = "training_state.json"
 
 
@@ -46,6 +53,7 @@ class TrainingState:
         waited: epochs since then.
         seeds: states of the random generators of the layers, which Keras does not save.
         metrics: sums behind the running training metrics of a begun epoch, by variable.
+        targets: what it is trained on; empty in a state of doa_tf 0.1.
     """
 
     epoch: int = 0
@@ -54,46 +62,107 @@ class TrainingState:
     waited: int = 0
     seeds: list[list[int]] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
+    targets: str = TARGETS
 
     def entries(self) -> dict[str, bytes]:
         """The archive entry of `last.keras` that `read_state` reads."""
         return {_STATE: json.dumps(asdict(self)).encode()}
 
 
-def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> TrainingState:
-    """Where to go on: the state of the run in the folder, or of a new one.
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """The folder of a run, and where its training stands.
+
+    Attributes:
+        path: of the folder.
+        state: kept up to date.
+        writes: whether this process writes the folder; only the first of several does.
+    """
+
+    path: Path
+    state: TrainingState
+    writes: bool = True
+
+    def write_spec(self, spec: ModelSpec) -> None:
+        """What the network says of itself, beside it."""
+        if self.writes:
+            (self.path / SPEC).write_text(spec.to_json(), encoding="utf-8")
+
+    def keep_epoch(
+        self,
+        model: keras.Model,
+        figures: Mapping[str, float],
+        entries: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """End an epoch: a row of the history, and the epoch as the last one and maybe the best.
+
+        Args:
+            model: as it is at the end of the epoch.
+            figures: of the epoch, `MONITOR` among them.
+            entries: further contents of `last.keras`.
+        """
+        state, value = self.state, float(figures[MONITOR])
+        if self.writes:
+            _append_row(
+                self.path / HISTORY, {"epoch": state.epoch, **dict(sorted(figures.items()))}
+            )
+        better = state.best is None or value < state.best
+        if better:
+            state.best = value
+        state.waited = 0 if better else state.waited + 1
+        state.epoch, state.step, state.metrics = state.epoch + 1, 0, []
+        if better and self.writes:
+            save_model(self.path / BEST, model)
+        self.save_last(model, entries)
+
+    def save_last(self, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:
+        """Write what the run goes on from."""
+        self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(model)]
+        if self.writes:
+            save_model(self.path / LAST, model, {**self.state.entries(), **(entries or {})})
+
+
+def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> RunFolder:
+    """A folder for a new run, or for what is left of the one that it holds.
 
     Args:
         folder: made if it is not there.
         asked: what the run must have been begun with, JSON values by concern.
-        write: whether this process writes the folder; only the first of several does.
+        writes: whether this process writes the folder; only the first of several does.
 
     Raises:
-        InputError: the folder holds a run that was begun with something else, or a damaged one.
+        InputError: the folder holds a run that was begun with something else or by doa_tf 0.1, or
+            a damaged one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
+    state = read_state(folder / LAST)
+    before: dict[str, Any] = {"targets": state.targets}
     if path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path} is damaged: name another folder for the run") from error
-        others = _differences(before, json.loads(json.dumps(asked)))
-        if others:
-            raise InputError(
-                f"The run {folder} was begun with other settings or sources: "
-                f"{'; '.join(others)}. Use the same, or another folder"
-            )
-    if write:
+    if not before.get("targets") == state.targets == TARGETS:
+        raise InputError(
+            f"The run {folder} was begun by doa_tf 0.1, whose targets were not directions: name "
+            f"another folder, and start from its weights with --init-from {folder / BEST}"
+        )
+    others = _differences(before, json.loads(json.dumps(asked))) if path.exists() else []
+    if others:
+        raise InputError(
+            f"The run {folder} was begun with other settings or sources: "
+            f"{'; '.join(others)}. Use the same, or another folder"
+        )
+    if writes:
         versions = package_versions()
         command = shlex.join(["doa_tf", *sys.argv[1:]])
-        write_json(path, {**asked, "command": command, "versions": versions})
-    state = read_state(folder / LAST)
-    if write:
+        values = {**asked, "targets": TARGETS, "command": command, "versions": versions}
+        write_json(path, values)
         _trim_history(folder / HISTORY, state.epoch)
     if state.epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
-    return state
+    return RunFolder(path=folder, state=state, writes=writes)
 
 
 def _differences(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
@@ -125,7 +194,7 @@ def read_state(checkpoint: Path) -> TrainingState:
                 f"{checkpoint} does not say where its training stands: it was made by an older "
                 "version. Name another folder, and start from it with --init-from"
             )
-        return TrainingState(**json.loads(archive.read(_STATE)))
+        return TrainingState(**{"targets": "", **json.loads(archive.read(_STATE))})
 
 
 def seed_states(model: keras.Model) -> list[Any]:
@@ -136,6 +205,15 @@ def seed_states(model: keras.Model) -> list[Any]:
         for variable in model.variables
         if id(variable) not in weights and "seed_generator" in variable.path
     ]
+
+
+def _append_row(path: Path, row: Mapping[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def _trim_history(path: Path, epochs: int) -> None:

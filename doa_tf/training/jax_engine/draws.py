@@ -17,7 +17,7 @@ import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_tf.data.augment import random_turns
-from doa_tf.heads import Head
+from doa_tf.data.targets import as_targets
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
 from doa_tf.training.settings import TrainSettings
@@ -43,13 +43,12 @@ class Drawing:
     def __init__(
         self,
         mixer: SceneMixer,
-        head: Head,
         settings: TrainSettings,
         *,
         first_epoch: int = 0,
         workers: int | None = None,
     ) -> None:
-        self._task = (mixer, head, settings)
+        self._task = (mixer, settings)
         self._settings, self._first_epoch = settings, first_epoch
         self._workers = workers or max(1, (os.cpu_count() or 2) // 2)
 
@@ -82,9 +81,7 @@ class Drawing:
             ) from error
 
 
-def draw_batch(
-    mixer: SceneMixer, head: Head, settings: TrainSettings, epoch: int, step: int
-) -> Arrays:
+def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int) -> Arrays:
     """The draws of one batch, see `Drawing`."""
     first = step * settings.batch_size
     keys = [(settings.seed, epoch, first + k) for k in range(settings.batch_size)]
@@ -101,16 +98,16 @@ def draw_batch(
     return {
         **draw_arrays(draws, synthetic_noises=mixer.settings.synthetic_noises),
         "turn": np.stack([rotation_to_ambix_matrix(turn) for turn in turns]).astype(np.float32),
-        "targets": head.encode(directions),
+        "targets": as_targets(directions),
     }
 
 
-_task: tuple[SceneMixer, Head, TrainSettings] | None = None
+_task: tuple[SceneMixer, TrainSettings] | None = None
 
 
-def _begin(mixer: SceneMixer, head: Head, settings: TrainSettings) -> None:
+def _begin(mixer: SceneMixer, settings: TrainSettings) -> None:
     global _task
-    _task = mixer, head, settings
+    _task = mixer, settings
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; who trains ends us
 
 
