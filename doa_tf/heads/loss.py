@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from doa_tf.heads import registry
-from doa_tf.heads.base import Head
+
+if TYPE_CHECKING:
+    from doa_tf.heads.base import Head
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")

@@ -5,17 +5,17 @@ The frames of a sequence are averaged and decoded by the head's peak, as at pred
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
 
 from doa_tf.heads import registry
-from doa_tf.heads.base import Head
 from doa_tf.heads.loss import frame_directions
 from doa_tf.losses import great_circle_distance
 
-TARGETS = "directions"  # what a metric of this version is given
+if TYPE_CHECKING:
+    from doa_tf.heads.base import Head
 
 
 def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
@@ -46,6 +46,8 @@ class _HeadMetric(keras.metrics.Metric):
         name, dtype: as in every Keras metric.
     """
 
+    _default_name: ClassVar[str]
+
     def __init__(
         self,
         head: str = "cartesian",
@@ -53,7 +55,7 @@ class _HeadMetric(keras.metrics.Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self._default_name, dtype=dtype)
         self._head = registry.get(head, resolution_deg=resolution_deg)
         self._encoded = False
 
@@ -72,7 +74,7 @@ class _HeadMetric(keras.metrics.Metric):
             **super().get_config(),
             "head": self._head.name,
             "resolution_deg": self._head.resolution_deg,
-            "targets": TARGETS,
+            "targets": registry.TARGETS,
         }
 
     @classmethod
@@ -81,15 +83,15 @@ class _HeadMetric(keras.metrics.Metric):
         config = dict(config)
         targets = config.pop("targets", None)
         metric = cls(**config)
-        metric._encoded = targets != TARGETS
+        metric._encoded = targets != registry.TARGETS
         return metric
 
 
 class _MeanHeadMetric(_HeadMetric):
     """Weighted mean over sequences of a value per sequence."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._total = self.add_weight(name="total", initializer="zeros")
         self._count = self.add_weight(name="count", initializer="zeros")
 
@@ -119,14 +121,7 @@ class AngularError(_MeanHeadMetric):
         name, dtype: as in every Keras metric.
     """
 
-    def __init__(
-        self,
-        head: str = "cartesian",
-        resolution_deg: float | None = None,
-        name: str = "angular_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+    _default_name = "angular_error"
 
     def _value(self, error_deg: Any) -> Any:
         return error_deg
@@ -175,14 +170,10 @@ class MedianAngularError(_HeadMetric):
         name, dtype: as in every Keras metric.
     """
 
-    def __init__(
-        self,
-        head: str = "cartesian",
-        resolution_deg: float | None = None,
-        name: str = "median_angular_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+    _default_name = "median_angular_error"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._histogram = self.add_weight(name="histogram", shape=(1801,), initializer="zeros")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

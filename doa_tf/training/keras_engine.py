@@ -116,7 +116,8 @@ class KerasEngine:
                 f"The {found[1]} in batch {batch} of epoch {epoch} (both from 0): look at the data"
             ) from _free_iterators(error)
         except FloatingPointError as error:
-            raise FloatingPointError(str(error)) from _free_iterators(error)
+            _free_iterators(error)
+            raise
 
     def _callbacks(self, run: Run) -> list[Any]:
         """Learning rate, validation, logs."""

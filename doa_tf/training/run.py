@@ -9,23 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import keras
 
 from doa_core.spec import FeatureSpec
 from doa_tf.training.run_folder import BEST
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run, begin
+from doa_tf.training.start import begin
 
-
-class Engine(Protocol):
-    """What an engine is: made of data, settings and options, it takes a run to its end."""
-
-    writes: bool  # whether this process writes the folder; only the first of several does
-
-    def train(self, run: Run) -> keras.Model:
-        """Train until the run has ended; the network of the last epoch."""
+if TYPE_CHECKING:
+    from doa_tf.training.jax_engine.train import JaxEngine
+    from doa_tf.training.keras_engine import KerasEngine
 
 
 def train(
@@ -60,8 +55,8 @@ def train(
             what is asked, or bad validation scenes.
         FloatingPointError: the loss became NaN, with the batch; the last good state is kept.
     """
-    folder = Path(folder)
-    trainer = _engine(engine, data, settings, options or RunOptions())
+    folder, engine_of = Path(folder), _engine_class(engine)
+    trainer = engine_of(data, settings, options or RunOptions())
     run = begin(
         folder,
         data,
@@ -83,14 +78,14 @@ def epoch_line(epoch: int, figures: Mapping[str, float]) -> str:
     return f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
 
 
-def _engine(name: str, data: TrainingData, settings: TrainSettings, options: RunOptions) -> Engine:
+def _engine_class(name: str) -> type[KerasEngine] | type[JaxEngine]:
     """The engine of a name, which alone is imported: each needs a backend of Keras."""
-    if name == "keras":
-        from doa_tf.training.keras_engine import KerasEngine
-
-        return KerasEngine(data, settings, options)
+    if name not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={name!r}")
     if name == "jax":
         from doa_tf.training.jax_engine.train import JaxEngine
 
-        return JaxEngine(data, settings, options)
-    raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={name!r}")
+        return JaxEngine
+    from doa_tf.training.keras_engine import KerasEngine
+
+    return KerasEngine

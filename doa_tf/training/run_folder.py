@@ -30,6 +30,7 @@ from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
 from doa_tf.checkpoint import check_checkpoint, save_model
 from doa_tf.files import HISTORY, MONITOR, package_versions, write_json
+from doa_tf.heads.registry import TARGETS
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS = "model.keras", "last.keras", "settings.json"
 SPEC = "spec.json"
-TARGETS = "directions"  # what runs of this version are trained on; 0.1 names nothing
 _STATE = "training_state.json"
 
 

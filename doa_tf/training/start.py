@@ -22,7 +22,7 @@ from doa_tf.training.settings import TrainingData, TrainSettings
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Run:
     """A training as its engine finds it.
 
@@ -93,14 +93,7 @@ def begin(
     inputs, directions = scenes_arrays(
         data.valid, features=features, highpass_hz=settings.highpass_hz
     )
-    return Run(
-        folder=claimed,
-        settings=settings,
-        features=features,
-        inputs=inputs,
-        directions=directions,
-        origin=origin,
-    )
+    return Run(claimed, settings, features, inputs, directions, origin)
 
 
 def build_network(
