@@ -44,7 +44,7 @@ def build_crnn(
         lstm_units: in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
-        highpass_hz: what recordings are freed of before their features; goes into the spec.
+        highpass_hz: high-pass cutoff [Hz], applied before the features; goes into the spec.
         synchronized: whether batch normalisation counts the batches of all replicas, under a
             `tf.distribute` strategy.
 
@@ -85,8 +85,8 @@ def build_crnn(
     x = keras.layers.Dense(dense_units, name="dense")(x)
     if basis is not None:
         x = keras.layers.Dense(len(basis), name="coefficients")(x)
-    if head.turns_in_hz is not None:
-        x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
+        if head.turns_in_hz is not None:
+            x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
     directions = keras.layers.Dense(
         head.outputs,
         bias_initializer=keras.initializers.Constant(head.output_bias()),
