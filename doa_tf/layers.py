@@ -1,4 +1,4 @@
-"""Keras layers: the feature layer, and the two that carry the model's spec."""
+"""Keras layers: the feature layer, and two that carry the model's spec."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class IntensityFeatures(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class FeatureInput(keras.layers.Layer):
-    """Passes features on; carries their spec in the model file.
+    """Identity on features; carries their spec in the model file.
 
     Args:
         features: a `FeatureSpec`, or its `to_dict`.
@@ -102,9 +102,9 @@ class FeatureInput(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class HeadOutput(keras.layers.Layer):
-    """Gives a head's outputs to be trained on; carries the head in the model file.
+    """The outputs that a head is trained on; carries the head in the model file.
 
-    Where the head's loss trains from logits they stay logits, else its activation follows here.
+    Logits pass unchanged where the head's loss takes logits, otherwise the activation is applied.
 
     Args:
         head: its name.

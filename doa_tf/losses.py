@@ -1,6 +1,6 @@
-"""Losses of targets that a head has encoded, per frame, in `keras.ops`.
+"""Losses of encoded targets, per frame, in `keras.ops`.
 
-`Head.loss` makes one of directions of them, which is what a model is compiled with.
+Models are compiled with `Head.loss`, which encodes directions and computes one of these.
 
 References:
     L. Perotin, A. Defossez, E. Vincent, R. Serizel, A. Guerin, "Regression versus classification
@@ -94,7 +94,7 @@ def gibbs_softmax_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fal
     """(...) loss  -sum of p_i log s_i,  p_i = G_i / sum of G.
 
     Args:
-        y_true: (..., G) float Gibbs values of the cells, of any sum.
+        y_true: (..., G) float Gibbs values of the cells, not normalised.
         y_pred: (..., G) float scores of sum 1, or logits.
         from_logits: whether `y_pred` is logits; train from logits, where nothing saturates.
 

@@ -1,4 +1,4 @@
-"""Features of mixed scenes on disk: mixed once, turned anew in every epoch."""
+"""Features of mixed scenes on disk: mixed once, augmented anew in every epoch."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _CHUNK = 256  # scenes between two notes of how far a cache is
 class FeatureCache:
     """Features of mixed scenes on disk, 16 bits a value: 180 KB a scene.
 
-    Made in pieces: a killed run goes on where it was. Always holds the level channel; a network
-    of six channels leaves it out.
+    Filled in chunks, so that a killed process resumes. The level channel is always stored; networks
+    of six channels leave it out.
 
     Args:
-        folder: made if it is not there.
-        mixer: called for a mixer when scenes are still missing.
-        made_with: what the scenes depend on, JSON values; a cache made with other is refused.
-        scenes: how many.
+        folder: created if it does not exist.
+        mixer: called for a mixer if scenes are missing.
+        made_with: what the scenes depend on, JSON values; must equal that of an existing cache.
+        scenes: number of scenes.
         seed: of the draws; scene k has the key (seed, 0, k).
         progress: called with scenes done and scenes in all.
 
     Raises:
-        InputError: the folder holds a cache made otherwise.
+        InputError: the folder holds a cache of other settings or data.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
-        # One run fills it at a time; another one waits, and finds it full or made otherwise.
+        # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
             self._fill(folder, mixer, made_with, seed, progress)
@@ -76,7 +76,7 @@ class FeatureCache:
         seed: int,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        """Open the arrays and mix what is missing in them."""
+        """Open the arrays and mix the scenes that are missing."""
         scenes = made_with["scenes"]
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
         index_path = folder / "cache.json"
@@ -104,7 +104,7 @@ class FeatureCache:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 for start in range(done, scenes, _CHUNK):
                     indices = range(start, min(start + _CHUNK, scenes))
-                    list(pool.map(store, indices))  # raises what one of them raised
+                    list(pool.map(store, indices))  # raises the error of any of them
                     self.features.flush()
                     self.directions.flush()
                     write_json(index_path, {"digest": digest, "done": indices.stop, **made_with})
@@ -116,7 +116,7 @@ class FeatureCache:
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
-    """Take a lock that ends with its file or process."""
+    """Acquire a lock that is released with its file or process."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -136,19 +136,19 @@ def cached_dataset(
 ) -> Any:
     """A `tf.data.Dataset` of (B, T, F, K) features and (B, V, 3) directions.
 
-    Each epoch is shuffled and turned anew. It is a function of (seed, epoch), so a resumed run sees
-    what an unbroken one would have.
+    Each epoch is shuffled and augmented anew, as a function of (seed, epoch): a resumed run sees
+    the batches of an uninterrupted one.
 
     Args:
         cache: the scenes.
         features: of the network; the level channel is left out if it has none.
         batch_size: B; the remainder of an epoch is dropped.
         seed: of the draws.
-        epochs: numbers of the epochs to give, one after the other.
-        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
+        epochs: numbers of the epochs, in order.
+        augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
 
     Raises:
-        TypeError: a head, which 0.1 asked for.
+        TypeError: a head, which 0.1 took.
         ValueError: unknown augmentation.
     """
     import tensorflow as tf
@@ -185,7 +185,7 @@ def cached_dataset(
 
 
 def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """An array in a file. Its disk space is reserved now: a full disk later would be a crash."""
+    """An array in a file, its disk space reserved: a full disk would crash the process later."""
     if mode != "w+":
         stored: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
         return stored

@@ -1,7 +1,6 @@
 """Scenes mixed while the network trains, as a `tf.data` pipeline of (inputs, directions).
 
-A rotation (or mirror image) of a scene rotates (mirrors) both intensity vectors, so augmentation
-is exact on the features. Every draw derives from (seed, epoch, index), see `doa_tf.scenes.mixer`.
+All randomness derives from (seed, epoch, index), see `doa_tf.scenes.mixer`.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ OUTPUTS = ("features", "waveforms")
 def scene_keys(*, scenes: int, epochs: Sequence[int] = (0,), seed: int = 0) -> Any:
     """A `tf.data.Dataset` of (3,) int64 keys (seed, epoch, index), `scenes` of each epoch.
 
-    Keys are light: `shuffle`, `shard`, `repeat` and `cache` them as you like, a scene is the same
-    however its key is reached.
+    Keys are small: `shuffle`, `shard`, `repeat` and `cache` them freely; a scene depends on its key
+    alone.
 
     Args:
         scenes: length of an epoch.
-        epochs: numbers of the epochs, one after the other. A later run goes on with later ones.
+        epochs: numbers of the epochs, in order.
         seed: of the draws.
 
     Raises:
@@ -58,15 +57,15 @@ def scene_keys(*, scenes: int, epochs: Sequence[int] = (0,), seed: int = 0) -> A
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """What of a scene is given, and how scenes become batches.
+    """What a data set yields of each scene, and how scenes are batched.
 
     Attributes:
         batch_size: B.
         features: of the network.
-        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
+        augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
         output: `features`, (B, T, F, K), or `waveforms`, (B, N, 4).
-        workers: scenes mixed at once; all cores by default.
-        drop_remainder: whether an incomplete last batch is left out.
+        workers: scenes mixed in parallel; all cores by default.
+        drop_remainder: whether an incomplete last batch is dropped.
     """
 
     batch_size: int = 64
@@ -96,22 +95,22 @@ def mixed_dataset(
 ) -> Any:
     """A `tf.data.Dataset` of inputs and (B, V, 3) directions of their talkers, mixed live.
 
-    Iterated again it gives the same again: for new scenes in each epoch of `fit` name them,
-    `epochs=range(60)`, and give `fit` `steps_per_epoch`. `tf.data.AUTOTUNE` is off, also for what
-    is made of it; `with_options` turns it on.
+    Every iteration yields the same: for new scenes in each epoch of `fit`, number the epochs,
+    `epochs=range(60)`, and give `fit` `steps_per_epoch`. `tf.data`'s autotuning is off, also in
+    data sets derived from this one; `with_options` turns it on.
 
     Args:
-        mixer: what scenes are mixed from; threads share it.
+        mixer: mixes the scenes, in several threads.
         scenes: length of an epoch.
-        epochs: numbers of the epochs, one after the other.
+        epochs: numbers of the epochs, in order.
         keys: a dataset of keys instead of `scenes` and `epochs`, such as
             `scene_keys(scenes=4096).shard(2, 0)`.
         seed: of the draws.
         **batches: the fields of `BatchSettings`, such as `batch_size=32`.
 
     Raises:
-        TypeError: an unknown option, or a head, which 0.1 asked for.
-        ValueError: an unknown word, scenes shorter than the network's window, or not one of
+        TypeError: an unknown option, or a head, which 0.1 took.
+        ValueError: an unknown value, scenes shorter than the network's window, or not one of
             `scenes` and `keys`.
     """
     import tensorflow as tf
@@ -148,8 +147,8 @@ def mixed_dataset(
 
     dataset = keys.map(to_tensors, num_parallel_calls=settings.workers or os.cpu_count())
     dataset = dataset.batch(settings.batch_size, drop_remainder=settings.drop_remainder)
-    # Nothing here is left to tune, and the end of an iteration waits for the tuner's thread, which
-    # sleeps for 10 ms and then twice as long each time: an epoch of 6 s took 10.
+    # There is nothing to tune, and the end of an iteration waits for the tuner's thread, which
+    # sleeps for 10 ms, then twice as long each time: an epoch of 6 s took 10.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)

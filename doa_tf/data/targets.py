@@ -1,4 +1,4 @@
-"""Targets of a training: (B, V, 3) directions of the talkers, V = 1."""
+"""Training targets: (B, V, 3) unit vectors to the talkers, V = 1."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def as_targets(directions: npt.ArrayLike) -> FloatArray:
     """(..., 1, 3) float32 targets of (..., 3) directions, one talker each.
 
     Raises:
-        ValueError: not three coordinates, or vectors that are not of unit length: a row of zeros
-            will mean nobody, and means nothing yet.
+        ValueError: not three coordinates, or vectors that are not of unit length; rows of zeros,
+            for voices that are silent, are not supported yet.
     """
     return as_unit_vectors(np.asarray(directions)[..., np.newaxis, :]).astype(np.float32)
 
 
 def refuse_bad_batches(dataset: Any, *, first_batch: int = 0) -> Any:
-    """The same (inputs, directions) batches; an error that names the batch where one is no good.
+    """The same (inputs, directions) batches, with an error that names the first bad one.
 
-    Rectifiers turn NaN into zero, so that a network can learn from NaN without a sign of it. And a
-    direction of another length than 1 is a target like others, once it is encoded.
+    Rectifiers turn NaN into zero, so that a network can train on NaN unnoticed; and a vector that
+    is not of unit length is encoded like any other.
 
     Args:
         dataset: of batches.
-        first_batch: number of its first one, for the message.
+        first_batch: number of its first batch, for the message.
 
     Raises:
-        tf.errors.InvalidArgumentError: when such a batch is reached.
+        tf.errors.InvalidArgumentError: at a batch with NaN, infinity or vectors of another length.
     """
     import tensorflow as tf
 
@@ -56,7 +56,7 @@ def refuse_bad_batches(dataset: Any, *, first_batch: int = 0) -> Any:
 
 
 def without_head(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """A function that 0.1 gave a head, with words for who still does."""
+    """Decorates a function that took a head in 0.1: given one, it says what to do instead."""
 
     @wraps(function)
     def checked(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:

@@ -25,7 +25,7 @@ def scenes_arrays(
         highpass_hz: high-pass cutoff [Hz], applied before the features; 0 for none.
 
     Raises:
-        TypeError: a head, which 0.1 asked for.
+        TypeError: a head, which 0.1 took.
         InputError: no scenes, or one that is shorter than a window.
     """
     scenes = read_scenes(folder)

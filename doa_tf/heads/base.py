@@ -1,4 +1,4 @@
-"""What every head can do, and how one of a user's own is made known."""
+"""The interface of an output head, and registering a new one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Head(ABC):
     """Base class of the heads; subclass and `register` to add one.
 
     Attributes:
-        voices: how many directions at once it is trained on, V.
-        name: what `get` and the model file call it.
+        voices: number of simultaneous directions that it is trained on, V.
+        name: by which `get` and model files refer to it.
         decoded_as: the head in `doa_core.decode.HEADS` whose decoding reads these scores, on a
             board as well; the head's own name by default.
-        activation: from the last layer's values to scores in [0, 1]; a name that Keras knows.
-        preferred_decode: `peak` or `centroid`, what a model file says unless it is told otherwise.
-        gives_logits: whether the model outputs the last layer's values, because the loss trains
-            from them, and the activation follows where scores are needed.
-        turns_in_hz: (low, high) of the intensity that the network is turned to, see
-            `doa_tf.turning`; None, as most heads, to take scenes as they lie. Needs a `basis` of
-            spherical harmonics.
-        outputs: per frame, K.
+        activation: Keras name of the function from the last layer's values to scores in [0, 1].
+        preferred_decode: `peak` or `centroid`; the default of model files.
+        gives_logits: whether the model outputs the last layer's values, from which the loss is
+            computed; the activation is then applied where scores are needed.
+        turns_in_hz: (low, high) band [Hz] of the intensity that scenes are aligned to, see
+            `doa_tf.turning`; None, as in most heads, to take scenes as they are. Needs a `basis`
+            of spherical harmonics.
+        outputs: number of outputs per frame, K.
         grid: the cells of a grid head, else None.
     """
 
@@ -64,7 +64,7 @@ class Head(ABC):
 
     @abstractmethod
     def encode_tensor(self, directions: Any) -> Any:
-        """`encode` in `keras.ops`, of float32 tensors and without its checks; equal to 1e-5."""
+        """`encode` in `keras.ops`: float32 tensors, no checks; equal to within 1e-5."""
 
     @abstractmethod
     def encoded_loss(self) -> Any:
@@ -78,7 +78,7 @@ class Head(ABC):
         """A Keras loss of directions and model outputs, for `model.compile`.
 
         It encodes (B, V, 3) directions, or (B, T, V, 3) where they change from frame to frame, and
-        hands them to `encoded_loss`.
+        computes `encoded_loss`.
         """
         from doa_tf.heads.loss import DirectionLoss
 
@@ -106,19 +106,19 @@ class Head(ABC):
         ]
 
     def output_bias(self) -> float:
-        """What the output layer's bias starts at."""
+        """Initial bias of the output layer."""
         return 0.0
 
-    def basis(self) -> np.ndarray | None:
-        """(R, K) float32 patterns that the last layer's values are sums of, in learned amounts.
+    def basis(self) -> FloatArray | None:
+        """(R, K) float32 patterns, of which the last layer's values are learned combinations.
 
-        None, as here, where every output has weights of its own.
+        None, the default, where every output has its own weights.
         """
         return None
 
     def decode(
         self, outputs: npt.ArrayLike, *, method: str | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[FloatArray, FloatArray]:
         """(..., 3) unit vectors and (...) raw confidences of (..., T, K) model outputs.
 
         Args:
@@ -142,13 +142,13 @@ class Head(ABC):
 
 
 def register(head: type[Head]) -> type[Head]:
-    """Make a head known to `get`, to losses, metrics and model files by its name.
+    """Register a head under its name, for `get`, losses, metrics and model files.
 
-    Usable as a decorator. A name that is taken is taken over: the last registration counts.
+    Usable as a decorator. A second registration of a name replaces the first.
 
     Raises:
-        TypeError: not a subclass of `Head`, or one as doa_tf 0.1 had them, whose loss took targets
-            that were encoded before.
+        TypeError: not a subclass of `Head`, or one written for doa_tf 0.1, whose loss takes encoded
+            targets.
     """
     if not (isinstance(head, type) and issubclass(head, Head)):
         raise TypeError(f"`head` must be a subclass of doa_tf.heads.Head. Received: {head!r}")

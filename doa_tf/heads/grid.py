@@ -15,14 +15,14 @@ from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.grid import Grid, sphere_grid
 from doa_tf.heads.base import Head, as_unit_vectors
 
-_EQUALLY_NEAR = 2e-7  # [rad]; rounding in single precision is a third of it
+_EQUALLY_NEAR = 2e-7  # [rad], three times the rounding errors of single precision
 
 
 class GridHead(Head):
-    """One score for each cell; Gibbs values G_i = exp(-delta_i^2 / beta^2) as targets.
+    """One score per cell; the targets are Gibbs values G_i = exp(-delta_i^2 / beta^2).
 
-    delta_i is the great-circle distance of cell i to the true direction. The largest value is that
-    of the nearest cell; of several that are equally near, the first one counts as nearest.
+    delta_i is the great-circle distance of cell i to the true direction. The nearest cell has the
+    largest value; of several equally near cells the first counts as nearest.
 
     Args:
         resolution_deg: grid step alpha [degrees].
@@ -38,8 +38,8 @@ class GridHead(Head):
     def distances(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., G) angle [rad] of each cell to (..., 1, 3) unit vectors.
 
-        Cells that are as near as the nearest one, but for rounding, get its distance, so that a
-        direction between two cells is of the same one in single and in double precision.
+        Cells as near as the nearest one, apart from rounding, get exactly its distance, so that
+        ties are broken alike in single and in double precision.
         """
         directions = as_unit_vectors(directions)
         distance = great_circle_distance(directions, self.grid.vectors)
@@ -52,7 +52,7 @@ class GridHead(Head):
 
         from doa_tf import losses
 
-        # No matrix product: accelerators multiply matrices in ten or eleven bits.
+        # Not a matrix product: accelerators compute those with a mantissa of 8 to 11 bits.
         distance = losses.great_circle_distance(directions, self._cells())
         least = ops.min(distance, axis=-1, keepdims=True)
         return ops.where(distance < least + _EQUALLY_NEAR, least, distance)
@@ -114,15 +114,15 @@ class Gibbs(GridHead):
         return keras.losses.MeanSquaredError()
 
     def output_bias(self) -> float:
-        """Start from the targets' mean over the cells, not from a half."""
+        """So that the first scores are the targets' mean over the cells, not 0.5."""
         mean = float(np.mean(self.encode(self.grid.vectors[self.outputs // 2, np.newaxis])))
         return float(np.log(mean / (1.0 - mean)))
 
 
 class GibbsWeighted(GridHead):
-    """A sigmoid per cell; cross-entropy that costs less the closer a wrong cell is.
+    """A sigmoid per cell; cross-entropy in which a wrong cell costs less the closer it is.
 
-    The targets are the Gibbs values: the loss finds the nearest cell as the largest one.
+    The targets are the Gibbs values, of which the loss takes the largest as the nearest cell.
     """
 
     name = "gibbs-weighted"
@@ -134,5 +134,5 @@ class GibbsWeighted(GridHead):
         return GibbsWeightedCrossentropy(from_logits=True)
 
     def output_bias(self) -> float:
-        """One cell in `outputs` is right: start from that share, not from a half."""
+        """So that the first scores are 1 / G, the share of right cells, not 0.5."""
         return -float(np.log(self.outputs - 1.0))

@@ -1,4 +1,4 @@
-"""The loss of directions, for `model.compile`: whatever a head encodes them as."""
+"""The loss of directions, for `model.compile`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class DirectionLoss(keras.losses.Loss):
-    """A head's loss of its encoded targets, as a loss of directions.
+    """Encodes directions by a head and computes the head's loss of them.
 
     Args:
         head: its name, or the head itself.
@@ -62,10 +62,11 @@ def frame_directions(y_true: Any, y_pred: Any, head: Head) -> Any:
     Args:
         y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
         y_pred: (B, T, K) model outputs.
-        head: which must take as many voices, and have as many outputs.
+        head: decides how many voices and outputs there must be.
 
     Raises:
-        ValueError: other shapes. Whether the vectors are of unit length, the data sets see to.
+        ValueError: other shapes. Values are not checked here: data sets refuse vectors that are not
+            of unit length.
     """
     voices, true, predicted = head.voices, tuple(y_true.shape), tuple(y_pred.shape)
     if len(predicted) != 3 or predicted[-1] != head.outputs:

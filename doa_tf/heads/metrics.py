@@ -1,6 +1,6 @@
-"""Angular metrics of a sequence's direction, in degrees, for `model.compile`.
+"""Metrics of the angle [degrees] between estimate and truth, for `model.compile`.
 
-The frames of a sequence are averaged and decoded by the head's peak, as at prediction.
+The outputs of a sequence's frames are averaged and decoded by the head's peak.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
     """(B,) great-circle distance [degrees] of directions and model outputs.
 
-    A talker who moves is where the mean of the frames' directions points.
+    For a moving talker the truth is the mean of the frames' directions.
 
     Args:
         y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
@@ -38,7 +38,7 @@ def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
 
 
 class _HeadMetric(keras.metrics.Metric):
-    """Holds the head that decodes; a registered metric is one of the classes below.
+    """A metric that decodes by a head; the classes below are registered.
 
     Args:
         head: its name.
@@ -79,7 +79,7 @@ class _HeadMetric(keras.metrics.Metric):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> _HeadMetric:
-        """A metric of its config; one of doa_tf 0.1 can be loaded, but not used."""
+        """A metric from its config; one of doa_tf 0.1 can be loaded but not updated."""
         config = dict(config)
         targets = config.pop("targets", None)
         metric = cls(**config)
@@ -185,7 +185,7 @@ class MedianAngularError(_HeadMetric):
         self._histogram.assign_add(ops.sum(weight * ops.one_hot(cells, 1801), axis=0))
 
     def result(self) -> Any:
-        """Scalar: centre of the cell that holds the median."""
+        """Scalar: centre of the bin that holds the median."""
         below = ops.cumsum(self._histogram)
         cell = ops.sum(ops.cast(below < 0.5 * below[-1], "float32"))
         return (cell + 0.5) / 10.0

@@ -15,14 +15,14 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, vector_to_angles
 from doa_tf.heads.base import Head, as_unit_vectors
 
-_ROUNDED = 2.2e-16  # angles [rad] that are lost beside pi in double precision
+_ROUNDED = 2.2e-16  # [rad], below half the spacing of doubles at pi
 
 
 class Spherical(Head):
     """Azimuth and elevation, scaled to [0, 1]; mean squared error.
 
-    Two directions on either side of azimuth 180 degrees are far apart for this head, in its loss
-    and in its frame average: that is the method's own property, and it is kept.
+    Azimuths of -179 and 179 degrees are far apart in the loss and in the average over frames: a
+    property of the published method, which is kept.
     """
 
     name = "spherical"
@@ -38,9 +38,9 @@ class Spherical(Head):
         from keras import ops
 
         x, y, z = (directions[..., 0, axis] for axis in range(3))
-        x, y = (ops.where(part == 0.0, 0.0, part) for part in (x, y))  # of -0.0
+        x, y = (ops.where(part == 0.0, 0.0, part) for part in (x, y))  # -0.0 to 0.0
         azimuth = ops.arctan2(y, x)
-        # What rounds to -pi in double precision is +pi, and nothing else.
+        # As in numpy: +pi exactly where the angle rounds to -pi in double precision.
         behind = ops.logical_and(x < 0.0, ops.abs(y) <= -_ROUNDED * x)
         azimuth = ops.where(behind, math.pi, azimuth)
         elevation = ops.arctan2(z, ops.sqrt(x * x + y * y))

@@ -1,4 +1,4 @@
-"""Callbacks of a training run; each can be used in a `fit` of one's own."""
+"""Callbacks of a training run; each can be used in any `fit`, and checks of both engines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class CosineLearningRate(keras.callbacks.Callback):
 
     Args:
         highest: learning rate after the warm-up.
-        warmup_steps: over which it rises from zero.
-        steps: of all epochs.
+        warmup_steps: steps of the linear rise.
+        steps: in all epochs.
     """
 
     def __init__(self, *, highest: float, warmup_steps: int, steps: int) -> None:
@@ -32,13 +32,13 @@ class CosineLearningRate(keras.callbacks.Callback):
         self._steps = steps
 
     def rate(self, step: int) -> float:
-        """Learning rate of the batch after `step` others."""
+        """Learning rate of a step, from 0."""
         warm = min(1.0, (step + 1) / max(1, self._warmup_steps))
         share = min(1.0, step / self._steps)
         return float(self._highest * warm * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * share))))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Set the rate of the optimiser's next step."""
+        """Set the optimiser's learning rate."""
         optimizer = self.model.optimizer
         optimizer.learning_rate = self.rate(int(optimizer.iterations.numpy()))
 
@@ -55,7 +55,7 @@ def check_loss(loss: float, *, batch: int, epoch: int) -> None:
 def check_weights(model: keras.Model, *, epoch: int) -> None:
     """Raise FloatingPointError for weights that are not finite.
 
-    A rectifier turns NaN into zero: the loss may look well where a weight is not.
+    Rectifiers turn NaN into zero: the loss may be finite where a weight is not.
     """
     for variable in model.trainable_variables:
         if not np.all(np.isfinite(np.asarray(variable))):
@@ -69,7 +69,7 @@ class StopOnNaN(keras.callbacks.Callback):
     """Raise as soon as a batch gives a loss that is not finite.
 
     Args:
-        first_step: batches of the first epoch that an earlier process did.
+        first_step: batches of the first epoch that were done before.
 
     Raises:
         FloatingPointError: with epoch and batch.
@@ -85,17 +85,17 @@ class StopOnNaN(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Check the running loss: once a batch is not finite, it is not either."""
+        """Check the running mean of the loss, which stays NaN once a batch was."""
         loss = float((logs or {}).get("loss", 0.0))
         check_loss(loss, batch=batch + self._offset, epoch=self._epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Later epochs are whole."""
+        """Later epochs begin with their first batch."""
         self._offset = 0
 
 
 def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) -> dict[str, float]:
-    """What `Validation` adds to the logs.
+    """The figures that `Validation` adds to the logs.
 
     Args:
         outputs: (S, T, K) of the model.
@@ -143,11 +143,11 @@ class Validation(keras.callbacks.Callback):
             logs.update(self.figures())
 
     def figures(self) -> dict[str, float]:
-        """The figures of the model as it is."""
+        """The figures of the model at present."""
         if self._predict is None:
             import tensorflow as tf
 
-            # Not `model.predict`, which several processes would share the scenes out in.
+            # Not `model.predict`, which would distribute the scenes over several processes.
             self._predict = tf.function(lambda x: self.model(x, training=False))
         outputs = np.concatenate([self._outputs(start) for start in self._starts()])
         return validation_figures(outputs, self._directions, self._head)
@@ -171,7 +171,7 @@ class KeepState(keras.callbacks.Callback):
         patience: epochs without a better `MONITOR` before training stops.
         backup_s: seconds between backups within an epoch.
         keep_metrics: whether backups hold the sums of the running metrics; several processes
-            would have to meet for them.
+            would have to synchronise for them.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class KeepState(keras.callbacks.Callback):
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count the batch; back up now and then."""
+        """Count the batch; back up if it is time."""
         self.state.step += 1
         if self._earlier:
             for variable, value in zip(self._metric_variables(), self._earlier, strict=True):
@@ -212,11 +212,11 @@ class KeepState(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def back_up(self) -> None:
-        """Write `last.keras` as training stands now, in the middle of an epoch.
+        """Write `last.keras` in the middle of an epoch.
 
         An interruption may come between a batch and its `on_train_batch_end`: the optimiser's own
-        count is the one that goes with the weights. All batches of an epoch are no place to go on
-        from, what ends it is still missing: then the last backup stays.
+        count is the one that belongs to the weights. After the last batch of an epoch nothing is
+        written, since its validation is still missing: the previous backup stays.
         """
         iterations = int(self.model.optimizer.iterations.numpy())
         self.state.step = iterations - self.state.epoch * self._steps

@@ -1,13 +1,13 @@
 """The folder of a training run: what it was begun with, its checkpoints, where it stands.
 
-    settings.json   command, versions, settings, sources, and what targets are
-    spec.json       what the network says of itself
+    settings.json   command, versions, settings, sources, kind of targets
+    spec.json       the network's spec
     model.keras     the best epoch on validation scenes
-    last.keras      to go on from: weights, optimiser, random states, and `training_state.json`
+    last.keras      for resuming: weights, optimiser, random states, and `training_state.json`
     history.csv     one row an epoch
     logs            TensorBoard's
 
-The state travels inside `last.keras`, so that a kill between two files can't part them.
+The state lies inside `last.keras`, so that a kill between two files can't separate them.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class TrainingState:
     """Where a run stands.
 
     Attributes:
-        epoch: the one it is in, from 0.
+        epoch: the current one, from 0.
         step: batches of it that are done.
         best: the monitored value of the best epoch so far.
-        waited: epochs since then.
-        seeds: states of the random generators of the layers, which Keras does not save.
-        metrics: sums behind the running training metrics of a begun epoch, by variable.
-        targets: what it is trained on; empty in a state of doa_tf 0.1.
+        waited: epochs since the best one.
+        seeds: states of the layers' random generators, which Keras does not save.
+        metrics: variables of the training metrics of a begun epoch.
+        targets: kind of training targets; empty in a state of doa_tf 0.1.
     """
 
     epoch: int = 0
@@ -84,7 +84,7 @@ class RunFolder:
     writes: bool = True
 
     def write_spec(self, spec: ModelSpec) -> None:
-        """What the network says of itself, beside it."""
+        """Write the network's spec."""
         if self.writes:
             (self.path / SPEC).write_text(spec.to_json(), encoding="utf-8")
 
@@ -94,7 +94,7 @@ class RunFolder:
         figures: Mapping[str, float],
         entries: Mapping[str, bytes] | None = None,
     ) -> None:
-        """End an epoch: a row of the history, and the epoch as the last one and maybe the best.
+        """End an epoch: write its row of the history, `last.keras`, and `model.keras` if best.
 
         Args:
             model: as it is at the end of the epoch.
@@ -116,23 +116,22 @@ class RunFolder:
         self.save_last(model, entries)
 
     def save_last(self, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:
-        """Write what the run goes on from."""
+        """Write `last.keras`, from which the run is resumed."""
         self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(model)]
         if self.writes:
             save_model(self.path / LAST, model, {**self.state.entries(), **(entries or {})})
 
 
 def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> RunFolder:
-    """A folder for a new run, or for what is left of the one that it holds.
+    """Start a run in a folder, or resume the one that it holds.
 
     Args:
-        folder: made if it is not there.
-        asked: what the run must have been begun with, JSON values by concern.
+        folder: created if it does not exist.
+        asked: JSON values by section, which must equal those of an existing run.
         writes: whether this process writes the folder; only the first of several does.
 
     Raises:
-        InputError: the folder holds a run that was begun with something else or by doa_tf 0.1, or
-            a damaged one.
+        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
@@ -198,7 +197,7 @@ def read_state(checkpoint: Path) -> TrainingState:
 
 
 def seed_states(model: keras.Model) -> list[Any]:
-    """The variables that hold the states of a model's random generators: dropout's."""
+    """The variables with the states of a model's random generators, such as dropout's."""
     weights = {id(weight) for weight in model.weights}
     return [
         variable
@@ -217,7 +216,7 @@ def _append_row(path: Path, row: Mapping[str, float]) -> None:
 
 
 def _trim_history(path: Path, epochs: int) -> None:
-    """Leave the rows of whole epochs: a kill may have come between a row and its checkpoint."""
+    """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:

@@ -27,24 +27,24 @@ class TrainSettings:
 
     Attributes:
         head: its name.
-        epochs: the learning rate falls along a cosine to the last of them.
-        sequences: mixed scenes that an epoch goes through.
-        batch_size: sequences a step.
-        learning_rate: Nadam's, at its highest, after `warmup_steps`.
-        warmup_steps: over which it rises from zero.
+        epochs: at most; the learning rate falls along a cosine until the last of them.
+        sequences: mixed scenes per epoch.
+        batch_size: sequences per step.
+        learning_rate: of Nadam, at its highest, after `warmup_steps`.
+        warmup_steps: steps over which it rises from zero.
         patience: epochs without a better validation median before training stops.
-        seed: of the scenes, their order and rotations, and the first weights.
-        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
-        live: whether every epoch has new scenes, mixed while the network trains; else the same
-            `sequences` scenes are mixed once, cached, and turned anew in every epoch.
+        seed: of the scenes, their order and rotations, and the initial weights.
+        augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
+        live: whether every epoch has new scenes, mixed while the network trains; otherwise
+            `sequences` scenes are mixed once, cached, and augmented anew in every epoch.
         filters: of the three convolutions.
         lstm_units: of both recurrences, in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
         highpass_hz: high-pass cutoff [Hz] of recordings and streams, applied before the features
             against offsets and rumble, which no mixed scene has; 0 for none.
-        average: forgetting factor of a running mean of the weights, which is what is judged and
-            kept; 0 keeps the weights themselves.
+        average: forgetting factor of a moving average of the weights, which is validated and
+            kept instead of them; 0 for none.
     """
 
     head: str = "gibbs-harmonic"
@@ -89,26 +89,25 @@ class TrainSettings:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches of an epoch."""
+        """Complete batches per epoch."""
         return self.sequences // self.batch_size
 
     def lasting(self) -> dict[str, Any]:
-        """What a run must have been begun with: all but how long it goes on, as JSON values."""
+        """The settings that a resumed run must share, as JSON values: all but its length."""
         values = {**asdict(self), "filters": list(self.filters)}
         return {name: v for name, v in values.items() if name not in ("epochs", "patience")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What a network is trained on, and judged by.
+    """The data for training and validation.
 
     Attributes:
         valid: folder of scenes that choose the best epoch.
-        mixer: makes the mixer, or `RecordedScenes`, as soon as scenes must be mixed.
-        batches: instead of `mixer`, a dataset of one's own, for the engine keras: called with the
-            first epoch and its first batch, gives a `tf.data.Dataset` of (features, directions)
-            batches from there on, directions (B, V, 3), or (B, T, V, 3) if they change within a
-            scene.
+        mixer: makes the `SceneMixer` or `RecordedScenes`; called once scenes must be mixed.
+        batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
+            and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
+            there on; directions are (B, V, 3), or (B, T, V, 3) if they change within a scene.
         sources: names of bank, speech and noise, which a cache depends on; JSON values.
         cache: folder of mixed features, inside the run by default; of the engine keras.
         arrays: of `doa_tf.training.jax_engine.mixing.scene_arrays`, where several trainings by the
@@ -129,14 +128,14 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run is conducted; nothing that is learned depends on it, but for rounding.
+    """How a run is conducted, without influence on its results apart from rounding.
 
     Attributes:
         strategy: of the engine keras, see `doa_tf.training.distribute.make_strategy`.
         backup_s: seconds between backups within an epoch, of the engine keras.
         workers: processes that draw scenes, of the engine jax; half of the cores by default.
-        progress: called with how much is done and how much there is: scenes of a cache, or batches
-            of the engine jax.
+        progress: called with the number done and the total: of scenes that fill a cache, or of
+            batches of the engine jax.
         on_epoch: called with an epoch's number, from 1, and its figures.
     """
 

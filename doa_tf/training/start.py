@@ -1,4 +1,4 @@
-"""What a training begins with: its folder, its network, its first weights, validation scenes."""
+"""The beginning of a training: its folder, initial network and validation scenes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """A training as its engine finds it.
+    """A training that an engine starts or resumes.
 
     Attributes:
-        folder: where it is kept, and where it stands.
+        folder: of the run, with its state.
         settings: how to train.
         features: the network's input.
         inputs: (S, T, F, K) features of the validation scenes.
-        directions: (S, V, 3) of their talkers.
-        origin: a network whose weights a new run starts from.
+        directions: (S, V, 3) unit vectors to their talkers.
+        origin: a network whose weights a new run starts from, or None.
     """
 
     folder: RunFolder
@@ -44,17 +44,17 @@ class Run:
 
     @property
     def head(self) -> Head:
-        """What the network's outputs mean."""
+        """The head of the settings."""
         return heads.get(self.settings.head)
 
     @property
     def ended(self) -> bool:
-        """Whether all epochs are done, or enough of them were no better."""
+        """Whether all epochs are done, or `patience` is exhausted."""
         state = self.folder.state
         return state.epoch >= self.settings.epochs or state.waited >= self.settings.patience
 
     def new_network(self, *, synchronized: bool = False) -> keras.Model:
-        """The network with its first weights."""
+        """The network with its initial weights."""
         keras.utils.set_random_seed(self.settings.seed)
         model = build_network(self.head, self.features, self.settings, synchronized=synchronized)
         if self.origin is not None:
@@ -72,7 +72,7 @@ def begin(
     engine: str,
     writes: bool,
 ) -> Run:
-    """Claim a folder for a run, or for what is left of it, and read the validation scenes.
+    """Start or resume a run in its folder, and read the validation scenes.
 
     Raises:
         InputError: the folder holds another run or one that has ended, or bad scenes.

@@ -1,4 +1,4 @@
-"""Batches of draws, made by processes while an accelerator renders and learns them.
+"""Random choices of scenes, drawn in batches by processes while an accelerator learns.
 
 This module imports neither Keras nor JAX, and neither do the processes.
 """
@@ -22,11 +22,11 @@ from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
 from doa_tf.training.settings import TrainSettings
 
-_AHEAD = 3  # batches that each process draws before they are asked for
+_AHEAD = 3  # batches that each process draws in advance
 
 
-class Drawing:
-    """Batches in order, from an epoch's first to the last epoch's last.
+class DrawnBatches:
+    """The batches of all epochs, in order.
 
     A context manager whose value is their iterator, which raises OSError when a process was
     killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
@@ -36,7 +36,7 @@ class Drawing:
         mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).
         head: encodes the targets.
         settings: seed, batches, augmentation.
-        first_epoch: where to begin.
+        first_epoch: number of the first epoch.
         workers: processes; half of the cores by default.
     """
 
@@ -82,7 +82,7 @@ class Drawing:
 
 
 def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int) -> Arrays:
-    """The draws of one batch, see `Drawing`."""
+    """One batch, see `DrawnBatches`."""
     first = step * settings.batch_size
     keys = [(settings.seed, epoch, first + k) for k in range(settings.batch_size)]
     draws = [mixer.draw(key) for key in keys]
@@ -108,10 +108,10 @@ _task: tuple[SceneMixer, TrainSettings] | None = None
 def _begin(mixer: SceneMixer, settings: TrainSettings) -> None:
     global _task
     _task = mixer, settings
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; who trains ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent process ends us
 
 
 def _draw(epoch: int, step: int) -> Arrays:
     if _task is None:
-        raise RuntimeError("This process was not begun by a Drawing")
+        raise RuntimeError("This process was not started by DrawnBatches")
     return draw_batch(*_task, epoch, step)

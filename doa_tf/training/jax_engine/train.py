@@ -36,7 +36,7 @@ from doa_tf.training.callbacks import (
     check_weights,
     validation_figures,
 )
-from doa_tf.training.jax_engine.draws import Drawing
+from doa_tf.training.jax_engine.draws import DrawnBatches
 from doa_tf.training.jax_engine.mixing import Arrays, mix_scenes, scene_arrays
 from doa_tf.training.run_folder import LAST
 from doa_tf.training.settings import RunOptions, TrainingData, TrainSettings
@@ -78,7 +78,7 @@ class JaxEngine:
         given = self._data.arrays
         arrays = scene_arrays(self._mixer) if given is None else dict(given)
         workers = self._options.workers
-        drawing = Drawing(self._mixer, settings, first_epoch=state.epoch, workers=workers)
+        drawing = DrawnBatches(self._mixer, settings, first_epoch=state.epoch, workers=workers)
         with drawing as batches:
             learner = _Learner(run, arrays)
             run.folder.write_spec(model_spec(learner.model))

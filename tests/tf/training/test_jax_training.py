@@ -18,7 +18,7 @@ from doa_tf.rooms.room import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
 from doa_tf.scenes.mixer import MixSettings, SceneMixer
 from doa_tf.scenes.recordings import read_recordings
-from doa_tf.training.jax_engine.draws import Drawing, draw_batch
+from doa_tf.training.jax_engine.draws import DrawnBatches, draw_batch
 from doa_tf.training.jax_engine.mixing import LONGEST, draw_arrays, mix_scenes, scene_arrays
 from doa_tf.training.settings import TrainSettings
 
@@ -72,7 +72,7 @@ def test_a_response_longer_than_the_transform_is_cut(rooms, speech):
 
 
 def test_batches_come_in_order_whoever_draws_them(jax_mixer):
-    with Drawing(jax_mixer, SETTINGS, workers=2) as batches:
+    with DrawnBatches(jax_mixer, SETTINGS, workers=2) as batches:
         drawn = list(batches)
     assert len(drawn) == 4  # two epochs of two batches
     for number, batch in enumerate(drawn):
@@ -95,7 +95,7 @@ def test_batches_come_in_order_whoever_draws_them(jax_mixer):
 
 def test_a_killed_process_is_an_error_and_no_hang(jax_mixer):
     long = TrainSettings(**{**vars(SETTINGS), "epochs": 10_000})
-    with Drawing(jax_mixer, long, workers=2) as batches:
+    with DrawnBatches(jax_mixer, long, workers=2) as batches:
         next(batches)
         for process in multiprocessing.active_children():
             process.kill()
@@ -105,7 +105,7 @@ def test_a_killed_process_is_an_error_and_no_hang(jax_mixer):
 
 
 def test_a_later_epoch_begins_where_an_unbroken_run_would(jax_mixer):
-    with Drawing(jax_mixer, SETTINGS, first_epoch=1, workers=1) as batches:
+    with DrawnBatches(jax_mixer, SETTINGS, first_epoch=1, workers=1) as batches:
         first = next(batches)
     expected = draw_batch(jax_mixer, SETTINGS, 1, 0)
     np.testing.assert_array_equal(first["speech_end"], expected["speech_end"])
