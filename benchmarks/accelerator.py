@@ -33,7 +33,7 @@ def main() -> None:
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
     from doa_tf import heads
-    from doa_tf.layers import features_of_waveform
+    from doa_tf.layers import IntensityFeatures
     from doa_tf.rooms.bank.bank import read_bank
     from doa_tf.scenes.draw import MixSettings
     from doa_tf.scenes.mixer import SceneMixer
@@ -52,14 +52,14 @@ def main() -> None:
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     head = heads.get(settings.head)
     begun = time.monotonic()
-    batch = draw_batch(mixer, head, settings, 0, 0)
+    batch = draw_batch(mixer, settings, 0, 0)
     drawing_s = time.monotonic() - begun
     arrays, batch = jax.device_put(scene_arrays(mixer)), jax.device_put(batch)
 
     network = build_network(head, features, settings)
     carry, optimizer = new_carry(network, settings)
     mix = jax.jit(lambda a, b: mix_scenes(a, b, samples=features.samples)[0])
-    hear = jax.jit(lambda a, b: features_of_waveform(mix(a, b), features))
+    hear = jax.jit(lambda a, b: IntensityFeatures(features)(mix(a, b)))
     step = jax.jit(step_program(network, optimizer, head, features, settings))
     rate = np.float32(1e-3)
     stages: dict[str, Callable[[], Any]] = {

@@ -68,7 +68,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     import doa_tf
     from doa_tf.data.cache import FeatureCache, cached_dataset
     from doa_tf.training.callbacks import CosineLearningRate, KeepState, StopOnNaN
-    from doa_tf.training.run_folder import TrainingState
+    from doa_tf.training.run_folder import RunFolder, TrainingState
 
     class Watch(keras.callbacks.Callback):
         """Seconds from the end of the second batch to the end of the last."""
@@ -91,18 +91,19 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     model = doa_tf.build_crnn(head, features=features)
     model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
     dataset = cached_dataset(
-        cache, head, features=features, batch_size=args.batch_size, seed=0, epochs=range(10_000)
+        cache, features=features, batch_size=args.batch_size, seed=0, epochs=range(10_000)
     )
     batch = next(iter(dataset))
     endless = tf.data.Dataset.from_tensors(batch).repeat()
 
     def callbacks():
+        run = RunFolder(path=folder, state=TrainingState())
         return [
             CosineLearningRate(highest=1e-3, warmup_steps=10, steps=100_000),
             StopOnNaN(),
             keras.callbacks.CSVLogger(str(folder / "history.csv")),
             keras.callbacks.TensorBoard(str(folder / "logs"), write_graph=False),
-            Backups(folder, TrainingState(), steps_per_epoch=args.steps, patience=9),
+            Backups(run, steps_per_epoch=args.steps, patience=9),
         ]
 
     model.fit(endless, steps_per_epoch=2, verbose=0, shuffle=False)  # compiles

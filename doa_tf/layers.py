@@ -1,4 +1,4 @@
-"""Keras layers: the feature layer, and the two that carry the model's spec."""
+"""Keras layers: the feature layer, and two that carry the model's spec."""
 
 from __future__ import annotations
 
@@ -15,36 +15,11 @@ from doa_core.stft import sine_window
 from doa_tf import heads
 
 
-def features_of_waveform(waveform: Any, spec: FeatureSpec) -> Any:
-    """(B, T, F, K) input features of (B, N, 4) AmbiX at the spec's rate, in `keras.ops`.
-
-    `doa_core.features.intensity_features` is the specification; this is equal to 1e-5.
-    """
-    waveform = ops.cast(waveform, "float32")
-    channels = ops.transpose(waveform, (0, 2, 1))  # (B, 4, N): frames along the last axis
-    frames = ops.extract_sequences(channels, spec.window_length, spec.hop)
-    frames = frames * ops.convert_to_tensor(np.array(sine_window(spec.window_length)))
-    real, imag = (ops.transpose(part, (0, 2, 3, 1)) for part in ops.rfft(frames))
-    w_real, w_imag = real[..., :1], imag[..., :1]
-    dipole_real = ops.take(real, [3, 1, 2], axis=-1)  # x, y, z
-    dipole_imag = ops.take(imag, [3, 1, 2], axis=-1)
-    power = ops.sum(real**2 + imag**2, axis=-1, keepdims=True)
-    energy = ops.maximum(0.5 * power, spec.energy_floor)
-    parts = [
-        (w_real * dipole_real + w_imag * dipole_imag) / energy,
-        (w_real * dipole_imag - w_imag * dipole_real) / energy,
-    ]
-    if LEVEL_CHANNEL in spec.channels:
-        w_power = w_real**2 + w_imag**2
-        mean = ops.maximum(ops.mean(w_power, axis=-2, keepdims=True), ENERGY_FLOOR)
-        level = ops.log10(w_power / mean + LEVEL_FLOOR)
-        parts.append(0.5 * (level - ops.mean(level, axis=-2, keepdims=True)))
-    return ops.concatenate(parts, axis=-1)
-
-
 @keras.saving.register_keras_serializable(package="doa_tf")
 class IntensityFeatures(keras.layers.Layer):
     """(B, N, 4) AmbiX at 16 kHz to (B, T, F, K) features, for models that take waveforms.
+
+    `doa_core.features.intensity_features` is the specification; this is equal to 1e-5.
 
     Args:
         features: a `FeatureSpec`, or its `to_dict`.
@@ -55,7 +30,27 @@ class IntensityFeatures(keras.layers.Layer):
         self.features = _feature_spec(features)
 
     def call(self, waveform: Any) -> Any:
-        return features_of_waveform(waveform, self.features)
+        spec = self.features
+        waveform = ops.cast(waveform, "float32")
+        channels = ops.transpose(waveform, (0, 2, 1))  # (B, 4, N): frames along the last axis
+        frames = ops.extract_sequences(channels, spec.window_length, spec.hop)
+        frames = frames * ops.convert_to_tensor(np.array(sine_window(spec.window_length)))
+        real, imag = (ops.transpose(part, (0, 2, 3, 1)) for part in ops.rfft(frames))
+        w_real, w_imag = real[..., :1], imag[..., :1]
+        dipole_real = ops.take(real, [3, 1, 2], axis=-1)  # x, y, z
+        dipole_imag = ops.take(imag, [3, 1, 2], axis=-1)
+        power = ops.sum(real**2 + imag**2, axis=-1, keepdims=True)
+        energy = ops.maximum(0.5 * power, spec.energy_floor)
+        parts = [
+            (w_real * dipole_real + w_imag * dipole_imag) / energy,
+            (w_real * dipole_imag - w_imag * dipole_real) / energy,
+        ]
+        if LEVEL_CHANNEL in spec.channels:
+            w_power = w_real**2 + w_imag**2
+            mean = ops.maximum(ops.mean(w_power, axis=-2, keepdims=True), ENERGY_FLOOR)
+            level = ops.log10(w_power / mean + LEVEL_FLOOR)
+            parts.append(0.5 * (level - ops.mean(level, axis=-2, keepdims=True)))
+        return ops.concatenate(parts, axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         samples = input_shape[1]
@@ -70,12 +65,12 @@ class IntensityFeatures(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class FeatureInput(keras.layers.Layer):
-    """Passes features on; carries their spec in the model file.
+    """Identity on features; carries their spec in the model file.
 
     Args:
         features: a `FeatureSpec`, or its `to_dict`.
-        highpass_hz: what recordings and streams are freed of before their features, see
-            `doa_core.highpass`; 0 for nothing.
+        highpass_hz: high-pass cutoff [Hz] of recordings and streams, applied before the features,
+            see `doa_core.highpass`; 0 for none.
     """
 
     def __init__(self, features: Any = None, highpass_hz: float = 0.0, **options: Any) -> None:
@@ -107,9 +102,9 @@ class FeatureInput(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class HeadOutput(keras.layers.Layer):
-    """Gives a head's outputs to be trained on; carries the head in the model file.
+    """The outputs that a head is trained on; carries the head in the model file.
 
-    Where the head's loss trains from logits they stay logits, else its activation follows here.
+    Logits pass unchanged where the head's loss takes logits, otherwise the activation is applied.
 
     Args:
         head: its name.

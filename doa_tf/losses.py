@@ -1,4 +1,6 @@
-"""Losses of the heads, per sample, in `keras.ops`.
+"""Losses of encoded targets, per frame, in `keras.ops`.
+
+Models are compiled with `Head.loss`, which encodes directions and computes one of these.
 
 References:
     L. Perotin, A. Defossez, E. Vincent, R. Serizel, A. Guerin, "Regression versus classification
@@ -9,6 +11,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -91,7 +94,7 @@ def gibbs_softmax_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fal
     """(...) loss  -sum of p_i log s_i,  p_i = G_i / sum of G.
 
     Args:
-        y_true: (..., G) float Gibbs values of the cells, of any sum.
+        y_true: (..., G) float Gibbs values of the cells, not normalised.
         y_pred: (..., G) float scores of sum 1, or logits.
         from_logits: whether `y_pred` is logits; train from logits, where nothing saturates.
 
@@ -145,8 +148,33 @@ class AngularDistance(keras.losses.Loss):
         return {**super().get_config(), "dtype": self.dtype}
 
 
+class _Crossentropy(keras.losses.Loss):
+    """A loss function with `from_logits` as a Keras loss; the classes below name it."""
+
+    _function: Callable[..., Any]
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        name = name or self._function.__name__
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(...) losses of (..., G) targets and predictions."""
+        return self._function(y_true, y_pred, self.from_logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments; Keras's own leaves the dtype out."""
+        return {**super().get_config(), "dtype": self.dtype, "from_logits": self.from_logits}
+
+
 @keras.saving.register_keras_serializable(package="doa_tf")
-class GibbsWeightedCrossentropy(keras.losses.Loss):
+class GibbsWeightedCrossentropy(_Crossentropy):
     """`gibbs_weighted_crossentropy` as a Keras loss.
 
     Args:
@@ -154,27 +182,11 @@ class GibbsWeightedCrossentropy(keras.losses.Loss):
         reduction, name, dtype: as in every Keras loss.
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        reduction: str = "sum_over_batch_size",
-        name: str = "gibbs_weighted_crossentropy",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.from_logits = from_logits
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(...) losses of (..., G) targets and predictions."""
-        return gibbs_weighted_crossentropy(y_true, y_pred, self.from_logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """All arguments; Keras's own leaves the dtype out."""
-        return {**super().get_config(), "dtype": self.dtype, "from_logits": self.from_logits}
+    _function = staticmethod(gibbs_weighted_crossentropy)
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
-class GibbsSoftmaxCrossentropy(keras.losses.Loss):
+class GibbsSoftmaxCrossentropy(_Crossentropy):
     """`gibbs_softmax_crossentropy` as a Keras loss.
 
     Args:
@@ -182,20 +194,4 @@ class GibbsSoftmaxCrossentropy(keras.losses.Loss):
         reduction, name, dtype: as in every Keras loss.
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        reduction: str = "sum_over_batch_size",
-        name: str = "gibbs_softmax_crossentropy",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.from_logits = from_logits
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(...) losses of (..., G) targets and predictions."""
-        return gibbs_softmax_crossentropy(y_true, y_pred, self.from_logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """All arguments; Keras's own leaves the dtype out."""
-        return {**super().get_config(), "dtype": self.dtype, "from_logits": self.from_logits}
+    _function = staticmethod(gibbs_softmax_crossentropy)

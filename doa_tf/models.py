@@ -1,4 +1,4 @@
-"""The convolutional recurrent network, and reading a model's spec back from it."""
+"""The convolutional recurrent network, and the spec of a model."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def build_crnn(
         lstm_units: in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
-        highpass_hz: what recordings are freed of before their features; goes into the spec.
-        synchronized: whether batch normalisation counts the batches of all replicas, under a
+        highpass_hz: high-pass cutoff [Hz], applied before the features; recorded in the spec.
+        synchronized: whether batch normalisation is computed over all replicas of a
             `tf.distribute` strategy.
 
     Raises:
-        ValueError: a head that turns with its scene and has no basis.
+        ValueError: a head with `turns_in_hz` and no basis.
 
     References:
         doi:10.1109/WASPAA.2019.8937277
@@ -85,8 +85,8 @@ def build_crnn(
     x = keras.layers.Dense(dense_units, name="dense")(x)
     if basis is not None:
         x = keras.layers.Dense(len(basis), name="coefficients")(x)
-    if head.turns_in_hz is not None:
-        x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
+        if head.turns_in_hz is not None:
+            x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
     directions = keras.layers.Dense(
         head.outputs,
         bias_initializer=keras.initializers.Constant(head.output_bias()),
@@ -101,7 +101,7 @@ def build_crnn(
 
 
 def model_spec(model: keras.Model) -> ModelSpec:
-    """What the model says of itself.
+    """The spec that the model carries.
 
     Raises:
         InputError: a model that was not built by this package.
@@ -130,10 +130,7 @@ def model_spec(model: keras.Model) -> ModelSpec:
 
 
 def scoring_model(model: keras.Model) -> keras.Model:
-    """The same network with scores in [0, 1] as outputs, whatever it is trained on.
-
-    A model that gives scores already is returned as it is.
-    """
+    """The same network with scores in [0, 1] as outputs; unchanged if it has them already."""
     head = next(layer for layer in model.layers if isinstance(layer, HeadOutput)).head
     if not head.gives_logits or model.layers[-1].name == _SCORES:
         return model

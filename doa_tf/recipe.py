@@ -13,7 +13,7 @@ calibrated on `valid`. Every stage leaves finished work alone: what was stopped 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -33,9 +33,8 @@ from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.render import render_scenes
 from doa_tf.scenes.speaker_split import split_folder
-from doa_tf.training.settings import TrainSettings
+from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
 
-ENGINES = ("keras", "jax")
 MODEL_FILE = "model.keras"
 
 Bars = Callable[[str], AbstractContextManager[Progress]]
@@ -162,8 +161,9 @@ def run_recipe(
     folder = Path(folder)
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
     sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     with bars("training") as progress:
-        _train(recipe, folder, mixer, sources, init_from, progress, say)
+        _train(recipe, folder, data, init_from, progress, say)
     return _calibrated(folder)
 
 
@@ -214,36 +214,32 @@ def _simulate(folder: Path, rooms: Rooms, workers: int | None, bars: Bars) -> No
 def _train(
     recipe: Recipe,
     folder: Path,
-    mixer: SceneMixer,
-    sources: dict[str, Any],
+    data: TrainingData,
     init_from: str | Path | None,
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
+    from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state
 
     run = folder / "run"
     if read_state(run / LAST).epoch >= recipe.training.epochs:
         return
-    options: dict[str, Any] = {
-        "sources": sources,
-        "valid": folder / "valid",
-        "settings": recipe.training,
-        "features": recipe.features,
-        "init_from": init_from,
-        "progress": progress,
-    }
-    if recipe.engine == "jax":
-        from doa_tf.training.jax_engine import train as jax_training
 
-        def tell(epoch: int, figures: dict[str, float]) -> None:
-            say(jax_training.epoch_line(epoch, figures))
+    def tell(epoch: int, figures: Mapping[str, float]) -> None:
+        say(epoch_line(epoch, figures))
 
-        jax_training.train(run, mixer=mixer, on_epoch=tell, **options)
-    else:
-        from doa_tf.training import keras_engine as training
-
-        training.train(run, mixer=lambda: mixer, **options)
+    # Keras tells its epochs itself.
+    on_epoch = tell if recipe.engine == "jax" else None
+    train(
+        run,
+        data,
+        settings=recipe.training,
+        features=recipe.features,
+        engine=recipe.engine,
+        init_from=init_from,
+        options=RunOptions(progress=progress, on_epoch=on_epoch),
+    )
 
 
 def _calibrated(folder: Path) -> Path:

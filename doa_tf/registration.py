@@ -1,9 +1,9 @@
-"""Lets `keras.saving.load_model` find our classes without `import doa_tf` costing Keras.
+"""Lets `keras.saving.load_model` find our classes while `import doa_tf` stays light.
 
-Keras finds a custom class by its registered name, and registration happens where the class is
-defined. Those modules need Keras, which takes seconds to import; a user who only asks for
-`--help`, or who simulates rooms, should not wait for it. So they are imported as soon as both
-Keras and this package are, whichever comes first.
+Keras looks a custom class up by its registered name, and registers it where it is defined; it
+imports modules by name in its own packages only. The modules that define ours need Keras, which
+takes seconds to import; a user who asks for `--help`, or simulates rooms, should not wait for it.
+So they are imported as soon as both Keras and this package are, whichever comes first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_REGISTERING = ("doa_tf.layers", "doa_tf.losses", "doa_tf.metrics")
+_REGISTERING = (
+    *("doa_tf.layers", "doa_tf.turning"),
+    *("doa_tf.losses", "doa_tf.heads.loss", "doa_tf.metrics"),
+)
 
 
 def register_with_keras() -> None:

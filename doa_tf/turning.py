@@ -1,12 +1,11 @@
-"""A network that turns with its scene: what it learns of one azimuth holds for all.
+"""Layers that make a network equivariant to rotations about the vertical.
 
-Features are turned about the vertical until their mean intensity lies at azimuth 0, and what the
-network says of directions, a sum of spherical harmonics, is turned back. Both are exact, so a scene
-that is turned gives scores that are turned, whatever the weights are. Up stays up: floors and
-ceilings are no more alike than before.
+Features are rotated until their mean intensity lies at azimuth 0, and the network's output, a sum
+of spherical harmonics, is rotated back. Both are exact, so a rotated scene gives rotated scores for
+any weights: what the network learns at one azimuth holds at all. Elevations are not affected.
 
-In training the turn is off by a random angle, and half of the scenes are mirrored: the network
-would otherwise see each room from one side alone, and learn it by heart.
+In training a random angle is added, and half of the scenes are mirrored: the network would
+otherwise see each room from one side alone, and overfit to it.
 """
 
 from __future__ import annotations
@@ -17,20 +16,19 @@ import keras
 import numpy as np
 from keras import ops
 
-_TINY = 1e-9  # silence lies at azimuth 0
+_TINY = 1e-9  # puts silence at azimuth 0
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
 class TurnToIntensity(keras.layers.Layer):
-    """(B, T, F, K) features to the same, turned, and a (B, 3) heading that undoes it.
+    """(B, T, F, K) features to the same, rotated, and the (B, 3) heading that they had.
 
-    A heading is the cosine and the sine of the angle, and 1, or -1 where left and right were
-    exchanged.
+    A heading is the cosine and the sine of the angle, and -1 where the scene was mirrored, else 1.
 
     Args:
-        bins: (first, last + 1) of those whose active intensity is summed.
-        spread: standard deviation of what is added to the angle in training [degrees]; 0 for
-            neither that nor mirror images.
+        bins: (first, last + 1) of the bins whose active intensity is summed.
+        spread: standard deviation [degrees] of the angle that is added in training; 0 also turns
+            mirror images off.
     """
 
     def __init__(self, bins: Any = (0, None), spread: float = 40.0, **options: Any) -> None:
@@ -52,7 +50,7 @@ class TurnToIntensity(keras.layers.Layer):
             x, y = x * cosine - y * sine, y * cosine + x * sine
             side = ops.where(keras.random.uniform(shape, seed=seed) < 0.5, -side, side)
         _, frames, bins, channels = features.shape
-        # One product with a matrix: in a file, sums of single channels take seven times as long.
+        # One matrix product: in a .tflite, sums of single channels take seven times as long.
         parts = zip((x, y, side * x, side * y), _blocks(channels), strict=True)
         matrix = sum(
             (amount[..., None] * ops.convert_to_tensor(block, x.dtype) for amount, block in parts),

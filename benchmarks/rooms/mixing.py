@@ -22,14 +22,11 @@ def measure_mixing(bank: Any, speech: Any, *, scenes: int, windows: int = 5) -> 
         scenes: mixed in all.
         windows: that they are timed in.
     """
-    from doa_tf import heads
     from doa_tf.data.pipeline import mixed_dataset
 
     mixer = _mixer(bank, speech)
     each = max(64, scenes // windows)
-    dataset = mixed_dataset(
-        mixer, heads.get("cartesian"), scenes=each, epochs=range(windows + 1), batch_size=32
-    )
+    dataset = mixed_dataset(mixer, scenes=each, epochs=range(windows + 1), batch_size=32)
     batches = iter(dataset.unbatch().batch(each))
     next(batches)  # makes the diffuse fields
     rates = []
@@ -77,8 +74,8 @@ def measure_fit(
             "epochs": (0,),
         }
         datasets = {
-            "live": mixed_dataset(mixer, head, scenes=scenes, drop_remainder=True, **options),
-            "cached": cached_dataset(cache, head, **options),
+            "live": mixed_dataset(mixer, scenes=scenes, drop_remainder=True, **options),
+            "cached": cached_dataset(cache, **options),
         }
         for number in range(rounds + 1):  # the first compiles
             for name, dataset in datasets.items():

@@ -46,8 +46,6 @@ def use_engine(engine: str) -> None:
         InputError: Keras runs on another backend already.
         MissingPackageError: it is not installed.
     """
-    from doa_tf.cli.imports import import_quietly
-
     if engine != "jax":
         import_quietly("doa_tf.models", extra="train")
         return

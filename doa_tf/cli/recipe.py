@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
 from doa_core.errors import InputError
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         init_from=args.init_from,
         workers=args.workers,
         bars=progress_bar,
-        say=lambda line: sys.stderr.write(f"{line}\n"),
+        say=partial(print, file=sys.stderr),
     )
     sys.stdout.write(f"{path}\n")
     return 0

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import add_skip_broken, bad_options, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
+from doa_tf.training.distribute import STRATEGIES
 
 if TYPE_CHECKING:
-    pass
+    from doa_core.spec import FeatureSpec
+    from doa_tf.training.settings import TrainingData
 
+# As `doa_tf.data.augment` and `doa_tf.training.settings` have them, which need numpy.
 AUGMENTATIONS = ("vertical", "upright", "all", "none")
 ENGINES = ("keras", "jax")
-STRATEGIES = ("none", "mirrored", "multiworker")
-_SEQUENCES = 16384
 
 
 def add_parser(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> argparse.ArgumentParser:
-    """Add `train` to the commands; its `run` is set."""
+    """Add `train` to the commands; its `run` is set.
+
+    Options that are fields of `TrainSettings` have its defaults: they are None here.
+    """
     parser = subparsers.add_parser(
         "train",
         help="train a network; run again to resume",
@@ -33,41 +37,16 @@ def add_parser(
             "(--scenes). Stopped or killed, the same command goes on where it was."
         ),
     )
-    data = parser.add_argument_group("what to train on")
-    data.add_argument("--bank", metavar="BANK", help="rooms, from doa_tf simulate")
-    data.add_argument("--speech", metavar="DIR")
-    data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
-    data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
-    data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
-    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
-    data.add_argument(
-        "--augment",
-        choices=AUGMENTATIONS,
-        default="vertical",
-        help=(
-            "how scenes are turned: about the vertical axis (default); mirrored and tilted as "
-            "well; or in any way"
-        ),
-    )
-    data.add_argument(
-        "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
-    )
-    data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
-    add_skip_broken(parser)
+    _add_data(parser)
     parser.add_argument(
-        "--head",
-        default="gibbs-harmonic",
-        metavar="NAME",
-        help="see docs/heads.md (default: gibbs-harmonic)",
+        "--head", metavar="NAME", help="see docs/heads.md (default: gibbs-harmonic)"
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument("--epochs", type=int, default=60, metavar="N")
-    parser.add_argument(
-        "--patience", type=int, default=20, metavar="N", help="epochs without a better one"
-    )
-    parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="of all replicas")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--warmup-steps", type=int, default=200, metavar="N")
+    parser.add_argument("--epochs", type=int, metavar="N")
+    parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
+    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--warmup-steps", type=int, metavar="N")
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
@@ -85,12 +64,10 @@ def add_parser(
         help="jax: new scenes in every epoch, mixed and learned by an accelerator",
     )
     network = parser.add_argument_group("the network")
-    network.add_argument(
-        "--filters", type=int, nargs=3, default=(64, 64, 64), metavar="N", help="of convolutions"
-    )
-    network.add_argument("--lstm-units", type=int, default=64, metavar="N", help="each direction")
-    network.add_argument("--dense-units", type=int, default=429, metavar="N")
-    network.add_argument("--dropout", type=float, default=0.2, metavar="SHARE")
+    network.add_argument("--filters", type=int, nargs=3, metavar="N", help="of convolutions")
+    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction")
+    network.add_argument("--dense-units", type=int, metavar="N")
+    network.add_argument("--dropout", type=float, metavar="SHARE")
     parser.add_argument(
         "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
     )
@@ -98,6 +75,29 @@ def add_parser(
     parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("what to train on")
+    data.add_argument("--bank", metavar="BANK", help="rooms, from doa_tf simulate")
+    data.add_argument("--speech", metavar="DIR")
+    data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
+    data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
+    data.add_argument(
+        "--augment",
+        choices=AUGMENTATIONS,
+        help=(
+            "how scenes are turned: about the vertical axis (default); mirrored and tilted as "
+            "well; or in any way"
+        ),
+    )
+    data.add_argument(
+        "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
+    )
+    data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
+    add_skip_broken(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,69 +114,57 @@ def run(args: argparse.Namespace) -> int:
 
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    from dataclasses import fields
+
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
-    from doa_tf.training.settings import TrainSettings
+    from doa_tf.training.run import epoch_line, train
+    from doa_tf.training.settings import RunOptions, TrainSettings
+
+    def tell(epoch: int, figures: Mapping[str, float]) -> None:
+        sys.stderr.write(f"{epoch_line(epoch, figures)}\n")
 
     level = (LEVEL_CHANNEL,) if args.level else ()
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
     with progress_bar("reading, mixing") as progress:
-        sequences = args.sequences or _SEQUENCES
-        sources: dict[str, Any] = {
-            name: getattr(args, name) for name in ("bank", "speech", "noise")
-        }
-        mixer: Callable[[], Any] = partial(read_mixer, args, progress)
-        if args.scenes:
-            from doa_tf.data.recorded import RecordedScenes
-
-            recorded = RecordedScenes(args.scenes, features=features)
-            sequences, sources = len(recorded), recorded.sources
-            mixer = partial(_given, recorded)
+        data, given = _data(args, features, progress)
+        for field in fields(TrainSettings):
+            if getattr(args, field.name, None) is not None:
+                given[field.name] = getattr(args, field.name)
         with bad_options():
-            settings = TrainSettings(
-                head=args.head,
-                epochs=args.epochs,
-                sequences=sequences,
-                batch_size=args.batch_size,
-                learning_rate=args.learning_rate,
-                warmup_steps=args.warmup_steps,
-                patience=args.patience,
-                seed=args.seed,
-                augment=args.augment,
-                live=args.live,
-                filters=args.filters,
-                lstm_units=args.lstm_units,
-                dense_units=args.dense_units,
-                dropout=args.dropout,
-            )
-        options: dict[str, Any] = {
-            "sources": sources,
-            "valid": args.valid,
-            "settings": settings,
-            "features": features,
-            "init_from": args.init_from,
-            "progress": progress,
-        }
-        if args.engine == "jax":
-            from doa_tf.training.jax_engine import train as jax_training
-
-            def tell(epoch: int, figures: dict[str, float]) -> None:
-                sys.stderr.write(f"{jax_training.epoch_line(epoch, figures)}\n")
-
-            jax_training.train(args.out, mixer=mixer(), on_epoch=tell, **options)
-        else:
-            from doa_tf.training import keras_engine as training
-
-            training.train(
-                args.out,
-                mixer=mixer,
-                cache=args.cache,
+            settings = TrainSettings(**given)
+        train(
+            args.out,
+            data,
+            settings=settings,
+            features=features,
+            engine=args.engine,
+            init_from=args.init_from,
+            options=RunOptions(
                 strategy=args.strategy,
                 backup_s=60.0 * args.backup_minutes,
-                **options,
-            )
+                progress=progress,
+                on_epoch=tell if args.engine == "jax" else None,  # Keras tells its epochs itself
+            ),
+        )
     return 0
 
 
-def _given(value: Any) -> Any:
-    return value
+def _data(
+    args: argparse.Namespace, features: FeatureSpec, progress: Callable[[int, int], None]
+) -> tuple[TrainingData, dict[str, Any]]:
+    """What to train on, and the settings that follow from it."""
+    from doa_tf.training.settings import TrainingData
+
+    if not args.scenes:
+        sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+        mixer = partial(read_mixer, args, progress)
+        data = TrainingData(valid=args.valid, mixer=mixer, sources=sources, cache=args.cache)
+        return data, {}
+    from doa_tf.data.recorded import RecordedScenes
+
+    recorded = RecordedScenes(args.scenes, features=features)
+    data = TrainingData(
+        valid=args.valid, mixer=lambda: recorded, sources=recorded.sources, cache=args.cache
+    )
+    return data, {"sequences": len(recorded)}

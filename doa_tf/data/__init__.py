@@ -4,8 +4,9 @@ pipeline        scenes mixed while the network trains
 cache           features of mixed scenes on disk
 recorded        recordings of one's own
 validation      a folder of scenes as arrays
+targets         what directions must be to be trained on
 features        from waveforms to features
-augment         turns and mirror images
+augment         rotations and mirror images
 """
 
 import lazy_loader

@@ -1,4 +1,7 @@
-"""Turning scenes: exact augmentation, since intensity turns as the sound does."""
+"""Augmentation by rotations and mirror images.
+
+Intensity vectors rotate and are mirrored as the sound field is, so it is exact on features.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,19 @@ import numpy as np
 
 AUGMENTATIONS = ("vertical", "upright", "all", "none")
 _TILT = np.radians(5.0)  # standard deviation, about any horizontal axis
-_ANY_SHARE = 0.1  # of the `upright` turns that are any
+_ANY_SHARE = 0.1  # of `upright` turns that are arbitrary
 
 
 def random_turns(rng: np.random.Generator, count: int, augment: str) -> np.ndarray:
-    """(count, 3, 3) orthogonal matrices that scenes are turned by.
+    """(count, 3, 3) orthogonal matrices by which scenes are rotated or mirrored.
 
     Args:
-        rng: source of all draws.
-        count: how many.
-        augment: `vertical`, a rotation about the vertical axis: up stays up, as microphones
-            stand and people talk; `upright`, that or its mirror image, tilted by some degrees as
-            microphones are, and one in ten turned in any way; `all`, any rotation or mirror image,
-            uniform over both, for microphones that are mounted in any way; `none`.
+        rng: random generator.
+        count: number of matrices.
+        augment: `vertical`, a rotation about the vertical axis, for microphones that stand
+            upright; `upright`, the same or its mirror image, tilted by some degrees, and one in ten
+            arbitrary; `all`, any rotation or mirror image, uniformly distributed, for microphones
+            in any orientation; `none`.
 
     Raises:
         ValueError: another word.
@@ -69,7 +72,7 @@ def feature_blocks(turns: np.ndarray, channels: int) -> np.ndarray:
 
     Args:
         turns: (B, 3, 3), from `random_turns`.
-        channels: K, six of intensity and any number that do not turn.
+        channels: K, six of intensity and any number of invariant ones.
     """
     blocks = np.zeros((len(turns), channels, channels), np.float32)
     blocks[:, range(6, channels), range(6, channels)] = 1.0

@@ -1,4 +1,4 @@
-"""Features of mixed scenes on disk: mixed once, turned anew in every epoch."""
+"""Features of mixed scenes on disk: mixed once, augmented anew in every epoch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import check_augment, feature_blocks, random_turns
 from doa_tf.data.features import waveform_features
+from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.targets import as_targets, without_head
 from doa_tf.files import write_json
-from doa_tf.heads import Head
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
 logger = logging.getLogger(__name__)
@@ -32,26 +34,26 @@ _CHUNK = 256  # scenes between two notes of how far a cache is
 class FeatureCache:
     """Features of mixed scenes on disk, 16 bits a value: 180 KB a scene.
 
-    Made in pieces: a killed run goes on where it was. Always holds the level channel; a network
-    of six channels leaves it out.
+    Filled in chunks, so that a killed process resumes. The level channel is always stored; networks
+    of six channels leave it out.
 
     Args:
-        folder: made if it is not there.
-        mixer: called for a mixer when scenes are still missing.
-        made_with: what the scenes depend on, JSON values; a cache made with other is refused.
-        scenes: how many.
+        folder: created if it does not exist.
+        mixer: called for a mixer if scenes are missing.
+        made_with: what the scenes depend on, JSON values; must equal that of an existing cache.
+        scenes: number of scenes.
         seed: of the draws; scene k has the key (seed, 0, k).
         progress: called with scenes done and scenes in all.
 
     Raises:
-        InputError: the folder holds a cache made otherwise.
+        InputError: the folder holds a cache of other settings or data.
     """
 
     def __init__(
         self,
         folder: str | Path,
         *,
-        mixer: Callable[[], SceneMixer],
+        mixer: Callable[[], SceneMixer | RecordedScenes],
         made_with: dict[str, Any],
         scenes: int,
         seed: int = 0,
@@ -61,7 +63,7 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
-        # One run fills it at a time; another one waits, and finds it full or made otherwise.
+        # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
             self._fill(folder, mixer, made_with, seed, progress)
@@ -69,12 +71,12 @@ class FeatureCache:
     def _fill(
         self,
         folder: Path,
-        mixer: Callable[[], SceneMixer],
+        mixer: Callable[[], SceneMixer | RecordedScenes],
         made_with: dict[str, Any],
         seed: int,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        """Open the arrays and mix what is missing in them."""
+        """Open the arrays and mix the scenes that are missing."""
         scenes = made_with["scenes"]
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
         index_path = folder / "cache.json"
@@ -102,7 +104,7 @@ class FeatureCache:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 for start in range(done, scenes, _CHUNK):
                     indices = range(start, min(start + _CHUNK, scenes))
-                    list(pool.map(store, indices))  # raises what one of them raised
+                    list(pool.map(store, indices))  # raises the error of any of them
                     self.features.flush()
                     self.directions.flush()
                     write_json(index_path, {"digest": digest, "done": indices.stop, **made_with})
@@ -114,7 +116,7 @@ class FeatureCache:
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
-    """Take a lock that ends with its file or process."""
+    """Acquire a lock that is released with its file or process."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -122,9 +124,9 @@ def _wait_for(lock: IO[str], folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
+@without_head
 def cached_dataset(
     cache: FeatureCache,
-    head: Head,
     *,
     features: FeatureSpec,
     batch_size: int,
@@ -132,20 +134,21 @@ def cached_dataset(
     epochs: Sequence[int],
     augment: str = "vertical",
 ) -> Any:
-    """A `tf.data.Dataset` over a cache, each epoch shuffled and turned anew.
+    """A `tf.data.Dataset` of (B, T, F, K) features and (B, V, 3) directions.
 
-    An epoch is a function of (seed, epoch), so a resumed run sees what an unbroken one would have.
+    Each epoch is shuffled and augmented anew, as a function of (seed, epoch): a resumed run sees
+    the batches of an uninterrupted one.
 
     Args:
         cache: the scenes.
-        head: encodes the targets.
         features: of the network; the level channel is left out if it has none.
         batch_size: B; the remainder of an epoch is dropped.
         seed: of the draws.
-        epochs: numbers of the epochs to give, one after the other.
-        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
+        epochs: numbers of the epochs, in order.
+        augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
 
     Raises:
+        TypeError: a head, which 0.1 took.
         ValueError: unknown augmentation.
     """
     import tensorflow as tf
@@ -154,7 +157,7 @@ def cached_dataset(
     channels = len(features.channels)
     batches = len(cache) // batch_size
 
-    def epoch_batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def epoch_batches() -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         for epoch in epochs:
             rng = np.random.default_rng((seed, epoch, 0, ORDER_STREAM))
             order = rng.permutation(len(cache))
@@ -164,27 +167,28 @@ def cached_dataset(
                 directions = np.einsum("bij,bj->bi", turns, cache.directions[chosen])
                 directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
                 blocks = feature_blocks(turns, channels)
-                yield cache.features[chosen], blocks, head.encode(directions)
+                yield cache.features[chosen], blocks, as_targets(directions)
 
     def turn(stored: Any, blocks: Any, target: Any) -> tuple[Any, Any]:
         stored = tf.cast(stored[..., :channels], tf.float32)
         flat = tf.reshape(stored, (batch_size, -1, channels))
         turned = tf.reshape(tf.matmul(flat, blocks), (batch_size, *features.input_shape))
-        return turned, tf.repeat(target[:, tf.newaxis], features.frames, axis=1)
+        return turned, target
 
     signature = (
         tf.TensorSpec((batch_size, *cache.spec.input_shape), tf.float16),
         tf.TensorSpec((batch_size, channels, channels), tf.float32),
-        tf.TensorSpec((batch_size, head.outputs), tf.float32),
+        tf.TensorSpec((batch_size, 1, 3), tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(epoch_batches, output_signature=signature)
     return dataset.map(turn, num_parallel_calls=1).prefetch(2)
 
 
-def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """An array in a file. Its disk space is reserved now: a full disk later would be a crash."""
+def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """An array in a file, its disk space reserved: a full disk would crash the process later."""
     if mode != "w+":
-        return np.load(path, mmap_mode=mode)
+        stored: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
+        return stored
     array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:

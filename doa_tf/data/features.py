@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,11 +11,12 @@ from doa_core.ambisonics import as_four_channels
 from doa_core.errors import InputError
 from doa_core.features import LEVEL_CHANNEL, check_channels, intensity_features, level_feature
 from doa_core.highpass import highpass
-from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
-from doa_core.stft import ComplexArray, frame_count, sine_window, stft
+from doa_core.spec import FeatureSpec as FeatureSpec
+from doa_core.spec import ModelSpec as ModelSpec  # both are part of doa_tf's public face
+from doa_core.stft import frame_count, sine_window, stft
 
 
-def waveform_features(waveform: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+def waveform_features(waveform: npt.ArrayLike, spec: FeatureSpec) -> npt.NDArray[np.float32]:
     """(..., T, F, K) float32 features of (..., N, 4) AmbiX.
 
     `doa_core.features.intensity_features` of `doa_core.stft.stft` is the specification; this is
@@ -62,15 +65,14 @@ def feature_windows(
     Args:
         signal: (N, 4) float AmbiX at the spec's rate.
         features: the path to the input of the network.
-        highpass_hz: what the recording is freed of first, as `ModelSpec` has it.
+        highpass_hz: high-pass cutoff [Hz], applied before the features; 0 for none.
         name: of the recording, for the message.
 
     Raises:
         InputError: a signal shorter than one window.
     """
-    signal = highpass(signal, cutoff_hz=highpass_hz, sample_rate=features.sample_rate)
-    transform = one_transform(signal, features, name)
-    count = len(transform) // features.frames
+    samples, count = _whole_windows(signal, features, highpass_hz, name)
+    transform = stft(samples, window_length=features.window_length, hop=features.hop)
     values = intensity_features(
         transform[: count * features.frames],
         channels=features.channels,
@@ -79,28 +81,34 @@ def feature_windows(
     return values.reshape(count, *features.input_shape)
 
 
-def input_windows(signal: npt.ArrayLike, spec: ModelSpec, name: str) -> npt.NDArray[np.float32]:
-    """(M, T, F, K) features, or (M, N, 4) samples of the same windows if that is what goes in."""
-    features = spec.features
-    if spec.input != AUDIO:
-        return feature_windows(signal, features, highpass_hz=spec.highpass_hz, name=name)
-    samples = highpass(signal, cutoff_hz=spec.highpass_hz, sample_rate=features.sample_rate)
-    count = len(one_transform(samples, features, name)) // features.frames
+def waveform_windows(
+    signal: npt.ArrayLike,
+    features: FeatureSpec,
+    *,
+    highpass_hz: float = 0.0,
+    name: str = "The signal",
+) -> npt.NDArray[np.float32]:
+    """(M, N, 4) samples of the windows of `feature_windows`, for networks that take waveforms."""
+    samples, count = _whole_windows(signal, features, highpass_hz, name)
     starts = features.frames * features.hop * np.arange(count)
     return np.stack([samples[start : start + features.samples] for start in starts])
 
 
-def one_transform(signal: npt.ArrayLike, features: FeatureSpec, name: str) -> ComplexArray:
-    """(T, F, 4) transform of an (N, 4) recording.
+def _whole_windows(
+    signal: npt.ArrayLike, features: FeatureSpec, highpass_hz: float, name: str
+) -> tuple[npt.NDArray[np.float32], int]:
+    """The high-passed recording, and how many windows it holds."""
+    samples = highpass(signal, cutoff_hz=highpass_hz, sample_rate=features.sample_rate)
+    check_length(samples, features, name=name)
+    frames = frame_count(len(samples), window_length=features.window_length, hop=features.hop)
+    return samples, frames // features.frames
 
-    Raises:
-        InputError: a recording shorter than one window.
-    """
-    signal = np.asarray(signal)
+
+def check_length(signal: npt.NDArray[Any], features: FeatureSpec, *, name: str) -> None:
+    """Raise InputError for an (N, 4) recording that is shorter than one window."""
     if len(signal) < features.samples:
         raise InputError(
             f"{name} is shorter than one window of {features.samples} samples "
             f"({features.samples / features.sample_rate:.2f} s). Received: {len(signal)} samples "
             f"at {features.sample_rate} Hz"
         )
-    return stft(signal, window_length=features.window_length, hop=features.hop)

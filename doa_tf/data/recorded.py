@@ -1,4 +1,4 @@
-"""A folder of scenes as training data: one's own recordings, as evaluation reads them."""
+"""A folder of recorded scenes as training data, in the format of evaluation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Window:
 
 
 class RecordedScenes:
-    """The whole windows of all recordings; stands where a `SceneMixer` does.
+    """The whole windows of all recordings, in place of a `SceneMixer`.
 
     Args:
         folder: scenes, as every evaluation reads them.
-        features: says how long a window is.
+        features: of the network; its window length applies.
 
     Raises:
         InputError: no recording is as long as one window.
@@ -67,7 +67,7 @@ class RecordedScenes:
         return len(self._windows)
 
     def mix(self, key: Sequence[int]) -> Window:
-        """The window whose number is the key's last word."""
+        """The window numbered by the key's last element."""
         number, window = self._windows[int(key[-1]) % len(self)]
         scene = self._scenes[number]
         start = window * self._features.samples

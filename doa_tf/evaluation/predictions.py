@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS, decode, direction_scores
 from doa_core.errors import InputError
-from doa_core.spec import FeatureSpec, ModelSpec
-from doa_tf.data.features import input_windows, one_transform
+from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
+from doa_core.stft import stft
+from doa_tf.data.features import check_length, feature_windows, waveform_windows
 from doa_tf.evaluation.baselines import BASELINES, search_grid
 from doa_tf.files import Progress
 from doa_tf.scenes.folder import Scene, Scenes
@@ -177,7 +178,8 @@ def _baseline_predictions(name: str, scenes: Scenes, progress: Progress | None) 
     outputs = []
     for scene in scenes:
         signal = scene.read(sample_rate=features.sample_rate)
-        transform = one_transform(signal, features, str(scene.path))
+        check_length(signal, features, name=str(scene.path))
+        transform = stft(signal, window_length=features.window_length, hop=features.hop)
         estimate = baseline(transform, sample_rate=features.sample_rate)
         estimates.append((estimate.direction, estimate.confidence))
         outputs.append(np.asarray(estimate.scores, np.float32)[np.newaxis])
@@ -235,9 +237,11 @@ def _scene_outputs(
             yield scene, frames.reshape(-1, spec.outputs)
         pending.clear()
 
+    windows_of = waveform_windows if spec.input == AUDIO else feature_windows
+    options: dict[str, Any] = {"features": spec.features, "highpass_hz": spec.highpass_hz}
     for scene in scenes:
         signal = scene.read(sample_rate=spec.features.sample_rate)
-        pending.append((scene, input_windows(signal, spec, str(scene.path))))
+        pending.append((scene, windows_of(signal, name=str(scene.path), **options)))
         if sum(len(part) for _, part in pending) >= batch_windows:
             yield from flush()
     if pending:

@@ -1,4 +1,4 @@
-"""What every head can do, and the heads by name."""
+"""The interface of an output head, and registering a new one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import as_vectors
+from doa_core.angles import FloatArray, as_vectors
 from doa_core.decode import decode as decode_scores
 from doa_core.grid import Grid
 from doa_tf.heads import registry
@@ -18,20 +18,22 @@ class Head(ABC):
     """Base class of the heads; subclass and `register` to add one.
 
     Attributes:
-        name: what `get` and the model file call it.
+        voices: number of simultaneous directions that it is trained on, V.
+        name: by which `get` and model files refer to it.
         decoded_as: the head in `doa_core.decode.HEADS` whose decoding reads these scores, on a
             board as well; the head's own name by default.
-        activation: from the last layer's values to scores in [0, 1]; a name that Keras knows.
-        preferred_decode: `peak` or `centroid`, what a model file says unless it is told otherwise.
-        gives_logits: whether the model outputs the last layer's values, because the loss trains
-            from them, and the activation follows where scores are needed.
-        turns_in_hz: (low, high) of the intensity that the network is turned to, see
-            `doa_tf.turning`; None, as most heads, to take scenes as they lie. Needs a `basis` of
-            spherical harmonics.
-        outputs: per frame, K.
+        activation: Keras name of the function from the last layer's values to scores in [0, 1].
+        preferred_decode: `peak` or `centroid`; the default of model files.
+        gives_logits: whether the model outputs the last layer's values, from which the loss is
+            computed; the activation is then applied where scores are needed.
+        turns_in_hz: (low, high) band [Hz] of the intensity that scenes are aligned to, see
+            `doa_tf.turning`; None, as in most heads, to take scenes as they are. Needs a `basis`
+            of spherical harmonics.
+        outputs: number of outputs per frame, K.
         grid: the cells of a grid head, else None.
     """
 
+    voices: ClassVar[int] = 1
     name: ClassVar[str]
     decoded_as: ClassVar[str] = ""
     activation: ClassVar[str] = "sigmoid"
@@ -52,24 +54,35 @@ class Head(ABC):
         return self.decoded_as or self.name
 
     @abstractmethod
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
-        """(..., K) float32 training targets of (..., 3) unit vectors.
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
+        """(..., K) float32 training targets of (..., V, 3) unit vectors: the specification.
 
         Raises:
-            ValueError: not three coordinates, or vectors that are not of unit length.
+            ValueError: not three coordinates, another number of voices, or vectors that are not
+                of unit length.
         """
 
     @abstractmethod
-    def targets_to_vectors(self, targets: Any) -> Any:
-        """(..., 3) unit vectors that `encode` made (..., K) targets from, in `keras.ops`."""
+    def encode_tensor(self, directions: Any) -> Any:
+        """`encode` in `keras.ops`: float32 tensors, no checks; equal to within 1e-5."""
+
+    @abstractmethod
+    def encoded_loss(self) -> Any:
+        """A Keras loss of (B, T, K) encoded targets and model outputs, a value per frame."""
 
     @abstractmethod
     def outputs_to_vectors(self, outputs: Any) -> Any:
         """(..., 3) unit vectors of (..., T, K) model outputs, frames averaged, in `keras.ops`."""
 
-    @abstractmethod
     def loss(self) -> Any:
-        """A Keras loss for `model.compile`."""
+        """A Keras loss of directions and model outputs, for `model.compile`.
+
+        It encodes (B, V, 3) directions, or (B, T, V, 3) where they change from frame to frame, and
+        computes `encoded_loss`.
+        """
+        from doa_tf.heads.loss import DirectionLoss
+
+        return DirectionLoss(self, self.resolution_deg)
 
     def activate(self, values: Any) -> Any:
         """(..., K) scores in [0, 1] of (..., K) values of the last layer, in `keras.ops`."""
@@ -85,7 +98,7 @@ class Head(ABC):
         """Keras metrics for `model.compile`: mean and median error, accuracy within 10 degrees."""
         from doa_tf.heads.metrics import AccuracyWithin, AngularError, MedianAngularError
 
-        options = {"head": self.name, "resolution_deg": self.resolution_deg}
+        options: dict[str, Any] = {"head": self.name, "resolution_deg": self.resolution_deg}
         return [
             AngularError(**options),
             MedianAngularError(**options),
@@ -93,19 +106,19 @@ class Head(ABC):
         ]
 
     def output_bias(self) -> float:
-        """What the output layer's bias starts at."""
+        """Initial bias of the output layer."""
         return 0.0
 
-    def basis(self) -> np.ndarray | None:
-        """(R, K) float32 patterns that the last layer's values are sums of, in learned amounts.
+    def basis(self) -> FloatArray | None:
+        """(R, K) float32 patterns, of which the last layer's values are learned combinations.
 
-        None, as here, where every output has weights of its own.
+        None, the default, where every output has its own weights.
         """
         return None
 
     def decode(
         self, outputs: npt.ArrayLike, *, method: str | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[FloatArray, FloatArray]:
         """(..., 3) unit vectors and (...) raw confidences of (..., T, K) model outputs.
 
         Args:
@@ -129,22 +142,53 @@ class Head(ABC):
 
 
 def register(head: type[Head]) -> type[Head]:
-    """Make a head known to `get`, to losses, metrics and model files by its name.
+    """Register a head under its name, for `get`, losses, metrics and model files.
 
-    Usable as a decorator. A name that is taken is taken over: the last registration counts.
+    Usable as a decorator. A second registration of a name replaces the first.
 
     Raises:
-        TypeError: not a subclass of `Head`.
+        TypeError: not a subclass of `Head`, or one written for doa_tf 0.1, whose loss takes encoded
+            targets.
     """
     if not (isinstance(head, type) and issubclass(head, Head)):
         raise TypeError(f"`head` must be a subclass of doa_tf.heads.Head. Received: {head!r}")
+    instead = None
+    if head.loss is not Head.loss:
+        instead = "override `encoded_loss` instead of `loss`"
+    elif hasattr(head, "targets_to_vectors"):
+        instead = "leave `targets_to_vectors` out: metrics are given the directions"
+    elif not issubclass(_definer(head, "encode_tensor"), _definer(head, "encode")):
+        instead = "override `encode_tensor`, the same in `keras.ops`, together with `encode`"
+    if instead:
+        raise TypeError(
+            "Targets are directions now, (batch, voices, 3), which the loss encodes: "
+            f"{instead}. Received: {head!r}"
+        )
     registry.add(head)
     return head
 
 
-def as_unit_vectors(directions: npt.ArrayLike) -> np.ndarray:
-    """(..., 3) float64 unit vectors, or an error that says what came."""
+def _definer(head: type[Head], method: str) -> type:
+    return next(base for base in head.__mro__ if method in vars(base))
+
+
+def as_unit_vectors(directions: npt.ArrayLike, *, voices: int = 1) -> FloatArray:
+    """(..., V, 3) float64 unit vectors.
+
+    Args:
+        directions: (..., V, 3) float.
+        voices: V.
+
+    Raises:
+        ValueError: not three coordinates, another number of voices, or vectors that are not of
+            unit length.
+    """
     vectors = as_vectors(directions, name="directions").astype(np.float64)
+    if vectors.ndim < 2 or vectors.shape[-2] != voices:
+        raise ValueError(
+            f"`directions` must be (..., {voices}, 3): x, y and z of each voice. "
+            f"Received: directions.shape={vectors.shape}"
+        )
     length = np.linalg.norm(vectors, axis=-1)
     if not np.all(np.abs(length - 1.0) < 1e-3):  # also catches NaN
         worst = length.flat[np.argmax(np.abs(length - 1.0))]

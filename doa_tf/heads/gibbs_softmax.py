@@ -1,4 +1,4 @@
-"""The seventh head: a distribution over the cells that is learned with its sub-grid position."""
+"""A head whose scores are a probability distribution over the cells."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from doa_tf.heads.grid import GridHead
 class GibbsSoftmax(GridHead):
     """A softmax over the cells; cross-entropy with the Gibbs values, scaled to sum 1.
 
-    The targets are a lobe around the true direction, sampled at the cells. A one-hot target is the
-    same wherever in its cell the talker is, and `gibbs-weighted` only forgives neighbours; this
-    loss asks for the scores from which centroid decoding gets the position between cells. Talker
-    and interferer share the sum of one: a second direction takes from the first.
+    The targets are a lobe around the true direction, sampled at the cells. A one-hot target does
+    not depend on where in its cell the talker is, and `gibbs-weighted` only reduces the cost of
+    neighbouring cells; the minimum of this loss are scores whose centroid is the direction between
+    cells. The scores sum to 1, so that belief in a second direction reduces that in the first.
     """
 
     name = "gibbs-softmax"
@@ -21,7 +21,7 @@ class GibbsSoftmax(GridHead):
     gives_logits = True
     preferred_decode = "centroid"
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         from doa_tf.losses import GibbsSoftmaxCrossentropy
 
         return GibbsSoftmaxCrossentropy(from_logits=True)

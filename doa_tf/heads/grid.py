@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import great_circle_distance
+from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.grid import Grid, sphere_grid
 from doa_tf.heads.base import Head, as_unit_vectors
 
+_EQUALLY_NEAR = 2e-7  # [rad], three times the rounding errors of single precision
+
 
 class GridHead(Head):
-    """One score for each cell; Gibbs values G_i = exp(-delta_i^2 / beta^2) as targets.
+    """One score per cell; the targets are Gibbs values G_i = exp(-delta_i^2 / beta^2).
 
-    delta_i is the great-circle distance of cell i to the true direction. The values hold both the
-    nearest cell (the largest) and the true direction itself, which the metrics get back from them.
+    delta_i is the great-circle distance of cell i to the true direction. The nearest cell has the
+    largest value; of several equally near cells the first counts as nearest.
 
     Args:
         resolution_deg: grid step alpha [degrees].
@@ -33,25 +35,36 @@ class GridHead(Head):
         self.outputs = len(self.grid)
         self.beta = self.gibbs_width * np.radians(resolution_deg)  # [rad]
 
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
-        """(..., G) float32 in [0, 1]: G_i of every cell."""
-        directions = as_unit_vectors(directions)[..., np.newaxis, :]
-        distance = great_circle_distance(directions, self.grid.vectors)
-        return np.exp(-((distance / self.beta) ** 2)).astype(np.float32)
+    def distances(self, directions: npt.ArrayLike) -> FloatArray:
+        """(..., G) angle [rad] of each cell to (..., 1, 3) unit vectors.
 
-    def targets_to_vectors(self, targets: Any) -> Any:
-        """Inverts `encode`: the distances to the cells around a point locate it exactly."""
+        Cells as near as the nearest one, apart from rounding, get exactly its distance, so that
+        ties are broken alike in single and in double precision.
+        """
+        directions = as_unit_vectors(directions)
+        distance = great_circle_distance(directions, self.grid.vectors)
+        least = np.min(distance, axis=-1, keepdims=True)
+        return np.where(distance < least + _EQUALLY_NEAR, least, distance)
+
+    def distances_tensor(self, directions: Any) -> Any:
+        """`distances` in `keras.ops`."""
         from keras import ops
 
-        # Far cells underflow in float32 and say nothing, so only near ones are asked.
-        near = ops.cast(targets > 1e-4, "float32")[..., None]
-        distance = self.beta * ops.sqrt(-ops.log(ops.clip(targets, 1e-30, 1.0)))
-        cells = self._cells()
-        # Least squares for u in  cells @ u = cos(distance), over the near cells.
-        normal = ops.einsum("...gi,gj->...ij", near * cells, cells)
-        right = ops.sum(near * cells * ops.cos(distance)[..., None], axis=-2)
-        solution = ops.solve(normal, right[..., None])[..., 0]
-        return ops.normalize(solution, axis=-1)
+        from doa_tf import losses
+
+        # Not a matrix product: accelerators compute those with a mantissa of 8 to 11 bits.
+        distance = losses.great_circle_distance(directions, self._cells())
+        least = ops.min(distance, axis=-1, keepdims=True)
+        return ops.where(distance < least + _EQUALLY_NEAR, least, distance)
+
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
+        """(..., G) float32 in [0, 1]: G_i of every cell."""
+        return np.exp(-((self.distances(directions) / self.beta) ** 2)).astype(np.float32)
+
+    def encode_tensor(self, directions: Any) -> Any:
+        from keras import ops
+
+        return ops.exp(-ops.square(self.distances_tensor(directions) / self.beta))
 
     def outputs_to_vectors(self, outputs: Any) -> Any:
         """Centres of the best cells."""
@@ -67,29 +80,24 @@ class GridHead(Head):
 
 
 class Onehot(GridHead):
-    """A softmax over the cells; cross-entropy with the nearest one.
-
-    Its targets know the cell alone: metrics during training measure the angle to that cell's
-    centre, 3.7 degrees from the truth on average at a step of 10. `doa_tf.evaluate`, and the
-    validation of `doa_tf train`, measure the angle to the true direction.
-    """
+    """A softmax over the cells; cross-entropy with the nearest one."""
 
     name = "onehot"
     activation = "softmax"
     gives_logits = True
 
-    def encode(self, directions: npt.ArrayLike) -> np.ndarray:
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., G) float32: 1 in the nearest cell, else 0."""
-        nearest = self.grid.nearest(as_unit_vectors(directions))
+        nearest = np.argmin(self.distances(directions), axis=-1)
         return np.eye(self.outputs, dtype=np.float32)[nearest]
 
-    def targets_to_vectors(self, targets: Any) -> Any:
-        """Centres of the cells."""
+    def encode_tensor(self, directions: Any) -> Any:
         from keras import ops
 
-        return ops.take(self._cells(), ops.argmax(targets, axis=-1), axis=0)
+        nearest = ops.argmin(self.distances_tensor(directions), axis=-1)
+        return ops.one_hot(nearest, self.outputs)
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         import keras
 
         return keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -100,31 +108,31 @@ class Gibbs(GridHead):
 
     name = "gibbs"
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         import keras
 
         return keras.losses.MeanSquaredError()
 
     def output_bias(self) -> float:
-        """Start from the targets' mean over the cells, not from a half."""
-        mean = float(np.mean(self.encode(self.grid.vectors[self.outputs // 2])))
+        """So that the first scores are the targets' mean over the cells, not 0.5."""
+        mean = float(np.mean(self.encode(self.grid.vectors[self.outputs // 2, np.newaxis])))
         return float(np.log(mean / (1.0 - mean)))
 
 
 class GibbsWeighted(GridHead):
-    """A sigmoid per cell; cross-entropy that costs less the closer a wrong cell is.
+    """A sigmoid per cell; cross-entropy in which a wrong cell costs less the closer it is.
 
-    The targets are the Gibbs values: the loss finds the nearest cell as the largest one.
+    The targets are the Gibbs values, of which the loss takes the largest as the nearest cell.
     """
 
     name = "gibbs-weighted"
     gives_logits = True
 
-    def loss(self) -> Any:
+    def encoded_loss(self) -> Any:
         from doa_tf.losses import GibbsWeightedCrossentropy
 
         return GibbsWeightedCrossentropy(from_logits=True)
 
     def output_bias(self) -> float:
-        """One cell in `outputs` is right: start from that share, not from a half."""
+        """So that the first scores are 1 / G, the share of right cells, not 0.5."""
         return -float(np.log(self.outputs - 1.0))

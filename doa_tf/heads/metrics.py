@@ -1,16 +1,17 @@
-"""Angular metrics of a sequence's direction, in degrees, for `model.compile`.
+"""Metrics of the angle [degrees] between estimate and truth, for `model.compile`.
 
-The frames of a sequence are averaged and decoded by the head's peak, as at prediction.
+The outputs of a sequence's frames are averaged and decoded by the head's peak.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
 
 from doa_tf.heads import registry
+from doa_tf.heads.loss import frame_directions
 from doa_tf.losses import great_circle_distance
 
 if TYPE_CHECKING:
@@ -18,23 +19,34 @@ if TYPE_CHECKING:
 
 
 def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
-    """(B,) great-circle distance [degrees] of (B, T, K) targets and model outputs.
+    """(B,) great-circle distance [degrees] of directions and model outputs.
 
-    Targets of the first frame count: the talker of a sequence stands still.
+    For a moving talker the truth is the mean of the frames' directions.
+
+    Args:
+        y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
+        y_pred: (B, T, K) model outputs.
+        head: decodes the outputs.
+
+    Raises:
+        ValueError: other shapes.
     """
-    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        if len(values.shape) < 2 or values.shape[-1] != head.outputs:
-            raise ValueError(
-                f"`{name}` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
-                f"Received: {name}.shape={tuple(values.shape)}"
-            )
-    true = head.targets_to_vectors(y_true[..., 0, :])
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+    true = ops.mean(frame_directions(y_true, y_pred, head)[:, :, 0], axis=1)
+    true = ops.normalize(true, axis=-1)
     return ops.rad2deg(great_circle_distance(true, head.outputs_to_vectors(y_pred)))
 
 
 class _HeadMetric(keras.metrics.Metric):
-    """Holds the head that decodes; a registered metric is one of the classes below."""
+    """A metric that decodes by a head; the classes below are registered.
+
+    Args:
+        head: its name.
+        resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
+    """
+
+    _default_name: ClassVar[str]
 
     def __init__(
         self,
@@ -43,23 +55,43 @@ class _HeadMetric(keras.metrics.Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self._default_name, dtype=dtype)
         self._head = registry.get(head, resolution_deg=resolution_deg)
+        self._encoded = False
+
+    def _errors_deg(self, y_true: Any, y_pred: Any) -> Any:
+        if self._encoded:
+            raise ValueError(
+                "This model was compiled by doa_tf 0.1, whose targets were encoded by the head. "
+                "Targets are directions now, (batch, voices, 3): compile it anew, "
+                "model.compile(optimizer, loss=head.loss(), metrics=head.metrics())"
+            )
+        return angular_error_deg(y_true, y_pred, self._head)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """All arguments, and what the targets are."""
         return {
             **super().get_config(),
             "head": self._head.name,
             "resolution_deg": self._head.resolution_deg,
+            "targets": registry.TARGETS,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _HeadMetric:
+        """A metric from its config; one of doa_tf 0.1 can be loaded but not updated."""
+        config = dict(config)
+        targets = config.pop("targets", None)
+        metric = cls(**config)
+        metric._encoded = targets != registry.TARGETS
+        return metric
 
 
 class _MeanHeadMetric(_HeadMetric):
     """Weighted mean over sequences of a value per sequence."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._total = self.add_weight(name="total", initializer="zeros")
         self._count = self.add_weight(name="count", initializer="zeros")
 
@@ -67,8 +99,8 @@ class _MeanHeadMetric(_HeadMetric):
         raise NotImplementedError
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
-        values = self._value(angular_error_deg(y_true, y_pred, self._head))
+        """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
+        values = self._value(self._errors_deg(y_true, y_pred))
         weight = ops.ones_like(values) if sample_weight is None else sample_weight
         weight = ops.reshape(ops.cast(weight, values.dtype), (-1,))
         self._total.assign_add(ops.sum(values * weight))
@@ -86,16 +118,10 @@ class AngularError(_MeanHeadMetric):
     Args:
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
-    def __init__(
-        self,
-        head: str = "cartesian",
-        resolution_deg: float | None = None,
-        name: str = "angular_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+    _default_name = "angular_error"
 
     def _value(self, error_deg: Any) -> Any:
         return error_deg
@@ -109,6 +135,7 @@ class AccuracyWithin(_MeanHeadMetric):
         tolerance_deg: the angle [degrees].
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
     def __init__(
@@ -127,7 +154,7 @@ class AccuracyWithin(_MeanHeadMetric):
         return ops.cast(error_deg <= self.tolerance_deg, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """All arguments, and what the targets are."""
         return {**super().get_config(), "tolerance_deg": self.tolerance_deg}
 
 
@@ -140,28 +167,25 @@ class MedianAngularError(_HeadMetric):
     Args:
         head: its name.
         resolution_deg: grid step of a grid head.
+        name, dtype: as in every Keras metric.
     """
 
-    def __init__(
-        self,
-        head: str = "cartesian",
-        resolution_deg: float | None = None,
-        name: str = "median_angular_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
+    _default_name = "median_angular_error"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._histogram = self.add_weight(name="histogram", shape=(1801,), initializer="zeros")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add (B, T, K) targets and outputs, weighted by (B,) if given."""
-        error_deg = angular_error_deg(y_true, y_pred, self._head)
+        """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
+        error_deg = self._errors_deg(y_true, y_pred)
         cells = ops.cast(ops.clip(ops.floor(error_deg * 10.0), 0, 1800), "int32")
         weight = ops.ones_like(error_deg) if sample_weight is None else sample_weight
         weight = ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         self._histogram.assign_add(ops.sum(weight * ops.one_hot(cells, 1801), axis=0))
 
     def result(self) -> Any:
-        """Scalar: centre of the cell that holds the median."""
+        """Scalar: centre of the bin that holds the median."""
         below = ops.cumsum(self._histogram)
         cell = ops.sum(ops.cast(below < 0.5 * below[-1], "float32"))
         return (cell + 0.5) / 10.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from doa_tf.heads.base import Head
 
+TARGETS = "directions"  # kind of training targets, as files record it; doa_tf 0.1 recorded none
 _HEADS: dict[str, type[Head]] = {}
 
 

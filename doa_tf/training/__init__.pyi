@@ -1,2 +1,4 @@
-from .keras_engine import train as train
+from .run import train as train
+from .settings import RunOptions as RunOptions
+from .settings import TrainingData as TrainingData
 from .settings import TrainSettings as TrainSettings

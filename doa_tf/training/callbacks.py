@@ -1,19 +1,19 @@
-"""Callbacks of a training run; each can be used in a `fit` of one's own."""
+"""Callbacks of a training run; each can be used in any `fit`, and checks of both engines."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from doa_core.angles import great_circle_distance
-from doa_tf.checkpoint import save_model
+from doa_core.angles import FloatArray, great_circle_distance
 from doa_tf.files import MONITOR
 from doa_tf.heads import Head
-from doa_tf.training.run_folder import BEST, LAST, TrainingState, seed_states
+from doa_tf.training.run_folder import RunFolder
+
+_NAN_ADVICE = "try a lower learning rate, and look for NaN in the data"
 
 
 class CosineLearningRate(keras.callbacks.Callback):
@@ -21,8 +21,8 @@ class CosineLearningRate(keras.callbacks.Callback):
 
     Args:
         highest: learning rate after the warm-up.
-        warmup_steps: over which it rises from zero.
-        steps: of all epochs.
+        warmup_steps: steps of the linear rise.
+        steps: in all epochs.
     """
 
     def __init__(self, *, highest: float, warmup_steps: int, steps: int) -> None:
@@ -32,22 +32,44 @@ class CosineLearningRate(keras.callbacks.Callback):
         self._steps = steps
 
     def rate(self, step: int) -> float:
-        """Learning rate of the batch after `step` others."""
+        """Learning rate of a step, from 0."""
         warm = min(1.0, (step + 1) / max(1, self._warmup_steps))
         share = min(1.0, step / self._steps)
         return float(self._highest * warm * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * share))))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Set the rate of the optimiser's next step."""
+        """Set the optimiser's learning rate."""
         optimizer = self.model.optimizer
         optimizer.learning_rate = self.rate(int(optimizer.iterations.numpy()))
+
+
+def check_loss(loss: float, *, batch: int, epoch: int) -> None:
+    """Raise FloatingPointError for a loss that is not finite."""
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss became NaN or infinite in batch {batch} of epoch {epoch} (both from 0): "
+            f"{_NAN_ADVICE}"
+        )
+
+
+def check_weights(model: keras.Model, *, epoch: int) -> None:
+    """Raise FloatingPointError for weights that are not finite.
+
+    Rectifiers turn NaN into zero: the loss may be finite where a weight is not.
+    """
+    for variable in model.trainable_variables:
+        if not np.all(np.isfinite(np.asarray(variable))):
+            raise FloatingPointError(
+                f"The weights of {variable.path} became NaN or infinite in epoch {epoch} (from 0): "
+                f"{_NAN_ADVICE}"
+            )
 
 
 class StopOnNaN(keras.callbacks.Callback):
     """Raise as soon as a batch gives a loss that is not finite.
 
     Args:
-        first_step: batches of the first epoch that an earlier process did.
+        first_step: batches of the first epoch that were done before.
 
     Raises:
         FloatingPointError: with epoch and batch.
@@ -63,32 +85,27 @@ class StopOnNaN(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Check the running loss: once a batch is not finite, it is not either."""
-        if not np.isfinite(float((logs or {}).get("loss", 0.0))):
-            raise FloatingPointError(
-                f"The loss became NaN or infinite in batch {batch + self._offset} of epoch "
-                f"{self._epoch} (both from 0)"
-            )
+        """Check the running mean of the loss, which stays NaN once a batch was."""
+        loss = float((logs or {}).get("loss", 0.0))
+        check_loss(loss, batch=batch + self._offset, epoch=self._epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Later epochs are whole."""
+        """Later epochs begin with their first batch."""
         self._offset = 0
 
 
-def validation_figures(outputs: np.ndarray, directions: np.ndarray, head: Head) -> dict[str, float]:
-    """What `Validation` adds to the logs.
+def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) -> dict[str, float]:
+    """The figures that `Validation` adds to the logs.
 
     Args:
         outputs: (S, T, K) of the model.
-        directions: (S, 3) float unit vectors.
+        directions: (S, 1, 3) float unit vectors.
         head: decodes the outputs.
     """
-    frames = outputs.shape[1]
-    targets = np.repeat(head.encode(directions)[:, np.newaxis], frames, axis=1)
     answers, _ = head.decode(outputs, method="centroid")
-    error = np.degrees(great_circle_distance(answers, directions))
+    error = np.degrees(great_circle_distance(answers, directions[:, 0]))
     return {
-        "val_loss": float(head.loss()(targets, outputs)),
+        "val_loss": float(head.loss()(directions, outputs)),
         "val_angular_error": float(np.mean(error)),
         MONITOR: float(np.median(error)),
         "val_accuracy_within_10": float(np.mean(error <= 10.0)),
@@ -97,7 +114,7 @@ def validation_figures(outputs: np.ndarray, directions: np.ndarray, head: Head) 
 
 
 class Validation(keras.callbacks.Callback):
-    """Judges every epoch by the angle to the true directions, whatever the targets know.
+    """Judges every epoch by the angle to the true directions.
 
     Adds to the epoch's logs: val_loss, val_angular_error, val_median_angular_error [degrees],
     val_accuracy_within_10 and val_outliers_above_30, shares in [0, 1]. Grid heads are decoded by
@@ -105,13 +122,13 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         features: (S, T, F, K) float.
-        directions: (S, 3) float unit vectors.
+        directions: (S, 1, 3) float unit vectors.
         head: decodes the model's outputs.
         batch_size: scenes at once.
     """
 
     def __init__(
-        self, features: np.ndarray, directions: np.ndarray, head: Head, *, batch_size: int = 64
+        self, features: FloatArray, directions: FloatArray, head: Head, *, batch_size: int = 64
     ) -> None:
         super().__init__()
         self._features = features
@@ -126,24 +143,19 @@ class Validation(keras.callbacks.Callback):
             logs.update(self.figures())
 
     def figures(self) -> dict[str, float]:
-        """The figures of the model as it is."""
+        """The figures of the model at present."""
         if self._predict is None:
             import tensorflow as tf
 
-            # Not `model.predict`, which several processes would share the scenes out in.
+            # Not `model.predict`, which would distribute the scenes over several processes.
             self._predict = tf.function(lambda x: self.model(x, training=False))
         outputs = np.concatenate([self._outputs(start) for start in self._starts()])
         return validation_figures(outputs, self._directions, self._head)
 
-    def example(self) -> tuple[np.ndarray, np.ndarray]:
-        """(1, T, F, K) features and (1, T, outputs) targets."""
-        targets = self._head.encode(self._directions[:1])[:, np.newaxis]
-        return self._features[:1], np.repeat(targets, self._features.shape[1], axis=1)
-
     def _starts(self) -> range:
         return range(0, len(self._features), self._batch_size)
 
-    def _outputs(self, start: int) -> np.ndarray:
+    def _outputs(self, start: int) -> FloatArray:
         batch = self._features[start : start + self._batch_size]
         padding = np.zeros((self._batch_size - len(batch), *batch.shape[1:]), batch.dtype)
         outputs = self._predict(np.concatenate([batch, padding]).astype(np.float32))
@@ -151,22 +163,20 @@ class Validation(keras.callbacks.Callback):
 
 
 class KeepState(keras.callbacks.Callback):
-    """Keeps the best and the last checkpoint, stops early, and backs up within an epoch.
+    """Keeps history and checkpoints, stops early, and backs up within an epoch.
 
     Args:
-        folder: of the run; None where another process writes.
-        state: where training starts; kept up to date.
+        folder: of the run, and where its training starts.
         steps_per_epoch: batches of an epoch.
         patience: epochs without a better `MONITOR` before training stops.
         backup_s: seconds between backups within an epoch.
         keep_metrics: whether backups hold the sums of the running metrics; several processes
-            would have to meet for them.
+            would have to synchronise for them.
     """
 
     def __init__(
         self,
-        folder: Path | None,
-        state: TrainingState,
+        folder: RunFolder,
         *,
         steps_per_epoch: int,
         patience: int,
@@ -174,17 +184,16 @@ class KeepState(keras.callbacks.Callback):
         keep_metrics: bool = True,
     ) -> None:
         super().__init__()
-        self.state = state
-        self._folder = folder
+        self._folder, self.state = folder, folder.state
         self._steps = steps_per_epoch
         self._patience = patience
         self._backup_s = backup_s
         self._keep_metrics = keep_metrics
-        self._earlier = state.metrics
+        self._earlier = folder.state.metrics
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count the batch; back up now and then."""
+        """Count the batch; back up if it is time."""
         self.state.step += 1
         if self._earlier:
             for variable, value in zip(self._metric_variables(), self._earlier, strict=True):
@@ -195,52 +204,29 @@ class KeepState(keras.callbacks.Callback):
             self.back_up()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the epoch, if it is the best as such; stop if none was better for long."""
-        self._check_weights()
-        value = float((logs or {})[MONITOR])
-        better = self.state.best is None or value < self.state.best
-        if better:
-            self.state.best = value
-        self.state.waited = 0 if better else self.state.waited + 1
-        self.state.epoch, self.state.step = epoch + 1, 0
-        if better and self._folder is not None:
-            save_model(self._folder / BEST, self.model)
-        self._save([])
+        """Keep the epoch; stop if none was better for long."""
+        check_weights(self.model, epoch=epoch)
+        self._folder.keep_epoch(self.model, logs or {})
+        self._saved = time.monotonic()
         if self.state.waited >= self._patience:
             self.model.stop_training = True
 
     def back_up(self) -> None:
-        """Write `last.keras` as training stands now, in the middle of an epoch.
+        """Write `last.keras` in the middle of an epoch.
 
         An interruption may come between a batch and its `on_train_batch_end`: the optimiser's own
-        count is the one that goes with the weights. All batches of an epoch are no place to go on
-        from, what ends it is still missing: then the last backup stays.
+        count is the one that belongs to the weights. After the last batch of an epoch nothing is
+        written, since its validation is still missing: the previous backup stays.
         """
         iterations = int(self.model.optimizer.iterations.numpy())
         self.state.step = iterations - self.state.epoch * self._steps
         if not 0 < self.state.step < self._steps:
             return
-        self._check_weights()
-        sums = []
+        check_weights(self.model, epoch=self.state.epoch)
         if self._keep_metrics:
-            sums = [v.numpy().tolist() for v in self._metric_variables()]
-        self._save(sums)
+            self.state.metrics = [v.numpy().tolist() for v in self._metric_variables()]
+        self._folder.save_last(self.model)
+        self._saved = time.monotonic()
 
     def _metric_variables(self) -> list[Any]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
-
-    def _check_weights(self) -> None:
-        """A rectifier turns NaN into zero: the loss may look well where a weight is not."""
-        for variable in self.model.trainable_variables:
-            if not np.all(np.isfinite(np.asarray(variable))):
-                raise FloatingPointError(
-                    f"The weights of {variable.path} became NaN or infinite up to batch "
-                    f"{self.state.step} of epoch {self.state.epoch} (both from 0)"
-                )
-
-    def _save(self, metrics: list[Any]) -> None:
-        self.state.metrics = metrics
-        self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(self.model)]
-        if self._folder is not None:
-            save_model(self._folder / LAST, self.model, self.state.entries())
-        self._saved = time.monotonic()

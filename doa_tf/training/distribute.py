@@ -1,8 +1,8 @@
 """Training on several devices or machines through `tf.distribute`.
 
-`mirrored` uses all GPUs of this machine. `multiworker` uses several processes, each of which is
-started with the same command and its own TF_CONFIG; the batch is shared out among them, and batch
-normalisation takes its statistics over all of it, so that one process's numbers come out.
+`mirrored` uses all GPUs of this machine. `multiworker` uses several processes, each started with
+the same command and its own TF_CONFIG; the batch is divided among them, and the statistics of batch
+normalisation are those of the whole batch, so that the results are those of one process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def make_strategy(name: str, *, batch_size: int) -> Any:
 
     Raises:
         InputError: an unknown name, `multiworker` without a TF_CONFIG, or a batch that can't be
-            shared out evenly.
+            divided evenly.
     """
     import tensorflow as tf
 
@@ -63,7 +63,7 @@ def make_strategy(name: str, *, batch_size: int) -> Any:
 
 
 def share_out(dataset: Any) -> Any:
-    """A dataset of whole batches, of which each replica takes its part."""
+    """A dataset of whole batches, each of which is divided among the replicas."""
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -74,9 +74,10 @@ def share_out(dataset: Any) -> Any:
 def adapt_to_workers(model: Any, strategy: Any, batch: Any) -> None:
     """Make a compiled model's `fit` work under `multiworker`, which Keras 3 has not finished.
 
-    Two things stand in the way (keras-team/keras#20585). `fit` averages the first batch over all
-    processes to learn its shape, which fails: the model is shown a batch here instead. And the
-    figures of a step are averaged along a first axis that scalars do not have: they get one.
+    Two things fail (keras-team/keras#20585), and there is no public way around them: the private
+    names of Keras that this package uses are those below. `fit` averages the first batch over all
+    processes to learn its shape: the model is built from a batch here instead. And the figures of a
+    step are averaged along a first axis, which scalars do not have: they get one.
 
     Args:
         model: compiled under the strategy.

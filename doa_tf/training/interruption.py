@@ -1,4 +1,4 @@
-"""Ctrl-C between two batches instead of anywhere."""
+"""Ctrl-C takes effect between two batches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopBetweenBatches(keras.callbacks.Callback):
     """Raises KeyboardInterrupt at the end of the batch in which a signal came.
 
-    An interrupt anywhere else might meet a half-written file, or a library that swallows it. After
-    the last batch of an epoch it lets the epoch end, with its validation and its checkpoints.
+    An interrupt anywhere else might leave a half-written file, or be swallowed by a library. After
+    the last batch of an epoch the epoch ends first, with its validation and its checkpoints.
     """
 
     def __init__(self) -> None:
@@ -28,21 +28,21 @@ class StopBetweenBatches(keras.callbacks.Callback):
         self._asked = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop, if it was asked for."""
+        """Stop if a signal has come."""
         if self._asked and batch + 1 < self.params["steps"]:
             raise KeyboardInterrupt
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within the block Ctrl-C and SIGTERM ask for a stop; a second one interrupts at once.
+        """Within the block Ctrl-C and SIGTERM request a stop; a second one interrupts at once.
 
-        Does nothing outside of the main thread, which alone gets signals.
+        Does nothing outside the main thread, which alone receives signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-        # What the parent process wants ignored stays so.
+        # Signals that the parent process ignores stay ignored.
         ours = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
         for number in ours:
             signal.signal(number, self._ask)

@@ -1,12 +1,13 @@
 """The folder of a training run: what it was begun with, its checkpoints, where it stands.
 
-    settings.json   command, versions, settings, sources
+    settings.json   command, versions, settings, sources, kind of targets
+    spec.json       the network's spec
     model.keras     the best epoch on validation scenes
-    last.keras      to go on from: weights, optimiser, random states, and `training_state.json`
+    last.keras      for resuming: weights, optimiser, random states, and `training_state.json`
     history.csv     one row an epoch
     logs            TensorBoard's
 
-The state travels inside `last.keras`, so that a kill between two files can't part them.
+The state lies inside `last.keras`, so that a kill between two files can't separate them.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ import logging
 import shlex
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from doa_core.errors import InputError
 from doa_core.files import write_beside
-from doa_tf.checkpoint import check_checkpoint
-from doa_tf.files import HISTORY, differences, package_versions, write_json
+from doa_core.spec import ModelSpec
+from doa_tf.checkpoint import check_checkpoint, save_model
+from doa_tf.files import HISTORY, MONITOR, differences, package_versions, write_json
+from doa_tf.heads.registry import TARGETS
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS = "model.keras", "last.keras", "settings.json"
+SPEC = "spec.json"
 _STATE = "training_state.json"
 
 
@@ -40,12 +47,13 @@ class TrainingState:
     """Where a run stands.
 
     Attributes:
-        epoch: the one it is in, from 0.
+        epoch: the current one, from 0.
         step: batches of it that are done.
         best: the monitored value of the best epoch so far.
-        waited: epochs since then.
-        seeds: states of the random generators of the layers, which Keras does not save.
-        metrics: sums behind the running training metrics of a begun epoch, by variable.
+        waited: epochs since the best one.
+        seeds: states of the layers' random generators, which Keras does not save.
+        metrics: variables of the training metrics of a begun epoch.
+        targets: kind of training targets; empty in a state of doa_tf 0.1.
     """
 
     epoch: int = 0
@@ -54,50 +62,110 @@ class TrainingState:
     waited: int = 0
     seeds: list[list[int]] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
+    targets: str = TARGETS
 
     def entries(self) -> dict[str, bytes]:
         """The archive entry of `last.keras` that `read_state` reads."""
         return {_STATE: json.dumps(asdict(self)).encode()}
 
 
-def claim_run(folder: Path, asked: dict[str, Any], *, write: bool = True) -> TrainingState:
-    """Where to go on: the state of the run in the folder, or of a new one.
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """The folder of a run, and where its training stands.
+
+    Attributes:
+        path: of the folder.
+        state: kept up to date.
+        writes: whether this process writes the folder; only the first of several does.
+    """
+
+    path: Path
+    state: TrainingState
+    writes: bool = True
+
+    def write_spec(self, spec: ModelSpec) -> None:
+        """Write the network's spec."""
+        if self.writes:
+            (self.path / SPEC).write_text(spec.to_json(), encoding="utf-8")
+
+    def keep_epoch(
+        self,
+        model: keras.Model,
+        figures: Mapping[str, float],
+        entries: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """End an epoch: write its row of the history, `last.keras`, and `model.keras` if best.
+
+        Args:
+            model: as it is at the end of the epoch.
+            figures: of the epoch, `MONITOR` among them.
+            entries: further contents of `last.keras`.
+        """
+        state, value = self.state, float(figures[MONITOR])
+        if self.writes:
+            _append_row(
+                self.path / HISTORY, {"epoch": state.epoch, **dict(sorted(figures.items()))}
+            )
+        better = state.best is None or value < state.best
+        if better:
+            state.best = value
+        state.waited = 0 if better else state.waited + 1
+        state.epoch, state.step, state.metrics = state.epoch + 1, 0, []
+        if better and self.writes:
+            save_model(self.path / BEST, model)
+        self.save_last(model, entries)
+
+    def save_last(self, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:
+        """Write `last.keras`, from which the run is resumed."""
+        self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(model)]
+        if self.writes:
+            save_model(self.path / LAST, model, {**self.state.entries(), **(entries or {})})
+
+
+def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> RunFolder:
+    """Start a run in a folder, or resume the one that it holds.
 
     Args:
-        folder: made if it is not there.
-        asked: what the run must have been begun with, JSON values by concern.
-        write: whether this process writes the folder; only the first of several does.
+        folder: created if it does not exist.
+        asked: JSON values by section, which must equal those of an existing run.
+        writes: whether this process writes the folder; only the first of several does.
 
     Raises:
-        InputError: the folder holds a run that was begun with something else, or a damaged one.
+        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
+    state = read_state(folder / LAST)
+    before: dict[str, Any] = {"targets": state.targets}
     if path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path} is damaged: name another folder for the run") from error
-        found = {concern: before.get(concern) for concern in asked}
-        others = [
-            f"{name.rpartition('.')[2]} was {old!r}, not {new!r}"
-            for name, (new, old) in differences(json.loads(json.dumps(asked)), found).items()
-        ]
-        if others:
-            raise InputError(
-                f"The run {folder} was begun with other settings or sources: "
-                f"{'; '.join(others)}. Use the same, or another folder"
-            )
-    if write:
+    if not before.get("targets") == state.targets == TARGETS:
+        raise InputError(
+            f"The run {folder} was begun by doa_tf 0.1, whose targets were not directions: name "
+            f"another folder, and start from its weights with --init-from {folder / BEST}"
+        )
+    found = {concern: before.get(concern) for concern in asked} if path.exists() else asked
+    others = [
+        f"{name.rpartition('.')[2]} was {old!r}, not {new!r}"
+        for name, (new, old) in differences(json.loads(json.dumps(asked)), found).items()
+    ]
+    if others:
+        raise InputError(
+            f"The run {folder} was begun with other settings or sources: "
+            f"{'; '.join(others)}. Use the same, or another folder"
+        )
+    if writes:
         versions = package_versions()
         command = shlex.join(["doa_tf", *sys.argv[1:]])
-        write_json(path, {**asked, "command": command, "versions": versions})
-    state = read_state(folder / LAST)
-    if write:
+        values = {**asked, "targets": TARGETS, "command": command, "versions": versions}
+        write_json(path, values)
         _trim_history(folder / HISTORY, state.epoch)
     if state.epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
-    return state
+    return RunFolder(path=folder, state=state, writes=writes)
 
 
 def read_state(checkpoint: Path) -> TrainingState:
@@ -115,11 +183,11 @@ def read_state(checkpoint: Path) -> TrainingState:
                 f"{checkpoint} does not say where its training stands: it was made by an older "
                 "version. Name another folder, and start from it with --init-from"
             )
-        return TrainingState(**json.loads(archive.read(_STATE)))
+        return TrainingState(**{"targets": "", **json.loads(archive.read(_STATE))})
 
 
 def seed_states(model: keras.Model) -> list[Any]:
-    """The variables that hold the states of a model's random generators: dropout's."""
+    """The variables with the states of a model's random generators, such as dropout's."""
     weights = {id(weight) for weight in model.weights}
     return [
         variable
@@ -128,8 +196,17 @@ def seed_states(model: keras.Model) -> list[Any]:
     ]
 
 
+def _append_row(path: Path, row: Mapping[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
 def _trim_history(path: Path, epochs: int) -> None:
-    """Leave the rows of whole epochs: a kill may have come between a row and its checkpoint."""
+    """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:

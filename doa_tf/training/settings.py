@@ -1,13 +1,24 @@
-"""How a network is trained, whatever engine does it."""
+"""How a network is trained, whatever engine does it. Nothing here needs Keras."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
-from doa_tf.models import POOLS
+
+if TYPE_CHECKING:
+    from doa_tf.data.recorded import RecordedScenes
+    from doa_tf.scenes.mixer import SceneMixer
+
+ENGINES = ("keras", "jax")
+_CONVOLUTIONS = 3  # of the network, see `doa_tf.build_crnn`
+
+# (first epoch, its first batch) -> `tf.data.Dataset` from there to the last epoch's end
+Batches = Callable[[int, int], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,24 +27,24 @@ class TrainSettings:
 
     Attributes:
         head: its name.
-        epochs: the learning rate falls along a cosine to the last of them.
-        sequences: mixed scenes that an epoch goes through.
-        batch_size: sequences a step.
-        learning_rate: Nadam's, at its highest, after `warmup_steps`.
-        warmup_steps: over which it rises from zero.
+        epochs: at most; the learning rate falls along a cosine until the last of them.
+        sequences: mixed scenes per epoch.
+        batch_size: sequences per step.
+        learning_rate: of Nadam, at its highest, after `warmup_steps`.
+        warmup_steps: steps over which it rises from zero.
         patience: epochs without a better validation median before training stops.
-        seed: of the scenes, their order and rotations, and the first weights.
-        augment: how scenes are turned, see `doa_tf.data.augment.random_turns`.
-        live: whether every epoch has new scenes, mixed while the network trains; else the same
-            `sequences` scenes are mixed once, cached, and turned anew in every epoch.
+        seed: of the scenes, their order and rotations, and the initial weights.
+        augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
+        live: whether every epoch has new scenes, mixed while the network trains; otherwise
+            `sequences` scenes are mixed once, cached, and augmented anew in every epoch.
         filters: of the three convolutions.
         lstm_units: of both recurrences, in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
-        highpass_hz: what recordings and streams are freed of before their features: offsets and
-            rumble, which no mixed scene has; 0 for nothing.
-        average: forgetting factor of a running mean of the weights, which is what is judged and
-            kept; 0 keeps the weights themselves.
+        highpass_hz: high-pass cutoff [Hz] of recordings and streams, applied before the features
+            against offsets and rumble, which no mixed scene has; 0 for none.
+        average: forgetting factor of a moving average of the weights, which is validated and
+            kept instead of them; 0 for none.
     """
 
     head: str = "gibbs-harmonic"
@@ -57,9 +68,9 @@ class TrainSettings:
         heads.get(self.head)
         check_augment(self.augment)
         object.__setattr__(self, "filters", tuple(int(number) for number in self.filters))
-        if len(self.filters) != len(POOLS) or min(self.filters) < 1:
+        if len(self.filters) != _CONVOLUTIONS or min(self.filters) < 1:
             raise ValueError(
-                f"`filters` must be {len(POOLS)} numbers of at least 1. Received: {self.filters}"
+                f"`filters` must be {_CONVOLUTIONS} numbers of at least 1. Received: {self.filters}"
             )
         for name in ("dropout", "average"):
             if not 0.0 <= getattr(self, name) < 1.0:
@@ -78,10 +89,58 @@ class TrainSettings:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches of an epoch."""
+        """Complete batches per epoch."""
         return self.sequences // self.batch_size
 
     def lasting(self) -> dict[str, Any]:
-        """What a run must have been begun with: all but how long it goes on, as JSON values."""
+        """The settings that a resumed run must share, as JSON values: all but its length."""
         values = {**asdict(self), "filters": list(self.filters)}
         return {name: v for name, v in values.items() if name not in ("epochs", "patience")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The data for training and validation.
+
+    Attributes:
+        valid: folder of scenes that choose the best epoch.
+        mixer: makes the `SceneMixer` or `RecordedScenes`; called once scenes must be mixed.
+        batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
+            and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
+            there on; directions are (B, V, 3), or (B, T, V, 3) if they change within a scene.
+        sources: names of bank, speech and noise, which a cache depends on; JSON values.
+        cache: folder of mixed features, inside the run by default; of the engine keras.
+        arrays: of `doa_tf.training.jax_engine.mixing.scene_arrays`, where several trainings by the
+            engine jax share them.
+    """
+
+    valid: str | Path
+    mixer: Callable[[], SceneMixer | RecordedScenes] | None = None
+    batches: Batches | None = None
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    cache: str | Path | None = None
+    arrays: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mixer is None) == (self.batches is None):
+            raise ValueError("Either `mixer` or `batches` is needed. Received: both, or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run is conducted, without influence on its results apart from rounding.
+
+    Attributes:
+        strategy: of the engine keras, see `doa_tf.training.distribute.make_strategy`.
+        backup_s: seconds between backups within an epoch, of the engine keras.
+        workers: processes that draw scenes, of the engine jax; half of the cores by default.
+        progress: called with the number done and the total: of scenes that fill a cache, or of
+            batches of the engine jax.
+        on_epoch: called with an epoch's number, from 1, and its figures.
+    """
+
+    strategy: str = "none"
+    backup_s: float = 300.0
+    workers: int | None = None
+    progress: Callable[[int, int], None] | None = None
+    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None

@@ -22,13 +22,13 @@ def main() -> None:
 
     from doa_core.angles import vector_to_angles
     from doa_core.spec import FeatureSpec
-    from doa_tf.data.validation import validation_scenes
+    from doa_tf.data import scenes_arrays
     from doa_tf.scenes.folder import read_scenes
     from doa_tf.turning import TurnToIntensity
 
     spec = FeatureSpec()
-    features, directions = validation_scenes(args.scenes, spec)
-    azimuths, _ = vector_to_angles(directions)
+    features, directions = scenes_arrays(args.scenes, features=spec)
+    azimuths, _ = vector_to_angles(directions[:, 0])
     scenes = read_scenes(args.scenes)
     conditions = np.array([scene.columns.get("condition", "all") for scene in scenes])
     names = sorted(set(conditions))

@@ -77,7 +77,7 @@ def train_variant(
 
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
-    from doa_tf.training.jax_engine.train import train
+    from doa_tf.training import TrainingData, train
 
     changes = dict(changes)
     mixer = copy.copy(mixer)
@@ -92,12 +92,12 @@ def train_variant(
     folder = work / "variants" / name
     model = train(
         folder,
-        mixer=mixer,
-        sources={"variant": name},
-        valid=work / "valid",
+        TrainingData(
+            valid=work / "valid", mixer=lambda: mixer, sources={"variant": name}, arrays=arrays
+        ),
         settings=settings,
         features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
-        arrays=arrays,
+        engine="jax",
     )
     done = {"seconds": time.monotonic() - begun, "weights": model.count_params()}
     (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")

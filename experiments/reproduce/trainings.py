@@ -73,29 +73,20 @@ def train_all(
 
 def train_one(folder: Path, name: str) -> None:
     """Train a run of an experiment, or go on with it; returns at once if it is done."""
-    from doa_tf.training.keras_engine import train
-
     plan = Plan.read(folder)
     run = folder / "runs" / name
     if _epochs_done(run) < plan.size.epochs:
         live = plan.engine in FRESH_ENGINES
-        train(
-            run,
-            mixer=partial(training_mixer, folder, plan) if live else _no_mixer,
-            cache=folder / "features",
-            **_options(folder, plan, name),
-        )
+        mixer = partial(training_mixer, folder, plan) if live else _no_mixer
+        _train(folder, plan, name, mixer=mixer, cache=folder / "features")
     _finish(run, folder, plan)
 
 
 def train_on_accelerator(
     folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Callable[[int, int], None]
 ) -> None:
-    """Train every run that is not done, one after the other, by
-    `doa_tf.training.jax_engine.train`.
-    """
+    """Train every run that is not done, one after the other, by the engine jax."""
     from doa_tf.training.jax_engine.mixing import scene_arrays
-    from doa_tf.training.jax_engine.train import train
 
     arrays = None
     for number, name in enumerate(plan.runs):
@@ -104,19 +95,20 @@ def train_on_accelerator(
             continue
         if _epochs_done(run) < plan.size.epochs:
             arrays = scene_arrays(mixer) if arrays is None else arrays
-            train(run, mixer=mixer, arrays=arrays, **_options(folder, plan, name))
+            _train(folder, plan, name, mixer=lambda: mixer, arrays=arrays)
         _finish(run, folder, plan)
         progress(plan.size.epochs * (number + 1), plan.size.epochs * len(plan.runs))
 
 
-def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
-    """What a training takes, by whatever engine."""
-    from doa_tf.training.settings import TrainSettings
+def _train(folder: Path, plan: Plan, name: str, **data: Any) -> None:
+    """Train a run, whatever engine does it; `data` as in `TrainingData`."""
+    from doa_tf.training import TrainingData, TrainSettings, train
 
-    return {
-        "sources": cache_sources(plan),
-        "valid": folder / "scenes" / "valid",
-        "settings": TrainSettings(
+    valid = folder / "scenes" / "valid"
+    train(
+        folder / "runs" / name,
+        TrainingData(valid=valid, sources=cache_sources(plan), **data),
+        settings=TrainSettings(
             head=head_of(name),
             epochs=plan.size.epochs,
             sequences=plan.size.sequences,
@@ -126,8 +118,9 @@ def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
             live=plan.engine == "live",
             highpass_hz=0.0,  # the paper's features
         ),
-        "features": features_of(name),
-    }
+        features=features_of(name),
+        engine="jax" if plan.engine == "jax" else "keras",
+    )
 
 
 def _finish(run: Path, folder: Path, plan: Plan) -> None:

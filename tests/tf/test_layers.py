@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 
@@ -17,6 +19,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.features import waveform_features
 from doa_tf.models import load_model
+from tests.places import PROJECT
 
 SIX = FeatureSpec()
 SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
@@ -56,7 +59,8 @@ def test_a_plane_wave_gives_its_direction():
 def test_a_saved_model_comes_back_without_custom_objects(tmp_path, name):
     head = doa_tf.heads.get(name)
     model = doa_tf.build_crnn(head, features=SEVEN, **SMALL)
-    model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
+    model.compile(keras.optimizers.SGD(1e-3), loss=head.loss(), metrics=head.metrics())
+    model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "x.keras")
     again = keras.saving.load_model(tmp_path / "x.keras")
     features = np.random.default_rng(0).uniform(-1, 1, (2, *SEVEN.input_shape)).astype(np.float32)
@@ -66,15 +70,47 @@ def test_a_saved_model_comes_back_without_custom_objects(tmp_path, name):
     assert doa_tf.model_spec(again).head == name
 
 
+LOAD_ALL = """
+loaded = []
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")  # compiled, safe, nothing named
+    loss = model.loss.get_config()
+    loaded.append((name, loss["head"], loss["resolution_deg"]))
+names = sorted(keras.saving.get_custom_objects())
+print(json.dumps([loaded, names]))
+"""
+
+
+@pytest.fixture(scope="module")
+def a_checkpoint_of_every_head(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("heads")
+    for name in doa_tf.heads.names():
+        head = doa_tf.heads.get(name, resolution_deg=30.0 if doa_tf.heads.get(name).grid else None)
+        model = doa_tf.build_crnn(head, **SMALL)
+        model.compile(keras.optimizers.SGD(1e-3), loss=head.loss(), metrics=head.metrics())
+        model.optimizer.build(model.trainable_variables)
+        model.save(folder / f"{name}.keras")
+    return folder
+
+
 @pytest.mark.parametrize("order", ["import doa_tf; import keras", "import keras; import doa_tf"])
-def test_a_fresh_process_loads_a_model_in_either_order_of_imports(tmp_path, order):
-    head = doa_tf.heads.get("gibbs-weighted")
-    model = doa_tf.build_crnn(head, **SMALL)
-    model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
-    model.save(tmp_path / "x.keras")
-    code = f"{order}; print(keras.saving.load_model(r'{tmp_path / 'x.keras'}').loss.from_logits)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True"
+def test_a_fresh_process_loads_every_head_in_either_order_of_imports(
+    a_checkpoint_of_every_head, order
+):
+    code = f"import json, sys; {order}; {LOAD_ALL}"
+    names = doa_tf.heads.names()
+    command = [sys.executable, "-c", code, str(a_checkpoint_of_every_head), *names]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    loaded, registered = json.loads(done.stdout)
+    steps = [30.0 if doa_tf.heads.get(name).grid else None for name in names]
+    assert loaded == [[name, name, step] for name, step in zip(names, steps, strict=True)]
+    # Whatever is registered anywhere in the package.
+    marked = r'register_keras_serializable\(package="doa_tf"\)\nclass (\w+)'
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "doa_tf").rglob("*.py")]
+    classes = {name for source in sources for name in re.findall(marked, source)}
+    assert len(classes) >= 12
+    assert {f"doa_tf>{name}" for name in classes} <= set(registered)
 
 
 def test_importing_the_package_is_light():

@@ -11,6 +11,7 @@ from keras import ops
 import doa_tf
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.grid import sphere_grid
+from doa_tf.heads.loss import DirectionLoss
 from doa_tf.losses import (
     AngularDistance,
     GibbsSoftmaxCrossentropy,
@@ -27,8 +28,9 @@ GRID_LOSSES = {
 
 
 def random_directions(count, seed=0):
+    """(B, 1, 3) unit vectors."""
     vectors = np.random.default_rng(seed).standard_normal((count, 3))
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))[:, np.newaxis]
 
 
 def scores_of(name, logits):
@@ -101,13 +103,13 @@ def test_a_wrong_cell_costs_less_nearby(name):
     head = doa_tf.heads.get(name)
     grid = sphere_grid()
     truth = grid.vectors[200]
-    loss = head.loss()
+    loss = head.encoded_loss()
     costs = []
     order = np.argsort(great_circle_distance(grid.vectors, truth))
     for cell in order[1::60]:
         logits = np.full((1, 429), -6.0, np.float32)
         logits[0, cell] = 3.0
-        costs.append(float(loss(head.encode(truth)[None], logits)))
+        costs.append(float(loss(head.encode(truth[None, None]), logits)))
     assert np.all(np.diff(costs) > -1e-5)  # float32
     assert costs[-1] > costs[0] + 0.5
 
@@ -181,6 +183,7 @@ def test_the_slope_of_the_angular_loss(apart_deg):
         AngularDistance(reduction="sum", name="other", dtype="float16"),
         GibbsWeightedCrossentropy(from_logits=True, reduction="sum", name="other", dtype="float16"),
         GibbsSoftmaxCrossentropy(from_logits=True, reduction="none", name="other", dtype="float16"),
+        DirectionLoss("gibbs", 15.0, reduction="sum", name="other", dtype="float16"),
     ],
 )
 def test_serialisation_keeps_every_argument(made):
@@ -193,12 +196,20 @@ def test_serialisation_keeps_every_argument(made):
 
 
 @pytest.mark.parametrize("name", doa_tf.heads.names())
-def test_losses_weight_samples(name):
-    head = doa_tf.heads.get(name)
-    targets = head.encode(random_directions(2))
-    outputs = np.random.default_rng(0).uniform(0.1, 0.9, targets.shape).astype(np.float32)
-    alone = [float(head.loss()(targets[i : i + 1], outputs[i : i + 1])) for i in range(2)]
-    weighted = float(head.loss()(targets, outputs, sample_weight=np.array([1.0, 0.0])))
+def test_a_heads_loss_is_that_of_its_encoded_targets_in_every_frame(name):
+    head = doa_tf.heads.get(name, resolution_deg=20.0 if doa_tf.heads.get(name).grid else None)
+    directions = random_directions(2)
+    outputs = np.random.default_rng(0).uniform(0.1, 0.9, (2, 3, head.outputs)).astype(np.float32)
+    loss = head.loss()
+    frames = np.stack([directions, directions[::-1], directions], axis=1)  # they change places
+    for given, encoded in (
+        (directions, np.repeat(head.encode(directions)[:, np.newaxis], 3, axis=1)),
+        (frames, head.encode(frames)),
+    ):
+        expected = float(head.encoded_loss()(encoded, outputs))
+        assert float(loss(given.astype(np.float32), outputs)) == pytest.approx(expected, rel=1e-5)
+    alone = [float(loss(directions[i : i + 1], outputs[i : i + 1])) for i in range(2)]
+    weighted = float(loss(directions, outputs, sample_weight=np.array([[1.0], [0.0]])))
     assert weighted == pytest.approx(alone[0] / 2, rel=1e-5)
     assert alone[0] != pytest.approx(alone[1], rel=1e-3)
 

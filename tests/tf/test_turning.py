@@ -10,7 +10,7 @@ import doa_tf
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import feature_blocks, random_turns
-from doa_tf.layers import features_of_waveform
+from doa_tf.layers import IntensityFeatures
 from doa_tf.spherical_harmonics import spherical_harmonics
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
@@ -98,7 +98,7 @@ def test_a_talker_is_at_azimuth_0_for_the_network():
 
     noise = np.random.default_rng(3).standard_normal(13_312)
     wave = encode_plane_wave(noise, angles_to_vector(2.0, 0.4))[None]
-    result, heading = TurnToIntensity((6, 128))(features_of_waveform(wave, FeatureSpec()))
+    result, heading = TurnToIntensity((6, 128))(IntensityFeatures()(wave))
     np.testing.assert_allclose(np.asarray(heading)[0], [np.cos(2.0), np.sin(2.0), 1.0], atol=1e-4)
     mean = np.asarray(result)[0, :, 6:128, :3].mean(axis=(0, 1))
     np.testing.assert_allclose(mean, angles_to_vector(0.0, 0.4), atol=1e-3)

@@ -1,4 +1,1 @@
-"""Training on an accelerator:
-
-scenes are drawn by processes, mixed and learned by one JAX program.
-"""
+"""Training on an accelerator: processes draw scenes, one JAX program mixes and learns them."""

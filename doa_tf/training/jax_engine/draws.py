@@ -1,4 +1,4 @@
-"""Batches of draws, made by processes while an accelerator renders and learns them.
+"""Random choices of scenes, drawn in batches by processes while an accelerator learns.
 
 This module imports neither Keras nor JAX, and neither do the processes.
 """
@@ -17,16 +17,16 @@ import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_tf.data.augment import random_turns
-from doa_tf.heads import Head
+from doa_tf.data.targets import as_targets
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
 from doa_tf.training.settings import TrainSettings
 
-_AHEAD = 3  # batches that each process draws before they are asked for
+_AHEAD = 3  # batches that each process draws in advance
 
 
-class Drawing:
-    """Batches in order, from an epoch's first to the last epoch's last.
+class DrawnBatches:
+    """The batches of all epochs, in order.
 
     A context manager whose value is their iterator, which raises OSError when a process was
     killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
@@ -36,20 +36,19 @@ class Drawing:
         mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).
         head: encodes the targets.
         settings: seed, batches, augmentation.
-        first_epoch: where to begin.
+        first_epoch: number of the first epoch.
         workers: processes; half of the cores by default.
     """
 
     def __init__(
         self,
         mixer: SceneMixer,
-        head: Head,
         settings: TrainSettings,
         *,
         first_epoch: int = 0,
         workers: int | None = None,
     ) -> None:
-        self._task = (mixer, head, settings)
+        self._task = (mixer, settings)
         self._settings, self._first_epoch = settings, first_epoch
         self._workers = workers or max(1, (os.cpu_count() or 2) // 2)
 
@@ -82,10 +81,8 @@ class Drawing:
             ) from error
 
 
-def draw_batch(
-    mixer: SceneMixer, head: Head, settings: TrainSettings, epoch: int, step: int
-) -> Arrays:
-    """The draws of one batch, see `Drawing`."""
+def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int) -> Arrays:
+    """One batch, see `DrawnBatches`."""
     first = step * settings.batch_size
     keys = [(settings.seed, epoch, first + k) for k in range(settings.batch_size)]
     draws = [mixer.draw(key) for key in keys]
@@ -101,20 +98,20 @@ def draw_batch(
     return {
         **draw_arrays(draws, synthetic_noises=mixer.settings.synthetic_noises),
         "turn": np.stack([rotation_to_ambix_matrix(turn) for turn in turns]).astype(np.float32),
-        "targets": head.encode(directions),
+        "targets": as_targets(directions),
     }
 
 
-_task: tuple[SceneMixer, Head, TrainSettings] | None = None
+_task: tuple[SceneMixer, TrainSettings] | None = None
 
 
-def _begin(mixer: SceneMixer, head: Head, settings: TrainSettings) -> None:
+def _begin(mixer: SceneMixer, settings: TrainSettings) -> None:
     global _task
-    _task = mixer, head, settings
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; who trains ends us
+    _task = mixer, settings
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent process ends us
 
 
 def _draw(epoch: int, step: int) -> Arrays:
     if _task is None:
-        raise RuntimeError("This process was not begun by a Drawing")
+        raise RuntimeError("This process was not started by DrawnBatches")
     return draw_batch(*_task, epoch, step)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import doa_tf
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_features
 from doa_core.spec import FeatureSpec
 from doa_core.stft import stft
-from doa_tf.data import pipeline as data
-from doa_tf.data.pipeline import mixed_dataset, scene_keys, scenes_arrays
+from doa_tf.data import mixed_dataset, scene_keys, scenes_arrays, waveform_features
+from doa_tf.data.targets import as_targets, refuse_bad_batches
 from doa_tf.scenes.folder import read_scenes
 
 SIX = FeatureSpec()
 SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
-CARTESIAN = doa_tf.heads.get("cartesian")
 
 
 def examples(mixer, *, keys, batch_size=1, **options):
-    """{key: (input, targets)}, each example from a dataset of those keys."""
-    dataset = mixed_dataset(
-        mixer, CARTESIAN, keys=keys, batch_size=batch_size, output="waveforms", **options
-    )
+    """{key: (input, directions)}, each example from a dataset of those keys."""
+    dataset = mixed_dataset(mixer, keys=keys, batch_size=batch_size, output="waveforms", **options)
     inputs, targets = [], []
     for x, y in dataset:
         inputs += list(x.numpy())
@@ -38,13 +36,13 @@ def plain(mixer):
 
 def test_live_mixing_gives_the_features_of_the_mixer(mixer):
     options = {"scenes": 4, "batch_size": 2, "seed": 2, "augment": "none"}
-    (x, y), _ = list(mixed_dataset(mixer, CARTESIAN, features=SEVEN, **options))
+    (x, y), _ = list(mixed_dataset(mixer, features=SEVEN, **options))
     for index in range(2):
         scene = mixer.mix((2, 0, index))
-        expected = data.waveform_features(scene.waveform, SEVEN)
+        expected = waveform_features(scene.waveform, SEVEN)
         np.testing.assert_array_equal(x[index], expected)
-        np.testing.assert_allclose(y[index, 0], CARTESIAN.encode(scene.direction), atol=1e-6)
-    assert y.shape == (2, 25, 3)
+        np.testing.assert_allclose(y[index, 0], scene.direction, atol=1e-6)
+    assert y.shape == (2, 1, 3)
 
 
 @pytest.mark.parametrize("augment", ["vertical", "all"])
@@ -58,7 +56,7 @@ def test_a_turned_scene_turns_with_its_target(mixer, augment):
             scene.waveform[:, [3, 1, 2]].astype(float), waveform[:, [3, 1, 2]], rcond=None
         )
         np.testing.assert_allclose(moved.T @ moved, np.eye(3), atol=1e-3)
-        np.testing.assert_allclose(2 * targets[0] - 1, scene.direction @ moved, atol=1e-3)
+        np.testing.assert_allclose(targets[0], scene.direction @ moved, atol=1e-3)
         np.testing.assert_allclose(waveform[:, 0], scene.waveform[:, 0])
         differs += np.abs(moved - np.eye(3)).max() > 0.1
         if augment == "vertical":
@@ -93,7 +91,7 @@ def test_shards_are_the_whole_and_share_nothing(plain):
 
 
 def test_a_cached_dataset_repeats_and_epochs_differ(mixer, plain):
-    dataset = mixed_dataset(mixer, CARTESIAN, scenes=6, seed=3, output="waveforms").cache()
+    dataset = mixed_dataset(mixer, scenes=6, seed=3, output="waveforms").cache()
     (first, _), (again, _) = next(iter(dataset)), next(iter(dataset))
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first[0], plain[3, 0, 0][0])
@@ -101,7 +99,7 @@ def test_a_cached_dataset_repeats_and_epochs_differ(mixer, plain):
 
 
 def test_no_tuner_is_waited_for_at_the_end(mixer):
-    dataset = mixed_dataset(mixer, CARTESIAN, scenes=1)
+    dataset = mixed_dataset(mixer, scenes=1)
     assert dataset.options().autotune.enabled is False
 
 
@@ -126,7 +124,7 @@ def test_another_mixer_of_the_same_things_mixes_the_same(mixer, plain):
 )
 def test_bad_options_are_refused(mixer, options, message):
     with pytest.raises(ValueError, match=message):
-        mixed_dataset(mixer, CARTESIAN, **options)
+        mixed_dataset(mixer, **options)
 
 
 @pytest.mark.parametrize("spec", [SIX, SEVEN])
@@ -134,19 +132,57 @@ def test_bad_options_are_refused(mixer, options, message):
 def test_features_are_those_of_the_specification(spec, shape):
     waveform = 0.1 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     expected = intensity_features(stft(waveform), channels=spec.channels)
-    found = data.waveform_features(waveform, spec)
+    found = waveform_features(waveform, spec)
     assert found.shape == expected.shape
     # Rounding of single precision, in the weakest bins of thousands.
     np.testing.assert_allclose(found, expected, atol=5e-5)
 
 
 def test_silence_stays_finite():
-    assert not np.any(data.waveform_features(np.zeros((13_312, 4)), SEVEN))
+    assert not np.any(waveform_features(np.zeros((13_312, 4)), SEVEN))
 
 
 def test_scenes_become_arrays(scenes):
-    features, targets = scenes_arrays(scenes, CARTESIAN, features=SIX)
+    features, directions = scenes_arrays(scenes, features=SIX)
     assert features.shape == (6, 25, 513, 6)
+    assert directions.dtype == np.float32
     first = read_scenes(scenes)[0]
-    np.testing.assert_allclose(features[0], data.waveform_features(first.read(), SIX), atol=1e-4)
-    np.testing.assert_allclose(2 * targets[0, 7] - 1, first.direction, atol=1e-5)
+    np.testing.assert_allclose(features[0], waveform_features(first.read(), SIX), atol=1e-4)
+    np.testing.assert_allclose(directions[0], first.direction[np.newaxis], atol=1e-6)
+
+
+def test_a_head_is_no_argument_any_more(mixer, scenes):
+    head = doa_tf.heads.get("cartesian")
+    message = "takes no head: its targets are directions.*Leave the head out"
+    for old_call in (
+        lambda: mixed_dataset(mixer, head, scenes=4),
+        lambda: mixed_dataset(mixer, scenes=4, head=head),
+        lambda: doa_tf.data.cached_dataset(None, head, features=SIX),
+        lambda: scenes_arrays(scenes, head, features=SIX),
+    ):
+        with pytest.raises(TypeError, match=message):
+            old_call()
+    with pytest.raises(TypeError, match="batch"):
+        mixed_dataset(mixer, scenes=4, batch=3)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        (0, np.nan, "features hold NaN or infinity in batch"),
+        (1, np.inf, "targets hold NaN or infinity in batch"),
+        (1, 0.0, "targets are no unit vectors in batch"),  # nobody talks
+    ],
+)
+def test_batches_that_are_no_good_are_refused(part, value, message):
+    arrays = [np.ones((4, 2, 2), np.float32), np.tile(np.float32([0, 0, 1]), (4, 1, 1))]
+    arrays[part][3] = value
+    batches = iter(refuse_bad_batches(tf.data.Dataset.from_tensor_slices(tuple(arrays)).batch(2)))
+    next(batches)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{message}\D*1"):
+        next(batches)
+
+
+def test_training_data_need_directions_of_unit_length():
+    with pytest.raises(ValueError, match="length 0"):
+        as_targets(np.zeros((2, 3)))

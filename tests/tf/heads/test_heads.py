@@ -25,13 +25,17 @@ def random_directions(count, seed=0):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+def of_one_voice(directions):
+    return np.asarray(directions)[..., np.newaxis, :]
+
+
 def degrees_between(a, b):
     return np.degrees(great_circle_distance(np.asarray(a, float), np.asarray(b, float)))
 
 
 def perfect_outputs(head, directions, frames=5):
     """(B, T, K) model outputs that say exactly the targets."""
-    scores = np.clip(head.encode(directions).astype(float), 1e-6, 1 - 1e-6)
+    scores = np.clip(head.encode(of_one_voice(directions)).astype(float), 1e-6, 1 - 1e-6)
     if head.gives_logits and head.activation == "sigmoid":
         scores = np.log(scores / (1 - scores))
     elif head.gives_logits:
@@ -44,26 +48,40 @@ def test_the_six_of_the_paper_and_two_more():
     assert list(NAMES) == [*paper, "gibbs-softmax", "gibbs-harmonic"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_targets_hold_the_direction(name):
-    head = doa_tf.heads.get(name)
-    directions = random_directions(200)
+def directions_that_are_hard():
+    """(S, 1, 3) random ones, whole degrees, half of them between two cells, and the seam."""
+    azimuth, elevation = np.meshgrid(np.arange(-180.0, 181.0, 5.0), np.arange(-90.0, 91.0, 5.0))
+    lattice = angles_to_vector(np.radians(azimuth.ravel()), np.radians(elevation.ravel()))
+    seam = [[-1.0, 0.0, 0.0], [-1.0, -0.0, 0.0], [-0.0, -0.0, 1.0], [-1.0, -1e-9, 0.0]]
+    return of_one_voice(np.concatenate([random_directions(2000), lattice, seam]))
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution_deg"),
+    [*((name, None) for name in NAMES), ("onehot", 30.0), ("gibbs-weighted", 7.0), ("gibbs", 90.0)],
+)
+def test_what_is_encoded_in_tensors_is_what_numpy_encodes(name, resolution_deg):
+    head = doa_tf.heads.get(name, resolution_deg=resolution_deg)
+    directions = directions_that_are_hard()
+    if head.grid is not None:
+        directions = np.concatenate([directions, of_one_voice(head.grid.vectors)])
     targets = head.encode(directions)
-    assert targets.shape == (200, head.outputs)
+    assert targets.shape == (len(directions), head.outputs)
     assert targets.dtype == np.float32
     assert targets.min() >= 0.0
     assert targets.max() <= 1.0
-    again = np.asarray(head.targets_to_vectors(targets))
-    limit = HALF_CELL_DEG if name == "onehot" else 0.05  # of the cell; of float32
-    assert degrees_between(again, directions).max() < limit
-
-
-@pytest.mark.parametrize("resolution_deg", [5.0, 20.0])
-def test_targets_hold_the_direction_at_other_resolutions(resolution_deg):
-    head = doa_tf.heads.get("gibbs-weighted", resolution_deg=resolution_deg)
-    directions = random_directions(50)
-    again = np.asarray(head.targets_to_vectors(head.encode(directions)))
-    assert degrees_between(again, directions).max() < 0.05
+    tensors = np.asarray(
+        head.encode_tensor(keras.ops.convert_to_tensor(directions, dtype="float32"))
+    )
+    np.testing.assert_allclose(tensors, targets, atol=1e-5)
+    if head.grid is not None:
+        # Of two cells that are equally near, both take the same: 0 degrees lies between two.
+        np.testing.assert_array_equal(np.argmax(tensors, -1), np.argmax(targets, -1))
+        near = degrees_between(head.grid.vectors[np.argmax(targets, -1)], directions[:, 0])
+        least = degrees_between(
+            head.grid.vectors[head.grid.nearest(directions[:, 0])], directions[:, 0]
+        )
+        np.testing.assert_allclose(near, least, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,20 +120,20 @@ def test_gibbs_targets_fall_with_distance_as_the_formula_says(name):
     direction = random_directions(1)[0]
     distance_deg = degrees_between(sphere_grid().vectors, direction)
     expected = np.exp(-((distance_deg / 20.0) ** 2))
-    targets = doa_tf.heads.get(name).encode(direction)
+    targets = doa_tf.heads.get(name).encode(direction[np.newaxis])
     np.testing.assert_allclose(targets, expected, rtol=1e-5, atol=1e-12)
 
 
 def test_onehot_targets_are_the_nearest_cell():
     directions = random_directions(50)
-    targets = doa_tf.heads.get("onehot").encode(directions)
+    targets = doa_tf.heads.get("onehot").encode(of_one_voice(directions))
     expected = np.argmin(degrees_between(directions[:, None], sphere_grid().vectors), axis=-1)
     np.testing.assert_array_equal(targets.sum(axis=-1), 1.0)
     np.testing.assert_array_equal(np.argmax(targets, axis=-1), expected)
 
 
 def test_regression_targets_are_scaled_to_0_and_1():
-    left_up = angles_to_vector(np.pi / 2, np.pi / 4)
+    left_up = angles_to_vector(np.pi / 2, np.pi / 4)[np.newaxis]
     for name in ("spherical", "spherical-angular"):
         np.testing.assert_allclose(doa_tf.heads.get(name).encode(left_up), [0.75, 0.75], rtol=1e-6)
     half = np.sqrt(0.5)
@@ -130,7 +148,7 @@ def test_regression_targets_are_scaled_to_0_and_1():
 def test_spherical_heads_break_behind_the_microphone(name):
     head = doa_tf.heads.get(name)
     behind = angles_to_vector(np.radians([179.0, -179.0]), 0.0)
-    answer, confidence = head.decode(head.encode(behind))
+    answer, confidence = head.decode(head.encode(of_one_voice(behind)))
     assert degrees_between(answer, [1.0, 0.0, 0.0]) < 0.01
     assert confidence < 0.01
 
@@ -170,7 +188,7 @@ def test_a_small_net_learns_one_scene(name):
     model = small_model(head)
     direction = random_directions(1, seed=7)
     x = np.ones((600, 5, 4), np.float32)
-    y = np.repeat(np.repeat(head.encode(direction)[:, None], 5, axis=1), 600, axis=0)
+    y = np.repeat(of_one_voice(direction), 600, axis=0)
     model.fit(x, y, batch_size=4, verbose=0)
     answer, _ = head.decode(model.predict_on_batch(x[:1]))
     limit = (
@@ -188,7 +206,7 @@ def test_harmonics_hold_a_lobe_alike_wherever_it_points(resolution_deg):
     assert basis.shape == ((head.order + 1) ** 2, head.outputs)
     assert basis.dtype == np.float32
     np.testing.assert_allclose(np.sum(basis**2, axis=0), 1.0, rtol=1e-5)
-    lobes = head.encode(random_directions(50)).astype(float)
+    lobes = head.encode(of_one_voice(random_directions(50))).astype(float)
     amounts, *_ = np.linalg.lstsq(basis.T.astype(float), lobes.T, rcond=None)
     left = np.linalg.norm(amounts.T @ basis - lobes, axis=-1) / np.linalg.norm(lobes, axis=-1)
     assert left.max() < 0.12
@@ -208,8 +226,7 @@ def test_only_the_amounts_of_harmonics_are_learned():
     before = [layer.get_weights() for layer in (coefficients, directions)]
     model.compile(keras.optimizers.Nadam(0.01), loss=head.loss(), metrics=head.metrics())
     x = np.random.default_rng(0).uniform(-1, 1, (4, 25, 513, 6)).astype(np.float32)
-    y = np.repeat(head.encode(random_directions(4))[:, None], 25, axis=1)
-    model.fit(x, y, verbose=0)
+    model.fit(x, of_one_voice(random_directions(4)), verbose=0)
     assert np.abs(coefficients.get_weights()[0] - before[0][0]).max() > 1e-3
     np.testing.assert_array_equal(directions.get_weights()[0], head.basis())
     np.testing.assert_array_equal(directions.get_weights()[1], before[1][1])
@@ -217,7 +234,7 @@ def test_only_the_amounts_of_harmonics_are_learned():
 
 def test_the_output_bias_of_gibbs_is_the_mean_of_its_targets():
     head = doa_tf.heads.get("gibbs")
-    mean = head.encode(random_directions(500)).mean()
+    mean = head.encode(of_one_voice(random_directions(500))).mean()
     assert 1 / (1 + np.exp(-head.output_bias())) == pytest.approx(mean, rel=0.05)
 
 
@@ -259,13 +276,31 @@ def test_only_heads_are_registered():
         doa_tf.heads.register(dict)
 
 
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("loss", "override `encoded_loss` instead of `loss`"),
+        ("targets_to_vectors", "leave `targets_to_vectors` out"),
+        ("encode", "override `encode_tensor`.*together with `encode`"),
+    ],
+)
+def test_a_head_of_0_1_is_told_what_to_override_now(method, message):
+    old = type("Old", (doa_tf.heads.Onehot,), {"name": "old", method: lambda self, *given: None})
+    with pytest.raises(TypeError, match=f"Targets are directions now.*{message}"):
+        doa_tf.heads.register(old)
+    assert "old" not in doa_tf.heads.names()
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("directions", "message"),
     [
         ([[0.0, 0.0, 2.0]], "length 2"),
+        ([[0.0, 0.0, 0.0]], "length 0"),
         ([[np.nan, 0.0, 1.0]], "length nan"),
         ([[0.0, 1.0]], "x, y and z"),
+        ([0.0, 0.0, 1.0], r"\(\.\.\., 1, 3\).*shape=\(3,\)"),
+        (np.tile([0.0, 0.0, 1.0], (2, 25, 1)), r"\(\.\.\., 1, 3\).*shape=\(2, 25, 3\)"),
     ],
 )
 def test_bad_directions_are_refused(name, directions, message):

@@ -27,9 +27,9 @@ def main() -> int:
     from doa_tf.scenes.draw import MixSettings
     from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
+    from doa_tf.training import RunOptions, TrainingData, TrainSettings, train
     from doa_tf.training.jax_engine import train as jax_training
     from doa_tf.training.jax_engine.mixing import scene_arrays
-    from doa_tf.training.settings import TrainSettings
 
     settings = MixSettings(diffuse_fields=2, synthetic_noises=2)
     mixer = SceneMixer(read_bank(bank), read_recordings(speech), settings=settings)
@@ -45,12 +45,10 @@ def main() -> int:
             raise KeyboardInterrupt
 
     try:
-        jax_training.train(
+        train(
             run,
-            mixer=mixer,
-            arrays=arrays,
-            sources={"bank": "b"},
-            valid=valid,
+            TrainingData(mixer=lambda: mixer, arrays=arrays, sources={"bank": "b"}, valid=valid),
+            engine="jax",
             settings=TrainSettings(
                 head="gibbs-harmonic",
                 epochs=args.epochs,
@@ -64,8 +62,7 @@ def main() -> int:
                 dense_units=5,
                 average=0.5,
             ),
-            workers=1,
-            on_epoch=on_epoch,
+            options=RunOptions(workers=1, on_epoch=on_epoch),
         )
     except InputError as error:
         sys.stderr.write(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import zipfile
 
 import keras
 import numpy as np
@@ -14,15 +15,14 @@ import tensorflow as tf
 import doa_tf
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
-from doa_tf.data.recorded import RecordedScenes
-from doa_tf.data.validation import validation_scenes
+from doa_tf.data import RecordedScenes, scenes_arrays
 from doa_tf.files import MONITOR
+from doa_tf.models import POOLS
 from doa_tf.scenes.folder import read_scenes
-from doa_tf.training import callbacks
-from doa_tf.training import keras_engine as training
+from doa_tf.training import RunOptions, TrainingData, TrainSettings, callbacks, keras_engine, start
+from doa_tf.training import train as train_run
 from doa_tf.training.interruption import StopBetweenBatches
-from doa_tf.training.keras_engine import TrainSettings, train
-from doa_tf.training.run_folder import read_state
+from doa_tf.training.run_folder import RunFolder, TrainingState, read_state
 from doa_tf.training.start import copy_weights
 
 SETTINGS = TrainSettings(
@@ -46,12 +46,13 @@ def small_net(monkeypatch):
         outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(x)
         return keras.Model(inputs, outputs, name="small")
 
-    monkeypatch.setattr(training, "build_network", build_small)
+    monkeypatch.setattr(start, "build_network", build_small)
 
 
-def run(folder, mixer, scenes, settings=SETTINGS):
+def run(folder, mixer, scenes, settings=SETTINGS, **options):
     sources = {"bank": "b", "speech": "s", "noise": None}
-    return train(folder, mixer=lambda: mixer, sources=sources, valid=scenes, settings=settings)
+    data = TrainingData(mixer=lambda: mixer, sources=sources, valid=scenes)
+    return train_run(folder, data, settings=settings, **options)
 
 
 def history(folder):
@@ -60,7 +61,9 @@ def history(folder):
 
 
 def test_a_run_holds_what_was_promised_and_ends(tmp_path, mixer, scenes):
-    model = run(tmp_path, mixer, scenes)
+    told = []
+    options = RunOptions(on_epoch=lambda epoch, figures: told.append((epoch, figures[MONITOR])))
+    model = run(tmp_path, mixer, scenes, options=options)
     assert doa_tf.model_spec(model).head == "cartesian"
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"model.keras", "last.keras", "spec.json", "settings.json", "history.csv"}
@@ -71,6 +74,8 @@ def test_a_run_holds_what_was_promised_and_ends(tmp_path, mixer, scenes):
     rows = history(tmp_path)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert {"val_median_angular_error", "angular_error"} <= set(rows[0])
+    assert told == [(1 + n, float(row[MONITOR])) for n, row in enumerate(rows)]
+    assert settings["targets"] == "directions"
     with pytest.raises(InputError, match="has ended after 2 epochs"):
         run(tmp_path, mixer, scenes)
 
@@ -102,7 +107,7 @@ def test_patience_counts_on_in_a_resumed_run(tmp_path, mixer, scenes, monkeypatc
 
 
 def test_validation_measures_the_angle_to_the_true_directions(scenes):
-    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
+    features, directions = scenes_arrays(scenes, features=doa_tf.FeatureSpec())
     assert features.shape == (6, 25, 513, 6)
     head = doa_tf.heads.get("onehot")
     judge = callbacks.Validation(features, directions, head, batch_size=4)
@@ -114,7 +119,7 @@ def test_validation_measures_the_angle_to_the_true_directions(scenes):
             self.number = 0
 
         def __call__(self, x, training):
-            scores = head.encode(directions * np.where(np.arange(6) < 2, -1, 1)[:, None])
+            scores = head.encode(directions * np.where(np.arange(6) < 2, -1, 1)[:, None, None])
             padded = np.concatenate([scores, np.zeros((2, 429))])[self.number : self.number + 4]
             self.number += 4
             return np.repeat(20.0 * padded[:, None], 25, axis=1).astype(np.float32)
@@ -122,7 +127,7 @@ def test_validation_measures_the_angle_to_the_true_directions(scenes):
     judge.set_model(Oracle())
     judge._predict = lambda x: judge.model(x, training=False)
     figures = judge.figures()
-    # The cell is up to 7 degrees from the truth, which the one-hot targets do not know.
+    # The cell is up to 7 degrees from the truth.
     assert 0.5 < figures["val_median_angular_error"] < 7.0
     assert figures["val_accuracy_within_10"] == pytest.approx(4 / 6)
     assert figures["val_outliers_above_30"] == pytest.approx(2 / 6)
@@ -135,26 +140,25 @@ def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
 
 
 def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch):
-    build = training.build_network
+    build = start.build_network
     first = build(doa_tf.heads.get("cartesian"), features=None)
     first.save(tmp_path / "first.keras")
     started = []
-    copy = training.copy_weights
-    monkeypatch.setattr(training, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
+    copy = start.copy_weights
+    monkeypatch.setattr(start, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
     settings = TrainSettings(**{**vars(SETTINGS), "head": "gibbs-weighted", "epochs": 1})
     folder = tmp_path / "run"
-    options = {"mixer": lambda: mixer, "sources": {}, "valid": scenes, "settings": settings}
-    train(folder, init_from=tmp_path / "first.keras", **options)
+    run(folder, mixer, scenes, settings, init_from=tmp_path / "first.keras")
     assert "dense" in started[1]
     assert "directions" not in started[1]  # three outputs do not fit 429
     asked = json.loads((folder / "settings.json").read_text())
     assert len(asked["sources"]["init_from_sha256"]) == 64
     with pytest.raises(InputError, match=r"init_from_sha256 was .*, not None"):
-        train(folder, **options)
+        run(folder, mixer, scenes, settings)
 
 
 def test_weights_are_copied_where_they_fit():
-    build = training.build_network
+    build = start.build_network
     source = build(doa_tf.heads.get("cartesian"), features=None)
     target = build(doa_tf.heads.get("gibbs-weighted"), features=None)
     bias = target.get_layer("directions").get_weights()[1]
@@ -179,14 +183,14 @@ def test_data_that_are_no_numbers_stop_and_keep_the_last_good_state(
 ):
     run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
     good = (tmp_path / "last.keras").read_bytes()
-    real = training.cached_dataset
+    real = keras_engine.cached_dataset
 
     def poison(number, pair):
         bad = [tf.where(number == 1, values * np.nan, values) for values in pair]
         return (bad[0], pair[1]) if part == 0 else (pair[0], bad[1])
 
     monkeypatch.setattr(
-        training, "cached_dataset", lambda *a, **o: PoisonedBatches(real(*a, **o), poison)
+        keras_engine, "cached_dataset", lambda *a, **o: PoisonedBatches(real(*a, **o), poison)
     )
     with pytest.raises(FloatingPointError, match=f"{message}.*epoch 1"):
         run(tmp_path, mixer, scenes)
@@ -212,7 +216,7 @@ def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkey
             dense = self.model.get_layer("dense")
             dense.kernel.assign(dense.kernel * np.nan)
 
-    monkeypatch.setattr(training, "CosineLearningRate", Explodes)
+    monkeypatch.setattr(keras_engine, "CosineLearningRate", Explodes)
     with pytest.raises(FloatingPointError, match=r"loss became NaN.* batch 1 of epoch 1"):
         run(tmp_path, mixer, scenes)
     assert (tmp_path / "last.keras").read_bytes() == good
@@ -234,10 +238,9 @@ def test_ctrl_c_stops_between_batches_and_a_second_one_at_once():
 
 
 def test_weights_that_are_nan_are_not_saved(tmp_path):
-    model = training.build_network(doa_tf.heads.get("cartesian"), features=None)
-    keep = callbacks.KeepState(
-        tmp_path, callbacks.TrainingState(), steps_per_epoch=2, patience=1, keep_metrics=False
-    )
+    model = start.build_network(doa_tf.heads.get("cartesian"), features=None)
+    folder = RunFolder(path=tmp_path, state=TrainingState())
+    keep = callbacks.KeepState(folder, steps_per_epoch=2, patience=1, keep_metrics=False)
     model.compile(keras.optimizers.Nadam())
     model.optimizer.iterations.assign(1)
     keep.set_model(model)
@@ -256,6 +259,7 @@ def test_weights_that_are_nan_are_not_saved(tmp_path):
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 32}, "one batch"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"filters": (3,) * (len(POOLS) + 1)}, f"{len(POOLS)} numbers"),
     ],
 )
 def test_bad_settings_are_refused(change, message):
@@ -291,14 +295,79 @@ def test_windows_of_recorded_scenes(scenes):
 
 
 def test_a_dataset_of_ones_own_and_plain_fit(scenes):
-    features, directions = validation_scenes(scenes, doa_tf.FeatureSpec())
+    features, directions = scenes_arrays(scenes, features=doa_tf.FeatureSpec())
     head = doa_tf.heads.get("gibbs-softmax")
-    targets = np.repeat(head.encode(directions)[:, np.newaxis], 25, axis=1)
-    dataset = tf.data.Dataset.from_tensor_slices((features, targets)).batch(3).repeat()
-    model = training.build_network(head, features=None)
+    dataset = tf.data.Dataset.from_tensor_slices((features, directions)).batch(3).repeat()
+    model = start.build_network(head, features=None)
     model.compile(keras.optimizers.Nadam(1e-2), loss=head.loss(), metrics=head.metrics())
-    losses = model.fit(dataset, epochs=4, steps_per_epoch=2, verbose=0).history["loss"]
+    losses = model.fit(dataset, epochs=4, steps_per_epoch=2, shuffle=False, verbose=0).history[
+        "loss"
+    ]
     assert losses[-1] < losses[0]
+
+
+def test_talkers_who_move_are_trained_on(tmp_path, scenes):
+    features, directions = scenes_arrays(scenes, features=doa_tf.FeatureSpec())
+    moving = np.repeat(directions[:, np.newaxis], 25, axis=1)
+
+    def batches(epoch, step):
+        return tf.data.Dataset.from_tensor_slices((features, moving)).batch(6).repeat()
+
+    data = TrainingData(batches=batches, valid=scenes)
+    settings = TrainSettings(**{**vars(SETTINGS), "sequences": 6, "batch_size": 6, "epochs": 1})
+    train_run(tmp_path, data, settings=settings)
+    assert len(history(tmp_path)) == 1
+
+
+def test_runs_of_0_1_are_refused_in_one_line(tmp_path, mixer, scenes):
+    """They say nothing of targets, neither in their settings nor in their state."""
+    settings = TrainSettings(**{**vars(SETTINGS), "epochs": 1})
+    run(tmp_path, mixer, scenes, settings)
+    written = json.loads((tmp_path / "settings.json").read_text())
+    with zipfile.ZipFile(tmp_path / "last.keras") as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    state = json.loads(entries.pop("training_state.json"))
+    assert written.pop("targets") == state.pop("targets") == "directions"
+    message = f"begun by doa_tf 0.1.*--init-from {tmp_path / 'model.keras'}$"
+    (tmp_path / "settings.json").write_text(json.dumps(written))
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, mixer, scenes)
+    with zipfile.ZipFile(tmp_path / "last.keras", "w") as archive:
+        for name, content in {**entries, "training_state.json": json.dumps(state)}.items():
+            archive.writestr(name, content)
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(InputError, match=message) as refusal:
+        run(tmp_path, mixer, scenes)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "settings.json").exists()
+    run(tmp_path / "new", mixer, scenes, settings, init_from=tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "steam"}, "one of keras, jax.*'steam'"),
+        ({"settings": TrainSettings(average=0.5)}, "leave --average out"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(tmp_path, scenes, options, message):
+    data = TrainingData(batches=pytest.fail, valid=scenes)
+    with pytest.raises(ValueError, match=message):
+        train_run(tmp_path / "run", data, **{"settings": SETTINGS, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mixer_or_batches_are_needed(scenes):
+    with pytest.raises(ValueError, match="Either `mixer` or `batches`"):
+        TrainingData(valid=scenes)
+
+
+def test_choices_of_the_command_are_those_of_the_library():
+    from doa_tf.cli import train
+    from doa_tf.data.augment import AUGMENTATIONS
+    from doa_tf.training.settings import ENGINES
+
+    assert (train.AUGMENTATIONS, train.ENGINES) == (AUGMENTATIONS, ENGINES)
 
 
 def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):

@@ -31,11 +31,9 @@ def main() -> int:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    import doa_tf
-    from doa_tf.training import keras_engine as training
+    from doa_tf.training import RunOptions, TrainingData, TrainSettings, train
 
-    head = doa_tf.heads.get("cartesian")
-    settings = training.TrainSettings(
+    settings = TrainSettings(
         head="cartesian",
         epochs=args.epochs,
         sequences=24,
@@ -58,25 +56,21 @@ def main() -> int:
                     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
                     noise = rng.normal(0, 0.3, (4, 25, 513, 6))
                     features = np.tile(directions, 2)[:, None, None] + noise
-                    targets = np.repeat(head.encode(directions)[:, None], 25, axis=1)
                     time.sleep(args.slow)
-                    yield features.astype(np.float32), targets
+                    yield features.astype(np.float32), directions[:, None]
 
         signature = (
             tf.TensorSpec((4, 25, 513, 6), tf.float32),
-            tf.TensorSpec((4, 25, 3), tf.float32),
+            tf.TensorSpec((4, 1, 3), tf.float32),
         )
         return tf.data.Dataset.from_generator(batches, output_signature=signature)
 
     try:
-        training.train(
+        train(
             args.run,
-            data=data,
-            sources={"data": "random"},
-            valid=args.scenes,
+            TrainingData(batches=data, sources={"data": "random"}, valid=args.scenes),
             settings=settings,
-            strategy=args.strategy,
-            backup_s=0.0,
+            options=RunOptions(strategy=args.strategy, backup_s=0.0),
         )
     except KeyboardInterrupt:
         return 130

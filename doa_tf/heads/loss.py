@@ -1,0 +1,89 @@
+"""The loss of directions, for `model.compile`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from doa_tf.heads import registry
+
+if TYPE_CHECKING:
+    from doa_tf.heads.base import Head
+
+
+@keras.saving.register_keras_serializable(package="doa_tf")
+class DirectionLoss(keras.losses.Loss):
+    """Encodes directions by a head and computes the head's loss of them.
+
+    Args:
+        head: its name, or the head itself.
+        resolution_deg: grid step of a grid head.
+        reduction, name, dtype: as in every Keras loss.
+    """
+
+    def __init__(
+        self,
+        head: str | Head = "cartesian",
+        resolution_deg: float | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "direction_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if isinstance(head, str):
+            head = registry.get(head, resolution_deg=resolution_deg)
+        self._head, self._of_encoded = head, head.encoded_loss()
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(B, T) losses of (B, V, 3) or (B, T, V, 3) directions and (B, T, K) model outputs.
+
+        Raises:
+            ValueError: other shapes.
+        """
+        encoded = self._head.encode_tensor(frame_directions(y_true, y_pred, self._head))
+        encoded = ops.broadcast_to(ops.cast(encoded, y_pred.dtype), ops.shape(y_pred))
+        return self._of_encoded.call(encoded, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments; Keras's own leaves the dtype out."""
+        return {
+            **super().get_config(),
+            "dtype": self.dtype,
+            "head": self._head.name,
+            "resolution_deg": self._head.resolution_deg,
+        }
+
+
+def frame_directions(y_true: Any, y_pred: Any, head: Head) -> Any:
+    """(B, T, V, 3) float32 directions; (B, 1, V, 3) where they hold for all frames.
+
+    Args:
+        y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
+        y_pred: (B, T, K) model outputs.
+        head: decides how many voices and outputs there must be.
+
+    Raises:
+        ValueError: other shapes. Values are not checked here: data sets refuse vectors that are not
+            of unit length.
+    """
+    voices, true, predicted = head.voices, tuple(y_true.shape), tuple(y_pred.shape)
+    if len(predicted) != 3 or predicted[-1] != head.outputs:
+        raise ValueError(
+            f"`y_pred` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
+            f"Received: y_pred.shape={predicted}"
+        )
+    frames = true[1] if len(true) == 4 else None
+    if (
+        len(true) not in (3, 4)
+        or true[-2:] != (voices, 3)
+        or (frames and predicted[1] and frames != predicted[1])
+    ):
+        raise ValueError(
+            f"`y_true` of the head '{head.name}' must be directions, (batch, {voices}, 3) or "
+            f"(batch, {predicted[1] or 'frames'}, {voices}, 3): x, y and z of each voice. "
+            f"Received: y_true.shape={true}"
+        )
+    y_true = ops.cast(y_true, "float32")
+    return y_true if len(true) == 4 else y_true[:, None]
