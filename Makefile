@@ -18,11 +18,11 @@ demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; 
 test: .venv/ready  ## all tests
 	.venv/bin/python -m pytest
 
-# docs/results.md is for real speech, never for the toy of the demo's twelve sentences.
+# docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
 	.venv/bin/python -m experiments.reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
 		$(if $(NOISE),--noise $(NOISE)) $(if $(ALSO),--also $(ALSO)) \
-		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results.md)
+		$(if $(filter-out demo/speech,$(SPEECH)),--update docs/results/heads.md)
 
 RECIPE ?= configs/tiny.toml
 MADE ?= model-$(basename $(notdir $(RECIPE)))

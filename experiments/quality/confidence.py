@@ -7,31 +7,23 @@ them. The default is that of `doa_edge run --confidence`. Wanted of it: fewer th
 and at least 80 % of the scenes.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from doa_core.calibration import WITHIN_DEG
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
+from doa_tf.cli.main import program
 from doa_tf.evaluation.calibration import calibration_error
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.scenes.answers import check_scenes, default_threshold, judged, markdown, pooled
+from doa_tf.files import write_json
+from experiments.quality.program import MODEL_HELP, add_json, add_scenes, run_program
+from experiments.scenes.answers import default_threshold, judge_folders, markdown, pooled
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_OUTLIERS, LEAST_KEPT = 1.0, 80.0  # percent
@@ -41,23 +33,17 @@ Results = Mapping[str, Sequence[SceneResult]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Judge and print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    parser.add_argument("--scenes", nargs="+", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args(argv)
-    try:
-        names = check_scenes(args.scenes)
-        results = {}
-        with progress_bar("scenes") as bar:
-            for name, scenes in names.items():
-                cache = args.work / "answers" if args.work else None
-                results[name] = judged(args.model, scenes.folder, cache=cache, progress=bar)
-        default = default_threshold(args.model)
-    except InputError as error:
-        print(f"confidence.py: {error}", file=sys.stderr)
-        return 2
+    parser = program("experiments.quality.confidence", __doc__, run)
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    add_scenes(parser, required=True)
+    add_json(parser)
+    return run_program(parser, argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print both tables."""
+    (results,) = judge_folders([args.model], args.scenes, work=args.work).values()
+    default = default_threshold(args.model)
     print(threshold_table(results, default=default))
     print(f"\n{reliability_table(pooled(results))}")
     if args.json:
@@ -66,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "thresholds": threshold_figures(results, default=default),
             "reliability": reliability(pooled(results)),
         }
-        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, values)
     return 0
 
 

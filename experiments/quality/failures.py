@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.scenes.answers import SCENES_COLUMN, markdown
+from experiments.scenes.answers import SCENES_COLUMN, apart_deg, markdown
 
 NEAR_DEG = 20.0  # of what an answer is taken to point to
 STEEP_DEG = 15.0  # elevation from which a mirrored answer can be told from a right one
@@ -26,13 +25,15 @@ KINDS = {
 
 def failure_kind(result: SceneResult) -> str:
     """The key in `KINDS` of an answer that is far off."""
-    answer = _vector(result.azimuth_deg, result.elevation_deg)
-    scene = result.scene
-    other = [float(column_numbers([scene], f"interferer_{a}_deg")[0]) for a in _ANGLES]
-    if np.all(np.isfinite(other)) and _apart_deg(answer, _vector(*other)) <= NEAR_DEG:
+    answer, scene = (result.azimuth_deg, result.elevation_deg), result.scene
+    interferer = [
+        float(column_numbers([scene], f"interferer_{angle}_deg")[0])
+        for angle in ("azimuth", "elevation")
+    ]
+    if np.all(np.isfinite(interferer)) and apart_deg(answer, interferer) <= NEAR_DEG:
         return "interferer"
-    mirrored = _vector(scene.azimuth_deg, -scene.elevation_deg)
-    if abs(scene.elevation_deg) >= STEEP_DEG and _apart_deg(answer, mirrored) <= NEAR_DEG:
+    mirrored = (scene.azimuth_deg, -scene.elevation_deg)
+    if abs(scene.elevation_deg) >= STEEP_DEG and apart_deg(answer, mirrored) <= NEAR_DEG:
         return "mirrored"
     turn = abs((result.azimuth_deg - scene.azimuth_deg + 180.0) % 360.0 - 180.0)
     return "elevation" if turn <= NEAR_DEG else "elsewhere"
@@ -89,14 +90,3 @@ def failure_table(figures: dict[str, dict[str, Any]]) -> str:
         )
     header = [f"answers more than {OUTLIER_DEG:g}° off", "scenes", "mean confidence", "the worst"]
     return markdown(header, rows)
-
-
-_ANGLES = ("azimuth", "elevation")
-
-
-def _vector(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
-    return angles_to_vector(np.radians(azimuth_deg), np.radians(elevation_deg))
-
-
-def _apart_deg(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(great_circle_distance(a, b)))

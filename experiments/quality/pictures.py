@@ -1,23 +1,15 @@
 """Pictures of how good models are, for docs/results.md.
 
-    python -m experiments.quality.pictures MODEL... baseline:music baseline:intensity --scenes
-    DIR...
+    python -m experiments.quality.pictures MODEL... --scenes DIR...
         [--robustness FILE.json] [--work DIR] [--out docs/images]
 
 distributions.png   distribution of the error, a panel for each folder and condition
 reliability.png     confidence against the share of right answers; what a threshold keeps
-against.png         median error against SNR, SIR, RT60, ... as `robustness.py --json` measured it
+against.png         median error against SNR, SIR, RT60, ..., from `robustness --json`
 robustness.png      the same for everything else that it changes
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
-
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
 import json
@@ -29,25 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
+from doa_tf.cli.main import program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.panels import draw_distribution
-from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name
+from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
+from experiments.quality.program import add_models, add_scenes, run_program
 from experiments.quality.robustness_plot import WIDTH, plot_lines, plot_robustness
-from experiments.scenes.answers import (
-    check_scenes,
-    default_threshold,
-    judged,
-    pooled,
-    shown,
-    titles,
-)
+from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
 _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
@@ -56,55 +40,37 @@ Pooled = Mapping[str, Sequence[SceneResult]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Judge and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    parser.add_argument("--scenes", nargs="+", type=Path, default=[], metavar="DIR")
-    parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness.py --json")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    parser = program("experiments.quality.pictures", __doc__, run)
+    add_models(parser, "+")
+    add_scenes(parser, required=False)
+    parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness --json")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="DIR")
-    args = parser.parse_args(argv)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        drawn = []
-        if args.scenes:
-            results = judge_all(args)
-            plot_distributions(args.out / "distributions.png", results)
-            defaults = {
-                label: default_threshold(model)
-                for label, model in zip(results, args.models, strict=True)
-                if not model.startswith(BASELINE_PREFIX)
-            }
-            plot_reliability(args.out / "reliability.png", results, defaults)
-            drawn += ["distributions.png", "reliability.png"]
-        if args.robustness:
-            values = json.loads(args.robustness.read_text(encoding="utf-8"))
-            for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
-                if plot(args.out / name, values):
-                    drawn.append(name)
-    except (InputError, OSError) as error:
-        print(f"pictures.py: {error}", file=sys.stderr)
-        return 2
+    return run_program(parser, argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, and print the paths of the pictures."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    if args.scenes:
+        answers = judge_folders(args.models, args.scenes, work=args.work)
+        results = {label: pooled(folders) for label, folders in answers.items()}
+        plot_distributions(args.out / "distributions.png", results)
+        defaults = {
+            label: default_threshold(model)
+            for label, model in zip(results, args.models, strict=True)
+            if not model.startswith(BASELINE_PREFIX)
+        }
+        plot_reliability(args.out / "reliability.png", results, defaults)
+        drawn += ["distributions.png", "reliability.png"]
+    if args.robustness:
+        values = json.loads(args.robustness.read_text(encoding="utf-8"))
+        for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
+            if plot(args.out / name, values):
+                drawn.append(name)
     for name in drawn:
         print(args.out / name)
     return 0
-
-
-def judge_all(args: argparse.Namespace) -> dict[str, list[SceneResult]]:
-    """Answers of every model to the scenes of all folders."""
-    for model in args.models:
-        check_model_name(model)
-    folders = check_scenes(args.scenes)
-    cache = args.work / "answers" if args.work else None
-    together = {}
-    with progress_bar("scenes") as bar:
-        for label, model in zip(model_labels(args.models), args.models, strict=True):
-            together[label] = pooled(
-                {
-                    name: judged(model, scenes.folder, cache=cache, progress=bar)
-                    for name, scenes in folders.items()
-                }
-            )
-    return together
 
 
 def plot_distributions(path: Path, results: Pooled) -> None:

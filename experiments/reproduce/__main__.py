@@ -1,4 +1,4 @@
-"""python -m experiments.reproduce: the heads compared, from rooms to a report."""
+"""The heads compared, from rooms to a report: `python -m experiments.reproduce`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from doa_core.errors import InputError
 from doa_edge.options.command import CommandParser
-from doa_tf.cli.main import run_command
+from doa_edge.sinks.plot import check_plot
+from doa_tf.cli.imports import use_engine
+from doa_tf.cli.main import GOES_ON, program, run_command
 from doa_tf.cli.options import add_recordings, bad_options
+from doa_tf.cli.progress import progress_bar
 
-PROG = "python -m experiments.reproduce"
+DESCRIPTION = (
+    "The experiment: simulate rooms, render validation and test scenes, train every head "
+    "on the same data with the same budget, judge them beside the classical baselines, "
+    "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
+    "the same command goes on where it was stopped."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,16 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(_parser(), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        prog=PROG,
-        description=(
-            "The experiment: simulate rooms, render validation and test scenes, train every head "
-            "on the same data with the same budget, judge them beside the classical baselines, "
-            "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
-            "the same command goes on where it was stopped."
-        ),
-    )
+def _parser() -> CommandParser:
+    parser = program("experiments.reproduce", DESCRIPTION, run, interrupted=GOES_ON)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
     parser.add_argument(
@@ -67,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         help="put the report between the lines `<!-- reproduce: begin -->` and "
         "`<!-- reproduce: end -->` of this file as well",
     )
-    parser.set_defaults(run=run, command="reproduce")
     return parser
 
 
@@ -78,10 +78,6 @@ def run(args: argparse.Namespace) -> int:
         InputError: an option, recordings or a folder that cannot be used.
         OSError: a training failed, or a file cannot be written.
     """
-    from doa_core.errors import InputError
-    from doa_edge.sinks.plot import check_plot
-    from doa_tf.cli.imports import use_engine
-
     check_plot("report.png")  # that Matplotlib is there
     for name in ("jobs", "threads"):
         value = getattr(args, name)
@@ -90,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     use_engine(args.engine)
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Imported only now: Keras takes its backend when it is imported.
     from experiments.reproduce.plan import SIZES, Plan
     from experiments.reproduce.report import check_update, update_section
     from experiments.reproduce.run import run_experiment
@@ -122,10 +119,8 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _stage(name: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar, and where there is no terminal a line when the stage begins."""
-    from doa_tf.cli.progress import progress_bar
-
     if not sys.stderr.isatty():
-        sys.stderr.write(f"{PROG}: {name}\n")
+        sys.stderr.write(f"python -m experiments.reproduce: {name}\n")
     with progress_bar(name) as progress:
         yield progress
 

@@ -100,9 +100,9 @@ def check_update(path: str | os.PathLike[str]) -> str:
 
 
 def update_section(path: str | os.PathLike[str], report: Path) -> None:
-    """Put a report between the two lines of a file, under a heading of the second level.
+    """Put a report between the two lines of a page.
 
-    Its own heading, its pictures and the paired differences, the longest part, stay behind.
+    Its title, its pictures and the paired differences, the longest part, stay behind.
 
     Raises:
         InputError: as `check_update`.
@@ -112,7 +112,6 @@ def update_section(path: str | os.PathLike[str], report: Path) -> None:
     for line in report.read_text(encoding="utf-8").splitlines()[1:]:
         if line.startswith("#"):
             wanted = line != _PAIRED
-            line = f"#{line}"
         if wanted and not line.startswith("!["):
             lines.append(line)
     body = "\n".join(lines).strip()
@@ -137,7 +136,7 @@ def _provenance(folder: Path, plan: Plan) -> str:
         machine += f", {jax.devices()[0].device_kind}"
     # Paths of one machine say nothing on another.
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
-    command = ["doa_tf", *words]
+    command = ["python", "-m", "experiments.reproduce", *words]
     return "\n\n".join(
         [
             f"{size.train_rooms} rooms to train in, {size.other_rooms} others each for validation "

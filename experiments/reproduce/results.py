@@ -17,9 +17,10 @@ from doa_tf.evaluation.comparison import Comparison, Entry, entries_of, history_
 from doa_tf.evaluation.groups import check_group
 from doa_tf.evaluation.judge import read_per_scene
 from doa_tf.evaluation.predictions import BASELINE_PREFIX, predict
+from doa_tf.files import sha256, write_json
 from doa_tf.scenes.folder import LABELS_FILE, Scenes
+from doa_tf.scenes.preparation import Bars
 from experiments.reproduce.plan import Plan
-from experiments.reproduce.run import Bars
 
 
 def collect_results(
@@ -89,8 +90,6 @@ def _read(
 
 def _write(place: Path, entries: Sequence[Entry], made_with: dict[str, Any]) -> None:
     """The index last: it says that the rest is there."""
-    from doa_tf.files import write_json
-
     label = entries[0].label
     decodings = []
     for entry in entries:
@@ -102,5 +101,4 @@ def _write(place: Path, entries: Sequence[Entry], made_with: dict[str, Any]) -> 
 
 def _digest(path: str | Path) -> str:
     """SHA-256 of a file; the name of what is none."""
-    file = Path(path)
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(path)
+    return sha256(path) if Path(path).is_file() else str(path)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_tf.files import write_json
 from experiments.reproduce.plan import FRESH_ENGINES, Plan, features_of, head_of
-from experiments.reproduce.run import cache_sources, training_mixer
+from experiments.reproduce.stages import cache_sources, training_mixer
 
 if TYPE_CHECKING:
     from doa_tf.scenes.mixer import SceneMixer
