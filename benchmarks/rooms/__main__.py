@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # before numpy; processes share the cores, not threads
+from benchmarks.rooms.cluster import measure_dask_scaling
+from benchmarks.rooms.mixing import measure_fit, measure_mixing
+from benchmarks.rooms.physics import measure_rooms
+from doa_tf.cli.main import program, run_command
+from doa_tf.files import write_json
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.mixer import SceneMixer
+from doa_tf.scenes.recordings import read_recordings
 
 PROJECT = Path(__file__).resolve().parents[2]
 TARGETS = {
@@ -34,9 +41,9 @@ TARGETS = {
 }
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("benchmarks.rooms", __doc__, run)
     parser.add_argument("--quick", action="store_true", help="under five minutes")
     parser.add_argument("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
     parser.add_argument(
@@ -45,39 +52,35 @@ def main() -> int:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="one JSON object, to a file or stdout"
     )
-    options = parser.parse_args()
-    results = measure(
-        rooms=options.rooms or (16 if options.quick else 100),
-        speech=options.speech,
-        quick=options.quick,
-    )
-    text = json.dumps(results, indent=None if options.json == "-" else 2)
-    if options.json == "-":
-        print(text)
-    else:
-        print(table(results))
-        if options.json:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+    return run_command(parser, argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table, or the figures as JSON."""
+    rooms = args.rooms or (16 if args.quick else 100)
+    results = measure(rooms=rooms, speech=args.speech, quick=args.quick)
+    if args.json == "-":
+        print(json.dumps(results))
+        return 0
+    print(table(results))
+    if args.json:
+        write_json(Path(args.json), results)
     return 0
 
 
 def measure(*, rooms: int, speech: Path, quick: bool) -> dict[str, Any]:
     """Everything, as one flat object with the distributions inside."""
-    from benchmarks.rooms.cluster import measure_dask_scaling
-    from benchmarks.rooms.mixing import measure_fit, measure_mixing
-    from benchmarks.rooms.physics import measure_rooms
-    from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.rooms.simulate import simulate_bank
-
+    recordings = read_recordings(speech)
     say("rooms traced in full, and the same as hybrids")
     results = measure_rooms(rooms)
     with tempfile.TemporaryDirectory() as folder:
         bank = Path(folder) / "bank"
         simulate_bank(bank, rooms=100 if quick else 500, seed=1)
+        mixer = SceneMixer(read_bank(bank), recordings)
         say("mixing and features")
-        results |= measure_mixing(read_bank(bank), speech, scenes=1000 if quick else 6000)
+        results |= measure_mixing(mixer, scenes=1000 if quick else 6000)
         say("fit, mixed live and cached")
-        results |= measure_fit(read_bank(bank), speech, scenes=512 if quick else 2048)
+        results |= measure_fit(mixer, scenes=512 if quick else 2048)
     say("one Dask worker and two")
     results |= measure_dask_scaling(200 if quick else 1000)
     return results

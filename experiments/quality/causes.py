@@ -39,7 +39,11 @@ from experiments.scenes.answers import (
 )
 
 LOW_HZ = 20.0
-BANDS_DB = ((10.0, np.inf), (0.0, 10.0), (-np.inf, 0.0))
+BANDS_DB = {
+    "10 dB or more": (10.0, np.inf),
+    "0 to 10 dB": (0.0, 10.0),
+    "below 0 dB": (-np.inf, 0.0),
+}
 NOISE_S = 50.0  # seconds of each noise
 DIRECTIONS = 64
 THRESHOLDS = (0.3, 0.6)
@@ -83,19 +87,11 @@ def low_power_table(results: dict[str, list[SceneResult]]) -> str:
     low = np.array([low_power_db(own.scene.read(sample_rate=SAMPLE_RATE)) for own in first])
     rows = []
     for title, indices in grouped(titles(first)).items():
-        for lowest, highest in BANDS_DB:
+        for name, (lowest, highest) in BANDS_DB.items():
             within = [i for i in indices if lowest <= low[i] < highest]
-            if not within:
-                continue
-            bounds = (
-                f"{lowest:g} dB or more"
-                if np.isinf(highest)
-                else f"below {highest:g} dB"
-                if np.isinf(lowest)
-                else f"{lowest:g} to {highest:g} dB"
-            )
-            cells = [_cell([some[i].error_deg for i in within]) for some in results.values()]
-            rows.append([title, bounds, str(len(within)), *cells])
+            if within:
+                cells = [_cell([some[i].error_deg for i in within]) for some in results.values()]
+                rows.append([title, name, str(len(within)), *cells])
     return markdown(["scenes", f"below {LOW_HZ:g} Hz", "n", *map(shown, results)], rows)
 
 
@@ -115,19 +111,19 @@ def bias_table(results: dict[str, list[SceneResult]]) -> str:
         cells = []
         for some in results.values():
             near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
-            biases = [own.elevation_deg - own.scene.elevation_deg for own in near]
-            bias = float(np.median(biases))
-            without = [
-                apart_deg(
-                    (own.azimuth_deg, own.elevation_deg - bias),
-                    (own.scene.azimuth_deg, own.scene.elevation_deg),
-                )
-                for own in near
-            ]
-            before = float(np.median([own.error_deg for own in near]))
-            cells.append(f"{bias:+.1f}°: {before:.1f}° to {np.median(without):.1f}°")
+            bias = np.median([own.elevation_deg - own.scene.elevation_deg for own in near])
+            before = np.median([own.error_deg for own in near])
+            after = np.median([_error_deg(own, own.elevation_deg - bias) for own in near])
+            cells.append(f"{bias:+.1f}°: {before:.1f}° to {after:.1f}°")
         rows.append([title, *cells])
     return markdown(["elevation too high by: error with and without", *map(shown, results)], rows)
+
+
+def _error_deg(result: SceneResult, elevation_deg: float) -> float:
+    """The error of an answer with another elevation."""
+    scene = result.scene
+    label = (scene.azimuth_deg, scene.elevation_deg)
+    return apart_deg((result.azimuth_deg, elevation_deg), label)
 
 
 def noise_table(models: Sequence[str], recordings: Sequence[Path]) -> str:
@@ -159,16 +155,12 @@ def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, Signal]]:
                 f"Noise must be {NOISE_S:g} s or more at {SAMPLE_RATE} Hz in one channel. "
                 f"Received: {path}, {len(sound) / rate:.1f} s at {rate} Hz"
             )
+        vectors = rng.standard_normal((DIRECTIONS, 3))
         field = np.zeros((count, 4))
-        for x, y, z in _unit_vectors(rng):
+        for x, y, z in vectors / np.linalg.norm(vectors, axis=1, keepdims=True):
             part = np.roll(sound, rng.integers(len(sound)))[:count]
             field += part[:, np.newaxis] * np.array([1.0, y, z, x])
         yield path.stem, _at_level(field)
-
-
-def _unit_vectors(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    vectors = rng.standard_normal((DIRECTIONS, 3))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _at_level(signal: npt.NDArray[np.float64]) -> Signal:

@@ -57,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
-    """`kept` and `outliers30` with its `interval`, in percent; NaN where nothing is kept."""
+    """`kept`, `acc10` and `outliers30` with its `interval`, in percent; None of nothing kept."""
     kept = [result for result in results if result.confidence >= threshold]
-    summary = summarise(kept) if kept else None
+    summary = summarise(kept) if kept else {"intervals": {}}
     return {
         "threshold": threshold,
         "kept": 100.0 * len(kept) / len(results),
-        "outliers30": summary["outliers30"] if summary else None,
-        "acc10": summary["acc10"] if summary else None,
-        "interval": summary["intervals"]["outliers30"] if summary else None,
+        "outliers30": summary.get("outliers30"),
+        "acc10": summary.get("acc10"),
+        "interval": summary["intervals"].get("outliers30"),
     }
 
 
@@ -94,18 +94,10 @@ def threshold_table(results: Results, *, default: float) -> str:
         [title, *(_kept_cell(columns[place]) for columns in figures.values())]
         for place, title in enumerate(titles)
     ]
-    rows.append(
-        [
-            f"the highest that keeps {LEAST_KEPT:g} %",
-            *(f"{c[-1]['threshold']:.2f}: {_kept_cell(c[-1])}" for c in figures.values()),
-        ]
-    )
-    verdicts = []
-    for columns in figures.values():
-        own = columns[0]
-        few = own["outliers30"] is not None and own["outliers30"] < MOST_OUTLIERS
-        enough = own["kept"] >= LEAST_KEPT
-        verdicts.append("yes" if few and enough else "no")
+    last = [columns[-1] for columns in figures.values()]
+    cells = [f"{own['threshold']:.2f}: {_kept_cell(own)}" for own in last]
+    rows.append([f"the highest that keeps {LEAST_KEPT:g} %", *cells])
+    verdicts = ["yes" if _as_wanted(columns[0]) else "no" for columns in figures.values()]
     wanted = f"default: below {MOST_OUTLIERS:g} % and {LEAST_KEPT:g} % kept"
     rows.append([wanted, *verdicts])
     return markdown(["confidence at least", *figures], rows)
@@ -121,13 +113,12 @@ def reliability(results: Sequence[SceneResult]) -> dict[str, Any]:
     places = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = []
     for place in np.unique(places):
-        inside = [result for result, own in zip(results, places, strict=True) if own == place]
-        summary = summarise(inside)
+        summary = summarise([results[index] for index in np.flatnonzero(places == place)])
         bins.append(
             {
                 "from": place / BINS,
                 "to": (place + 1) / BINS,
-                "n": len(inside),
+                "n": summary["n"],
                 "confidence": float(np.mean(confidence[places == place])),
                 "acc10": summary["acc10"],
                 "interval": summary["intervals"]["acc10"],
@@ -150,15 +141,15 @@ def reliability_table(results: Sequence[SceneResult]) -> str:
         ]
         for own in figures["bins"]
     ]
-    header = [
-        "confidence",
-        "scenes",
-        "mean confidence",
-        f"within {WITHIN_DEG:g}°",
-        f"above {OUTLIER_DEG:g}°",
-    ]
+    header = ["confidence", "scenes", "mean confidence"]
+    header += [f"within {WITHIN_DEG:g}°", f"above {OUTLIER_DEG:g}°"]
     note = f"Mean distance between the two: {100 * figures['error']:.1f} points of probability."
     return f"{markdown(header, rows)}\n\n{note}"
+
+
+def _as_wanted(figures: dict[str, Any]) -> bool:
+    few = figures["outliers30"] is not None and figures["outliers30"] < MOST_OUTLIERS
+    return few and figures["kept"] >= LEAST_KEPT
 
 
 def _kept_cell(figures: dict[str, Any]) -> str:

@@ -74,19 +74,13 @@ def failure_table(figures: dict[str, dict[str, Any]]) -> str:
     rows = []
     for kind, own in figures.items():
         example = own["example"]
-        talker, answer = (
-            f"{example[name][0]:.0f}°, {example[name][1]:.0f}°"
-            for name in ("talker_deg", "answer_deg")
-        )
+        where = ["{:.0f}°, {:.0f}°".format(*example[name]) for name in ("talker_deg", "answer_deg")]
         facts = ", ".join(f"{name} {example[name]}" for name in _COLUMNS if name in example)
-        rows.append(
-            [
-                KINDS[kind],
-                f"{own['n']} ({own['percent']:.1f} %)",
-                f"{own['confidence']:.2f}",
-                f"`{example['scene']}`: talker {talker}, answer {answer}, confidence "
-                f"{example['confidence']:.2f}; {facts}",
-            ]
+        worst = (
+            f"`{example['scene']}`: talker {where[0]}, answer {where[1]}, confidence "
+            f"{example['confidence']:.2f}; {facts}"
         )
+        count = f"{own['n']} ({own['percent']:.1f} %)"
+        rows.append([KINDS[kind], count, f"{own['confidence']:.2f}", worst])
     header = [f"answers more than {OUTLIER_DEG:g}° off", "scenes", "mean confidence", "the worst"]
     return markdown(header, rows)

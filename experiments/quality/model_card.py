@@ -30,15 +30,14 @@ from experiments.quality.failures import failure_figures, failure_table
 from experiments.quality.program import MODEL_HELP, add_json, add_scenes, run_program
 from experiments.scenes.answers import (
     CELL_NOTE,
-    cell,
     check_scenes,
     default_threshold,
+    figures_table,
     judge_folders,
     markdown,
     model_digest,
     model_spec,
     pooled,
-    shown,
     titles,
 )
 
@@ -111,10 +110,10 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
 def text(values: dict[str, Any], folders: Mapping[str, Sequence[SceneResult]]) -> str:
     """The card's tables as Markdown."""
     together = pooled(folders)
-    parts = ["## Figures", CELL_NOTE, _table("scenes", values["conditions"])]
+    parts = ["## Figures", CELL_NOTE, figures_table("scenes", values["conditions"], counted=True)]
     for title, groups in values["by"].items():
         if len(groups) > 1:
-            parts += [f"By {title}, over all of them:", _table(title, groups)]
+            parts += [f"By {title}, over all of them:", figures_table(title, groups, counted=True)]
     parts += [
         "## Confidence",
         "Share of scenes that a threshold keeps: errors above 30° among them.",
@@ -148,16 +147,6 @@ def _names(results: Sequence[SceneResult], column: str) -> list[str]:
     if column not in LABEL_COLUMNS and column not in scenes[0].columns:
         return [""] * len(scenes)
     return group_names(scenes, column)
-
-
-def _table(title: str, groups: dict[str, dict[str, Any]]) -> str:
-    labels = list(next(iter(groups.values())))
-    rows = []
-    for group, by_model in groups.items():
-        rows.append(
-            [group, str(by_model[labels[0]]["n"]), *(cell(by_model[label]) for label in labels)]
-        )
-    return markdown([title, "n", *map(shown, labels)], rows)
 
 
 if __name__ == "__main__":

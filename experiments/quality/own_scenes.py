@@ -125,28 +125,20 @@ def median_ratio(results: Sequence[SceneResult], music: Sequence[SceneResult]) -
 def table(values: dict[str, Any]) -> str:
     """Markdown: a row for each set, a column for each model, then the ratios."""
     labels = list(values["models"])
-    rows = []
+    rows, ratios = [], []
     for name, figures in values["sets"].items():
+        results = [figures["results"][label] for label in labels]
         middle, low, high = figures["microphone_deg"]
-        cells = [cell(figures["results"][label]) for label in labels]
-        rows.append([name, *cells, f"{middle:.1f}° ({low:.1f} to {high:.1f})"])
-    own = "the microphone's own error"
-    parts = [f"{CELL_NOTE} {OWN_NOTE}", markdown(["scenes", *map(shown, labels), own], rows)]
-    ratios = []
-    for name, figures in values["sets"].items():
-        cells = []
-        for label in labels:
-            ratio = figures["results"][label].get("median_over_music")
-            if ratio:
-                low, high = ratio["interval"]
-                cells.append(f"{ratio['ratio']:.2f} [{low:.2f}, {high:.2f}]")
-        if cells:
+        rows.append([name, *map(cell, results), f"{middle:.1f}° ({low:.1f} to {high:.1f})"])
+        over = [own["median_over_music"] for own in results if "median_over_music" in own]
+        if over:
+            cells = ["{ratio:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]".format(**r) for r in over]
             ratios.append([name, *cells, f"{figures['target_over_music']:.2f}"])
+    columns = ["scenes", *map(shown, labels)]
+    parts = [f"{CELL_NOTE} {OWN_NOTE}", markdown([*columns, "the microphone's own error"], rows)]
     if ratios:
-        parts += [
-            "Median error over MUSIC's, on the same scenes:",
-            markdown(["scenes", *map(shown, labels), "wanted, at most"], ratios),
-        ]
+        parts.append("Median error over MUSIC's, on the same scenes:")
+        parts.append(markdown([*columns, "wanted, at most"], ratios))
     return "\n\n".join(parts)
 
 

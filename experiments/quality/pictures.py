@@ -30,7 +30,7 @@ from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
 from experiments.quality.program import add_models, add_scenes, run_program
-from experiments.quality.robustness_plot import WIDTH, plot_lines, plot_robustness
+from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
 from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
@@ -100,8 +100,7 @@ def plot_distributions(path: Path, results: Pooled) -> None:
     for axes in panels[(rows - 1) * columns :]:
         axes.set_xlabel("error [degrees]", fontsize=9)
     figure.supylabel("scenes with at most this error [percent]", fontsize=9)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_of(figure, *panels[0].get_legend_handles_labels())
     save_figure(figure, path, "Distribution of the error")
 
 
@@ -148,20 +147,11 @@ def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float])
 
 
 def _draw_bins(axes: Any, bins: list[dict[str, Any]], label: str, style: dict[str, Any]) -> None:
-    middle = [own["acc10"] for own in bins]
-    axes.errorbar(
-        [own["confidence"] for own in bins],
-        middle,
-        yerr=[
-            [m - own["interval"][0] for m, own in zip(middle, bins, strict=True)],
-            [own["interval"][1] - m for m, own in zip(middle, bins, strict=True)],
-        ],
-        label=shown(label),
-        ms=5,
-        lw=1.4,
-        elinewidth=0.9,
-        **style,
-    )
+    share = np.array([own["acc10"] for own in bins])
+    low, high = np.array([own["interval"] for own in bins]).T
+    confidence = [own["confidence"] for own in bins]
+    line = {**style, "ms": 5, "lw": 1.4, "elinewidth": 0.9}
+    axes.errorbar(confidence, share, yerr=[share - low, high - share], label=shown(label), **line)
 
 
 if __name__ == "__main__":

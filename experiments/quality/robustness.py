@@ -25,7 +25,7 @@ from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
 from doa_tf.cli.main import program
 from doa_tf.evaluation.groups import column_numbers
-from doa_tf.evaluation.judge import SceneResult, bootstrap_of, summarise
+from doa_tf.evaluation.judge import bootstrap_of, summarise
 from doa_tf.evaluation.statistics import compare_errors
 from doa_tf.files import write_json
 from doa_tf.rooms.simulate import software_versions
@@ -86,27 +86,18 @@ def measure(store: SceneStore, axes: Sequence[Axis], models: Mapping[str, str]) 
     """Figures of every model on every level of every axis, as JSON values."""
     sets = [scene_set for axis in axes for scene_set in axis.levels.values()]
     answers = judge_sets(store, sets, models)
-    values: dict[str, Any] = {
-        "made_with": {
-            "scenes": store.scenes,
-            "rooms": store.rooms,
-            "seed": SEED,
-            "software": software_versions(),
-        },
-        "models": files_of(models),
-        "axes": [],
-    }
+    figures = []
     for axis in axes if models else ():
-        levels = {
-            name: answers[own.name] for name, own in axis.levels.items() if own.name in answers
-        }
-        skipped = {
-            name: reason
-            for name, own in axis.levels.items()
-            if (reason := store.missing(own)) is not None
-        }
-        values["axes"].append(axis_figures(axis, levels, skipped))
-    return values
+        reasons = {name: store.missing(own) for name, own in axis.levels.items()}
+        skipped = {name: reason for name, reason in reasons.items() if reason is not None}
+        levels = {name: answers[axis.levels[name].name] for name in reasons if name not in skipped}
+        figures.append(axis_figures(axis, levels, skipped))
+    made_with = {"scenes": store.scenes, "rooms": store.rooms, "seed": SEED}
+    return {
+        "made_with": {**made_with, "software": software_versions()},
+        "models": files_of(models),
+        "axes": figures,
+    }
 
 
 def chosen_axes(axes: Sequence[Axis], names: Sequence[str] | None) -> list[Axis]:
@@ -130,15 +121,13 @@ def axis_figures(
     """Figures of an axis, with paired differences to its reference, as JSON values."""
     rows = []
     for name, by_model in levels.items():
-        row: dict[str, Any] = {"level": name, "results": {}}
+        row = {label: summarise(results) for label, results in by_model.items()}
         for label, results in by_model.items():
-            row["results"][label] = summarise(results)
             if axis.reference in levels and name != axis.reference:
-                base = levels[axis.reference][label]
-                row["results"][label]["less_reference"] = paired(results, base)
+                row[label]["less_reference"] = paired(results, levels[axis.reference][label])
             if axis.name == "talkers":
-                row["results"][label]["two_talkers"] = two_talker_shares(results)
-        rows.append(row)
+                row[label]["two_talkers"] = two_talker_shares(results)
+        rows.append({"level": name, "results": row})
     return {
         "name": axis.name,
         "title": axis.title,
@@ -150,18 +139,17 @@ def axis_figures(
     }
 
 
-def paired(results: Sequence[SceneResult], base: Sequence[SceneResult]) -> dict[str, Any]:
+def paired(results: Results, base: Results) -> dict[str, Any]:
     """Differences of the figures to the same scenes without the change, and their intervals."""
     errors, others = (np.array([result.error_deg for result in some]) for some in (results, base))
     test = compare_errors(errors, others, bootstrap=bootstrap_of(results))
-    names = ("median_deg", "acc10", "outliers30")
     return {
         name: {"difference": test.differences[name], "interval": list(test.intervals[name])}
-        for name in names
+        for name in ("median_deg", "acc10", "outliers30")
     }
 
 
-def two_talker_shares(results: Sequence[SceneResult]) -> dict[str, float]:
+def two_talker_shares(results: Results) -> dict[str, float]:
     """Whom the answers are near, where two talk at once at least `APART_DEG` apart.
 
     `nearer_deg`, `farther_deg`: median error to the nearer and the farther of the two; `labelled`,
@@ -169,17 +157,11 @@ def two_talker_shares(results: Sequence[SceneResult]) -> dict[str, float]:
     the two and of none of them.
     """
     scenes = [result.scene for result in results]
-    second = angles_to_vector(
-        *(
-            np.radians(column_numbers(scenes, f"interferer_{angle}_deg"))
-            for angle in ("azimuth", "elevation")
-        )
-    )
+    columns = ("interferer_azimuth_deg", "interferer_elevation_deg")
+    second = angles_to_vector(*(np.radians(column_numbers(scenes, name)) for name in columns))
     first = np.stack([scene.direction for scene in scenes])
-    answers = angles_to_vector(
-        np.radians([result.azimuth_deg for result in results]),
-        np.radians([result.elevation_deg for result in results]),
-    )
+    pairs = np.radians([(result.azimuth_deg, result.elevation_deg) for result in results])
+    answers = angles_to_vector(*pairs.T)
     apart = np.degrees(great_circle_distance(first, second))
     chosen = apart >= APART_DEG
     if not chosen.any():
@@ -211,18 +193,26 @@ def table(results: dict[str, Any]) -> str:
     for axis in results["axes"]:
         note = f" ({axis['note']})" if axis["note"] else ""
         parts.append(f"**{axis['title']}**{note}")
-        rows = []
-        for level in axis["levels"]:
-            cells = [cell(level["results"][label]) for label in labels]
-            rows.append([level["level"], *cells])
-        rows += [
-            [level, f"skipped: {reason}", *[""] * (len(labels) - 1)]
-            for level, reason in axis["skipped"].items()
+        rows = [
+            [level["level"], *(cell(level["results"][label]) for label in labels)]
+            for level in axis["levels"]
         ]
+        for level, reason in axis["skipped"].items():
+            rows.append([level, f"skipped: {reason}", *[""] * (len(labels) - 1)])
         parts.append(markdown([axis["name"], *map(shown, labels)], rows))
         if axis["name"] == "talkers":
             parts.append(_talkers_table(axis, labels))
     return "\n\n".join(parts)
+
+
+_TALKER_COLUMNS = {
+    "nearer_deg": ("to the nearer", "{:.1f}°"),
+    "farther_deg": ("to the farther", "{:.1f}°"),
+    "labelled": (f"within {NEAR_DEG:g}° of the labelled", "{:.0f} %"),
+    "other": ("of the other", "{:.0f} %"),
+    "neither": ("of neither", "{:.0f} %"),
+    "between": ("of the middle", "{:.0f} %"),
+}
 
 
 def _talkers_table(axis: dict[str, Any], labels: Sequence[str]) -> str:
@@ -231,27 +221,10 @@ def _talkers_table(axis: dict[str, Any], labels: Sequence[str]) -> str:
         for label in labels:
             shares = level["results"][label]["two_talkers"]
             if shares["scenes"]:
-                rows.append(
-                    [
-                        f"{level['level']}, {shown(label)}",
-                        f"{shares['nearer_deg']:.1f}°",
-                        f"{shares['farther_deg']:.1f}°",
-                        *(
-                            f"{shares[name]:.0f} %"
-                            for name in ("labelled", "other", "neither", "between")
-                        ),
-                    ]
-                )
-    header = [
-        f"two talkers at least {APART_DEG:g}° apart",
-        "to the nearer",
-        "to the farther",
-        f"within {NEAR_DEG:g}° of the labelled",
-        "of the other",
-        "of neither",
-        "of the middle",
-    ]
-    return markdown(header, rows)
+                cells = [form.format(shares[key]) for key, (_, form) in _TALKER_COLUMNS.items()]
+                rows.append([f"{level['level']}, {shown(label)}", *cells])
+    titles = [title for title, _ in _TALKER_COLUMNS.values()]
+    return markdown([f"two talkers at least {APART_DEG:g}° apart", *titles], rows)
 
 
 if __name__ == "__main__":

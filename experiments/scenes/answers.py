@@ -18,6 +18,7 @@ import doa_core
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
 from doa_edge.activity import DEFAULT_MIN_CONFIDENCE, DEFAULT_MIN_PROBABILITY
+from doa_edge.tflite.file import read_spec
 from doa_tf.cli.progress import progress_bar
 from doa_tf.evaluation import baselines
 from doa_tf.evaluation.comparison import model_labels
@@ -150,13 +151,23 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def figures_table(
+    title: str, rows: Mapping[str, Mapping[str, Any]], *, counted: bool = False
+) -> str:
+    """A Markdown table of figures from `summarise`, by the name of each row and of each model."""
+    labels = list(next(iter(rows.values()), {}))
+    cells = [
+        [name, *([str(row[labels[0]]["n"])] if counted else []), *(cell(row[x]) for x in labels)]
+        for name, row in rows.items()
+    ]
+    return markdown([title, *(["n"] if counted else []), *map(shown, labels)], cells)
+
+
 def model_spec(model: str) -> Any:
     """The spec of a model file; None for a baseline."""
     if model.startswith(BASELINE_PREFIX):
         return None
     if model.endswith(".tflite"):
-        from doa_edge.tflite.file import read_spec
-
         return read_spec(model)
     from doa_tf.models import load_scoring_model
 

@@ -67,7 +67,7 @@ class SceneSet:
         seed: of rooms and scenes.
     """
 
-    name: str
+    name: str = ""
     rooms: RoomSettings = field(default=OWN_ROOMS)
     mix: MixSettings = field(default=OWN_MIX)
     condition: str = "diffuse"
