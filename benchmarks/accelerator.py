@@ -5,8 +5,6 @@ python -m benchmarks.accelerator --bank BANK --speech DIR [--batch 256] [--runs 
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.main import program, run_command
+from doa_tf.cli.program import program, run_program
 from doa_tf.files import write_json
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.scenes.mixer import MixSettings, SceneMixer
@@ -27,19 +25,15 @@ from doa_tf.training.jax_engine.draws import draw_batch
 from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = program("benchmarks.accelerator", __doc__, run)
+    parser = program("benchmarks.accelerator", __doc__)
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    return run_command(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print a line for each stage."""
+    args = parser.parse_args(argv)
     use_engine("jax")
     import jax
 
@@ -57,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name:22} {ms:9.2f} ms {rows[-1]['scenes_per_s']:10.0f} scenes/s")
     if args.json:
         write_json(args.json, {"device": device, "batch": args.batch, "rows": rows})
-    return 0
 
 
 def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], Any]], float]:
@@ -106,4 +99,4 @@ def median_s(stage: Callable[[], Any], runs: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

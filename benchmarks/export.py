@@ -12,16 +12,26 @@ its budget is lifted, so that a bad combination shows in the table instead of en
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_edge.tflite.network import TfliteModel
+from doa_export.budget import Budget
+from doa_export.convert.convert import ConversionError
+from doa_export.convert.modes import MODES
+from doa_export.export import export_model
 from doa_export.judge.calibration import WINDOWS
+from doa_export.windows import synthetic_clips, window_features
+from doa_tf.cli.program import program, run_program
+from doa_tf.files import write_json
 
 COLUMNS = (
     ("mode", "mode"),
@@ -40,8 +50,6 @@ COLUMNS = (
 
 def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     """(mode, form, windows to calibrate on) of each row that can be converted."""
-    from doa_export.convert.modes import MODES
-
     for name in args.modes or MODES:
         mode = MODES[name]
         counts = args.calibration_windows if mode.needs_calibration else [0]
@@ -53,11 +61,6 @@ def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
 
 def measure(path: Path, runs: int) -> tuple[float, float]:
     """Lowest and median milliseconds of one window."""
-    import numpy as np
-
-    from doa_edge.tflite.network import TfliteModel
-    from doa_export.windows import synthetic_clips, window_features
-
     model = TfliteModel(path)
     (clip,) = synthetic_clips(model.spec.features, count=1)
     window = window_features(clip.samples, model.spec.features)[0]
@@ -73,10 +76,6 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
 
 def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path) -> dict[str, Any]:
     """The figures of one combination."""
-    from doa_export.budget import Budget
-    from doa_export.convert.convert import ConversionError
-    from doa_export.export import export_model
-
     figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}
     several = len(args.calibration_windows) > 1 and count
     path = folder / (f"{mode}-{form}-{count}.tflite" if several else f"{mode}-{form}.tflite")
@@ -103,9 +102,9 @@ def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = program("benchmarks.export", __doc__)
     parser.add_argument("model", metavar="MODEL.keras", type=Path)
     parser.add_argument("--calibrate", metavar="SCENES", type=Path, required=True)
     parser.add_argument("--check", metavar="SCENES", type=Path, required=True)
@@ -122,9 +121,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="an existing one")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.keep is not None and not args.keep.is_dir():
-        parser.error(f"--keep must name a folder that exists. Received: {args.keep}")
+        raise InputError(f"--keep must name a folder that exists. Received: {args.keep}")
     rows = []
     print(" | ".join(title for title, _ in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
@@ -134,10 +133,10 @@ def main() -> None:
             cells = [str(figures.get(key, "")) for _, key in COLUMNS]
             print(" | ".join(cells), figures.get("error", ""), flush=True)
             if args.json:
-                args.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+                write_json(args.json, {"rows": rows})
     if all("error" in figures for figures in rows):
         sys.exit("nothing could be converted")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

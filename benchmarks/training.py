@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ import numpy as np
 import doa_tf
 from benchmarks.turns import rates_in_turns, ratios
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.main import program, run_command
+from doa_tf.cli.program import program, run_program
 from doa_tf.data.cache import FeatureCache, cached_dataset
 from doa_tf.files import write_json
 
@@ -43,19 +42,15 @@ class RandomScenes:
         return SimpleNamespace(waveform=waveform, direction=direction / np.linalg.norm(direction))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
-    parser = program("benchmarks.training", __doc__, run)
+    parser = program("benchmarks.training", __doc__)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=12, help="of each measurement")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--head", default="gibbs-softmax")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    return run_command(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print sequences a second of both, and their ratio."""
+    args = parser.parse_args(argv)
     import_quietly("keras", extra="train")
     with tempfile.TemporaryDirectory() as folder:
         rates = rates_in_turns(training_loops(args, Path(folder)), args.repeats)
@@ -78,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
             "date": time.strftime("%Y-%m-%d"),
         }
         write_json(args.json, figures)
-    return 0
 
 
 def training_loops(args: argparse.Namespace, folder: Path) -> dict[str, Callable[[], int]]:
@@ -137,4 +131,4 @@ def training_callbacks(folder: Path, *, steps: int) -> list[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -9,7 +9,6 @@ talker's directivity, four coincident microphones). Both run on two processes of
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 from benchmarks.rooms.cluster import measure_dask_scaling
 from benchmarks.rooms.mixing import measure_fit, measure_mixing
 from benchmarks.rooms.physics import measure_rooms
-from doa_tf.cli.main import program, run_command
+from doa_tf.cli.program import program, run_program
 from doa_tf.files import write_json
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.simulate import simulate_bank
@@ -43,7 +42,7 @@ TARGETS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    parser = program("benchmarks.rooms", __doc__, run)
+    parser = program("benchmarks.rooms", __doc__)
     parser.add_argument("--quick", action="store_true", help="under five minutes")
     parser.add_argument("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
     parser.add_argument(
@@ -52,11 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="one JSON object, to a file or stdout"
     )
-    return run_command(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the table, or the figures as JSON."""
+    args = parser.parse_args(argv)
     rooms = args.rooms or (16 if args.quick else 100)
     results = measure(rooms=rooms, speech=args.speech, quick=args.quick)
     if args.json == "-":
@@ -65,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     print(table(results))
     if args.json:
         write_json(Path(args.json), results)
-    return 0
 
 
 def measure(*, rooms: int, speech: Path, quick: bool) -> dict[str, Any]:
@@ -110,4 +104,4 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

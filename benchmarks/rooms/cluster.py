@@ -9,10 +9,8 @@ nothing else may run. Memory is that of the process that writes the bank.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.turns import rates_in_turns, ratios
-from doa_tf.cli.main import program, run_command
+from doa_tf.cli.program import program, run_program
 from doa_tf.rooms.cluster import dask_client, run_on_dask
 from doa_tf.rooms.room import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank, simulate_rooms, split_shard
@@ -89,20 +87,16 @@ def measure_memory(rooms: int) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print both as one JSON object."""
-    parser = program("benchmarks.rooms.cluster", __doc__, run)
+    parser = program("benchmarks.rooms.cluster", __doc__)
     parser.add_argument(
         "--rooms", type=int, default=200, metavar="N", help="in each turn; 0 for none"
     )
     parser.add_argument(
         "--memory-rooms", type=int, default=2000, metavar="N", help="at least 50; 0 for none"
     )
-    return run_command(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the figures that the arguments ask for."""
+    args = parser.parse_args(argv)
     figures: dict[str, Any] = {}
     if args.rooms:
         figures |= measure_dask_scaling(args.rooms)
@@ -113,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
         for name, value in figures.items()
     }
     print(json.dumps(rounded, indent=2))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

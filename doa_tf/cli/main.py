@@ -4,64 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_edge.options.command import CommandParser, exit_status
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
+from doa_tf.cli.program import GOES_ON, NOTHING, status_of
 
-GOES_ON, NOTHING = "the same command goes on from here", "nothing was written"
 _RESUMES = ("simulate", "train", "recipe")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
-    return run_command(_parser(), argv)
-
-
-def program(
-    module: str,
-    doc: str | None,
-    run: Callable[[argparse.Namespace], int],
-    *,
-    interrupted: str = NOTHING,
-) -> CommandParser:
-    """A parser for `run_command`, of a program that is not a verb: `python -m MODULE`.
-
-    Args:
-        module: its name.
-        doc: its docstring, of which the first line is shown.
-        run: takes the arguments, gives the exit status.
-        interrupted: what is said after Ctrl-C.
-    """
-    description = (doc or "").partition("\n")[0]
-    parser = CommandParser(prog=f"python -m {module}", description=description)
-    parser.set_defaults(run=run, interrupted=interrupted)
-    return parser
-
-
-def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    """The exit status of the command that a parser finds in the arguments.
-
-    They must have `run`, and `interrupted`: what is said after Ctrl-C.
-    """
+    parser = _parser()
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
         return exit_status(stop)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
-    try:
-        return int(args.run(args))
-    except InputError as error:
-        sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return 2
-    except (OSError, MissingPackageError, FloatingPointError) as error:
-        sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: interrupted; {args.interrupted}\n")
-        return 130
+    interrupted = GOES_ON if args.command in _RESUMES else NOTHING
+    return status_of(lambda: int(args.run(args)), parser.prog, interrupted=interrupted)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +36,4 @@ def _parser() -> argparse.ArgumentParser:
     scenes.add_scenes(commands)
     for verb in (train, evaluate, calibrate, compare, recipe):
         verb.add_parser(commands)
-    for name, command in commands.choices.items():
-        command.set_defaults(interrupted=GOES_ON if name in _RESUMES else NOTHING)
     return parser

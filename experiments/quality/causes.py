@@ -10,23 +10,22 @@ windows in which nobody talks: white noise, and each recording from 64 direction
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.engine import DirectionEngine
 from doa_edge.tflite.network import TfliteModel
-from doa_tf.cli.main import program
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.quality.program import add_models, add_scenes, run_program
+from experiments.quality.options import MODEL, add_scenes
 from experiments.scenes.answers import (
     apart_deg,
     default_threshold,
@@ -50,17 +49,14 @@ THRESHOLDS = (0.3, 0.6)
 Signal = npt.NDArray[np.float32]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
-    parser = program("experiments.quality.causes", __doc__, run)
-    add_models(parser, "+")
+    parser = program("experiments.quality.causes", __doc__)
+    parser.add_argument("models", nargs="+", **MODEL)
     add_scenes(parser, required=False)
     parser.add_argument("--noise", nargs="+", type=Path, default=[], metavar="FILE")
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the tables that the arguments ask for."""
+    args = parser.parse_args(argv)
     if args.scenes:
         answers = judge_folders(args.models, args.scenes, work=args.work)
         together = {label: pooled(folders) for label, folders in answers.items()}
@@ -69,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
     files = [model for model in args.models if model.endswith(".tflite")]
     if args.noise and files:
         print(f"\n{noise_table(files, args.noise)}")
-    return 0
 
 
 def low_power_db(signal: npt.NDArray[np.floating]) -> float:
@@ -168,4 +163,4 @@ def _at_level(signal: npt.NDArray[np.float64]) -> Signal:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -9,20 +9,19 @@ and at least 80 % of the scenes.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from doa_core.calibration import WITHIN_DEG
-from doa_tf.cli.main import program
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.calibration import calibration_error
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import write_json
-from experiments.quality.program import MODEL_HELP, add_json, add_scenes, run_program
+from experiments.quality.options import JSON, MODEL, add_scenes
 from experiments.scenes.answers import default_threshold, judge_folders, markdown, pooled
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -31,17 +30,14 @@ BINS = 10
 Results = Mapping[str, Sequence[SceneResult]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print both tables."""
-    parser = program("experiments.quality.confidence", __doc__, run)
-    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser = program("experiments.quality.confidence", __doc__)
+    parser.add_argument("model", **MODEL)
     add_scenes(parser, required=True)
-    add_json(parser)
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print both tables."""
+    parser.add_argument("--json", **JSON)
+    args = parser.parse_args(argv)
     (results,) = judge_folders([args.model], args.scenes, work=args.work).values()
     default = default_threshold(args.model)
     print(threshold_table(results, default=default))
@@ -53,7 +49,6 @@ def run(args: argparse.Namespace) -> int:
             "reliability": reliability(pooled(results)),
         }
         write_json(args.json, values)
-    return 0
 
 
 def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
@@ -160,4 +155,4 @@ def _kept_cell(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

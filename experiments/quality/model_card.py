@@ -9,13 +9,13 @@ microphone, where the scenes have such columns.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doa_tf.cli.main import program
+from threadpoolctl import threadpool_limits
+
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import LABEL_COLUMNS, MISSING, group_names, grouped
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.files import package_versions, sha256, write_json
@@ -27,7 +27,7 @@ from experiments.quality.confidence import (
     threshold_table,
 )
 from experiments.quality.failures import failure_figures, failure_table
-from experiments.quality.program import MODEL_HELP, add_json, add_scenes, run_program
+from experiments.quality.options import JSON, MODEL, add_scenes
 from experiments.scenes.answers import (
     CELL_NOTE,
     check_scenes,
@@ -51,18 +51,15 @@ BY = {
 PACKAGES = ("doa-tf", "numpy", "tensorflow", "keras", "ai-edge-litert")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
-    parser = program("experiments.quality.model_card", __doc__, run)
-    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser = program("experiments.quality.model_card", __doc__)
+    parser.add_argument("model", **MODEL)
     add_scenes(parser, required=True)
     parser.add_argument("--against", nargs="+", default=[], metavar="MODEL", help="further columns")
-    add_json(parser)
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the tables."""
+    parser.add_argument("--json", **JSON)
+    args = parser.parse_args(argv)
     results = judge_folders([args.model, *args.against], args.scenes, work=args.work)
     values = card(args.model, results)
     values["digests"] |= {
@@ -72,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
     print(text(values, next(iter(results.values()))))
     if args.json:
         write_json(args.json, values)
-    return 0
 
 
 def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]]) -> dict[str, Any]:
@@ -150,4 +146,4 @@ def _names(results: Sequence[SceneResult], column: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -12,21 +12,20 @@ they are rendered and no more.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from doa_tf.cli.main import program
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.judge import SceneResult, bootstrap_of, summarise
 from doa_tf.evaluation.statistics import percentile_interval
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
-from experiments.quality.program import add_json, add_models, run_program
+from experiments.quality.options import JSON, MODEL
 from experiments.scenes.answers import CELL_NOTE, cell, files_of, labelled, markdown, shown
 from experiments.scenes.microphone_error import microphone_errors_deg
 from experiments.scenes.sets import (
@@ -66,17 +65,14 @@ def own_sets(sofa: Path) -> list[SceneSet]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the table."""
-    parser = program("experiments.quality.own_scenes", __doc__, run)
-    add_models(parser, "*")
+    parser = program("experiments.quality.own_scenes", __doc__)
+    parser.add_argument("models", nargs="*", **MODEL)
     add_set_options(parser)
-    add_json(parser)
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+    parser.add_argument("--json", **JSON)
+    args = parser.parse_args(argv)
     models = labelled(args.models)
     with scene_store(args) as store:
         results = measure(store, own_sets(array_file(args.sofa, store.work)), models)
@@ -84,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
         print(table(results))
     if args.json:
         write_json(args.json, results)
-    return 0
 
 
 def measure(
@@ -143,4 +138,4 @@ def table(values: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

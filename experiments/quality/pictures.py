@@ -11,17 +11,16 @@ robustness.png      the same for everything else that it changes
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from doa_tf.cli.main import program
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.panels import draw_distribution
@@ -29,7 +28,7 @@ from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
-from experiments.quality.program import add_models, add_scenes, run_program
+from experiments.quality.options import MODEL, add_scenes
 from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
 from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
 
@@ -38,18 +37,15 @@ _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about
 Pooled = Mapping[str, Sequence[SceneResult]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and draw."""
-    parser = program("experiments.quality.pictures", __doc__, run)
-    add_models(parser, "+")
+    parser = program("experiments.quality.pictures", __doc__)
+    parser.add_argument("models", nargs="+", **MODEL)
     add_scenes(parser, required=False)
     parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness --json")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="DIR")
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Draw, and print the paths of the pictures."""
+    args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     drawn = []
     if args.scenes:
@@ -70,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
                 drawn.append(name)
     for name in drawn:
         print(args.out / name)
-    return 0
 
 
 def plot_distributions(path: Path, results: Pooled) -> None:
@@ -155,4 +150,4 @@ def _draw_bins(axes: Any, bins: list[dict[str, Any]], label: str, style: dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

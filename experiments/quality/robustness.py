@@ -13,23 +13,22 @@ model the scenes are rendered and no more.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
-from doa_tf.cli.main import program
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.judge import bootstrap_of, summarise
 from doa_tf.evaluation.statistics import compare_errors
 from doa_tf.files import write_json
 from doa_tf.rooms.simulate import software_versions
-from experiments.quality.program import add_json, add_models, run_program
+from experiments.quality.options import JSON, MODEL
 from experiments.quality.robustness_axes import Axis, all_axes, quick_axes
 from experiments.quality.robustness_plot import plot_robustness
 from experiments.scenes.answers import (
@@ -54,32 +53,28 @@ NEAR_DEG = 20.0  # of a talker, where there are two
 APART_DEG = 2.0 * NEAR_DEG  # below that an answer may be near both
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the tables."""
-    parser = program("experiments.quality.robustness", __doc__, run)
-    add_models(parser, "*")
+    parser = program("experiments.quality.robustness", __doc__)
+    parser.add_argument("models", nargs="*", **MODEL)
     add_set_options(parser)
     parser.add_argument("--axes", nargs="+", metavar="NAME", help="only these")
-    add_json(parser)
+    parser.add_argument("--json", **JSON)
     parser.add_argument("--plot", type=Path, metavar="DIR", help="folder for robustness.png")
-    return run_program(parser, argv)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the tables."""
+    args = parser.parse_args(argv)
     models = labelled(args.models)
     with scene_store(args) as store:
         axes = chosen_axes(all_axes(array_file(args.sofa, store.work)), args.axes)
         results = measure(store, quick_axes(axes) if args.quick else axes, models)
     if not models:
-        return 0
+        return
     print(table(results))
     if args.json:
         write_json(args.json, results)
     if args.plot:
         args.plot.mkdir(parents=True, exist_ok=True)
         plot_robustness(args.plot / "robustness.png", results)
-    return 0
 
 
 def measure(store: SceneStore, axes: Sequence[Axis], models: Mapping[str, str]) -> dict[str, Any]:
@@ -228,4 +223,4 @@ def _talkers_table(axis: dict[str, Any], labels: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

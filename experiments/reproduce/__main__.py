@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -13,8 +12,8 @@ from doa_core.errors import InputError
 from doa_edge.options.command import CommandParser
 from doa_edge.sinks.plot import check_plot
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.main import GOES_ON, program, run_command
 from doa_tf.cli.options import add_recordings, bad_options
+from doa_tf.cli.program import GOES_ON, program, run_program
 from doa_tf.cli.progress import progress_bar
 
 DESCRIPTION = (
@@ -25,13 +24,8 @@ DESCRIPTION = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the experiment; the exit statuses are those of `doa_tf`."""
-    return run_command(_parser(), argv)
-
-
 def _parser() -> CommandParser:
-    parser = program("experiments.reproduce", DESCRIPTION, run, interrupted=GOES_ON)
+    parser = program("experiments.reproduce", DESCRIPTION)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
     parser.add_argument(
@@ -71,13 +65,14 @@ def _parser() -> CommandParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Do what is not yet done of the experiment, and say where the report is.
 
     Raises:
         InputError: an option, recordings or a folder that cannot be used.
         OSError: a training failed, or a file cannot be written.
     """
+    args = _parser().parse_args(argv)
     check_plot("report.png")  # that Matplotlib is there
     for name in ("jobs", "threads"):
         value = getattr(args, name)
@@ -112,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.update:
         update_section(args.update, report)
-    sys.stdout.write(f"{report}\n")
-    return 0
+    print(report)
 
 
 @contextmanager
@@ -126,4 +120,4 @@ def _stage(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, interrupted=GOES_ON)

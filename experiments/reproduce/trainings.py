@@ -1,6 +1,6 @@
 """The trainings of an experiment, several processes side by side.
 
-python -m experiments.reproduce.trainings DIR NAME THREADS      one of them
+python -m experiments.reproduce.trainings DIR NAME THREADS PARENT      one of them
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from doa_tf.files import write_json
+from doa_core.errors import InputError
+from doa_tf.evaluation.calibration import calibrate_model
+from doa_tf.files import HISTORY, write_json
+from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.mixer import SceneMixer
+from doa_tf.scenes.preparation import Progress
 from experiments.reproduce.plan import FRESH_ENGINES, Plan, features_of, head_of
 from experiments.reproduce.stages import cache_sources, training_mixer
-
-if TYPE_CHECKING:
-    from doa_tf.scenes.mixer import SceneMixer
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +34,7 @@ _POLL_SECONDS = 0.5
 _LAST_CHARACTERS = 300  # of a failed training's log
 
 
-def train_all(
-    folder: Path,
-    plan: Plan,
-    *,
-    jobs: int,
-    threads: int,
-    progress: Callable[[int, int], None],
-) -> None:
+def train_all(folder: Path, plan: Plan, *, jobs: int, threads: int, progress: Progress) -> None:
     """Train every run that is not done, `jobs` at a time.
 
     Two trainings of one thread each do more on two cores than one of two threads. Ctrl-C ends
@@ -89,11 +84,9 @@ def train_one(folder: Path, name: str) -> None:
 
 
 def train_on_accelerator(
-    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Callable[[int, int], None]
+    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Progress
 ) -> None:
-    """Train every run that is not done, one after the other, by
-    `doa_tf.training.jax_engine.train`.
-    """
+    """Train every run that is not done, one after the other, by the engine `jax`."""
     from doa_tf.training.jax_engine.mixing import scene_arrays
     from doa_tf.training.jax_engine.train import train
 
@@ -159,12 +152,10 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
     }
+    command = [sys.executable, "-m", "experiments.reproduce.trainings"]
     with (run / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "experiments.reproduce.trainings"),
-                *(str(folder), name, str(threads), str(os.getpid())),
-            ],
+            [*command, str(folder), name, str(threads), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -174,10 +165,6 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
 
 def _calibrate(run: Path, valid: Path) -> dict[str, float] | None:
     """Make the confidence of a run's best epoch a probability; None where that can't be done."""
-    from doa_core.errors import InputError
-    from doa_tf.evaluation.calibration import calibrate_model
-    from doa_tf.scenes.folder import read_scenes
-
     try:
         return calibrate_model(run / "model.keras", read_scenes(valid))
     except InputError as error:  # too few scenes, or a network that says the same of all of them
@@ -197,7 +184,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _epochs_done(run: Path) -> int:
-    path = run / "history.csv"
+    path = run / HISTORY
     if not path.exists():
         return 0
     with path.open(encoding="utf-8", newline="") as file:

@@ -41,11 +41,10 @@ from experiments.scenes.sounds import DEMO_SPEECH, Sounds
 QUICK_SCENES, QUICK_ROOMS = 4, 3
 SEED = 4041  # of rooms and scenes; training, validation and the reports before have others
 WINDOW = 13_312  # samples: one window of the network
-FIELDS = 16  # diffuse fields a set; scenes take parts of them, turned at random
 _CHANGE_STREAM = 7
 
 OWN_ROOMS = RoomSettings(rt60=(0.2, 0.6), dry_share=0.0, microphone="tetrahedral")
-OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=FIELDS)
+OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=16)
 
 Progress = Callable[[int, int], None]
 
@@ -94,10 +93,8 @@ class SceneStore:
 
     def missing(self, scene_set: SceneSet) -> str | None:
         """Why a set cannot be rendered; None where it can."""
-        reason = self.sounds.missing(scene_set.speech)
-        if reason is None and scene_set.noise != "noise":
-            reason = self.sounds.missing(scene_set.noise)
-        return reason
+        names = {scene_set.speech, scene_set.noise} - {"noise"}  # which scenes can do without
+        return next(filter(None, map(self.sounds.missing, sorted(names))), None)
 
     def folder(self, scene_set: SceneSet, *, progress: Progress | None = None) -> Path:
         """The scenes folder of a set, rendered where it is not there.
@@ -141,13 +138,14 @@ class SceneStore:
     def _rows(
         self, scene_set: SceneSet, progress: Progress | None
     ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-        speech = self.sounds.get(scene_set.speech)
-        noise: Recordings | tuple[()] = ()
-        if self.sounds.missing(scene_set.noise) is None:
-            noise = self.sounds.get(scene_set.noise)
-        babble = self.sounds.get("speech")
+        sounds = self.sounds
         mixer = SceneMixer(
-            self.bank(scene_set), speech, noise, babble=babble, settings=scene_set.mix, seed=SEED
+            self.bank(scene_set),
+            sounds.get(scene_set.speech),
+            () if sounds.missing(scene_set.noise) else sounds.get(scene_set.noise),
+            babble=sounds.get("speech"),
+            settings=scene_set.mix,
+            seed=SEED,
         )
         kind, value = scene_set.change
         for index in range(self.scenes):
