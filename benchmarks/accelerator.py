@@ -21,7 +21,6 @@ from doa_tf.files import write_json
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.scenes.mixer import MixSettings, SceneMixer
 from doa_tf.scenes.recordings import read_recordings
-from doa_tf.training.jax_engine.draws import draw_batch
 from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
 
 
@@ -58,6 +57,7 @@ def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], A
     import jax
 
     from doa_tf.layers import features_of_waveform
+    from doa_tf.training.jax_engine.draws import draw_batch
     from doa_tf.training.jax_engine.train import new_carry, step_program
     from doa_tf.training.settings import TrainSettings
     from doa_tf.training.start import build_network

@@ -53,8 +53,10 @@ def time_process(command: list[str]) -> dict[str, float]:
     """Wall and processor seconds of a command, and the peak memory [MB] that it reports."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     wall = time.perf_counter() - started
+    if done.returncode:
+        raise ChildProcessError(done.stderr.strip())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     (memory,) = re.findall(r"peak memory +(\d+) MB", done.stderr)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -15,6 +15,9 @@ from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import add_recordings, bad_options
 from doa_tf.cli.program import GOES_ON, program, run_program
 from doa_tf.cli.progress import progress_bar
+from experiments.reproduce.plan import SIZES, Plan
+from experiments.reproduce.report import BEGIN, END, check_update, update_section
+from experiments.reproduce.run import run_experiment
 
 DESCRIPTION = (
     "The experiment: simulate rooms, render validation and test scenes, train every head "
@@ -30,7 +33,7 @@ def _parser() -> CommandParser:
     add_recordings(parser)
     parser.add_argument(
         "--size",
-        choices=("tiny", "small", "medium", "large"),
+        choices=SIZES,
         default="small",
         help="tiny: minutes, a test; small: two hours of two cores; medium: a day; large: a GPU",
     )
@@ -59,8 +62,7 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--update",
         metavar="FILE.md",
-        help="put the report between the lines `<!-- reproduce: begin -->` and "
-        "`<!-- reproduce: end -->` of this file as well",
+        help=f"put the report between the lines `{BEGIN}` and `{END}` of this page as well",
     )
     return parser
 
@@ -73,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         OSError: a training failed, or a file cannot be written.
     """
     args = _parser().parse_args(argv)
-    check_plot("report.png")  # that Matplotlib is there
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    check_plot("report.png")  # whether Matplotlib is there
     for name in ("jobs", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -81,11 +84,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     use_engine(args.engine)
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Imported only now: Keras takes its backend when it is imported.
-    from experiments.reproduce.plan import SIZES, Plan
-    from experiments.reproduce.report import check_update, update_section
-    from experiments.reproduce.run import run_experiment
-
     if args.update:
         check_update(args.update)
     with bad_options():

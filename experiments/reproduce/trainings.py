@@ -66,11 +66,10 @@ def train_all(folder: Path, plan: Plan, *, jobs: int, threads: int, progress: Pr
             process.wait()
 
 
-def train_one(folder: Path, name: str) -> None:
+def train_one(folder: Path, plan: Plan, name: str) -> None:
     """Train a run of an experiment, or go on with it; returns at once if it is done."""
     from doa_tf.training.keras_engine import train
 
-    plan = Plan.read(folder)
     run = folder / "runs" / name
     if _epochs_done(run) < plan.size.epochs:
         live = plan.engine in FRESH_ENGINES
@@ -134,11 +133,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     folder, name, threads, parent = Path(arguments[0]), arguments[1], *map(int, arguments[2:])
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    plan = Plan.read(folder)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    train_one(folder, name)
+    train_one(folder, plan, name)
     return 0
 
 
