@@ -84,12 +84,8 @@ def table(results: dict[str, Any]) -> str:
     """Markdown: the figures with their targets, then the distributions."""
     lines = ["| figure | measured | target |", "|---|---|---|"]
     lines += [f"| `{name}` | {results[name]:.3g} | {TARGETS[name]} |" for name in TARGETS]
-    extra = [
-        name
-        for name, value in results.items()
-        if name not in TARGETS and isinstance(value, int | float)
-    ]
-    lines += [f"| `{name}` | {results[name]:.3g} | |" for name in extra]
+    numbers = {name: value for name, value in results.items() if isinstance(value, int | float)}
+    lines += [f"| `{name}` | {numbers[name]:.3g} | |" for name in numbers if name not in TARGETS]
     lines += ["", "| hybrid against reference | 5 % | 25 % | 50 % | 75 % | 95 % | largest |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for name, values in results["distributions"].items():

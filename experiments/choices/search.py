@@ -31,6 +31,12 @@ from doa_tf.files import write_json
 from doa_tf.training.jax_engine.mixing import scene_arrays
 from experiments.scenes.answers import markdown
 
+TABLE = (
+    "val_median_angular_error",
+    "val_accuracy_within_10",
+    "val_outliers_above_30",
+    "val_loss",
+)
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "variant": lambda row: f"`{row['variant']}`",
     "median": lambda row: f"{row['val_median_angular_error']:.2f}°",
@@ -133,7 +139,7 @@ def read_variant(folder: Path, name: str) -> dict[str, Any]:
     with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
         last = list(csv.DictReader(file))[-1]
     done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-    figures = {key: float(value) for key, value in last.items() if key.startswith("val_")}
+    figures = {key: float(last[key]) for key in TABLE}
     return {"variant": name, **figures, **done}
 
 

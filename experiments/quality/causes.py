@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
@@ -25,7 +24,7 @@ from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.quality.options import MODEL, add_scenes
+from experiments.quality.options import MODEL, add_scenes, one_thread
 from experiments.scenes.answers import (
     apart_deg,
     default_threshold,
@@ -49,7 +48,7 @@ THRESHOLDS = (0.3, 0.6)
 Signal = npt.NDArray[np.float32]
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
     parser = program("experiments.quality.causes", __doc__)

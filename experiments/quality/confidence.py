@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from doa_core.calibration import WITHIN_DEG
 from doa_tf.cli.program import program, run_program
@@ -21,7 +20,7 @@ from doa_tf.evaluation.calibration import calibration_error
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import write_json
-from experiments.quality.options import JSON, MODEL, add_scenes
+from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
 from experiments.scenes.answers import default_threshold, judge_folders, markdown, pooled
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -30,7 +29,7 @@ BINS = 10
 Results = Mapping[str, Sequence[SceneResult]]
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print both tables."""
     parser = program("experiments.quality.confidence", __doc__)
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
-    """`kept`, `acc10` and `outliers30` with its `interval`, in percent; None of nothing kept."""
+    """`kept`, `acc10` and `outliers30` with its `interval` [percent]; None where none is kept."""
     kept = [result for result in results if result.confidence >= threshold]
     summary = summarise(kept) if kept else {"intervals": {}}
     return {

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import LABEL_COLUMNS, MISSING, group_names, grouped
 from doa_tf.evaluation.judge import SceneResult, summarise
@@ -27,17 +25,18 @@ from experiments.quality.confidence import (
     threshold_table,
 )
 from experiments.quality.failures import failure_figures, failure_table
-from experiments.quality.options import JSON, MODEL, add_scenes
+from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
 from experiments.scenes.answers import (
     CELL_NOTE,
+    cell,
     check_scenes,
     default_threshold,
-    figures_table,
     judge_folders,
     markdown,
     model_digest,
     model_spec,
     pooled,
+    shown,
     titles,
 )
 
@@ -51,7 +50,7 @@ BY = {
 PACKAGES = ("doa-tf", "numpy", "tensorflow", "keras", "ai-edge-litert")
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
     parser = program("experiments.quality.model_card", __doc__)
@@ -106,10 +105,10 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
 def text(values: dict[str, Any], folders: Mapping[str, Sequence[SceneResult]]) -> str:
     """The card's tables as Markdown."""
     together = pooled(folders)
-    parts = ["## Figures", CELL_NOTE, figures_table("scenes", values["conditions"], counted=True)]
+    parts = ["## Figures", CELL_NOTE, _table("scenes", values["conditions"])]
     for title, groups in values["by"].items():
         if len(groups) > 1:
-            parts += [f"By {title}, over all of them:", figures_table(title, groups, counted=True)]
+            parts += [f"By {title}, over all of them:", _table(title, groups)]
     parts += [
         "## Confidence",
         "Share of scenes that a threshold keeps: errors above 30° among them.",
@@ -143,6 +142,15 @@ def _names(results: Sequence[SceneResult], column: str) -> list[str]:
     if column not in LABEL_COLUMNS and column not in scenes[0].columns:
         return [""] * len(scenes)
     return group_names(scenes, column)
+
+
+def _table(title: str, groups: dict[str, dict[str, Any]]) -> str:
+    labels = list(next(iter(groups.values())))
+    rows = [
+        [group, str(own[labels[0]]["n"]), *(cell(own[label]) for label in labels)]
+        for group, own in groups.items()
+    ]
+    return markdown([title, "n", *map(shown, labels)], rows)
 
 
 if __name__ == "__main__":

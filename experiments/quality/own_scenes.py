@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.judge import SceneResult, bootstrap_of, summarise
 from doa_tf.evaluation.statistics import percentile_interval
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
-from experiments.quality.options import JSON, MODEL
+from experiments.quality.options import JSON, MODEL, one_thread
 from experiments.scenes.answers import CELL_NOTE, cell, files_of, labelled, markdown, shown
 from experiments.scenes.microphone_error import microphone_errors_deg
 from experiments.scenes.sets import (
@@ -65,7 +64,7 @@ def own_sets(sofa: Path) -> list[SceneSet]:
     ]
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the table."""
     parser = program("experiments.quality.own_scenes", __doc__)

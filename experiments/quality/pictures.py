@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
@@ -28,7 +27,7 @@ from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
-from experiments.quality.options import MODEL, add_scenes
+from experiments.quality.options import MODEL, add_scenes, one_thread
 from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
 from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
 
@@ -37,7 +36,7 @@ _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about
 Pooled = Mapping[str, Sequence[SceneResult]]
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Judge and draw."""
     parser = program("experiments.quality.pictures", __doc__)

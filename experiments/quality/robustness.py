@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
@@ -28,7 +27,7 @@ from doa_tf.evaluation.judge import bootstrap_of, summarise
 from doa_tf.evaluation.statistics import compare_errors
 from doa_tf.files import write_json
 from doa_tf.rooms.simulate import software_versions
-from experiments.quality.options import JSON, MODEL
+from experiments.quality.options import JSON, MODEL, one_thread
 from experiments.quality.robustness_axes import Axis, all_axes, quick_axes
 from experiments.quality.robustness_plot import plot_robustness
 from experiments.scenes.answers import (
@@ -53,7 +52,7 @@ NEAR_DEG = 20.0  # of a talker, where there are two
 APART_DEG = 2.0 * NEAR_DEG  # below that an answer may be near both
 
 
-@threadpool_limits.wrap(limits=1)  # for numpy: its matrices are small
+@one_thread
 def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the tables."""
     parser = program("experiments.quality.robustness", __doc__)

@@ -1,4 +1,4 @@
-"""Pictures of what `robustness.py` measured: lines against numbers, bars for everything else."""
+"""Pictures of what `robustness` measured: lines against numbers, bars for everything else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES)
             line = {**style, "ms": 4.5, "lw": 1.4, "elinewidth": 0.9}
             axes.errorbar(places, middle, yerr=around, label=shown(label), **line)
         axes.set_xticks(range(len(levels)), [_short(row["level"]) for row in levels])
-        axes.set_ylim(0.0, _top(axes.get_ylim()[1]))
+        axes.set_ylim(0.0, max(5.0, min(axes.get_ylim()[1], 100.0)))
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=8)
         finish(axes, "")
@@ -145,7 +145,3 @@ def _short(level: str) -> str:
     number, _, unit = level.partition(" ")
     text = number if unit in ("dB", "s", "m", "%") else level
     return text.removesuffix("°").replace(" to ", "\nto ")
-
-
-def _top(limit: float) -> float:
-    return max(5.0, min(limit, 100.0))

@@ -16,7 +16,6 @@ import numpy as np
 
 from doa_tf.evaluation.comparison import Comparison, Entry, read_history
 from doa_tf.evaluation.judge import bootstrap_of
-from doa_tf.evaluation.statistics import PairedComparison
 from doa_tf.files import MONITOR
 from experiments.reproduce.plan import CONDITIONS, SEVENTH_HEAD, SIX_HEADS
 
@@ -59,9 +58,10 @@ class _Evidence:
             return UNTESTED
         (test,) = self.comparison.paired(indices, (rows[a], rows[b])).values()
         rooms = bootstrap_of([rows[a].evaluation.results[index] for index in indices]).clusters
-        verdict = _verdict(test, figure) if rooms >= _FEWEST_DRAWN else OPEN
-        name, unit = _FIGURES[figure]
         low, high = test.intervals[figure]
+        verdict = HOLDS if high < 0.0 else FAILS if low > 0.0 else OPEN
+        verdict = verdict if rooms >= _FEWEST_DRAWN else OPEN
+        name, unit = _FIGURES[figure]
         self.lines.append(
             f"{condition}, {name}: {rows[a].name} less {rows[b].name} "
             f"{test.differences[figure] + 0.0:+.1f}{unit} [{low + 0.0:+.1f}, {high + 0.0:+.1f}]"
@@ -123,11 +123,6 @@ def best_epoch(entry: Entry) -> tuple[int, float] | None:
         return None
     best = int(np.nanargmin(values))
     return best + 1, values[best]
-
-
-def _verdict(test: PairedComparison, figure: str) -> str:
-    low, high = test.intervals[figure]
-    return HOLDS if high < 0.0 else FAILS if low > 0.0 else OPEN
 
 
 def _rows(comparison: Comparison, method: str) -> dict[str, Entry]:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,15 +122,19 @@ def _options(folder: Path, plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _finish(run: Path, folder: Path, plan: Plan) -> None:
-    calibration = _calibrate(run, folder / "scenes" / "valid")
+    """Make the confidence of a run's best epoch a probability, where that can be done."""
+    calibration = None
+    try:
+        calibration = calibrate_model(run / "model.keras", read_scenes(folder / "scenes" / "valid"))
+    except InputError as error:  # too few scenes, or a network that says the same of all of them
+        logger.warning("not calibrated: %s", error)
     done = {"epochs": plan.size.epochs, "engine": plan.engine, "calibration": calibration}
     write_json(run / DONE_FILE, done)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Train one run in this process; what is said goes to the run's log."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    folder, name, threads, parent = Path(arguments[0]), arguments[1], *map(int, arguments[2:])
+    folder, name, threads, parent = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     plan = Plan.read(folder)
     import tensorflow as tf
@@ -139,7 +142,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     train_one(folder, plan, name)
-    return 0
 
 
 def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
@@ -161,15 +163,6 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env=environment,
         )
-
-
-def _calibrate(run: Path, valid: Path) -> dict[str, float] | None:
-    """Make the confidence of a run's best epoch a probability; None where that can't be done."""
-    try:
-        return calibrate_model(run / "model.keras", read_scenes(valid))
-    except InputError as error:  # too few scenes, or a network that says the same of all of them
-        logger.warning("not calibrated: %s", error)
-        return None
 
 
 def _no_mixer() -> None:
@@ -200,4 +193,4 @@ def _failure(run: Path, status: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -151,18 +151,6 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def figures_table(
-    title: str, rows: Mapping[str, Mapping[str, Any]], *, counted: bool = False
-) -> str:
-    """A Markdown table of figures from `summarise`, by the name of each row and of each model."""
-    labels = list(next(iter(rows.values()), {}))
-    cells = [
-        [name, *([str(row[labels[0]]["n"])] if counted else []), *(cell(row[x]) for x in labels)]
-        for name, row in rows.items()
-    ]
-    return markdown([title, *(["n"] if counted else []), *map(shown, labels)], cells)
-
-
 def model_spec(model: str) -> Any:
     """The spec of a model file; None for a baseline."""
     if model.startswith(BASELINE_PREFIX):

@@ -9,7 +9,7 @@ pytest.importorskip("threadpoolctl")
 
 QUALITY = ("causes", "confidence", "model_card", "own_scenes", "pictures", "robustness")
 PROGRAMS = (
-    "experiments.reproduce",
+    *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),
     *(f"experiments.choices.{name}" for name in ("heading", "offsets", "search")),
     *("benchmarks.rooms", "benchmarks.rooms.cluster"),
