@@ -5,49 +5,66 @@ python -m benchmarks.accelerator --bank BANK --speech DIR [--batch 256] [--runs 
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_tf import heads
+from doa_tf.cli.imports import use_engine
+from doa_tf.cli.program import program, run_program
+from doa_tf.files import write_json
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.scenes.draw import MixSettings
+from doa_tf.scenes.mixer import SceneMixer
+from doa_tf.scenes.recordings import read_recordings
+from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
 
-def main() -> None:
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("benchmarks.accelerator", __doc__)
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-
-    from doa_tf.cli.imports import use_engine
-
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
     use_engine("jax")
     import jax
 
-    from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
-    from doa_core.spec import FeatureSpec
-    from doa_tf import heads
+    mixing = MixSettings(diffuse_fields=8, synthetic_noises=8)
+    mixer = SceneMixer(read_bank(args.bank), read_recordings(args.speech), settings=mixing)
+    steps, drawing_s = stages(mixer, args.batch)
+    device = jax.devices()[0].device_kind
+    print(
+        f"{device}, batches of {args.batch}; drawing {1e3 * drawing_s / args.batch:.2f} ms a scene"
+    )
+    rows = []
+    for name, step in steps.items():
+        ms = 1e3 * median_s(step, args.runs)
+        rows.append({"stage": name, "ms": ms, "scenes_per_s": 1e3 * args.batch / ms})
+        print(f"{name:22} {ms:9.2f} ms {rows[-1]['scenes_per_s']:10.0f} scenes/s")
+    if args.json:
+        write_json(args.json, {"device": device, "batch": args.batch, "rows": rows})
+
+
+def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], Any]], float]:
+    """What is timed, and the seconds that drawing the batch took."""
+    import jax
+
     from doa_tf.layers import IntensityFeatures
-    from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.draw import MixSettings
-    from doa_tf.scenes.mixer import SceneMixer
-    from doa_tf.scenes.recordings import read_recordings
     from doa_tf.training.jax_engine.draws import draw_batch
-    from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
     from doa_tf.training.jax_engine.train import new_carry, step_program
     from doa_tf.training.settings import TrainSettings
     from doa_tf.training.start import build_network
 
-    mixing = MixSettings(diffuse_fields=8, synthetic_noises=8)
-    mixer = SceneMixer(read_bank(args.bank), read_recordings(args.speech), settings=mixing)
     settings = TrainSettings(
-        head="gibbs-softmax", batch_size=args.batch, sequences=args.batch, augment="upright"
+        head="gibbs-softmax", batch_size=batch_size, sequences=batch_size, augment="upright"
     )
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     head = heads.get(settings.head)
@@ -62,24 +79,11 @@ def main() -> None:
     hear = jax.jit(lambda a, b: IntensityFeatures(features)(mix(a, b)))
     step = jax.jit(step_program(network, optimizer, head, features, settings))
     rate = np.float32(1e-3)
-    stages: dict[str, Callable[[], Any]] = {
+    return {
         "mixing": lambda: mix(arrays, batch),
         "mixing and features": lambda: hear(arrays, batch),
         "the whole step": lambda: step(carry, arrays, batch, rate),
-    }
-    device = jax.devices()[0].device_kind
-    rows = [
-        {"stage": name, "ms": 1e3 * median_s(stage, args.runs)} for name, stage in stages.items()
-    ]
-    print(
-        f"{device}, batches of {args.batch}; drawing {1e3 * drawing_s / args.batch:.2f} ms a scene"
-    )
-    for row in rows:
-        row["scenes_per_s"] = 1e3 * args.batch / row["ms"]
-        print(f"{row['stage']:22} {row['ms']:9.2f} ms {row['scenes_per_s']:10.0f} scenes/s")
-    if args.json:
-        values = {"device": device, "batch": args.batch, "rows": rows}
-        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    }, drawing_s
 
 
 def median_s(stage: Callable[[], Any], runs: int) -> float:
@@ -96,4 +100,4 @@ def median_s(stage: Callable[[], Any], runs: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

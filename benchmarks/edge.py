@@ -16,16 +16,9 @@ They and the engine are compared in processor time, which other programs do not 
 Medians with the range over the runs.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy: threads would fight for the one core
-
-import argparse
-import json
 import re
 import resource
 import statistics
@@ -33,11 +26,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from doa_core.angles import angles_to_vector, great_circle_distance
+from doa_core.stft import stft
+from doa_edge.commands.bench import synthetic_sound
+from doa_edge.engine import DirectionEngine
+from doa_edge.tflite.network import TfliteModel, default_model_path
+from doa_tf.cli.program import program, run_program
+from doa_tf.evaluation.baselines import music
+from doa_tf.files import write_json
 
 ESTIMATES_PER_SECOND = 6.25  # every 5 frames of 32 ms
 RATE = 16_000  # hertz
@@ -51,8 +53,10 @@ def time_process(command: list[str]) -> dict[str, float]:
     """Wall and processor seconds of a command, and the peak memory [MB] that it reports."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     wall = time.perf_counter() - started
+    if done.returncode:
+        raise ChildProcessError(done.stderr.strip())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     (memory,) = re.findall(r"peak memory +(\d+) MB", done.stderr)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -61,9 +65,6 @@ def time_process(command: list[str]) -> dict[str, float]:
 
 def measure_stages(model: str | None, sound: np.ndarray) -> dict[str, float]:
     """Milliseconds per second of sound of each stage of the engine."""
-    from doa_edge.engine import DirectionEngine
-    from doa_edge.tflite.network import TfliteModel, default_model_path
-
     engine = DirectionEngine(TfliteModel(model or default_model_path()))
     engine.push(sound[: 5 * RATE])  # warm-up
     engine.reset()
@@ -89,14 +90,6 @@ def time_estimates(estimate: Callable[[], Any], *, count: int) -> float:
     return 1000 * statistics.median(times) * ESTIMATES_PER_SECOND
 
 
-def own_music(sound: np.ndarray) -> Callable[[], Any]:
-    """This package's MUSIC on a window, transform included."""
-    from doa_core.stft import stft
-    from doa_tf.evaluation.baselines import music
-
-    return lambda: music(stft(sound[:WINDOW]))
-
-
 def peers() -> dict[str, Callable[[], Any]]:
     """MUSIC and SRP-PHAT of pyroomacoustics on a window, transform included; none without it."""
     try:
@@ -104,8 +97,6 @@ def peers() -> dict[str, Callable[[], Any]]:
     except ImportError as error:
         sys.stderr.write(f"without pyroomacoustics: {error}\n")
         return {}
-    from doa_core.angles import angles_to_vector, great_circle_distance
-
     direction = angles_to_vector(_AZIMUTH, _ELEVATION)
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]).T / np.sqrt(3)
     places = _RADIUS * corners
@@ -158,52 +149,45 @@ def measure_processes(
     return row
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = program("benchmarks.edge", __doc__)
     parser.add_argument("--model", metavar="FILE.tflite", help="default: the shipped one")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--live", type=float, default=20.0, help="seconds at real pace; 0: none")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, children too
     import soundfile
 
-    from doa_edge.commands.bench import synthetic_sound
-
     sound = synthetic_sound(60 * args.minutes, RATE)
-    others = {"own_music": own_music(sound), **peers()}
+    # MUSIC of this package, transform included, and what is beside it.
+    others = {"own_music": lambda: music(stft(sound[:WINDOW])), **peers()}
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder) / f"{name}.wav" for name in ("sound", "window", "live")}
-        lengths = {
-            "sound": len(sound),
-            "window": WINDOW,
-            "live": WINDOW + round(args.live * RATE),
-        }
-        for name, path in paths.items():
-            repeated = np.resize(sound, (lengths[name], 4))
-            soundfile.write(path, repeated, RATE, subtype="PCM_16")
+        lengths = (len(sound), WINDOW, WINDOW + round(args.live * RATE))
+        for path, length in zip(paths.values(), lengths, strict=True):
+            soundfile.write(path, np.resize(sound, (length, 4)), RATE, subtype="PCM_16")
         for _ in range(args.runs):
             row = measure_processes(args.model, paths, minutes=args.minutes, live=args.live)
-            stages = measure_stages(args.model, sound)
-            row |= stages
+            row |= measure_stages(args.model, sound)
             for name, estimate in others.items():
                 cost = time_estimates(estimate, count=20 if name == "own_music" else 3)
                 row[f"{name}_processor_ms_per_s"] = cost
-                row[f"{name}_over_engine"] = cost / stages["engine_processor_ms_per_s"]
+                row[f"{name}_over_engine"] = cost / row["engine_processor_ms_per_s"]
             for name, value in row.items():
                 figures.setdefault(name, []).append(value)
     print(f"one core, {args.minutes:g} min of sound, {args.runs} runs: median (lowest to highest)")
+    medians = {name: statistics.median(values) for name, values in figures.items()}
     for name, values in figures.items():
         spread = f"({min(values):.4g} to {max(values):.4g})"
-        print(f"{name:<40}{statistics.median(values):>10.4g}  {spread}")
+        print(f"{name:<40}{medians[name]:>10.4g}  {spread}")
     if args.json:
-        medians = {name: statistics.median(values) for name, values in figures.items()}
-        args.json.write_text(json.dumps({"medians": medians, "runs": figures}, indent=2) + "\n")
+        write_json(args.json, {"medians": medians, "runs": figures})
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -12,16 +12,25 @@ its budget is lifted, so that a bad combination shows in the table instead of en
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from doa_core.errors import InputError
+from doa_edge.tflite.network import TfliteModel
+from doa_export import Budget, ExportSettings, export_model
+from doa_export.convert.launch import ConversionError
+from doa_export.convert.modes import MODES
 from doa_export.judge.calibration import WINDOWS
+from doa_export.windows import synthetic_clips
+from doa_tf.cli.program import program, run_program
+from doa_tf.files import write_json
 
 COLUMNS = (
     ("mode", "mode"),
@@ -40,8 +49,6 @@ COLUMNS = (
 
 def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     """(mode, form, windows to calibrate on) of each row that can be converted."""
-    from doa_export.convert.modes import MODES
-
     for name in args.modes or MODES:
         mode = MODES[name]
         counts = args.calibration_windows if mode.needs_calibration else [0]
@@ -53,11 +60,6 @@ def combinations(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
 
 def measure(path: Path, runs: int) -> tuple[float, float]:
     """Lowest and median milliseconds of one window."""
-    import numpy as np
-
-    from doa_edge.tflite.network import TfliteModel
-    from doa_export.windows import synthetic_clips
-
     model = TfliteModel(path)
     (clip,) = synthetic_clips(model.spec.features, count=1)
     window = model.spec.features.compute(clip.samples[0])
@@ -73,9 +75,6 @@ def measure(path: Path, runs: int) -> tuple[float, float]:
 
 def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path) -> dict[str, Any]:
     """The figures of one combination."""
-    from doa_export import Budget, ExportSettings, export_model
-    from doa_export.convert.launch import ConversionError
-
     figures: dict[str, Any] = {"mode": mode, "lstm": form, "calibration_windows": count or None}
     several = len(args.calibration_windows) > 1 and count
     path = folder / (f"{mode}-{form}-{count}.tflite" if several else f"{mode}-{form}.tflite")
@@ -101,9 +100,9 @@ def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = program("benchmarks.export", __doc__)
     parser.add_argument("model", metavar="MODEL.keras", type=Path)
     parser.add_argument("--calibrate", metavar="SCENES", type=Path, required=True)
     parser.add_argument("--check", metavar="SCENES", type=Path, required=True)
@@ -120,9 +119,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="an existing one")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.keep is not None and not args.keep.is_dir():
-        parser.error(f"--keep must name a folder that exists. Received: {args.keep}")
+        raise InputError(f"--keep must name a folder that exists. Received: {args.keep}")
     rows = []
     print(" | ".join(title for title, _ in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
@@ -132,10 +131,10 @@ def main() -> None:
             cells = [str(figures.get(key, "")) for _, key in COLUMNS]
             print(" | ".join(cells), figures.get("error", ""), flush=True)
             if args.json:
-                args.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+                write_json(args.json, {"rows": rows})
     if all("error" in figures for figures in rows):
         sys.exit("nothing could be converted")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         beside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of what a training depends on, as far as it is installed."""
+def package_versions(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of packages as far as they are installed, by default of what a training needs."""
     versions = {}
-    for name in _PACKAGES:
+    for name in names:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions

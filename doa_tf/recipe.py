@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -25,34 +24,14 @@ from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
 from doa_tf.files import Progress
-from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.plan import RoomSettings
-from doa_tf.rooms.simulate import simulate_bank
 from doa_tf.scenes.draw import CONDITIONS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
-from doa_tf.scenes.recordings import read_recordings
+from doa_tf.scenes.preparation import Bars, Rooms, fill_bank, mixer_of_part, split_recordings
 from doa_tf.scenes.render import render_scenes
-from doa_tf.scenes.speaker_split import split_folder
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
 
 MODEL_FILE = "model.keras"
-
-Bars = Callable[[str], AbstractContextManager[Progress]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rooms:
-    """A bank of a recipe.
-
-    Attributes:
-        count: rooms.
-        seed: of the bank.
-        settings: what they are drawn from.
-    """
-
-    count: int
-    seed: int
-    settings: RoomSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,34 +160,28 @@ def prepare(
     Raises: as `run_recipe`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = {"speech": split_folder(speech, folder / "speech", seed=recipe.rooms.seed)}
-    if noise is not None:
-        data["noise"] = split_folder(noise, folder / "noise", seed=recipe.rooms.seed)
+    recordings = split_recordings(folder, speech=speech, noise=noise, seed=recipe.rooms.seed)
+
+    def simulate(name: str, rooms: Rooms) -> None:
+        stage = name.replace("_", " ")
+        fill_bank(folder / name, rooms, stage=stage, bars=bars, workers=workers)
+
+    def mixer(name: str, part: str, seed: int) -> SceneMixer:
+        return mixer_of_part(folder / name, recordings, part, settings=recipe.mixing, seed=seed)
+
     if not (folder / "valid").exists():
-        _simulate(folder / "valid_rooms", recipe.valid_rooms, workers, bars)
+        simulate("valid_rooms", recipe.valid_rooms)
         with bars("valid scenes") as progress:
             render_scenes(
                 folder / "valid",
-                mixer=_mixer(recipe, folder / "valid_rooms", data, "valid"),
+                mixer=mixer("valid_rooms", "valid", recipe.valid_seed),
                 conditions=CONDITIONS,
                 scenes=recipe.valid_scenes,
                 seed=recipe.valid_seed,
                 progress=progress,
             )
-    _simulate(folder / "rooms", recipe.rooms, workers, bars)
-    return _mixer(recipe, folder / "rooms", data, "train")
-
-
-def _simulate(folder: Path, rooms: Rooms, workers: int | None, bars: Bars) -> None:
-    with bars(folder.name.replace("_", " ")) as progress:
-        simulate_bank(
-            folder,
-            rooms=rooms.count,
-            seed=rooms.seed,
-            settings=rooms.settings,
-            workers=workers,
-            progress=progress,
-        )
+    simulate("rooms", recipe.rooms)
+    return mixer("rooms", "train", recipe.training.seed)
 
 
 def _train(
@@ -254,16 +227,6 @@ def _calibrated(folder: Path) -> Path:
             calibrate_model(Path(beside).with_suffix(".keras"), read_scenes(folder / "valid"))
             Path(beside).with_suffix(".keras").replace(beside)
     return target
-
-
-def _mixer(recipe: Recipe, bank: Path, data: dict[str, dict[str, Path]], part: str) -> SceneMixer:
-    return SceneMixer(
-        read_bank(bank),
-        read_recordings(data["speech"][part]),
-        read_recordings(data["noise"][part]) if "noise" in data else (),
-        settings=recipe.mixing,
-        seed=recipe.training.seed if part == "train" else recipe.valid_seed,
-    )
 
 
 def _rooms(values: dict[str, Any]) -> Rooms:

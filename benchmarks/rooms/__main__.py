@@ -9,16 +9,22 @@ talker's directivity, four coincident microphones). Both run on two processes of
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # before numpy; processes share the cores, not threads
+from benchmarks.rooms.cluster import measure_dask_scaling
+from benchmarks.rooms.mixing import measure_fit, measure_mixing
+from benchmarks.rooms.physics import measure_rooms
+from doa_tf.cli.program import program, run_program
+from doa_tf.files import write_json
+from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.mixer import SceneMixer
+from doa_tf.scenes.recordings import read_recordings
 
 PROJECT = Path(__file__).resolve().parents[2]
 TARGETS = {
@@ -34,9 +40,9 @@ TARGETS = {
 }
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("benchmarks.rooms", __doc__)
     parser.add_argument("--quick", action="store_true", help="under five minutes")
     parser.add_argument("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
     parser.add_argument(
@@ -45,39 +51,30 @@ def main() -> int:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="one JSON object, to a file or stdout"
     )
-    options = parser.parse_args()
-    results = measure(
-        rooms=options.rooms or (16 if options.quick else 100),
-        speech=options.speech,
-        quick=options.quick,
-    )
-    text = json.dumps(results, indent=None if options.json == "-" else 2)
-    if options.json == "-":
-        print(text)
-    else:
-        print(table(results))
-        if options.json:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
-    return 0
+    args = parser.parse_args(argv)
+    rooms = args.rooms or (16 if args.quick else 100)
+    results = measure(rooms=rooms, speech=args.speech, quick=args.quick)
+    if args.json == "-":
+        print(json.dumps(results))
+        return 0
+    print(table(results))
+    if args.json:
+        write_json(Path(args.json), results)
 
 
 def measure(*, rooms: int, speech: Path, quick: bool) -> dict[str, Any]:
     """Everything, as one flat object with the distributions inside."""
-    from benchmarks.rooms.cluster import measure_dask_scaling
-    from benchmarks.rooms.mixing import measure_fit, measure_mixing
-    from benchmarks.rooms.physics import measure_rooms
-    from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.rooms.simulate import simulate_bank
-
+    recordings = read_recordings(speech)
     say("rooms traced in full, and the same as hybrids")
     results = measure_rooms(rooms)
     with tempfile.TemporaryDirectory() as folder:
         bank = Path(folder) / "bank"
         simulate_bank(bank, rooms=100 if quick else 500, seed=1)
+        mixer = SceneMixer(read_bank(bank), recordings)
         say("mixing and features")
-        results |= measure_mixing(read_bank(bank), speech, scenes=1000 if quick else 6000)
+        results |= measure_mixing(mixer, scenes=1000 if quick else 6000)
         say("fit, mixed live and cached")
-        results |= measure_fit(read_bank(bank), speech, scenes=512 if quick else 2048)
+        results |= measure_fit(mixer, scenes=512 if quick else 2048)
     say("one Dask worker and two")
     results |= measure_dask_scaling(200 if quick else 1000)
     return results
@@ -87,12 +84,8 @@ def table(results: dict[str, Any]) -> str:
     """Markdown: the figures with their targets, then the distributions."""
     lines = ["| figure | measured | target |", "|---|---|---|"]
     lines += [f"| `{name}` | {results[name]:.3g} | {TARGETS[name]} |" for name in TARGETS]
-    extra = [
-        name
-        for name, value in results.items()
-        if name not in TARGETS and isinstance(value, int | float)
-    ]
-    lines += [f"| `{name}` | {results[name]:.3g} | |" for name in extra]
+    numbers = {name: value for name, value in results.items() if isinstance(value, int | float)}
+    lines += [f"| `{name}` | {numbers[name]:.3g} | |" for name in numbers if name not in TARGETS]
     lines += ["", "| hybrid against reference | 5 % | 25 % | 50 % | 75 % | 95 % | largest |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for name, values in results["distributions"].items():
@@ -107,4 +100,4 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -9,14 +9,20 @@ nothing else may run. Memory is that of the process that writes the bank.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from benchmarks.turns import rates_in_turns, ratios
+from doa_tf.cli.program import program, run_program
+from doa_tf.rooms.cluster import dask_client, run_on_dask
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.simulate import simulate_bank, simulate_rooms, split_shard
 
 TURNS = 3
 
@@ -27,27 +33,22 @@ def measure_dask_scaling(rooms: int) -> dict[str, float]:
     Args:
         rooms: in each of the turns, of the default settings; 100 take half a minute.
     """
-    from doa_tf.rooms.cluster import dask_client, run_on_dask
-    from doa_tf.rooms.plan import RoomSettings
-    from doa_tf.rooms.simulate import simulate_rooms, split_shard
-
     task = partial(simulate_rooms, seed=0, settings=RoomSettings())
-    parts = split_shard(range(rooms))
-    rates: dict[int, list[float]] = {1: [], 2: []}
+
+    def simulate(client: Any, count: int) -> int:
+        parts = split_shard(range(count))
+        return sum(len(records) for _, records in run_on_dask(client, task, parts))
+
     with dask_client(1, None) as one, dask_client(2, None) as two:
-        clients = {1: one, 2: two}
-        for workers, client in clients.items():  # imports and caches, on every worker
-            list(run_on_dask(client, task, split_shard(range(10 * workers))))
-        for _ in range(TURNS):
-            for workers, client in clients.items():
-                started = time.perf_counter()
-                done = sum(len(records) for _, records in run_on_dask(client, task, parts))
-                rates[workers].append(done / (time.perf_counter() - started))
-    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+        clients = {"one": one, "two": two}
+        for workers, client in enumerate(clients.values(), 1):
+            simulate(client, 10 * workers)  # imports and caches, on every worker
+        tasks = {name: partial(simulate, client, rooms) for name, client in clients.items()}
+        rates = rates_in_turns(tasks, TURNS)
     return {
-        "dask_two_over_one": statistics.median(ratios),
-        "dask_one_rooms_per_s": statistics.median(rates[1]),
-        "dask_two_rooms_per_s": statistics.median(rates[2]),
+        "dask_two_over_one": statistics.median(ratios(rates["two"], rates["one"])),
+        "dask_one_rooms_per_s": statistics.median(rates["one"]),
+        "dask_two_rooms_per_s": statistics.median(rates["two"]),
     }
 
 
@@ -63,9 +64,6 @@ def measure_memory(rooms: int) -> dict[str, Any]:
         is than that of the second: in the first one everything is loaded and allocated.
     """
     import psutil
-
-    from doa_tf.rooms.plan import RoomSettings
-    from doa_tf.rooms.simulate import simulate_bank
 
     process = psutil.Process()
     tenths = [0.0] * 10
@@ -89,16 +87,16 @@ def measure_memory(rooms: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print both as one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("benchmarks.rooms.cluster", __doc__)
     parser.add_argument(
         "--rooms", type=int, default=200, metavar="N", help="in each turn; 0 for none"
     )
     parser.add_argument(
         "--memory-rooms", type=int, default=2000, metavar="N", help="at least 50; 0 for none"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     figures: dict[str, Any] = {}
     if args.rooms:
         figures |= measure_dask_scaling(args.rooms)
@@ -112,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

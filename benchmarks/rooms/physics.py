@@ -22,19 +22,11 @@ BANDS = {"t30_250": (177.0, 354.0), "t30": (354.0, 1414.0), "t30_4k": (2828.0, 5
 _SETTINGS = RoomSettings(rt60=(0.2, 0.8), dry_share=0.0, sources=1, microphone="ideal")
 
 
-def _plan(number: int, seed: int):
-    return draw_plan(np.random.default_rng((seed, number, 0)), _SETTINGS)
-
-
-def _hybrid(number: int, *, seed: int, settings: RoomSettings = _SETTINGS) -> Room:
-    return simulate_room(number, seed=seed, settings=settings)
-
-
 def _reference(number: int, *, seed: int) -> np.ndarray:
     import pyroomacoustics as pra
 
     pra.constants.set("num_threads", 1)
-    plan = _plan(number, seed)
+    plan = draw_plan(np.random.default_rng((seed, number, 0)), _SETTINGS)
     return reference_responses(plan, 0)
 
 
@@ -49,12 +41,13 @@ def measure_rooms(rooms: int, *, seed: int = 11, processes: int = 2) -> dict[str
     """Cost ratio and errors of `rooms` rooms with one source each, RT60 uniform in [0.2, 0.8] s."""
     numbers = range(rooms)
     drawn = RoomSettings(rt60=(0.2, 0.8), dry_share=0.0, sources=1, microphone="random")
+    hybrid = partial(simulate_room, seed=seed, settings=_SETTINGS)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(partial(_hybrid, seed=seed), range(4 * processes)))  # imports, once
+        list(pool.map(hybrid, range(4 * processes)))  # imports, once
         references, reference_s = _timed(pool, partial(_reference, seed=seed), numbers)
         many = range(max(rooms, 40))
-        hybrids, hybrid_s = _timed(pool, partial(_hybrid, seed=seed), many)
-        _, random_s = _timed(pool, partial(_hybrid, seed=seed, settings=drawn), many)
+        hybrids, hybrid_s = _timed(pool, hybrid, many)
+        _, random_s = _timed(pool, partial(simulate_room, seed=seed, settings=drawn), many)
     errors = [_errors(ours, theirs) for ours, theirs in zip(hybrids, references, strict=False)]
     table = {name: [error[name] for error in errors] for name in errors[0]}
     asked = [100.0 * (room.rt60_measured / room.rt60 - 1.0) for room in hybrids]

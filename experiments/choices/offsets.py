@@ -8,28 +8,29 @@ with their own direction, so many dB over W.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 
 import numpy as np
+
+from doa_core.angles import great_circle_distance
+from doa_core.decode import decode
+from doa_tf.cli.program import program, run_program
+from doa_tf.data.features import feature_windows
+from doa_tf.scenes.folder import read_scenes
 
 OFFSET = np.array([1.0, 0.3, -0.5, 0.2])  # of W, Y, Z, X
 TONES = 4
 HIGHEST_HZ = 20.0
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print median, share within 10 degrees and share above 30 for each fault and cutoff."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("experiments.choices.offsets", __doc__)
     parser.add_argument("model")
     parser.add_argument("--scenes", required=True)
     parser.add_argument("--cutoffs", type=float, nargs="+", default=[0.0, 20.0, 30.0, 70.0])
-    args = parser.parse_args()
-
-    from doa_core.angles import great_circle_distance
-    from doa_core.decode import decode
-    from doa_tf.data.features import feature_windows
+    args = parser.parse_args(argv)
     from doa_tf.models import load_scoring_model
-    from doa_tf.scenes.folder import read_scenes
 
     model, spec = load_scoring_model(args.model)
     scenes = read_scenes(args.scenes)
@@ -79,4 +80,4 @@ def at_level(noise: np.ndarray, sound: np.ndarray, db: float) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -11,43 +11,61 @@ use only so many of them.
 
 from __future__ import annotations
 
-import argparse
+import copy
 import csv
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-TABLE = ("val_median_angular_error", "val_accuracy_within_10", "val_outliers_above_30", "val_loss")
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
+from doa_core.toml import read_toml
+from doa_tf.cli.imports import use_engine
+from doa_tf.cli.program import program, run_program
+from doa_tf.cli.progress import progress_bar
+from doa_tf.files import write_json
+from doa_tf.training.jax_engine.mixing import scene_arrays
+from experiments.scenes.answers import markdown
+
+TABLE = (
+    "val_median_angular_error",
+    "val_accuracy_within_10",
+    "val_outliers_above_30",
+    "val_loss",
+)
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "variant": lambda row: f"`{row['variant']}`",
+    "median": lambda row: f"{row['val_median_angular_error']:.2f}°",
+    "within 10°": lambda row: f"{100 * row['val_accuracy_within_10']:.1f} %",
+    "above 30°": lambda row: f"{100 * row['val_outliers_above_30']:.1f} %",
+    "loss": lambda row: f"{row['val_loss']:.3f}",
+    "weights": lambda row: f"{row['weights']:,}",
+    "seconds": lambda row: f"{row['seconds']:.0f}",
+}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train what is not yet trained, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program("experiments.choices.search", __doc__)
     parser.add_argument("search", type=Path, metavar="FILE.toml")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR")
     parser.add_argument("--speech", required=True, metavar="DIR")
     parser.add_argument("--noise", metavar="DIR")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants alone")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
-
-    from doa_core.toml import read_toml
-    from doa_tf.cli.imports import use_engine
-    from doa_tf.cli.progress import progress_bar
+    args = parser.parse_args(argv)
+    use_engine("jax")
     from doa_tf.recipe import prepare, read_recipe
 
     search: dict[str, Any] = dict(read_toml(args.search))
-    changes = {"rooms.count": search["rooms"]}
-    recipe = read_recipe(args.search.parent / search["recipe"], changes)
+    recipe = read_recipe(args.search.parent / search["recipe"], {"rooms.count": search["rooms"]})
     mixer = prepare(
         recipe, args.work, speech=args.speech, noise=args.noise, workers=None, bars=progress_bar
     )
-    use_engine("jax")
-    from doa_tf.training.jax_engine.mixing import scene_arrays
-
     names = args.only or list(search["variants"])
     waiting = [name for name in names if not (args.work / "variants" / name / "done.json").exists()]
     arrays = scene_arrays(mixer) if waiting else {}
@@ -56,15 +74,8 @@ def main() -> None:
         train_variant(recipe, args.work, mixer, arrays, name, changes)
         print(name, flush=True, file=sys.stderr)
     rows = [read_variant(args.work / "variants" / name, name) for name in names]
-    print("| variant | median | within 10° | above 30° | loss | weights | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    for row in sorted(rows, key=lambda row: row["val_median_angular_error"]):
-        print(
-            f"| `{row['variant']}` | {row['val_median_angular_error']:.2f}° | "
-            f"{100 * row['val_accuracy_within_10']:.1f} % | "
-            f"{100 * row['val_outliers_above_30']:.1f} % | {row['val_loss']:.3f} | "
-            f"{row['weights']:,} | {row['seconds']:.0f} |"
-        )
+    ordered = sorted(rows, key=lambda row: row["val_median_angular_error"])
+    print(markdown(list(COLUMNS), [[cell(row) for cell in COLUMNS.values()] for row in ordered]))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
@@ -73,10 +84,6 @@ def train_variant(
     recipe: Any, work: Path, mixer: Any, arrays: Any, name: str, changes: dict[str, Any]
 ) -> None:
     """One variant, into `work/variants/NAME`."""
-    import copy
-
-    from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
-    from doa_core.spec import FeatureSpec
     from doa_tf.training import TrainingData, train
 
     changes = dict(changes)
@@ -100,7 +107,7 @@ def train_variant(
         engine="jax",
     )
     done = {"seconds": time.monotonic() - begun, "weights": model.count_params()}
-    (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    write_json(folder / "done.json", done)
 
 
 class FirstRooms:
@@ -132,8 +139,9 @@ def read_variant(folder: Path, name: str) -> dict[str, Any]:
     with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
         last = list(csv.DictReader(file))[-1]
     done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-    return {"variant": name, **{key: float(last[key]) for key in TABLE}, **done}
+    figures = {key: float(last[key]) for key in TABLE}
+    return {"variant": name, **figures, **done}
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

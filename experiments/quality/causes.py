@@ -1,44 +1,35 @@
 """What errors come with: power below hearing, a bias in elevation; and answers to noise alone.
 
-    python -m experiments.quality.causes MODEL... [baseline:NAME ...] --scenes DIR... [--noise
-    FILE...]
-        [--work DIR]
+    python -m experiments.quality.causes MODEL... --scenes DIR... [--noise FILE...] [--work DIR]
 
-The first table parts the scenes of each condition by the power of W below 20 Hz over all above: an
+The first table splits the scenes of each condition by the power of W below 20 Hz over all above: an
 offset, rumble. The second has the median of the answered elevation less the label's among answers
 that are not far off, and the median error without it. With --noise, the third has the confidence of
 windows in which nobody talks: white noise, and each recording from 64 directions at once.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
+from doa_edge.engine import DirectionEngine
+from doa_edge.tflite.network import TfliteModel
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
+from experiments.quality.options import MODEL, add_scenes, one_thread
 from experiments.scenes.answers import (
-    check_scenes,
+    apart_deg,
     default_threshold,
-    judged,
+    judge_folders,
+    labelled,
     markdown,
     pooled,
     shown,
@@ -46,42 +37,33 @@ from experiments.scenes.answers import (
 )
 
 LOW_HZ = 20.0
-BANDS_DB = ((10.0, np.inf), (0.0, 10.0), (-np.inf, 0.0))
+BANDS_DB = {
+    "10 dB or more": (10.0, np.inf),
+    "0 to 10 dB": (0.0, 10.0),
+    "below 0 dB": (-np.inf, 0.0),
+}
 NOISE_S = 50.0  # seconds of each noise
 DIRECTIONS = 64
 THRESHOLDS = (0.3, 0.6)
 Signal = npt.NDArray[np.float32]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    parser.add_argument("--scenes", nargs="+", type=Path, default=[], metavar="DIR")
+    parser = program("experiments.quality.causes", __doc__)
+    parser.add_argument("models", nargs="+", **MODEL)
+    add_scenes(parser, required=False)
     parser.add_argument("--noise", nargs="+", type=Path, default=[], metavar="FILE")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
     args = parser.parse_args(argv)
-    try:
-        if args.scenes:
-            folders = check_scenes(args.scenes)
-            cache = args.work / "answers" if args.work else None
-            together = {}
-            with progress_bar("scenes") as bar:
-                for label, model in zip(model_labels(args.models), args.models, strict=True):
-                    results = {
-                        name: judged(model, scenes.folder, cache=cache, progress=bar)
-                        for name, scenes in folders.items()
-                    }
-                    together[label] = pooled(results)
-            print(low_power_table(together))
-            print(f"\n{bias_table(together)}")
-        files = [model for model in args.models if model.endswith(".tflite")]
-        if args.noise and files:
-            print(f"\n{noise_table(files, args.noise)}")
-    except (InputError, OSError) as error:
-        print(f"causes.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if args.scenes:
+        answers = judge_folders(args.models, args.scenes, work=args.work)
+        together = {label: pooled(folders) for label, folders in answers.items()}
+        print(low_power_table(together))
+        print(f"\n{bias_table(together)}")
+    files = [model for model in args.models if model.endswith(".tflite")]
+    if args.noise and files:
+        print(f"\n{noise_table(files, args.noise)}")
 
 
 def low_power_db(signal: npt.NDArray[np.floating]) -> float:
@@ -99,19 +81,11 @@ def low_power_table(results: dict[str, list[SceneResult]]) -> str:
     low = np.array([low_power_db(own.scene.read(sample_rate=SAMPLE_RATE)) for own in first])
     rows = []
     for title, indices in grouped(titles(first)).items():
-        for lowest, highest in BANDS_DB:
+        for name, (lowest, highest) in BANDS_DB.items():
             within = [i for i in indices if lowest <= low[i] < highest]
-            if not within:
-                continue
-            bounds = (
-                f"{lowest:g} dB or more"
-                if np.isinf(highest)
-                else f"below {highest:g} dB"
-                if np.isinf(lowest)
-                else f"{lowest:g} to {highest:g} dB"
-            )
-            cells = [_cell([some[i].error_deg for i in within]) for some in results.values()]
-            rows.append([title, bounds, str(len(within)), *cells])
+            if within:
+                cells = [_cell([some[i].error_deg for i in within]) for some in results.values()]
+                rows.append([title, name, str(len(within)), *cells])
     return markdown(["scenes", f"below {LOW_HZ:g} Hz", "n", *map(shown, results)], rows)
 
 
@@ -131,33 +105,25 @@ def bias_table(results: dict[str, list[SceneResult]]) -> str:
         cells = []
         for some in results.values():
             near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
-            biases = [own.elevation_deg - own.scene.elevation_deg for own in near]
-            bias = float(np.median(biases))
-            without = [_error_deg(own, own.elevation_deg - bias) for own in near]
-            before = float(np.median([own.error_deg for own in near]))
-            cells.append(f"{bias:+.1f}°: {before:.1f}° to {np.median(without):.1f}°")
+            bias = np.median([own.elevation_deg - own.scene.elevation_deg for own in near])
+            before = np.median([own.error_deg for own in near])
+            after = np.median([_error_deg(own, own.elevation_deg - bias) for own in near])
+            cells.append(f"{bias:+.1f}°: {before:.1f}° to {after:.1f}°")
         rows.append([title, *cells])
     return markdown(["elevation too high by: error with and without", *map(shown, results)], rows)
 
 
 def _error_deg(result: SceneResult, elevation_deg: float) -> float:
-    vectors = [
-        angles_to_vector(*np.radians([azimuth, elevation]))
-        for azimuth, elevation in (
-            (result.azimuth_deg, elevation_deg),
-            (result.scene.azimuth_deg, result.scene.elevation_deg),
-        )
-    ]
-    return float(np.degrees(great_circle_distance(*vectors)))
+    """The error of an answer with another elevation."""
+    scene = result.scene
+    label = (scene.azimuth_deg, scene.elevation_deg)
+    return apart_deg((result.azimuth_deg, elevation_deg), label)
 
 
 def noise_table(models: Sequence[str], recordings: Sequence[Path]) -> str:
     """Markdown: the share of windows of noise alone that a threshold of confidence lets through."""
-    from doa_edge.engine import DirectionEngine
-    from doa_edge.tflite.network import TfliteModel
-
     rows = []
-    for label, path in zip(model_labels(models), models, strict=True):
+    for label, path in labelled(models).items():
         model, default = TfliteModel(path), default_threshold(path)
         for name, signal in noises(recordings):
             confidence = np.array([own.confidence for own in DirectionEngine(model).run([signal])])
@@ -183,16 +149,12 @@ def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, Signal]]:
                 f"Noise must be {NOISE_S:g} s or more at {SAMPLE_RATE} Hz in one channel. "
                 f"Received: {path}, {len(sound) / rate:.1f} s at {rate} Hz"
             )
+        vectors = rng.standard_normal((DIRECTIONS, 3))
         field = np.zeros((count, 4))
-        for x, y, z in _unit_vectors(rng):
+        for x, y, z in vectors / np.linalg.norm(vectors, axis=1, keepdims=True):
             part = np.roll(sound, rng.integers(len(sound)))[:count]
             field += part[:, np.newaxis] * np.array([1.0, y, z, x])
         yield path.stem, _at_level(field)
-
-
-def _unit_vectors(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    vectors = rng.standard_normal((DIRECTIONS, 3))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _at_level(signal: npt.NDArray[np.float64]) -> Signal:
@@ -200,4 +162,4 @@ def _at_level(signal: npt.NDArray[np.float64]) -> Signal:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

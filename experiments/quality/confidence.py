@@ -7,31 +7,21 @@ them. The default is that of `doa_edge run --confidence`. Wanted of it: fewer th
 and at least 80 % of the scenes.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from doa_core.calibration import WITHIN_DEG
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.calibration import calibration_error
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.scenes.answers import check_scenes, default_threshold, judged, markdown, pooled
+from doa_tf.files import write_json
+from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
+from experiments.scenes.answers import default_threshold, judge_folders, markdown, pooled
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_OUTLIERS, LEAST_KEPT = 1.0, 80.0  # percent
@@ -39,25 +29,16 @@ BINS = 10
 Results = Mapping[str, Sequence[SceneResult]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    parser.add_argument("--scenes", nargs="+", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = program("experiments.quality.confidence", __doc__)
+    parser.add_argument("model", **MODEL)
+    add_scenes(parser, required=True)
+    parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)
-    try:
-        names = check_scenes(args.scenes)
-        results = {}
-        with progress_bar("scenes") as bar:
-            for name, scenes in names.items():
-                cache = args.work / "answers" if args.work else None
-                results[name] = judged(args.model, scenes.folder, cache=cache, progress=bar)
-        default = default_threshold(args.model)
-    except InputError as error:
-        print(f"confidence.py: {error}", file=sys.stderr)
-        return 2
+    (results,) = judge_folders([args.model], args.scenes, work=args.work).values()
+    default = default_threshold(args.model)
     print(threshold_table(results, default=default))
     print(f"\n{reliability_table(pooled(results))}")
     if args.json:
@@ -66,20 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             "thresholds": threshold_figures(results, default=default),
             "reliability": reliability(pooled(results)),
         }
-        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return 0
+        write_json(args.json, values)
 
 
 def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
-    """`kept` and `outliers30` with its `interval`, in percent; NaN where nothing is kept."""
+    """`kept`, `acc10` and `outliers30` with its `interval` [percent]; None where none is kept."""
     kept = [result for result in results if result.confidence >= threshold]
-    summary = summarise(kept) if kept else None
+    summary = summarise(kept) if kept else {"intervals": {}}
     return {
         "threshold": threshold,
         "kept": 100.0 * len(kept) / len(results),
-        "outliers30": summary["outliers30"] if summary else None,
-        "acc10": summary["acc10"] if summary else None,
-        "interval": summary["intervals"]["outliers30"] if summary else None,
+        "outliers30": summary.get("outliers30"),
+        "acc10": summary.get("acc10"),
+        "interval": summary["intervals"].get("outliers30"),
     }
 
 
@@ -108,18 +88,10 @@ def threshold_table(results: Results, *, default: float) -> str:
         [title, *(_kept_cell(columns[place]) for columns in figures.values())]
         for place, title in enumerate(titles)
     ]
-    rows.append(
-        [
-            f"the highest that keeps {LEAST_KEPT:g} %",
-            *(f"{c[-1]['threshold']:.2f}: {_kept_cell(c[-1])}" for c in figures.values()),
-        ]
-    )
-    verdicts = []
-    for columns in figures.values():
-        own = columns[0]
-        few = own["outliers30"] is not None and own["outliers30"] < MOST_OUTLIERS
-        enough = own["kept"] >= LEAST_KEPT
-        verdicts.append("yes" if few and enough else "no")
+    last = [columns[-1] for columns in figures.values()]
+    cells = [f"{own['threshold']:.2f}: {_kept_cell(own)}" for own in last]
+    rows.append([f"the highest that keeps {LEAST_KEPT:g} %", *cells])
+    verdicts = ["yes" if _as_wanted(columns[0]) else "no" for columns in figures.values()]
     wanted = f"default: below {MOST_OUTLIERS:g} % and {LEAST_KEPT:g} % kept"
     rows.append([wanted, *verdicts])
     return markdown(["confidence at least", *figures], rows)
@@ -135,13 +107,12 @@ def reliability(results: Sequence[SceneResult]) -> dict[str, Any]:
     places = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = []
     for place in np.unique(places):
-        inside = [result for result, own in zip(results, places, strict=True) if own == place]
-        summary = summarise(inside)
+        summary = summarise([results[index] for index in np.flatnonzero(places == place)])
         bins.append(
             {
                 "from": place / BINS,
                 "to": (place + 1) / BINS,
-                "n": len(inside),
+                "n": summary["n"],
                 "confidence": float(np.mean(confidence[places == place])),
                 "acc10": summary["acc10"],
                 "interval": summary["intervals"]["acc10"],
@@ -164,15 +135,15 @@ def reliability_table(results: Sequence[SceneResult]) -> str:
         ]
         for own in figures["bins"]
     ]
-    header = [
-        "confidence",
-        "scenes",
-        "mean confidence",
-        f"within {WITHIN_DEG:g}°",
-        f"above {OUTLIER_DEG:g}°",
-    ]
+    header = ["confidence", "scenes", "mean confidence"]
+    header += [f"within {WITHIN_DEG:g}°", f"above {OUTLIER_DEG:g}°"]
     note = f"Mean distance between the two: {100 * figures['error']:.1f} points of probability."
     return f"{markdown(header, rows)}\n\n{note}"
+
+
+def _as_wanted(figures: dict[str, Any]) -> bool:
+    few = figures["outliers30"] is not None and figures["outliers30"] < MOST_OUTLIERS
+    return few and figures["kept"] >= LEAST_KEPT
 
 
 def _kept_cell(figures: dict[str, Any]) -> str:
@@ -183,4 +154,4 @@ def _kept_cell(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.scenes.answers import SCENES_COLUMN, markdown
+from experiments.scenes.answers import SCENES_COLUMN, apart_deg, markdown
 
 NEAR_DEG = 20.0  # of what an answer is taken to point to
 STEEP_DEG = 15.0  # elevation from which a mirrored answer can be told from a right one
@@ -26,13 +25,15 @@ KINDS = {
 
 def failure_kind(result: SceneResult) -> str:
     """The key in `KINDS` of an answer that is far off."""
-    answer = _vector(result.azimuth_deg, result.elevation_deg)
-    scene = result.scene
-    other = [float(column_numbers([scene], f"interferer_{a}_deg")[0]) for a in _ANGLES]
-    if np.all(np.isfinite(other)) and _apart_deg(answer, _vector(*other)) <= NEAR_DEG:
+    answer, scene = (result.azimuth_deg, result.elevation_deg), result.scene
+    interferer = [
+        float(column_numbers([scene], f"interferer_{angle}_deg")[0])
+        for angle in ("azimuth", "elevation")
+    ]
+    if np.all(np.isfinite(interferer)) and apart_deg(answer, interferer) <= NEAR_DEG:
         return "interferer"
-    mirrored = _vector(scene.azimuth_deg, -scene.elevation_deg)
-    if abs(scene.elevation_deg) >= STEEP_DEG and _apart_deg(answer, mirrored) <= NEAR_DEG:
+    mirrored = (scene.azimuth_deg, -scene.elevation_deg)
+    if abs(scene.elevation_deg) >= STEEP_DEG and apart_deg(answer, mirrored) <= NEAR_DEG:
         return "mirrored"
     turn = abs((result.azimuth_deg - scene.azimuth_deg + 180.0) % 360.0 - 180.0)
     return "elevation" if turn <= NEAR_DEG else "elsewhere"
@@ -73,30 +74,13 @@ def failure_table(figures: dict[str, dict[str, Any]]) -> str:
     rows = []
     for kind, own in figures.items():
         example = own["example"]
-        talker, answer = (
-            f"{example[name][0]:.0f}°, {example[name][1]:.0f}°"
-            for name in ("talker_deg", "answer_deg")
-        )
+        where = ["{:.0f}°, {:.0f}°".format(*example[name]) for name in ("talker_deg", "answer_deg")]
         facts = ", ".join(f"{name} {example[name]}" for name in _COLUMNS if name in example)
-        rows.append(
-            [
-                KINDS[kind],
-                f"{own['n']} ({own['percent']:.1f} %)",
-                f"{own['confidence']:.2f}",
-                f"`{example['scene']}`: talker {talker}, answer {answer}, confidence "
-                f"{example['confidence']:.2f}; {facts}",
-            ]
+        worst = (
+            f"`{example['scene']}`: talker {where[0]}, answer {where[1]}, confidence "
+            f"{example['confidence']:.2f}; {facts}"
         )
+        count = f"{own['n']} ({own['percent']:.1f} %)"
+        rows.append([KINDS[kind], count, f"{own['confidence']:.2f}", worst])
     header = [f"answers more than {OUTLIER_DEG:g}° off", "scenes", "mean confidence", "the worst"]
     return markdown(header, rows)
-
-
-_ANGLES = ("azimuth", "elevation")
-
-
-def _vector(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
-    return angles_to_vector(np.radians(azimuth_deg), np.radians(elevation_deg))
-
-
-def _apart_deg(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(great_circle_distance(a, b)))

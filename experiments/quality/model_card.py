@@ -7,30 +7,17 @@ Figures are by folder and condition, then over all folders by SNR, SIR, RT60, el
 microphone, where the scenes have such columns.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
-import importlib.metadata
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
-from doa_tf.evaluation.groups import LABEL_COLUMNS, MISSING, group_names, grouped
+from doa_tf.cli.program import program, run_program
+from doa_tf.evaluation.groups import MISSING, group_names, grouped
 from doa_tf.evaluation.judge import SceneResult, summarise
-from doa_tf.evaluation.predictions import check_model_name
-from doa_tf.scenes.folder import LABELS_FILE
+from doa_tf.files import package_versions, sha256, write_json
+from doa_tf.scenes.folder import LABEL_COLUMNS, LABELS_FILE
 from experiments.quality.confidence import (
     reliability,
     reliability_table,
@@ -38,13 +25,13 @@ from experiments.quality.confidence import (
     threshold_table,
 )
 from experiments.quality.failures import failure_figures, failure_table
+from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
 from experiments.scenes.answers import (
     CELL_NOTE,
     cell,
     check_scenes,
     default_threshold,
-    file_digest,
-    judged,
+    judge_folders,
     markdown,
     model_digest,
     model_spec,
@@ -63,39 +50,24 @@ BY = {
 PACKAGES = ("doa-tf", "numpy", "tensorflow", "keras", "ai-edge-litert")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", metavar="MODEL", help=".tflite or .keras")
-    parser.add_argument("--scenes", nargs="+", type=Path, required=True, metavar="DIR")
+    parser = program("experiments.quality.model_card", __doc__)
+    parser.add_argument("model", **MODEL)
+    add_scenes(parser, required=True)
     parser.add_argument("--against", nargs="+", default=[], metavar="MODEL", help="further columns")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)
-    models = [args.model, *args.against]
-    try:
-        for model in models:
-            check_model_name(model)
-        labels = model_labels(models)
-        folders = check_scenes(args.scenes)
-        results: dict[str, dict[str, Sequence[SceneResult]]] = {label: {} for label in labels}
-        with progress_bar("scenes") as bar:
-            for label, model in zip(labels, models, strict=True):
-                for name, scenes in folders.items():
-                    cache = args.work / "answers" if args.work else None
-                    results[label][name] = judged(model, scenes.folder, cache=cache, progress=bar)
-        values = card(args.model, results)
-    except InputError as error:
-        print(f"model_card.py: {error}", file=sys.stderr)
-        return 2
+    results = judge_folders([args.model, *args.against], args.scenes, work=args.work)
+    values = card(args.model, results)
     values["digests"] |= {
-        f"{LABELS_FILE} of {name}": file_digest(scenes.folder / LABELS_FILE)
-        for name, scenes in folders.items()
+        f"{LABELS_FILE} of {name}": sha256(scenes.folder / LABELS_FILE)
+        for name, scenes in check_scenes(args.scenes).items()
     }
-    print(text(values, results[labels[0]]))
+    print(text(values, next(iter(results.values()))))
     if args.json:
-        args.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return 0
+        write_json(args.json, values)
 
 
 def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]]) -> dict[str, Any]:
@@ -126,7 +98,7 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
         "reliability": reliability(together[own]),
         "failures": failure_figures(together[own]),
         "digests": digests,
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": package_versions(PACKAGES),
     }
 
 
@@ -174,20 +146,12 @@ def _names(results: Sequence[SceneResult], column: str) -> list[str]:
 
 def _table(title: str, groups: dict[str, dict[str, Any]]) -> str:
     labels = list(next(iter(groups.values())))
-    rows = []
-    for group, by_model in groups.items():
-        rows.append(
-            [group, str(by_model[labels[0]]["n"]), *(cell(by_model[label]) for label in labels)]
-        )
+    rows = [
+        [group, str(own[labels[0]]["n"]), *(cell(own[label]) for label in labels)]
+        for group, own in groups.items()
+    ]
     return markdown([title, "n", *map(shown, labels)], rows)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

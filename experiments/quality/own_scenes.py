@@ -1,52 +1,41 @@
 """Our own test scenes, and how models do on them beside MUSIC in the same run.
 
     python -m experiments.quality.own_scenes MODEL... baseline:music --speech DIR --noise FILE
-    --work DIR
-        [--scenes 300] [--rooms 60] [--json FILE] [--quick]
+        --work DIR [--scenes 300] [--rooms 60] [--json FILE] [--quick]
 
 Rooms of 0.2 to 0.6 s with a tetrahedral microphone and with the array of a SOFA file (by default
-that of `array_sofa.py`, computed as a measurement would give it), babble and recorded noise at 5 to
-30 dB; then the same with a localised interferer at 0 to 20 dB. The scenes lie in
-WORK/scenes/own-*, in the format of `doa_tf evaluate` and `doa_tf compare`. Without a model they are
-rendered and no more.
+that of `experiments.scenes.array_sofa`, computed as a measurement would give it), babble and
+recorded noise at 5 to 30 dB; then the same with a localised interferer at 0 to 20 dB. The scenes
+lie in WORK/scenes/own-*, in the format of `doa_tf evaluate` and `doa_tf compare`. Without a model
+they are rendered and no more.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
-import json
-import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.judge import SceneResult, bootstrap_of, summarise
-from doa_tf.evaluation.predictions import check_model_name
 from doa_tf.evaluation.statistics import percentile_interval
+from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
-from experiments.scenes.answers import CELL_NOTE, cell, judged, markdown, model_digest, shown
+from experiments.quality.options import JSON, MODEL, one_thread
+from experiments.scenes.answers import CELL_NOTE, cell, files_of, labelled, markdown, shown
 from experiments.scenes.microphone_error import microphone_errors_deg
 from experiments.scenes.sets import (
     OWN_ROOMS,
     SEED,
     SceneSet,
-    add_scene_options,
+    SceneStore,
+    add_set_options,
     array_file,
-    store_from,
+    judge_sets,
+    scene_store,
 )
 
 REFERENCE = "baseline:music"
@@ -75,66 +64,44 @@ def own_sets(sofa: Path) -> list[SceneSet]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    add_scene_options(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = program("experiments.quality.own_scenes", __doc__)
+    parser.add_argument("models", nargs="*", **MODEL)
+    add_set_options(parser)
+    parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            results = measure(args, args.work or Path(folder))
-    except InputError as error:
-        print(f"own_scenes.py: {error}", file=sys.stderr)
-        return 2
-    if args.models:
+    models = labelled(args.models)
+    with scene_store(args) as store:
+        results = measure(store, own_sets(array_file(args.sofa, store.work)), models)
+    if models:
         print(table(results))
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 0
+        write_json(args.json, results)
 
 
-def measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+def measure(
+    store: SceneStore, sets: Sequence[SceneSet], models: Mapping[str, str]
+) -> dict[str, Any]:
     """Figures of every model on every set, and ratios of medians to MUSIC's, as JSON values."""
-    for model in args.models:
-        check_model_name(model)
-    labels = model_labels(args.models) if args.models else []
-    store = store_from(args, work)
-    sets = own_sets(array_file(args, work))
-    steps = len(sets) * (1 + len(labels)) * store.scenes
-    values: dict[str, Any] = {
-        "models": {
-            label: {"file": Path(model).name, "sha256": model_digest(model)}
-            for label, model in zip(labels, args.models, strict=True)
-        },
-        "sets": {},
-    }
-    done = 0
-    with progress_bar("scenes") as bar:
-
-        def report(count: int, _: int) -> None:
-            bar(done + count, steps)
-
-        for scene_set in sets:
-            folder = store.folder(scene_set, progress=report)
-            done += store.scenes
-            answers = {}
-            for label, model in zip(labels, args.models, strict=True):
-                answers[label] = judged(model, folder, cache=work / "answers", progress=report)
-                done += store.scenes
-            figures = {label: summarise(results) for label, results in answers.items()}
-            if REFERENCE in args.models:
-                music = answers[labels[args.models.index(REFERENCE)]]
-                for label, results in answers.items():
-                    figures[label]["median_over_music"] = median_ratio(results, music)
-            own = microphone_errors_deg(read_scenes(folder).scenes, store.bank(scene_set))
-            values["sets"][scene_set.name] = {
-                "condition": scene_set.condition,
-                "target_over_music": TARGETS[scene_set.condition],
-                "microphone_deg": [float(np.percentile(own, share)) for share in (50, 10, 90)],
-                "results": figures,
-            }
+    answers = judge_sets(store, sets, models)
+    music = next((label for label, model in models.items() if model == REFERENCE), None)
+    values: dict[str, Any] = {"models": files_of(models), "sets": {}}
+    for scene_set in sets:
+        by_model = answers[scene_set.name]
+        figures = {label: summarise(results) for label, results in by_model.items()}
+        if music is not None:
+            for label, results in by_model.items():
+                figures[label]["median_over_music"] = median_ratio(results, by_model[music])
+        scenes = read_scenes(store.folder(scene_set)).scenes
+        own = microphone_errors_deg(scenes, store.bank(scene_set))
+        values["sets"][scene_set.name] = {
+            "condition": scene_set.condition,
+            "target_over_music": TARGETS[scene_set.condition],
+            "microphone_deg": [float(np.percentile(own, share)) for share in (50, 10, 90)],
+            "results": figures,
+        }
     return values
 
 
@@ -152,30 +119,22 @@ def median_ratio(results: Sequence[SceneResult], music: Sequence[SceneResult]) -
 def table(values: dict[str, Any]) -> str:
     """Markdown: a row for each set, a column for each model, then the ratios."""
     labels = list(values["models"])
-    rows = []
+    rows, ratios = [], []
     for name, figures in values["sets"].items():
+        results = [figures["results"][label] for label in labels]
         middle, low, high = figures["microphone_deg"]
-        cells = [cell(figures["results"][label]) for label in labels]
-        rows.append([name, *cells, f"{middle:.1f}° ({low:.1f} to {high:.1f})"])
-    own = "the microphone's own error"
-    parts = [f"{CELL_NOTE} {OWN_NOTE}", markdown(["scenes", *map(shown, labels), own], rows)]
-    ratios = []
-    for name, figures in values["sets"].items():
-        cells = []
-        for label in labels:
-            ratio = figures["results"][label].get("median_over_music")
-            if ratio:
-                low, high = ratio["interval"]
-                cells.append(f"{ratio['ratio']:.2f} [{low:.2f}, {high:.2f}]")
-        if cells:
+        rows.append([name, *map(cell, results), f"{middle:.1f}° ({low:.1f} to {high:.1f})"])
+        over = [own["median_over_music"] for own in results if "median_over_music" in own]
+        if over:
+            cells = ["{ratio:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]".format(**r) for r in over]
             ratios.append([name, *cells, f"{figures['target_over_music']:.2f}"])
+    columns = ["scenes", *map(shown, labels)]
+    parts = [f"{CELL_NOTE} {OWN_NOTE}", markdown([*columns, "the microphone's own error"], rows)]
     if ratios:
-        parts += [
-            "Median error over MUSIC's, on the same scenes:",
-            markdown(["scenes", *map(shown, labels), "wanted, at most"], ratios),
-        ]
+        parts.append("Median error over MUSIC's, on the same scenes:")
+        parts.append(markdown([*columns, "wanted, at most"], ratios))
     return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -1,110 +1,70 @@
 """Pictures of how good models are, for docs/results.md.
 
-    python -m experiments.quality.pictures MODEL... baseline:music baseline:intensity --scenes
-    DIR...
+    python -m experiments.quality.pictures MODEL... --scenes DIR...
         [--robustness FILE.json] [--work DIR] [--out docs/images]
 
 distributions.png   distribution of the error, a panel for each folder and condition
 reliability.png     confidence against the share of right answers; what a threshold keeps
-against.png         median error against SNR, SIR, RT60, ... as `robustness.py --json` measured it
+against.png         median error against SNR, SIR, RT60, ..., from `robustness --json`
 robustness.png      the same for everything else that it changes
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.panels import draw_distribution
-from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name
+from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
-from experiments.quality.robustness_plot import WIDTH, plot_lines, plot_robustness
-from experiments.scenes.answers import (
-    check_scenes,
-    default_threshold,
-    judged,
-    pooled,
-    shown,
-    titles,
-)
+from experiments.quality.options import MODEL, add_scenes, one_thread
+from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
+from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
 _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
 Pooled = Mapping[str, Sequence[SceneResult]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Judge and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    parser.add_argument("--scenes", nargs="+", type=Path, default=[], metavar="DIR")
-    parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness.py --json")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")
+    parser = program("experiments.quality.pictures", __doc__)
+    parser.add_argument("models", nargs="+", **MODEL)
+    add_scenes(parser, required=False)
+    parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness --json")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="DIR")
     args = parser.parse_args(argv)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        drawn = []
-        if args.scenes:
-            results = judge_all(args)
-            plot_distributions(args.out / "distributions.png", results)
-            defaults = {
-                label: default_threshold(model)
-                for label, model in zip(results, args.models, strict=True)
-                if not model.startswith(BASELINE_PREFIX)
-            }
-            plot_reliability(args.out / "reliability.png", results, defaults)
-            drawn += ["distributions.png", "reliability.png"]
-        if args.robustness:
-            values = json.loads(args.robustness.read_text(encoding="utf-8"))
-            for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
-                if plot(args.out / name, values):
-                    drawn.append(name)
-    except (InputError, OSError) as error:
-        print(f"pictures.py: {error}", file=sys.stderr)
-        return 2
+    args.out.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    if args.scenes:
+        answers = judge_folders(args.models, args.scenes, work=args.work)
+        results = {label: pooled(folders) for label, folders in answers.items()}
+        plot_distributions(args.out / "distributions.png", results)
+        defaults = {
+            label: default_threshold(model)
+            for label, model in zip(results, args.models, strict=True)
+            if not model.startswith(BASELINE_PREFIX)
+        }
+        plot_reliability(args.out / "reliability.png", results, defaults)
+        drawn += ["distributions.png", "reliability.png"]
+    if args.robustness:
+        values = json.loads(args.robustness.read_text(encoding="utf-8"))
+        for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
+            if plot(args.out / name, values):
+                drawn.append(name)
     for name in drawn:
         print(args.out / name)
-    return 0
-
-
-def judge_all(args: argparse.Namespace) -> dict[str, list[SceneResult]]:
-    """Answers of every model to the scenes of all folders."""
-    for model in args.models:
-        check_model_name(model)
-    folders = check_scenes(args.scenes)
-    cache = args.work / "answers" if args.work else None
-    together = {}
-    with progress_bar("scenes") as bar:
-        for label, model in zip(model_labels(args.models), args.models, strict=True):
-            together[label] = pooled(
-                {
-                    name: judged(model, scenes.folder, cache=cache, progress=bar)
-                    for name, scenes in folders.items()
-                }
-            )
-    return together
 
 
 def plot_distributions(path: Path, results: Pooled) -> None:
@@ -134,8 +94,7 @@ def plot_distributions(path: Path, results: Pooled) -> None:
     for axes in panels[(rows - 1) * columns :]:
         axes.set_xlabel("error [degrees]", fontsize=9)
     figure.supylabel("scenes with at most this error [percent]", fontsize=9)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_of(figure, *panels[0].get_legend_handles_labels())
     save_figure(figure, path, "Distribution of the error")
 
 
@@ -182,21 +141,12 @@ def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float])
 
 
 def _draw_bins(axes: Any, bins: list[dict[str, Any]], label: str, style: dict[str, Any]) -> None:
-    middle = [own["acc10"] for own in bins]
-    axes.errorbar(
-        [own["confidence"] for own in bins],
-        middle,
-        yerr=[
-            [m - own["interval"][0] for m, own in zip(middle, bins, strict=True)],
-            [own["interval"][1] - m for m, own in zip(middle, bins, strict=True)],
-        ],
-        label=shown(label),
-        ms=5,
-        lw=1.4,
-        elinewidth=0.9,
-        **style,
-    )
+    share = np.array([own["acc10"] for own in bins])
+    low, high = np.array([own["interval"] for own in bins]).T
+    confidence = [own["confidence"] for own in bins]
+    line = {**style, "ms": 5, "lw": 1.4, "elinewidth": 0.9}
+    axes.errorbar(confidence, share, yerr=[share - low, high - share], label=shown(label), **line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -1,8 +1,8 @@
 """The error of models against what makes scenes hard, one thing at a time.
 
     python -m experiments.quality.robustness MODEL... baseline:music --speech DIR --noise FILE
-    --work DIR
-        [--axes NAME ...] [--scenes 300] [--rooms 60] [--json FILE] [--plot DIR] [--quick]
+        --work DIR [--axes NAME ...] [--scenes 300] [--rooms 60] [--json FILE] [--plot DIR]
+        [--quick]
 
 Where an axis says nothing else: a tetrahedral microphone with tolerances in hybrid rooms of 0.2 to
 0.6 s, diffuse noise (babble, recorded, coloured) at 5 to 30 dB, one window of 0.83 s a scene. Rooms
@@ -11,20 +11,9 @@ kept in --work: a run that was stopped goes on, and another model hears the same
 model the scenes are rendered and no more.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: small matrices are slower on two threads
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import argparse
-import json
-import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,129 +21,107 @@ import numpy as np
 
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
-from doa_tf.cli.progress import progress_bar
-from doa_tf.evaluation.comparison import model_labels
+from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import column_numbers
-from doa_tf.evaluation.judge import SceneResult, bootstrap_of, summarise
-from doa_tf.evaluation.predictions import check_model_name
+from doa_tf.evaluation.judge import bootstrap_of, summarise
 from doa_tf.evaluation.statistics import compare_errors
+from doa_tf.files import write_json
 from doa_tf.rooms.simulate import software_versions
+from experiments.quality.options import JSON, MODEL, one_thread
 from experiments.quality.robustness_axes import Axis, all_axes, quick_axes
-from experiments.scenes.answers import CELL_NOTE, cell, judged, markdown, model_digest, shown
-from experiments.scenes.sets import SEED, add_scene_options, array_file, store_from
+from experiments.quality.robustness_plot import plot_robustness
+from experiments.scenes.answers import (
+    CELL_NOTE,
+    Results,
+    cell,
+    files_of,
+    labelled,
+    markdown,
+    shown,
+)
+from experiments.scenes.sets import (
+    SEED,
+    SceneStore,
+    add_set_options,
+    array_file,
+    judge_sets,
+    scene_store,
+)
 
 NEAR_DEG = 20.0  # of a talker, where there are two
 APART_DEG = 2.0 * NEAR_DEG  # below that an answer may be near both
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@one_thread
+def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=".tflite, .keras, baseline:NAME")
-    add_scene_options(parser)
+    parser = program("experiments.quality.robustness", __doc__)
+    parser.add_argument("models", nargs="*", **MODEL)
+    add_set_options(parser)
     parser.add_argument("--axes", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", **JSON)
     parser.add_argument("--plot", type=Path, metavar="DIR", help="folder for robustness.png")
     args = parser.parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            results = measure(args, args.work or Path(folder))
-    except InputError as error:
-        print(f"robustness.py: {error}", file=sys.stderr)
-        return 2
-    if not args.models:
-        return 0
+    models = labelled(args.models)
+    with scene_store(args) as store:
+        axes = chosen_axes(all_axes(array_file(args.sofa, store.work)), args.axes)
+        results = measure(store, quick_axes(axes) if args.quick else axes, models)
+    if not models:
+        return
     print(table(results))
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, results)
     if args.plot:
-        from experiments.quality.robustness_plot import plot_robustness
-
         args.plot.mkdir(parents=True, exist_ok=True)
         plot_robustness(args.plot / "robustness.png", results)
-    return 0
 
 
-def measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+def measure(store: SceneStore, axes: Sequence[Axis], models: Mapping[str, str]) -> dict[str, Any]:
     """Figures of every model on every level of every axis, as JSON values."""
-    for model in args.models:
-        check_model_name(model)
-    labels = model_labels(args.models) if args.models else []
-    axes = chosen_axes(args, work)
-    store = store_from(args, work)
-    steps = sum(len(axis.levels) for axis in axes) * (1 + len(labels)) * store.scenes
-    values: dict[str, Any] = {
-        "made_with": {
-            "scenes": store.scenes,
-            "rooms": store.rooms,
-            "seed": SEED,
-            "software": software_versions(),
-        },
-        "models": {
-            label: {"file": Path(model).name, "sha256": model_digest(model)}
-            for label, model in zip(labels, args.models, strict=True)
-        },
-        "axes": [],
+    sets = [scene_set for axis in axes for scene_set in axis.levels.values()]
+    answers = judge_sets(store, sets, models)
+    figures = []
+    for axis in axes if models else ():
+        reasons = {name: store.missing(own) for name, own in axis.levels.items()}
+        skipped = {name: reason for name, reason in reasons.items() if reason is not None}
+        levels = {name: answers[axis.levels[name].name] for name in reasons if name not in skipped}
+        figures.append(axis_figures(axis, levels, skipped))
+    made_with = {"scenes": store.scenes, "rooms": store.rooms, "seed": SEED}
+    return {
+        "made_with": {**made_with, "software": software_versions()},
+        "models": files_of(models),
+        "axes": figures,
     }
-    done = 0
-    with progress_bar("scenes") as bar:
-
-        def report(count: int, _: int) -> None:
-            bar(done + count, steps)
-
-        for axis in axes:
-            levels: dict[str, dict[str, tuple[SceneResult, ...]]] = {}
-            skipped: dict[str, str] = {}
-            for name, scene_set in axis.levels.items():
-                reason = store.missing(scene_set)
-                if reason:
-                    skipped[name] = reason
-                    done += (1 + len(labels)) * store.scenes
-                    continue
-                folder = store.folder(scene_set, progress=report)
-                done += store.scenes
-                levels[name] = {}
-                for label, model in zip(labels, args.models, strict=True):
-                    cache = work / "answers"
-                    levels[name][label] = judged(model, folder, cache=cache, progress=report)
-                    done += store.scenes
-            if labels:
-                values["axes"].append(axis_figures(axis, levels, skipped))
-    return values
 
 
-def chosen_axes(args: argparse.Namespace, work: Path) -> list[Axis]:
-    """The axes asked for.
+def chosen_axes(axes: Sequence[Axis], names: Sequence[str] | None) -> list[Axis]:
+    """The axes asked for, all of them by default.
 
     Raises:
         InputError: an axis that there is not.
     """
-    axes = all_axes(array_file(args, work))
-    names = [axis.name for axis in axes]
-    unknown = sorted(set(args.axes or ()) - set(names))
+    known = [axis.name for axis in axes]
+    unknown = sorted(set(names or ()) - set(known))
     if unknown:
         raise InputError(
-            f"--axes must be some of {', '.join(names)}. Received: {', '.join(unknown)}"
+            f"--axes must be some of {', '.join(known)}. Received: {', '.join(unknown)}"
         )
-    axes = [axis for axis in axes if not args.axes or axis.name in args.axes]
-    return quick_axes(axes) if args.quick else axes
+    return [axis for axis in axes if not names or axis.name in names]
 
 
 def axis_figures(
-    axis: Axis, levels: dict[str, dict[str, tuple[SceneResult, ...]]], skipped: dict[str, str]
+    axis: Axis, levels: Mapping[str, Mapping[str, Results]], skipped: Mapping[str, str]
 ) -> dict[str, Any]:
     """Figures of an axis, with paired differences to its reference, as JSON values."""
     rows = []
     for name, by_model in levels.items():
-        row: dict[str, Any] = {"level": name, "results": {}}
+        row = {label: summarise(results) for label, results in by_model.items()}
         for label, results in by_model.items():
-            row["results"][label] = summarise(results)
             if axis.reference in levels and name != axis.reference:
-                base = levels[axis.reference][label]
-                row["results"][label]["less_reference"] = paired(results, base)
+                row[label]["less_reference"] = paired(results, levels[axis.reference][label])
             if axis.name == "talkers":
-                row["results"][label]["two_talkers"] = two_talker_shares(results)
-        rows.append(row)
+                row[label]["two_talkers"] = two_talker_shares(results)
+        rows.append({"level": name, "results": row})
     return {
         "name": axis.name,
         "title": axis.title,
@@ -162,22 +129,21 @@ def axis_figures(
         "ordered": axis.ordered,
         "reference": axis.reference,
         "levels": rows,
-        "skipped": skipped,
+        "skipped": dict(skipped),
     }
 
 
-def paired(results: Sequence[SceneResult], base: Sequence[SceneResult]) -> dict[str, Any]:
+def paired(results: Results, base: Results) -> dict[str, Any]:
     """Differences of the figures to the same scenes without the change, and their intervals."""
     errors, others = (np.array([result.error_deg for result in some]) for some in (results, base))
     test = compare_errors(errors, others, bootstrap=bootstrap_of(results))
-    names = ("median_deg", "acc10", "outliers30")
     return {
         name: {"difference": test.differences[name], "interval": list(test.intervals[name])}
-        for name in names
+        for name in ("median_deg", "acc10", "outliers30")
     }
 
 
-def two_talker_shares(results: Sequence[SceneResult]) -> dict[str, float]:
+def two_talker_shares(results: Results) -> dict[str, float]:
     """Whom the answers are near, where two talk at once at least `APART_DEG` apart.
 
     `nearer_deg`, `farther_deg`: median error to the nearer and the farther of the two; `labelled`,
@@ -185,17 +151,11 @@ def two_talker_shares(results: Sequence[SceneResult]) -> dict[str, float]:
     the two and of none of them.
     """
     scenes = [result.scene for result in results]
-    second = angles_to_vector(
-        *(
-            np.radians(column_numbers(scenes, f"interferer_{angle}_deg"))
-            for angle in ("azimuth", "elevation")
-        )
-    )
+    columns = ("interferer_azimuth_deg", "interferer_elevation_deg")
+    second = angles_to_vector(*(np.radians(column_numbers(scenes, name)) for name in columns))
     first = np.stack([scene.direction for scene in scenes])
-    answers = angles_to_vector(
-        np.radians([result.azimuth_deg for result in results]),
-        np.radians([result.elevation_deg for result in results]),
-    )
+    pairs = np.radians([(result.azimuth_deg, result.elevation_deg) for result in results])
+    answers = angles_to_vector(*pairs.T)
     apart = np.degrees(great_circle_distance(first, second))
     chosen = apart >= APART_DEG
     if not chosen.any():
@@ -227,18 +187,26 @@ def table(results: dict[str, Any]) -> str:
     for axis in results["axes"]:
         note = f" ({axis['note']})" if axis["note"] else ""
         parts.append(f"**{axis['title']}**{note}")
-        rows = []
-        for level in axis["levels"]:
-            cells = [cell(level["results"][label]) for label in labels]
-            rows.append([level["level"], *cells])
-        rows += [
-            [level, f"skipped: {reason}", *[""] * (len(labels) - 1)]
-            for level, reason in axis["skipped"].items()
+        rows = [
+            [level["level"], *(cell(level["results"][label]) for label in labels)]
+            for level in axis["levels"]
         ]
+        for level, reason in axis["skipped"].items():
+            rows.append([level, f"skipped: {reason}", *[""] * (len(labels) - 1)])
         parts.append(markdown([axis["name"], *map(shown, labels)], rows))
         if axis["name"] == "talkers":
             parts.append(_talkers_table(axis, labels))
     return "\n\n".join(parts)
+
+
+_TALKER_COLUMNS = {
+    "nearer_deg": ("to the nearer", "{:.1f}°"),
+    "farther_deg": ("to the farther", "{:.1f}°"),
+    "labelled": (f"within {NEAR_DEG:g}° of the labelled", "{:.0f} %"),
+    "other": ("of the other", "{:.0f} %"),
+    "neither": ("of neither", "{:.0f} %"),
+    "between": ("of the middle", "{:.0f} %"),
+}
 
 
 def _talkers_table(axis: dict[str, Any], labels: Sequence[str]) -> str:
@@ -247,28 +215,11 @@ def _talkers_table(axis: dict[str, Any], labels: Sequence[str]) -> str:
         for label in labels:
             shares = level["results"][label]["two_talkers"]
             if shares["scenes"]:
-                rows.append(
-                    [
-                        f"{level['level']}, {shown(label)}",
-                        f"{shares['nearer_deg']:.1f}°",
-                        f"{shares['farther_deg']:.1f}°",
-                        *(
-                            f"{shares[name]:.0f} %"
-                            for name in ("labelled", "other", "neither", "between")
-                        ),
-                    ]
-                )
-    header = [
-        f"two talkers at least {APART_DEG:g}° apart",
-        "to the nearer",
-        "to the farther",
-        f"within {NEAR_DEG:g}° of the labelled",
-        "of the other",
-        "of neither",
-        "of the middle",
-    ]
-    return markdown(header, rows)
+                cells = [form.format(shares[key]) for key, (_, form) in _TALKER_COLUMNS.items()]
+                rows.append([f"{level['level']}, {shown(label)}", *cells])
+    titles = [title for title, _ in _TALKER_COLUMNS.values()]
+    return markdown([f"two talkers at least {APART_DEG:g}° apart", *titles], rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

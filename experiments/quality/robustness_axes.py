@@ -1,21 +1,22 @@
-"""What a model's error is measured against in `robustness.py`: sets of scenes, axis by axis."""
+"""What a model's error is measured against in `robustness`: sets of scenes, axis by axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from doa_tf.scenes.draw import MixSettings
 from experiments.scenes.changes import DEAD
 from experiments.scenes.sets import OWN_MIX, OWN_ROOMS, WINDOW, SceneSet
-from experiments.scenes.sounds import LANGUAGES
+from experiments.scenes.sounds import LANGUAGES, NOISES
 
 LONGER = 14_336  # samples, of which a window is left when they are played 5 % too fast
 ELEVATIONS = ((-90.0, -30.0), (-30.0, -10.0), (-10.0, 10.0), (10.0, 30.0), (30.0, 90.0))
 RECORDED = replace(OWN_MIX, recorded_share=1.0, field_shares=(1.0, 0.0, 0.0))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Axis:
     """Levels of one thing.
 
@@ -25,85 +26,69 @@ class Axis:
         levels: scenes by the level's name.
         reference: the level that the others are compared with, scene by scene; None where levels
             have other rooms or other talkers.
-        ordered: whether levels are numbers, in order.
         note: what a reader has to know.
+        ordered: whether levels are numbers, in order.
     """
 
     name: str
     title: str
     levels: dict[str, SceneSet]
     reference: str | None = None
-    ordered: bool = True
     note: str = ""
+    ordered: bool = True
 
 
 def all_axes(sofa: Path) -> list[Axis]:
-    """Every axis.
-
-    Args:
-        sofa: file of the array.
-    """
-    return [
-        *_sound_axes(),
-        *_room_axes(sofa),
-        *_fault_axes(),
-        _voices(),
-        *_noises(),
-        two_talkers(),
-    ]
+    """Every axis, with the array of a SOFA file among the microphones."""
+    return [*_sound_axes(), *_room_axes(sofa), *_fault_axes(), _voices(), *_noise_axes()]
 
 
 def quick_axes(axes: Sequence[Axis]) -> list[Axis]:
     """First and last level of each, and what it is compared with."""
     shorter = []
     for axis in axes:
-        names = list(axis.levels)
-        kept = dict.fromkeys([names[0], *([axis.reference] if axis.reference else []), names[-1]])
+        first, *_, last = axis.levels
+        kept = dict.fromkeys([first, axis.reference or first, last])
         shorter.append(replace(axis, levels={name: axis.levels[name] for name in kept}))
     return shorter
 
 
+def _levels(
+    name: str, values: Iterable[float], unit: str, scenes: Callable[[float], SceneSet]
+) -> dict[str, SceneSet]:
+    """A set for each number, by the number with its unit; `name` begins the names of the sets."""
+    return {
+        f"{value:g} {unit}": replace(scenes(float(value)), name=f"{name}{value:g}")
+        for value in values
+    }
+
+
+def _mix(base: MixSettings = OWN_MIX, **values: float) -> MixSettings:
+    """Settings with one value each instead of ranges."""
+    return replace(base, **{name: (value, value) for name, value in values.items()})
+
+
 def _sound_axes() -> list[Axis]:
-    snr = {
-        f"{level} dB": SceneSet(
-            name=f"snr{level}", mix=replace(OWN_MIX, snr_db=(float(level), float(level)))
-        )
-        for level in (-5, 0, 5, 10, 20, 30)
-    }
-    sir = {
-        f"{level} dB": SceneSet(
-            name=f"sir{level}",
-            condition="interferer",
-            mix=replace(OWN_MIX, sir_db=(float(level), float(level))),
-        )
-        for level in (-5, 0, 5, 10, 20)
-    }
+    def interferer(sir_db: float) -> SceneSet:
+        return SceneSet(condition="interferer", mix=_mix(sir_db=sir_db))
+
+    snr = _levels("snr", (-5, 0, 5, 10, 20, 30), "dB", lambda db: SceneSet(mix=_mix(snr_db=db)))
+    sir = _levels("sir", (-5, 0, 5, 10, 20), "dB", interferer)
+    note = "and diffuse noise at 5 to 30 dB"
     return [
-        Axis(name="snr", title="SNR of diffuse noise", levels=snr, reference="30 dB"),
-        Axis(
-            name="sir",
-            title="SIR of a localised interferer",
-            levels=sir,
-            reference="20 dB",
-            note="and diffuse noise at 5 to 30 dB",
-        ),
+        Axis("snr", "SNR of diffuse noise", snr, "30 dB"),
+        Axis("sir", "SIR of a localised interferer", sir, "20 dB", note),
     ]
 
 
 def _room_axes(sofa: Path) -> list[Axis]:
-    rt60 = {
-        f"{level:g} s": SceneSet(
-            name=f"rt60-{level:g}", rooms=replace(OWN_ROOMS, rt60=(level, level))
-        )
-        for level in (0.2, 0.4, 0.6, 0.8, 1.0)
-    }
-    wide = replace(OWN_ROOMS, size_min=(5.0, 5.0, 2.6))
-    distance = {
-        f"{level:g} m": SceneSet(
-            name=f"distance-{level:g}", rooms=replace(wide, distance=(level, level))
-        )
-        for level in (0.5, 1.0, 2.0, 3.0, 4.0)
-    }
+    def reverberant(rt60: float) -> SceneSet:
+        return SceneSet(rooms=replace(OWN_ROOMS, rt60=(rt60, rt60)))
+
+    def far(metres: float) -> SceneSet:
+        size_min = (5.0, 5.0, 2.6)
+        return SceneSet(rooms=replace(OWN_ROOMS, size_min=size_min, distance=(metres, metres)))
+
     high = replace(OWN_ROOMS, any_height_share=1.0, distance=(0.5, 1.8), sources=4)
     elevation = {
         f"{low:g} to {top:g}°": SceneSet(
@@ -111,142 +96,110 @@ def _room_axes(sofa: Path) -> list[Axis]:
         )
         for low, top in ELEVATIONS
     }
-    kinds = {"ideal": "ideal", "tetrahedral": "tetrahedral", "sphere": "sphere"}
+    kinds = {name: name for name in ("ideal", "tetrahedral", "sphere")}
     microphone = {
         name: SceneSet(name=f"microphone-{name}", rooms=replace(OWN_ROOMS, microphone=kind))
         for name, kind in {**kinds, "array of a SOFA file": str(sofa)}.items()
     }
+    rt60 = _levels("rt60-", (0.2, 0.4, 0.6, 0.8, 1.0), "s", reverberant)
+    distance = _levels("distance-", (0.5, 1.0, 2.0, 3.0, 4.0), "m", far)
+    same = "the same talkers in the same rooms"
     return [
-        Axis(name="rt60", title="Reverberation time RT60", levels=rt60),
-        Axis(name="distance", title="Distance", levels=distance, note="rooms of at least 5 x 5 m"),
-        Axis(name="elevation", title="Elevation", levels=elevation, note="0.5 to 1.8 m away"),
-        Axis(
-            name="microphone",
-            title="Microphone",
-            levels=microphone,
-            reference="tetrahedral",
-            ordered=False,
-            note="the same talkers in the same rooms",
-        ),
+        Axis("rt60", "Reverberation time RT60", rt60),
+        Axis("distance", "Distance", distance, note="rooms of at least 5 x 5 m"),
+        Axis("elevation", "Elevation", elevation, note="0.5 to 1.8 m away"),
+        Axis("microphone", "Microphone", microphone, "tetrahedral", same, ordered=False),
     ]
 
 
 def _fault_axes() -> list[Axis]:
-    def levels(
-        kind: str, values: dict[str, float], none: str, samples: int = WINDOW
+    def faults(
+        kind: str, reference: str, values: dict[str, float], *, samples: int = WINDOW
     ) -> dict[str, SceneSet]:
-        mix = replace(OWN_MIX, samples=samples)
-        unchanged = SceneSet(name=f"{kind}-none", mix=mix)
-        return {
-            none: unchanged,
-            **{
-                name: replace(unchanged, name=f"{kind}{value:g}", change=(kind, value))
-                for name, value in values.items()
-            },
-        }
+        unchanged = SceneSet(name=f"{kind}-none", mix=replace(OWN_MIX, samples=samples))
+        levels = {reference: unchanged}
+        for name, value in values.items():
+            levels[name] = replace(unchanged, name=f"{kind}{value:g}", change=(kind, value))
+        return levels
 
-    tilt = levels("tilt", {"5°": 5.0, "10°": 10.0, "20°": 20.0}, "level")
-    rate = levels("rate", {"-5 %": -5.0, "-1 %": -1.0, "+1 %": 1.0, "+5 %": 5.0}, "right", LONGER)
-    clip = levels("clip", {"1 %": 1.0, "5 %": 5.0, "20 %": 20.0}, "none")
+    tilts = faults("tilt", "level", {"5°": 5.0, "10°": 10.0, "20°": 20.0})
+    turned = "turned about a horizontal axis, which moves directions by up to that angle"
+    speeds = {"-5 %": -5.0, "-1 %": -1.0, "+1 %": 1.0, "+5 %": 5.0}
+    rates = faults("rate", "right", speeds, samples=LONGER)
+    clips = faults("clip", "none", {"1 %": 1.0, "5 %": 5.0, "20 %": 20.0})
     gains = {"-3 dB": -3.0, "-6 dB": -6.0, "-20 dB": -20.0, "dead": DEAD}
-    capsule = levels("capsule", gains, "all alike")
+    weak = faults("capsule", "all alike", gains)
+    matrices = "between two matrices of the tetrahedral microphone"
+    capsules = "capsule signals of the tetrahedral microphone"
     return [
-        Axis(
-            name="tilt",
-            title="Microphone mounted askew, untold",
-            levels=tilt,
-            reference="level",
-            note="turned about a horizontal axis, which moves directions by up to that angle",
-        ),
-        Axis(name="rate", title="Played at a wrong rate", levels=rate, reference="right"),
-        Axis(
-            name="clip",
-            title="Samples that clip",
-            levels=clip,
-            reference="none",
-            note="capsule signals of the tetrahedral microphone",
-        ),
-        Axis(
-            name="capsule",
-            title="One weak capsule of four",
-            levels=capsule,
-            reference="all alike",
-            note="between two matrices of the tetrahedral microphone",
-        ),
+        Axis("tilt", "Microphone mounted askew, untold", tilts, "level", turned),
+        Axis("rate", "Played at a wrong rate", rates, "right"),
+        Axis("clip", "Samples that clip", clips, "none", capsules),
+        Axis("capsule", "One weak capsule of four", weak, "all alike", matrices),
     ]
 
 
 def _voices() -> Axis:
-    clear = {"read English, people": SceneSet(name="voices-people")}
-    demo = {"English, flite": SceneSet(name="voices-demo", speech="demo")}
-    espeak = {
-        f"{language}, espeak-ng": SceneSet(name=f"voices-{code}", speech=f"espeak-{code}")
-        for code, (language, _) in LANGUAGES.items()
+    voices = {
+        "read English, people": SceneSet(name="voices-people"),
+        "English, flite": SceneSet(name="voices-demo", speech="demo"),
     }
-    return Axis(
-        name="voices",
-        title="Voices and languages",
-        levels={**clear, **demo, **espeak},
-        ordered=False,
-        note="synthesisers apart from the first; training heard read English",
-    )
+    for code, (language, _) in LANGUAGES.items():
+        espeak = SceneSet(name=f"voices-{code}", speech=f"espeak-{code}")
+        voices[f"{language}, espeak-ng"] = espeak
+    note = "synthesisers apart from the first; training heard read English"
+    return Axis("voices", "Voices and languages", voices, note=note, ordered=False)
 
 
-def _noises() -> list[Axis]:
-    loud = replace(OWN_MIX, snr_db=(5.0, 5.0))
-    fields = {"babble": (1.0, 0.0, 0.0), "recorded": (0.0, 1.0, 0.0), "coloured": (0.0, 0.0, 1.0)}
-    diffuse = {
-        name: SceneSet(name=f"field-{name}", mix=replace(loud, field_shares=shares))
-        for name, shares in fields.items()
-    }
-    for name in ("music", "drill"):
-        diffuse[name] = SceneSet(
-            name=f"field-{name}", noise=name, mix=replace(loud, field_shares=(0.0, 1.0, 0.0))
+def _noise_axes() -> list[Axis]:
+    def diffuse(noise: str) -> SceneSet:
+        shares = tuple(float(noise == kind) for kind in ("babble", "recorded", "coloured"))
+        if noise in NOISES:
+            shares = (0.0, 1.0, 0.0)
+        return SceneSet(
+            name=f"field-{noise}",
+            noise=noise if noise in NOISES else "noise",
+            mix=replace(_mix(snr_db=5.0), field_shares=shares),
         )
-    localised = {
-        name: SceneSet(
-            name=f"interferer-{name}",
+
+    def localised(noise: str) -> SceneSet:
+        return SceneSet(
+            name=f"interferer-{noise}",
             condition="interferer",
-            noise="noise" if name == "recorded" else name,
-            mix=replace(RECORDED, sir_db=(5.0, 5.0)),
+            noise=noise if noise in NOISES else "noise",
+            mix=_mix(RECORDED, sir_db=5.0),
         )
-        for name in ("recorded", "music", "siren", "drill", "beeps")
-    }
+
+    def two_talkers(sir_db: float) -> SceneSet:
+        """`interferer_*_deg` of a scene is where the other one is."""
+        mix = _mix(RECORDED, sir_db=sir_db, snr_db=20.0)
+        return SceneSet(condition="interferer", speech="two-a", noise="two-b", mix=mix)
+
+    fields = {name: diffuse(name) for name in ("babble", "recorded", "coloured", "music", "drill")}
+    sounds = ("recorded", "music", "siren", "drill", "beeps")
+    interferers = {name: localised(name) for name in sounds}
+    talkers = _levels("two-talkers", (10, 5, 0), "dB", two_talkers)
     return [
         Axis(
-            name="field",
-            title="Kinds of diffuse noise, at 5 dB",
-            levels=diffuse,
+            "field",
+            "Kinds of diffuse noise, at 5 dB",
+            fields,
             reference="babble",
-            ordered=False,
             note="recorded: --noise, else coloured",
+            ordered=False,
         ),
         Axis(
-            name="interferer",
-            title="Kinds of localised noise, at 5 dB",
-            levels=localised,
+            "interferer",
+            "Kinds of localised noise, at 5 dB",
+            interferers,
             reference="recorded",
-            ordered=False,
             note="recorded: --noise, else synthetic",
+            ordered=False,
+        ),
+        Axis(
+            "talkers",
+            "Two talkers at once: the labelled one is louder by",
+            talkers,
+            note="babble at 20 dB; at 0 dB none is the right one",
         ),
     ]
-
-
-def two_talkers() -> Axis:
-    """Two talkers at once: `interferer_*_deg` is where the other one is."""
-    levels = {
-        f"{level} dB": SceneSet(
-            name=f"two-talkers{level}",
-            condition="interferer",
-            speech="two-a",
-            noise="two-b",
-            mix=replace(RECORDED, sir_db=(float(level), float(level)), snr_db=(20.0, 20.0)),
-        )
-        for level in (10, 5, 0)
-    }
-    return Axis(
-        name="talkers",
-        title="Two talkers at once: the labelled one is louder by",
-        levels=levels,
-        note="babble at 20 dB; at 0 dB none is the right one",
-    )

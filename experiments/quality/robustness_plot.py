@@ -1,4 +1,4 @@
-"""Pictures of what `robustness.py` measured: lines against numbers, bars for everything else."""
+"""Pictures of what `robustness` measured: lines against numbers, bars for everything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from doa_tf.plotting import COLOURS, GREY, MARKERS, finish, new_figure, save_figure
+from doa_tf.plotting import COLOURS, GREY, finish, new_figure, save_figure, styled
 from experiments.scenes.answers import shown
 
 WIDTH = 7.2  # inches: 936 pixels
@@ -26,22 +26,14 @@ def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES)
     panels = figure.subplots(rows, 3, squeeze=False).ravel()
     for place, (axes, axis) in enumerate(zip(panels, axes_values, strict=False)):
         levels = axis["levels"]
-        for number, label in enumerate(values["models"]):
+        for number, (label, style) in enumerate(styled(values["models"])):
             shift = 0.08 * (number - 0.5 * (len(values["models"]) - 1))
-            middle, below, above = _medians(levels, label)
-            axes.errorbar(
-                [position + shift for position in range(len(levels))],
-                middle,
-                yerr=[below, above],
-                color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number % len(MARKERS)],
-                ms=4.5,
-                lw=1.4,
-                elinewidth=0.9,
-                label=shown(label),
-            )
+            middle, *around = _medians(levels, label)
+            places = [position + shift for position in range(len(levels))]
+            line = {**style, "ms": 4.5, "lw": 1.4, "elinewidth": 0.9}
+            axes.errorbar(places, middle, yerr=around, label=shown(label), **line)
         axes.set_xticks(range(len(levels)), [_short(row["level"]) for row in levels])
-        axes.set_ylim(0.0, _top(axes.get_ylim()[1]))
+        axes.set_ylim(0.0, max(5.0, min(axes.get_ylim()[1], 100.0)))
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=8)
         finish(axes, "")
@@ -50,8 +42,7 @@ def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES)
             axes.set_ylabel("median error [degrees]", fontsize=9)
     for axes in panels[len(axes_values) :]:
         axes.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    legend_of(figure, *panels[0].get_legend_handles_labels())
     save_figure(figure, path, "Median error against what makes a scene hard, 95 % intervals")
     return True
 
@@ -71,54 +62,39 @@ def plot_robustness(path: Path, values: dict[str, Any]) -> bool:
         _draw_bars(axes, column, list(values["models"]), longest)
     known = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
     names = [shown(label) for label in values["models"]]
-    handles = [known[name] for name in names]
-    figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
-    title = "Median error [degrees], one thing changed at a time"
-    save_figure(figure, path, title)
+    legend_of(figure, [known[name] for name in names], names)
+    save_figure(figure, path, "Median error [degrees], one thing changed at a time")
     return True
+
+
+def legend_of(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend of all panels, below them."""
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
 
 
 def _draw_bars(axes: Any, column: Sequence[dict[str, Any]], labels: list[str], rows: float) -> None:
     """Rows of bars under the title of each axis, downwards."""
-    own, *others = labels
-    names, places, place = [], [], 0.0
-    bars: tuple[list[float], list[float], list[float]] = ([], [], [])
-    for axis in column:
-        axes.text(
-            0.0,
-            place,
-            _TITLES.get(axis["name"], axis["title"]),
-            fontsize=8.5,
-            fontweight="bold",
-            va="center",
-        )
-        for row, *triple in zip(axis["levels"], *_medians(axis["levels"], own), strict=True):
-            place += 1.0
-            places.append(place)
-            names.append(row["level"])
-            for values, value in zip(bars, triple, strict=True):
-                values.append(value)
-        place += 1.6
-    axes.barh(places, bars[0], height=0.72, color=COLOURS[0], alpha=0.75, label=shown(own))
-    axes.errorbar(
-        bars[0], places, xerr=[bars[1], bars[2]], fmt="none", ecolor="#2b2f36", elinewidth=1.0
-    )
+    own, *others = styled(labels)
     rows_of = [row for axis in column for row in axis["levels"]]
-    for number, label in enumerate(others, 1):
-        medians = [row["results"][label]["median_deg"] for row in rows_of]
-        axes.plot(
-            [min(value, LARGEST_DEG - 0.5) for value in medians],
-            places,
-            MARKERS[number % len(MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
-            ms=4.5,
-            label=shown(label),
-        )
+    places, place = [], 0.0
+    for axis in column:
+        title = _TITLES.get(axis["name"], axis["title"])
+        axes.text(0.0, place, title, fontsize=8.5, fontweight="bold", va="center")
+        places += [place + number for number in range(1, len(axis["levels"]) + 1)]
+        place = places[-1] + 1.6
+    middle, *around = _medians(rows_of, own[0])
+    axes.barh(places, middle, height=0.72, color=COLOURS[0], alpha=0.75, label=shown(own[0]))
+    axes.errorbar(middle, places, xerr=around, fmt="none", ecolor="#2b2f36", elinewidth=1.0)
+    for label, style in others:
+        medians, *_ = _medians(rows_of, label)
+        inside = [min(value, LARGEST_DEG - 0.5) for value in medians]
+        mark = {"color": style["color"], "ms": 4.5, "label": shown(label)}
+        axes.plot(inside, places, style["marker"], **mark)
         for value, where in zip(medians, places, strict=True):
             if value > LARGEST_DEG:
-                axes.text(
-                    LARGEST_DEG + 0.8, where, f"{value:.0f}", fontsize=6.5, va="center", color=GREY
-                )
+                text = {"fontsize": 6.5, "va": "center", "color": GREY}
+                axes.text(LARGEST_DEG + 0.8, where, f"{value:.0f}", **text)
+    names = [row["level"] for row in rows_of]
     axes.set_yticks(places, names)
     axes.set(xlim=(0.0, LARGEST_DEG), ylim=(rows - 0.8, -0.8))
     axes.tick_params(labelsize=8, length=0)
@@ -169,7 +145,3 @@ def _short(level: str) -> str:
     number, _, unit = level.partition(" ")
     text = number if unit in ("dB", "s", "m", "%") else level
     return text.removesuffix("°").replace(" to ", "\nto ")
-
-
-def _top(limit: float) -> float:
-    return max(5.0, min(limit, 100.0))

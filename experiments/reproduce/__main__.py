@@ -1,41 +1,39 @@
-"""python -m experiments.reproduce: the heads compared, from rooms to a report."""
+"""The heads compared, from rooms to a report: `python -m experiments.reproduce`."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from doa_core.errors import InputError
 from doa_edge.options.command import CommandParser
-from doa_tf.cli.main import run_command
+from doa_edge.sinks.plot import check_plot
+from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import add_recordings, bad_options
+from doa_tf.cli.program import GOES_ON, program, run_program
+from doa_tf.cli.progress import progress_bar
+from experiments.reproduce.plan import SIZES, Plan
+from experiments.reproduce.report import BEGIN, END, check_update, update_section
+from experiments.reproduce.run import run_experiment
 
-PROG = "python -m experiments.reproduce"
+DESCRIPTION = (
+    "The experiment: simulate rooms, render validation and test scenes, train every head "
+    "on the same data with the same budget, judge them beside the classical baselines, "
+    "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
+    "the same command goes on where it was stopped."
+)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the experiment; the exit statuses are those of `doa_tf`."""
-    return run_command(_parser(), argv)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        prog=PROG,
-        description=(
-            "The experiment: simulate rooms, render validation and test scenes, train every head "
-            "on the same data with the same budget, judge them beside the classical baselines, "
-            "and answer each statement of Perotin et al. (2019) in DIR/report.md. Given again, "
-            "the same command goes on where it was stopped."
-        ),
-    )
+def _parser() -> CommandParser:
+    parser = program("experiments.reproduce", DESCRIPTION)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
     parser.add_argument(
         "--size",
-        choices=("tiny", "small", "medium", "large"),
+        choices=SIZES,
         default="small",
         help="tiny: minutes, a test; small: two hours of two cores; medium: a day; large: a GPU",
     )
@@ -64,25 +62,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--update",
         metavar="FILE.md",
-        help="put the report between the lines `<!-- reproduce: begin -->` and "
-        "`<!-- reproduce: end -->` of this file as well",
+        help=f"put the report between the lines `{BEGIN}` and `{END}` of this page as well",
     )
-    parser.set_defaults(run=run, command="reproduce")
     return parser
 
 
-def run(args: argparse.Namespace) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Do what is not yet done of the experiment, and say where the report is.
 
     Raises:
         InputError: an option, recordings or a folder that cannot be used.
         OSError: a training failed, or a file cannot be written.
     """
-    from doa_core.errors import InputError
-    from doa_edge.sinks.plot import check_plot
-    from doa_tf.cli.imports import use_engine
-
-    check_plot("report.png")  # that Matplotlib is there
+    args = _parser().parse_args(argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    check_plot("report.png")  # whether Matplotlib is there
     for name in ("jobs", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -90,10 +84,6 @@ def run(args: argparse.Namespace) -> int:
     use_engine(args.engine)
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from experiments.reproduce.plan import SIZES, Plan
-    from experiments.reproduce.report import check_update, update_section
-    from experiments.reproduce.run import run_experiment
-
     if args.update:
         check_update(args.update)
     with bad_options():
@@ -115,20 +105,17 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.update:
         update_section(args.update, report)
-    sys.stdout.write(f"{report}\n")
-    return 0
+    print(report)
 
 
 @contextmanager
 def _stage(name: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar, and where there is no terminal a line when the stage begins."""
-    from doa_tf.cli.progress import progress_bar
-
     if not sys.stderr.isatty():
-        sys.stderr.write(f"{PROG}: {name}\n")
+        sys.stderr.write(f"python -m experiments.reproduce: {name}\n")
     with progress_bar(name) as progress:
         yield progress
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, interrupted=GOES_ON)

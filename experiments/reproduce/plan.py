@@ -10,27 +10,16 @@ from typing import Any
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
+from doa_tf import heads
 
 SIX_HEADS = ("spherical", "spherical-angular", "cartesian", "onehot", "gibbs", "gibbs-weighted")
-
-
 SEVENTH_HEAD = "gibbs-harmonic"
-
-
-CONDITIONS = ("diffuse", "interferer")
-
-
 LEVEL_SUFFIX = "-level"  # of a run with the level as a seventh channel
-
-
-PLAN_FILE, TIMES_FILE = "experiment.json", "times.json"
-
-
+CONDITIONS = ("diffuse", "interferer")
+SHARES = (0.1, 0.45, 0.45)  # of clean, diffuse and interferer scenes in training
 # New scenes in every epoch, the same of both: mixed on the processor, or on an accelerator.
 FRESH_ENGINES = ("live", "jax")
-
-
-SHARES = (0.1, 0.45, 0.45)  # of clean, diffuse and interferer scenes in training
+PLAN_FILE, TIMES_FILE = "experiment.json", "times.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,42 +49,22 @@ class Size:
 SIZES = {
     # Minutes: shows that everything works, and nothing about the heads.
     "tiny": Size(
-        train_rooms=12,
-        other_rooms=3,
-        rt60=(0.2, 0.3),
-        valid_scenes=8,
-        test_scenes=12,
-        sequences=64,
-        batch_size=16,
-        epochs=2,
+        train_rooms=12, other_rooms=3, rt60=(0.2, 0.3), valid_scenes=8, test_scenes=12,
+        sequences=64, batch_size=16, epochs=2,
     ),
     "small": Size(
-        train_rooms=1000,
-        other_rooms=50,
-        valid_scenes=150,
-        test_scenes=500,
-        sequences=4096,
-        epochs=16,
+        train_rooms=1000, other_rooms=50, valid_scenes=150, test_scenes=500,
+        sequences=4096, epochs=16,
     ),
     "medium": Size(
-        train_rooms=3000,
-        other_rooms=100,
-        valid_scenes=200,
-        test_scenes=2000,
-        sequences=16_384,
-        batch_size=128,
-        epochs=16,
+        train_rooms=3000, other_rooms=100, valid_scenes=200, test_scenes=2000,
+        sequences=16_384, batch_size=128, epochs=16,
     ),
     "large": Size(
-        train_rooms=10_000,
-        other_rooms=200,
-        valid_scenes=300,
-        test_scenes=2000,
-        sequences=65_536,
-        batch_size=128,
-        epochs=60,
+        train_rooms=10_000, other_rooms=200, valid_scenes=300, test_scenes=2000,
+        sequences=65_536, batch_size=128, epochs=60,
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +88,6 @@ class Plan:
     engine: str = "keras"
 
     def __post_init__(self) -> None:
-        from doa_tf import heads
-
         known = heads.names()
         unknown = [run for run in self.runs if run.removesuffix(LEVEL_SUFFIX) not in known]
         if unknown or not self.runs or len(set(self.runs)) < len(self.runs):

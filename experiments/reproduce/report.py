@@ -27,6 +27,7 @@ from doa_tf.evaluation.report import (
 from doa_tf.files import package_versions, write_json
 from experiments.reproduce.plan import FRESH_ENGINES, TIMES_FILE, Plan
 from experiments.reproduce.statements import Answer, answers, best_epoch
+from experiments.scenes.answers import markdown
 
 REPORT_FILE, FIGURES_FILE = "report.md", "report.json"
 _PAIRED = "### Paired differences"
@@ -50,7 +51,9 @@ def write_experiment_report(folder: Path, plan: Plan, comparisons: Sequence[Comp
     parts = [
         _provenance(folder, plan),
         "## Does it hold here?",
-        _answers_table(verdicts),
+        markdown(
+            ["statement", "here"], [[own.statement, f"**{own.verdict}**"] for own in verdicts]
+        ),
         "A statement holds where the interval of every difference below excludes zero on its "
         "side, does not hold where one excludes it on the other, and is open otherwise. Intervals "
         "are of the scenes, for one training of each head: another seed may move what is close.",
@@ -100,9 +103,9 @@ def check_update(path: str | os.PathLike[str]) -> str:
 
 
 def update_section(path: str | os.PathLike[str], report: Path) -> None:
-    """Put a report between the two lines of a file, under a heading of the second level.
+    """Put a report between the two lines of a page.
 
-    Its own heading, its pictures and the paired differences, the longest part, stay behind.
+    Its title, its pictures and the paired differences, the longest part, stay behind.
 
     Raises:
         InputError: as `check_update`.
@@ -112,7 +115,6 @@ def update_section(path: str | os.PathLike[str], report: Path) -> None:
     for line in report.read_text(encoding="utf-8").splitlines()[1:]:
         if line.startswith("#"):
             wanted = line != _PAIRED
-            line = f"#{line}"
         if wanted and not line.startswith("!["):
             lines.append(line)
     body = "\n".join(lines).strip()
@@ -137,7 +139,7 @@ def _provenance(folder: Path, plan: Plan) -> str:
         machine += f", {jax.devices()[0].device_kind}"
     # Paths of one machine say nothing on another.
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
-    command = ["doa_tf", *words]
+    command = ["python", "-m", "experiments.reproduce", *words]
     return "\n\n".join(
         [
             f"{size.train_rooms} rooms to train in, {size.other_rooms} others each for validation "
@@ -152,12 +154,6 @@ def _provenance(folder: Path, plan: Plan) -> str:
     )
 
 
-def _answers_table(verdicts: Sequence[Answer]) -> str:
-    rows = ["| statement | here |", "|---|---|"]
-    rows += [f"| {answer.statement} | **{answer.verdict}** |" for answer in verdicts]
-    return "\n".join(rows)
-
-
 def _evidence(verdicts: Sequence[Answer]) -> str:
     lines = []
     for answer in verdicts:
@@ -168,12 +164,9 @@ def _evidence(verdicts: Sequence[Answer]) -> str:
 
 
 def _epochs_table(comparison: Comparison) -> str:
-    rows = ["| run | best epoch | median error there, validation |", "|---|---|---|"]
-    for entry in comparison.defaults:
-        best = best_epoch(entry)
-        if best is not None:
-            rows.append(f"| {entry.label} | {best[0]} | {best[1]:.1f}° |")
-    return "\n".join(rows)
+    best = {entry.label: best_epoch(entry) for entry in comparison.defaults}
+    rows = [[run, f"{own[0]}", f"{own[1]:.1f}°"] for run, own in best.items() if own is not None]
+    return markdown(["run", "best epoch", "median error there, validation"], rows)
 
 
 def _pictures(folder: Path, comparison: Comparison) -> list[str]:

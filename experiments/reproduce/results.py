@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from doa_tf.evaluation.comparison import Comparison, Entry, entries_of, history_
 from doa_tf.evaluation.groups import check_group
 from doa_tf.evaluation.judge import read_per_scene
 from doa_tf.evaluation.predictions import BASELINE_PREFIX, predict
+from doa_tf.files import sha256, write_json
 from doa_tf.scenes.folder import LABELS_FILE, Scenes
+from doa_tf.scenes.preparation import Bars
 from experiments.reproduce.plan import Plan
-from experiments.reproduce.run import Bars
 
 
 def collect_results(
@@ -36,15 +38,14 @@ def collect_results(
         entries: list[Entry] = []
         for label, model in models.items():
             made_with = {"model": _digest(model), "scenes": _digest(one.folder / LABELS_FILE)}
-            known = _read(place, label, model, one, made_with, group_by)
+            history = history_file(model)
+            known = _read(place / f"{label}.json", one, made_with, group_by)
             if known is None:
                 with bars(f"{one.folder.name}: {label}") as progress:
                     predictions = predict(model, one, progress=progress)
-                known = entries_of(
-                    label, predictions, group_by=group_by, history=history_file(model)
-                )
-                _write(place, known, made_with)
-            entries += known
+                known = entries_of(label, predictions, group_by=group_by)
+                _write(place / f"{label}.json", known, made_with)
+            entries += [replace(entry, history=history) for entry in known]
         comparisons.append(
             Comparison(scenes=one, group_by=group_by, entries=tuple(entries), predictions={})
         )
@@ -60,47 +61,30 @@ def _place(number: int, scenes: Scenes) -> str:
 
 
 def _read(
-    place: Path,
-    label: str,
-    model: str,
-    scenes: Scenes,
-    made_with: dict[str, Any],
-    group_by: str | None,
+    index: Path, scenes: Scenes, made_with: dict[str, Any], group_by: str | None
 ) -> list[Entry] | None:
     """The rows of a model; None where they are missing or of another model or other scenes."""
-    path = place / f"{label}.json"
-    if not path.exists():
+    values = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+    if values.get("made_with") != made_with:
         return None
-    index = json.loads(path.read_text(encoding="utf-8"))
-    if index["made_with"] != made_with:
-        return None
-    return [
-        Entry(
-            label=label,
-            evaluation=read_per_scene(
-                place / f"{label}-{decoding['decode']}.csv", scenes, group_by=group_by
-            ),
-            default=decoding["default"],
-            history=history_file(model),
-        )
-        for decoding in index["decodings"]
-    ]
+    entries = []
+    for decoding in values["decodings"]:
+        path = index.with_name(f"{index.stem}-{decoding['decode']}.csv")
+        evaluation = read_per_scene(path, scenes, group_by=group_by)
+        entries.append(Entry(label=index.stem, evaluation=evaluation, default=decoding["default"]))
+    return entries
 
 
-def _write(place: Path, entries: Sequence[Entry], made_with: dict[str, Any]) -> None:
+def _write(index: Path, entries: Sequence[Entry], made_with: dict[str, Any]) -> None:
     """The index last: it says that the rest is there."""
-    from doa_tf.files import write_json
-
-    label = entries[0].label
     decodings = []
     for entry in entries:
         method = entry.evaluation.decode
-        entry.evaluation.write_per_scene(place / f"{label}-{method}.csv")
+        entry.evaluation.write_per_scene(index.with_name(f"{index.stem}-{method}.csv"))
         decodings.append({"decode": method, "default": entry.default})
-    write_json(place / f"{label}.json", {"made_with": made_with, "decodings": decodings})
+    write_json(index, {"made_with": made_with, "decodings": decodings})
 
 
 def _digest(path: str | Path) -> str:
     """SHA-256 of a file; the name of what is none."""
-    file = Path(path)
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(path)
+    return sha256(path) if Path(path).is_file() else str(path)

@@ -17,30 +17,26 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_tf.files import Progress, write_json
-from doa_tf.scenes.speaker_split import PARTS, split_folder
-from experiments.reproduce.plan import (
-    CONDITIONS,
-    FRESH_ENGINES,
-    PLAN_FILE,
-    SHARES,
-    TIMES_FILE,
-    Plan,
+from doa_tf.files import write_json
+from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.preparation import Bars
+from doa_tf.scenes.speaker_split import PARTS
+from experiments.reproduce.plan import FRESH_ENGINES, PLAN_FILE, TIMES_FILE, Plan
+from experiments.reproduce.report import write_experiment_report
+from experiments.reproduce.results import collect_results
+from experiments.reproduce.stages import (
+    make_features,
+    make_rooms,
+    make_scenes,
+    recordings_of,
+    training_mixer,
 )
-
-if TYPE_CHECKING:
-    from doa_tf.scenes.mixer import SceneMixer
-
-_FEW_ROOMS = 16  # sooner made in this process than others are started
-_SNR_DB = _SIR_DB = (0.0, 20.0)  # the paper's ranges
-
-Bars = Callable[[str], AbstractContextManager[Progress]]
+from experiments.reproduce.trainings import train_all, train_on_accelerator
 
 
 @contextmanager
@@ -105,33 +101,24 @@ def run_experiment(
         InputError: another plan, bad recordings, or bad scenes in `also`.
         OSError: a training failed, or a file cannot be written.
     """
-    from doa_tf.scenes.folder import read_scenes
-    from experiments.reproduce.report import write_experiment_report
-    from experiments.reproduce.results import collect_results
-    from experiments.reproduce.trainings import train_all, train_on_accelerator
-
     folder = Path(folder)
     others = [read_scenes(path) for path in also]  # before hours of work
     with claim(folder, plan):
-        data = _recordings(folder, plan)
+        recordings = recordings_of(folder, plan)
         with timed(folder, "rooms"):
-            for number, part in enumerate(PARTS):
-                with bars(f"rooms, {part}") as progress:
-                    _simulate(folder, plan, part, number, progress)
+            for part in PARTS:
+                make_rooms(folder, plan, part, bars=bars)
         with timed(folder, "scenes"):
-            for number, part in enumerate(PARTS[1:], start=1):
-                if not (folder / "scenes" / part).exists():
-                    with bars(f"scenes, {part}") as progress:
-                        _render(folder, plan, part, number, data, progress)
-        if plan.engine == "jax":
-            with timed(folder, "training"), bars("epochs, all runs") as progress:
+            for part in PARTS[1:]:
+                make_scenes(folder, plan, part, recordings, bars=bars)
+        if plan.engine not in FRESH_ENGINES:
+            with timed(folder, "features"), bars("features") as progress:
+                make_features(folder, plan, progress=progress)
+        with timed(folder, "training"), bars("epochs, all runs") as progress:
+            if plan.engine == "jax":
                 mixer = training_mixer(folder, plan)
                 train_on_accelerator(folder, plan, mixer, progress=progress)
-        else:
-            if plan.engine not in FRESH_ENGINES:
-                with timed(folder, "features"), bars("features") as progress:
-                    training_cache(folder, plan, data, progress)
-            with timed(folder, "training"), bars("epochs, all runs") as progress:
+            else:
                 train_all(folder, plan, jobs=jobs, threads=threads, progress=progress)
         scenes = [read_scenes(folder / "scenes" / "test"), *others]
         with timed(folder, "evaluation"):
@@ -150,98 +137,3 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
         times = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         times[stage] = round(times.get(stage, 0.0) + time.monotonic() - start, 1)
         write_json(path, times)
-
-
-def training_mixer(folder: Path, plan: Plan) -> SceneMixer:
-    """What the training scenes are mixed by."""
-    return _mixer(folder, plan, "train", 0, _recordings(folder, plan))
-
-
-def training_cache(
-    folder: Path, plan: Plan, data: dict[str, dict[str, Path]] | None, progress: Any = None
-) -> Any:
-    """The features of the training scenes, mixed where they are not there yet."""
-    from doa_tf.data.cache import FeatureCache
-
-    def mixer() -> Any:
-        if data is None:
-            raise InputError(f"The features of {folder} must be mixed before a training")
-        return _mixer(folder, plan, "train", 0, data)
-
-    return FeatureCache(
-        folder / "features",
-        mixer=mixer,
-        made_with=cache_sources(plan),
-        scenes=plan.size.sequences,
-        seed=plan.seed,
-        progress=progress,
-    )
-
-
-def cache_sources(plan: Plan) -> dict[str, Any]:
-    """What the training scenes depend on."""
-    return {name: value for name, value in plan.to_dict().items() if name != "runs"}
-
-
-def _recordings(folder: Path, plan: Plan) -> dict[str, dict[str, Path]]:
-    """Folders of speech, and of noise if there is some, by part."""
-    data = {"speech": split_folder(plan.speech, folder / "speech", seed=plan.seed)}
-    if plan.noise is not None:
-        data["noise"] = split_folder(plan.noise, folder / "noise", seed=plan.seed)
-    return data
-
-
-def _simulate(folder: Path, plan: Plan, part: str, number: int, progress: Progress) -> None:
-    from doa_tf.rooms.plan import RoomSettings
-    from doa_tf.rooms.simulate import simulate_bank
-
-    size = plan.size
-    # What chooses epochs and what judges share no approximation with the training rooms.
-    reference = {} if part == "train" else {"mixing_time": None, "sources": 2, "dry_share": 0.0}
-    rooms = size.train_rooms if part == "train" else size.other_rooms
-    simulate_bank(
-        folder / "rooms" / part,
-        rooms=rooms,
-        workers=1 if rooms <= _FEW_ROOMS else None,
-        seed=3 * plan.seed + number,
-        settings=RoomSettings(rt60=size.rt60, **reference),
-        progress=progress,
-    )
-
-
-def _mixer(
-    folder: Path, plan: Plan, part: str, number: int, data: dict[str, dict[str, Path]]
-) -> SceneMixer:
-    from doa_tf.rooms.bank.bank import read_bank
-    from doa_tf.scenes.draw import MixSettings
-    from doa_tf.scenes.mixer import SceneMixer
-    from doa_tf.scenes.recordings import read_recordings
-
-    return SceneMixer(
-        read_bank(folder / "rooms" / part),
-        read_recordings(data["speech"][part]),
-        read_recordings(data["noise"][part]) if "noise" in data else (),
-        settings=MixSettings(shares=SHARES, snr_db=_SNR_DB, sir_db=_SIR_DB),
-        seed=3 * plan.seed + number,
-    )
-
-
-def _render(
-    folder: Path,
-    plan: Plan,
-    part: str,
-    number: int,
-    data: dict[str, dict[str, Path]],
-    progress: Progress,
-) -> None:
-    from doa_tf.scenes.render import render_scenes
-
-    size = plan.size
-    render_scenes(
-        folder / "scenes" / part,
-        mixer=_mixer(folder, plan, part, number, data),
-        conditions=CONDITIONS,
-        scenes=size.valid_scenes if part == "valid" else size.test_scenes,
-        seed=plan.seed,
-        progress=progress,
-    )

@@ -16,12 +16,10 @@ import numpy as np
 
 from doa_tf.evaluation.comparison import Comparison, Entry, read_history
 from doa_tf.evaluation.judge import bootstrap_of
-from doa_tf.evaluation.statistics import PairedComparison
 from doa_tf.files import MONITOR
-from experiments.reproduce.plan import SEVENTH_HEAD, SIX_HEADS
+from experiments.reproduce.plan import CONDITIONS, SEVENTH_HEAD, SIX_HEADS
 
-REGRESSION = ("spherical", "spherical-angular", "cartesian")
-CLASSIFICATION = ("onehot", "gibbs", "gibbs-weighted")
+REGRESSION, CLASSIFICATION = SIX_HEADS[:3], SIX_HEADS[3:]
 HOLDS, FAILS, OPEN, UNTESTED = "holds", "does not hold", "open", "not tested"
 _FEWEST_DRAWN = 10  # rooms, or scenes; intervals of fewer say little
 _FIGURES = {"median_deg": ("median", "°"), "outliers30": ("errors above 30°", " %")}
@@ -60,9 +58,10 @@ class _Evidence:
             return UNTESTED
         (test,) = self.comparison.paired(indices, (rows[a], rows[b])).values()
         rooms = bootstrap_of([rows[a].evaluation.results[index] for index in indices]).clusters
-        verdict = _verdict(test, figure) if rooms >= _FEWEST_DRAWN else OPEN
-        name, unit = _FIGURES[figure]
         low, high = test.intervals[figure]
+        verdict = HOLDS if high < 0.0 else FAILS if low > 0.0 else OPEN
+        verdict = verdict if rooms >= _FEWEST_DRAWN else OPEN
+        name, unit = _FIGURES[figure]
         self.lines.append(
             f"{condition}, {name}: {rows[a].name} less {rows[b].name} "
             f"{test.differences[figure] + 0.0:+.1f}{unit} [{low + 0.0:+.1f}, {high + 0.0:+.1f}]"
@@ -84,37 +83,33 @@ class _Evidence:
 
 def answers(comparison: Comparison) -> list[Answer]:
     """Each statement of the paper, and the aim of the seventh head, on the test scenes."""
-    both = ("diffuse", "interferer")
 
-    def differences(pairs: Sequence[tuple[str, str, str, str]]) -> _Evidence:
+    def better(
+        statement: str,
+        head: str,
+        others: Sequence[str],
+        *,
+        figure: str = "median_deg",
+        conditions: Sequence[str] = CONDITIONS,
+    ) -> Answer:
         evidence = _Evidence(comparison=comparison)
-        for a, b, figure, condition in pairs:
-            evidence.less(a, b, figure, condition)
-        return evidence
+        for condition in conditions:
+            for other in others:
+                evidence.less(head, other, figure, condition)
+        return evidence.answer(statement)
 
-    median, outliers = "median_deg", "outliers30"
-    others = [head for head in SIX_HEADS if head != "cartesian"]
+    regression = [head for head in REGRESSION if head != "cartesian"]
     return [
-        differences([("gibbs", "onehot", median, condition) for condition in both]).answer(
-            "Gibbs targets are slightly better than one-hot"
-        ),
-        differences([("gibbs-weighted", "gibbs", median, condition) for condition in both]).answer(
-            "Gibbs-weighted is better again"
-        ),
-        differences(
-            [("gibbs-weighted", "gibbs", outliers, condition) for condition in both]
-        ).answer("... above all in outliers"),
+        better("Gibbs targets are slightly better than one-hot", "gibbs", ["onehot"]),
+        better("Gibbs-weighted is better again", "gibbs-weighted", ["gibbs"]),
+        better("... above all in outliers", "gibbs-weighted", ["gibbs"], figure="outliers30"),
         _faster(comparison),
-        differences(
-            [
-                ("cartesian", other, median, condition)
-                for condition in both
-                for other in REGRESSION
-                if other != "cartesian"
-            ]
-        ).answer("Cartesian is the best regression"),
-        differences([("cartesian", other, median, "diffuse") for other in others]).answer(
-            "Cartesian is generally the most accurate with diffuse noise"
+        better("Cartesian is the best regression", "cartesian", regression),
+        better(
+            "Cartesian is generally the most accurate with diffuse noise",
+            "cartesian",
+            [*regression, *CLASSIFICATION],
+            conditions=["diffuse"],
         ),
         _robust(comparison),
         _seventh(comparison),
@@ -128,11 +123,6 @@ def best_epoch(entry: Entry) -> tuple[int, float] | None:
         return None
     best = int(np.nanargmin(values))
     return best + 1, values[best]
-
-
-def _verdict(test: PairedComparison, figure: str) -> str:
-    low, high = test.intervals[figure]
-    return HOLDS if high < 0.0 else FAILS if low > 0.0 else OPEN
 
 
 def _rows(comparison: Comparison, method: str) -> dict[str, Entry]:
@@ -193,7 +183,7 @@ def _seventh(comparison: Comparison) -> Answer:
             for figure in _FIGURES
             for head in SIX_HEADS
         ]
-        for condition in ("diffuse", "interferer")
+        for condition in CONDITIONS
     }
     if evidence.missing:
         return Answer(statement=statement, verdict=UNTESTED)

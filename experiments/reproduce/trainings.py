@@ -1,6 +1,6 @@
 """The trainings of an experiment, several processes side by side.
 
-python -m experiments.reproduce.trainings DIR NAME THREADS      one of them
+python -m experiments.reproduce.trainings DIR NAME THREADS PARENT      one of them
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from doa_tf.files import write_json
+from doa_core.errors import InputError
+from doa_tf.evaluation.calibration import calibrate_model
+from doa_tf.files import HISTORY, Progress, write_json
+from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.mixer import SceneMixer
 from experiments.reproduce.plan import FRESH_ENGINES, Plan, features_of, head_of
-from experiments.reproduce.run import cache_sources, training_mixer
-
-if TYPE_CHECKING:
-    from doa_tf.scenes.mixer import SceneMixer
+from experiments.reproduce.stages import cache_sources, training_mixer
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +32,7 @@ _POLL_SECONDS = 0.5
 _LAST_CHARACTERS = 300  # of a failed training's log
 
 
-def train_all(
-    folder: Path,
-    plan: Plan,
-    *,
-    jobs: int,
-    threads: int,
-    progress: Callable[[int, int], None],
-) -> None:
+def train_all(folder: Path, plan: Plan, *, jobs: int, threads: int, progress: Progress) -> None:
     """Train every run that is not done, `jobs` at a time.
 
     Two trainings of one thread each do more on two cores than one of two threads. Ctrl-C ends
@@ -71,9 +64,8 @@ def train_all(
             process.wait()
 
 
-def train_one(folder: Path, name: str) -> None:
+def train_one(folder: Path, plan: Plan, name: str) -> None:
     """Train a run of an experiment, or go on with it; returns at once if it is done."""
-    plan = Plan.read(folder)
     run = folder / "runs" / name
     if _epochs_done(run) < plan.size.epochs:
         live = plan.engine in FRESH_ENGINES
@@ -83,9 +75,9 @@ def train_one(folder: Path, name: str) -> None:
 
 
 def train_on_accelerator(
-    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Callable[[int, int], None]
+    folder: Path, plan: Plan, mixer: SceneMixer, *, progress: Progress
 ) -> None:
-    """Train every run that is not done, one after the other, by the engine jax."""
+    """Train every run that is not done, one after the other, by the engine `jax`."""
     from doa_tf.training.jax_engine.mixing import scene_arrays
 
     arrays = None
@@ -124,22 +116,26 @@ def _train(folder: Path, plan: Plan, name: str, **data: Any) -> None:
 
 
 def _finish(run: Path, folder: Path, plan: Plan) -> None:
-    calibration = _calibrate(run, folder / "scenes" / "valid")
+    """Make the confidence of a run's best epoch a probability, where that can be done."""
+    calibration = None
+    try:
+        calibration = calibrate_model(run / "model.keras", read_scenes(folder / "scenes" / "valid"))
+    except InputError as error:  # too few scenes, or a network that says the same of all of them
+        logger.warning("not calibrated: %s", error)
     done = {"epochs": plan.size.epochs, "engine": plan.engine, "calibration": calibration}
     write_json(run / DONE_FILE, done)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Train one run in this process; what is said goes to the run's log."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    folder, name, threads, parent = Path(arguments[0]), arguments[1], *map(int, arguments[2:])
+    folder, name, threads, parent = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    plan = Plan.read(folder)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    train_one(folder, name)
-    return 0
+    train_one(folder, plan, name)
 
 
 def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
@@ -152,30 +148,15 @@ def _start(folder: Path, name: str, threads: int) -> subprocess.Popen[bytes]:
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
     }
+    command = [sys.executable, "-m", "experiments.reproduce.trainings"]
     with (run / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "experiments.reproduce.trainings"),
-                *(str(folder), name, str(threads), str(os.getpid())),
-            ],
+            [*command, str(folder), name, str(threads), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
         )
-
-
-def _calibrate(run: Path, valid: Path) -> dict[str, float] | None:
-    """Make the confidence of a run's best epoch a probability; None where that can't be done."""
-    from doa_core.errors import InputError
-    from doa_tf.evaluation.calibration import calibrate_model
-    from doa_tf.scenes.folder import read_scenes
-
-    try:
-        return calibrate_model(run / "model.keras", read_scenes(valid))
-    except InputError as error:  # too few scenes, or a network that says the same of all of them
-        logger.warning("not calibrated: %s", error)
-        return None
 
 
 def _no_mixer() -> None:
@@ -190,7 +171,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _epochs_done(run: Path) -> int:
-    path = run / "history.csv"
+    path = run / HISTORY
     if not path.exists():
         return 0
     with path.open(encoding="utf-8", newline="") as file:
@@ -206,4 +187,4 @@ def _failure(run: Path, status: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,6 @@
 """Answers of models to scenes, kept on disk, and their figures as cells of Markdown tables.
 
-results = judged("baseline:music", Path("scenes"), cache=Path("work/answers"))
+results = judged("baseline:music", Path("scenes"), work=Path("work"))
 print(markdown(["scenes", "MUSIC"], [["all", cell(summarise(results))]]))
 """
 
@@ -12,43 +12,83 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import doa_core
+from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.errors import InputError
 from doa_edge.activity import DEFAULT_MIN_CONFIDENCE, DEFAULT_MIN_PROBABILITY
+from doa_edge.tflite.file import read_spec
+from doa_tf.cli.progress import progress_bar
 from doa_tf.evaluation import baselines
+from doa_tf.evaluation.comparison import model_labels
 from doa_tf.evaluation.groups import DEFAULT_GROUP
 from doa_tf.evaluation.judge import CLUSTER_COLUMN, SceneResult, evaluate, read_per_scene
-from doa_tf.evaluation.predictions import BASELINE_PREFIX
-from doa_tf.files import Progress
+from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name
+from doa_tf.files import Progress, sha256
 from doa_tf.scenes.folder import LABELS_FILE, Scenes, read_scenes
 
 SCENES_COLUMN = "scenes"  # added to pooled results: the folder they come from
 _NAMES = {"music": "MUSIC", "intensity": "intensity vector"}  # baselines, for readers
+Results = tuple[SceneResult, ...]
 
 
 def judged(
-    model: str, folder: Path, *, cache: Path | None = None, progress: Progress | None = None
-) -> tuple[SceneResult, ...]:
+    model: str, folder: Path, *, work: Path | None = None, progress: Progress | None = None
+) -> Results:
     """A model's answers to the scenes of a folder.
 
     Args:
         model: as `doa_tf evaluate` takes it.
         folder: of the scenes.
-        cache: where answers are kept, by digests of the model, the labels and the code that turns
-            recordings into answers; None to keep none.
+        work: answers are kept in its folder `answers`, by digests of the model, the labels and the
+            code that turns recordings into answers; None to keep none.
         progress: called with scenes done and scenes in all.
     """
     scenes = read_scenes(folder)
-    if cache is None:
+    if work is None:
         return evaluate(model, scenes, progress=progress).results
-    name = f"{folder.name}-{_answers_digest(model, folder)}.csv"
-    path = cache / name
+    path = work / "answers" / f"{folder.name}-{_answers_digest(model, folder)}.csv"
     if path.is_file():
         return read_per_scene(path, scenes).results
     evaluation = evaluate(model, scenes, progress=progress)
-    cache.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     evaluation.write_per_scene(path)
     return evaluation.results
+
+
+def labelled(models: Sequence[str]) -> dict[str, str]:
+    """Models by short names.
+
+    Raises:
+        InputError: a model twice, or a file or baseline that there is not.
+    """
+    for model in models:
+        check_model_name(model)
+    return dict(zip(model_labels(models), models, strict=True)) if models else {}
+
+
+def files_of(models: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Name and digest of each model's file, by its short name, as JSON values."""
+    return {
+        label: {"file": Path(model).name, "sha256": model_digest(model)}
+        for label, model in models.items()
+    }
+
+
+def judge_folders(
+    models: Sequence[str], folders: Sequence[Path], *, work: Path | None
+) -> dict[str, dict[str, Results]]:
+    """Answers of every model to the scenes of every folder, by their short names."""
+    scenes = check_scenes(folders)
+    with progress_bar("scenes") as progress:
+        return {
+            label: {
+                name: judged(model, own.folder, work=work, progress=progress)
+                for name, own in scenes.items()
+            }
+            for label, model in labelled(models).items()
+        }
 
 
 def pooled(folders: Mapping[str, Sequence[SceneResult]]) -> list[SceneResult]:
@@ -115,8 +155,6 @@ def model_spec(model: str) -> Any:
     if model.startswith(BASELINE_PREFIX):
         return None
     if model.endswith(".tflite"):
-        from doa_edge.tflite.file import read_spec
-
         return read_spec(model)
     from doa_tf.models import load_scoring_model
 
@@ -130,19 +168,15 @@ def default_threshold(model: str) -> float:
     return DEFAULT_MIN_PROBABILITY if calibrated else DEFAULT_MIN_CONFIDENCE
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from error
-
-
 def model_digest(model: str) -> str:
     """SHA-256 of a model file, or of the code of a baseline."""
-    if model.startswith(BASELINE_PREFIX):
-        return file_digest(Path(baselines.__file__))
-    return file_digest(Path(model))
+    return sha256(baselines.__file__ if model.startswith(BASELINE_PREFIX) else model)
+
+
+def apart_deg(one: Sequence[float], other: Sequence[float]) -> float:
+    """Great-circle angle between two pairs of azimuth and elevation, all in degrees."""
+    vectors = [angles_to_vector(*np.radians(angles)) for angles in (one, other)]
+    return float(np.degrees(great_circle_distance(*vectors)))
 
 
 def check_scenes(folders: Sequence[Path]) -> dict[str, Scenes]:
@@ -164,7 +198,7 @@ def _answers_digest(model: str, folder: Path) -> str:
     # Scenes that are rendered anew may have the same labels, and have another time.
     written = str(labels.stat().st_mtime_ns)
     hashed = hashlib.sha256(f"{name} {model_digest(model)} {written}".encode())
-    hashed.update(file_digest(labels).encode())
+    hashed.update(sha256(labels).encode())
     for path in sorted(Path(str(doa_core.__file__)).parent.glob("*.py")):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()[:20]

@@ -7,11 +7,12 @@ A rigid sphere of 42 mm, its capsules up to 1 dB apart, at 600 directions.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from doa_tf.cli.program import program, run_program
 from doa_tf.microphones.base import even_directions
 from doa_tf.microphones.rigid_sphere import rigid_sphere_responses, sphere_layout
 from doa_tf.microphones.sofa_array import ArrayResponses, write_array
@@ -19,8 +20,8 @@ from doa_tf.microphones.sofa_array import ArrayResponses, write_array
 RADIUS = 0.042  # metres
 
 
-def write_sphere(path: str | Path) -> None:
-    """Write the array's file, FILE.sofa."""
+def write_sphere(path: Path) -> None:
+    """Write the array's file."""
     capsules, directions = sphere_layout(32), even_directions(600)
     responses = rigid_sphere_responses(directions, capsules=capsules, radius=RADIUS)
     gains_db = np.random.default_rng(0).uniform(-1.0, 1.0, (len(capsules), 1))
@@ -32,5 +33,12 @@ def write_sphere(path: str | Path) -> None:
     write_array(path, array, title="Rigid sphere, 32 capsules, 42 mm")
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the file."""
+    parser = program("experiments.scenes.array_sofa", __doc__)
+    parser.add_argument("file", metavar="FILE.sofa", type=Path)
+    write_sphere(parser.parse_args(argv).file)
+
+
 if __name__ == "__main__":
-    write_sphere(sys.argv[1])
+    run_program(main)

@@ -58,11 +58,11 @@ def weak_capsule(
 def changed(
     signal: Signal, kind: str, value: float, *, rng: np.random.Generator, pattern: float
 ) -> Signal:
-    """A change by its name: `none`, `tilt`, `rate`, `clip` or `capsule`.
+    """A change by its name.
 
     Args:
         signal: (N, 4) AmbiX.
-        kind: of the change.
+        kind: `none`, `tilt`, `rate`, `clip` or `capsule`.
         value: degrees, percent, percent, dB.
         rng: of what is drawn.
         pattern: omnidirectional share of the capsules, for `clip` and `capsule`.
@@ -70,14 +70,13 @@ def changed(
     Raises:
         ValueError: another name.
     """
-    if kind == "none":
-        return signal
-    if kind == "tilt":
-        return tilted(signal, rng, value)
-    if kind == "rate":
-        return played_at(signal, value)
-    if kind == "clip":
-        return clipped(signal, value, pattern=pattern)
-    if kind == "capsule":
-        return weak_capsule(signal, rng, value, pattern=pattern)
-    raise ValueError(f"`kind` must be none, tilt, rate, clip or capsule. Received: kind={kind!r}")
+    changes = {
+        "none": lambda: signal,
+        "tilt": lambda: tilted(signal, rng, value),
+        "rate": lambda: played_at(signal, value),
+        "clip": lambda: clipped(signal, value, pattern=pattern),
+        "capsule": lambda: weak_capsule(signal, rng, value, pattern=pattern),
+    }
+    if kind not in changes:
+        raise ValueError(f"`kind` must be one of {', '.join(changes)}. Received: kind={kind!r}")
+    return changes[kind]()

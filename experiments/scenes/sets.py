@@ -1,4 +1,4 @@
-"""Sets of test scenes for the benchmarks, rendered once into a folder and found again.
+"""Sets of test scenes, rendered once into a folder and found again; models judged on them.
 
     store = SceneStore(Path("work"), sounds=Sounds(speech, noise, work=work), scenes=300, rooms=60)
     folder = store.folder(SceneSet(name="reference"))
@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
-from doa_tf.files import Progress, differences, write_json
+from doa_tf.cli.progress import progress_bar
+from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.room import Room
@@ -32,6 +35,7 @@ from doa_tf.scenes.folder import write_scenes
 from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.render import scene_row
+from experiments.scenes.answers import Results, judged
 from experiments.scenes.array_sofa import write_sphere
 from experiments.scenes.changes import changed
 from experiments.scenes.sounds import DEMO_SPEECH, Sounds
@@ -39,11 +43,12 @@ from experiments.scenes.sounds import DEMO_SPEECH, Sounds
 QUICK_SCENES, QUICK_ROOMS = 4, 3
 SEED = 4041  # of rooms and scenes; training, validation and the reports before have others
 WINDOW = 13_312  # samples: one window of the network
-FIELDS = 16  # diffuse fields a set; scenes take parts of them, turned at random
 _CHANGE_STREAM = 7
 
 OWN_ROOMS = RoomSettings(rt60=(0.2, 0.6), dry_share=0.0, microphone="tetrahedral")
-OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=FIELDS)
+OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=16)
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +60,15 @@ class SceneSet:
         rooms: what rooms are drawn from.
         mix: what scenes are drawn from.
         condition: `clean`, `diffuse` or `interferer`.
-        speech: name of the talkers' recordings in `unheard_sounds`.
+        speech: name of the talkers' recordings in `experiments.scenes.sounds`.
         noise: name of the recordings of noise; left out where there are none.
         elevation_deg: (low, high) of the sources that may talk; None for all.
-        change: name and value of what is done to the scenes, see `scene_changes`.
+        change: name and value of what is done to the scenes, see `experiments.scenes.changes`.
         more_rooms: times as many rooms as the other sets have.
         seed: of rooms and scenes.
     """
 
-    name: str
+    name: str = ""
     rooms: RoomSettings = field(default=OWN_ROOMS)
     mix: MixSettings = field(default=OWN_MIX)
     condition: str = "diffuse"
@@ -90,10 +95,8 @@ class SceneStore:
 
     def missing(self, scene_set: SceneSet) -> str | None:
         """Why a set cannot be rendered; None where it can."""
-        reason = self.sounds.missing(scene_set.speech)
-        if reason is None and scene_set.noise != "noise":
-            reason = self.sounds.missing(scene_set.noise)
-        return reason
+        names = {scene_set.speech, scene_set.noise} - {"noise"}  # which scenes can do without
+        return next(filter(None, map(self.sounds.missing, sorted(names))), None)
 
     def folder(self, scene_set: SceneSet, *, progress: Progress | None = None) -> Path:
         """The scenes folder of a set, rendered where it is not there.
@@ -138,13 +141,14 @@ class SceneStore:
     def _rows(
         self, scene_set: SceneSet, progress: Progress | None
     ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-        speech = self.sounds.get(scene_set.speech)
-        noise: Recordings | tuple[()] = ()
-        if self.sounds.missing(scene_set.noise) is None:
-            noise = self.sounds.get(scene_set.noise)
-        babble = self.sounds.get("speech")
+        sounds = self.sounds
         mixer = SceneMixer(
-            self.bank(scene_set), speech, noise, babble=babble, settings=scene_set.mix, seed=SEED
+            self.bank(scene_set),
+            sounds.get(scene_set.speech),
+            () if sounds.missing(scene_set.noise) else sounds.get(scene_set.noise),
+            babble=sounds.get("speech"),
+            settings=scene_set.mix,
+            seed=SEED,
         )
         kind, value = scene_set.change
         for index in range(self.scenes):
@@ -199,35 +203,68 @@ def digest(recordings: Recordings) -> str:
     return hashed.hexdigest()[:16]
 
 
-def add_scene_options(parser: argparse.ArgumentParser) -> None:
-    """What sets are made of and where they lie."""
+def add_set_options(parser: argparse.ArgumentParser) -> None:
+    """Add what sets are made of and where they lie."""
     parser.add_argument(
         "--speech", type=Path, default=DEMO_SPEECH, metavar="DIR", help="talkers (default: demo's)"
     )
     parser.add_argument("--noise", type=Path, metavar="FILE", help="a recording, or a folder")
     parser.add_argument("--work", type=Path, metavar="DIR", help="kept (default: a temporary one)")
     parser.add_argument(
-        "--sofa", type=Path, metavar="FILE", help="a measured array (default: array_sofa.py's)"
+        "--sofa", type=Path, metavar="FILE", help="a measured array (default: that of array_sofa)"
     )
     parser.add_argument("--scenes", type=int, default=300, help="of each set (default: 300)")
     parser.add_argument("--rooms", type=int, default=60, help="they are in (default: 60)")
     parser.add_argument("--quick", action="store_true", help="few scenes: a test")
 
 
-def store_from(args: argparse.Namespace, work: Path) -> SceneStore:
+@contextmanager
+def scene_store(args: argparse.Namespace) -> Iterator[SceneStore]:
     """The store that the options ask for."""
-    return SceneStore(
-        work,
-        sounds=Sounds(args.speech, args.noise, work=work),
-        scenes=QUICK_SCENES if args.quick else args.scenes,
-        rooms=QUICK_ROOMS if args.quick else args.rooms,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        work = args.work or Path(folder)
+        yield SceneStore(
+            work,
+            sounds=Sounds(args.speech, args.noise, work=work),
+            scenes=QUICK_SCENES if args.quick else args.scenes,
+            rooms=QUICK_ROOMS if args.quick else args.rooms,
+        )
 
 
-def array_file(args: argparse.Namespace, work: Path) -> Path:
-    """The file of --sofa, else of `array_sofa.py`, which is made where it is not there."""
-    sofa: Path = (args.sofa or work / "array.sofa").resolve()
-    if not sofa.is_file() and args.sofa is None:
-        sofa.parent.mkdir(parents=True, exist_ok=True)
-        write_sphere(sofa)
-    return sofa
+def array_file(sofa: Path | None, work: Path) -> Path:
+    """A SOFA file, or that of `array_sofa` where none is given, made where it is not there."""
+    path = (sofa or work / "array.sofa").resolve()
+    if not path.is_file() and sofa is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sphere(path)
+    return path
+
+
+def judge_sets(
+    store: SceneStore, sets: Sequence[SceneSet], models: Mapping[str, str]
+) -> dict[str, dict[str, Results]]:
+    """Answers of every model to every set that can be rendered, by the set's and model's names.
+
+    Args:
+        store: renders what is missing, and keeps the answers beside it.
+        sets: to judge on.
+        models: by their short names; without any, scenes are rendered and no more.
+    """
+    answers: dict[str, dict[str, Results]] = {}
+    steps = len(sets) * (1 + len(models)) * store.scenes
+    done = 0
+    with progress_bar("scenes") as bar:
+
+        def report(count: int, _: int) -> None:
+            bar(done + count, steps)
+
+        for number, scene_set in enumerate(sets, 1):
+            if store.missing(scene_set) is None:
+                folder = store.folder(scene_set, progress=report)
+                answers[scene_set.name] = {}
+                for label, model in models.items():
+                    done += store.scenes
+                    results = judged(model, folder, work=store.work, progress=report)
+                    answers[scene_set.name][label] = results
+            done = number * steps // len(sets)
+    return answers

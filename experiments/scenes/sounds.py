@@ -26,10 +26,8 @@ from doa_tf.scenes.recordings import Recordings, read_recordings
 
 HERE = Path(__file__).resolve().parent
 DEMO_SPEECH = HERE.parents[1] / "demo" / "speech"
-LANGUAGES: dict[str, tuple[str, str]] = {
-    code: (name, text)
-    for code, (name, text) in json.loads((HERE / "voices.json").read_text(encoding="utf-8")).items()
-}
+# Name and text by code.
+LANGUAGES: dict[str, list[str]] = json.loads((HERE / "voices.json").read_text(encoding="utf-8"))
 _VOICES = ("m3", "f2")
 _WORDS_PER_MINUTE = (130, 170)
 _SECONDS = 30  # of each noise that is made
@@ -82,9 +80,8 @@ class Sounds:
             half = range(int(name == "two-b"), len(speech), 2)
             return Recordings.from_signals(without_pauses(speech[number]) for number in half)
         if name.startswith("espeak-"):
-            return read_recordings(
-                speak(self._work / "voices" / name, name.removeprefix("espeak-"))
-            )
+            language = name.removeprefix("espeak-")
+            return read_recordings(speak(self._work / "voices" / name, language))
         if name in NOISES:
             rng = np.random.default_rng(len(name))
             return Recordings.from_signals([NOISES[name](rng, _SECONDS * SAMPLE_RATE)])

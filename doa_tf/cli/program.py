@@ -1,0 +1,54 @@
+"""How a command or a program ends: its exit status, and one line about what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_edge.options import command
+from doa_edge.options.command import CommandParser
+
+GOES_ON, NOTHING = "the same command goes on from here", "nothing was written"
+
+
+def status_of(work: Callable[[], int | None], prog: str, *, interrupted: str) -> int:
+    """The exit status of some work: 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+    Args:
+        work: gives a status, or None for 0.
+        prog: begins the line about what went wrong.
+        interrupted: what is said after Ctrl-C.
+    """
+    try:
+        return work() or 0
+    except InputError as error:
+        sys.stderr.write(f"{prog}: {one_line(error)}\n")
+        return command.EXIT_MISUSE
+    except (OSError, MissingPackageError, FloatingPointError) as error:
+        sys.stderr.write(f"{prog}: {one_line(error)}\n")
+        return command.EXIT_FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{prog}: interrupted; {interrupted}\n")
+        return command.EXIT_INTERRUPTED
+
+
+def program(module: str, doc: str | None) -> CommandParser:
+    """A parser for a program that is no command: `python -m MODULE`.
+
+    Args:
+        module: its name.
+        doc: its docstring, of which the first line is shown.
+    """
+    description = (doc or "").partition("\n")[0]
+    return CommandParser(prog=f"python -m {module}", description=description)
+
+
+def run_program(main: Callable[[], int | None], *, interrupted: str = NOTHING) -> NoReturn:
+    """End this process with the status of its program."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    spec = sys.modules["__main__"].__spec__
+    module = "" if spec is None else spec.name.removesuffix(".__main__")
+    sys.exit(status_of(main, f"python -m {module}", interrupted=interrupted))
