@@ -58,7 +58,7 @@ DEV = [
 # Where packages lie: folder of the repository, names in it.
 ROOTS = {".": ["doa_core", "doa_tf"], "edge": ["doa_edge"], "export": ["doa_export"]}
 
-# A link into the repository leads nowhere from a package index: there it is its text, an image nothing.
+# A link into the repository leads nowhere from a package index: only its text is kept.
 README = re.sub(
     r"!\[[^]]*\]\((?!https:)[^)]*\)|\[([^]]*)\]\((?!https:)[^)]*\)",
     r"\1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections import Counter
 
 import pytest
@@ -42,6 +43,16 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        # Programs of JAX are compiled once for all tests, and without making them fast.
+        folder = tempfile.TemporaryDirectory(prefix="doa-jax-")
+        config.add_cleanup(folder.cleanup)
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder.name)
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        os.environ.setdefault(
+            "XLA_FLAGS",
+            "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        )
     # Beside other tests, everything has one processor. Programs that tests start inherit this.
     if config.getoption("numprocesses", None):
         config.option.loadscopereorder = False  # see `LONGEST_FIRST`

@@ -1,4 +1,4 @@
-"""The distribution: a wheel, made from the source archive, that holds the four packages and no more."""
+"""The wheel, made from the source archive: it holds the four packages and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hides from every Python process what the variable DOA_WITHOUT names: modules, programs, libraries.
+"""Hides modules, programs and libraries that DOA_WITHOUT names from every Python process.
 
     PYTHONPATH=tests/without DOA_WITHOUT="tensorflow keras" python -m pytest tests/core
     PYTHONPATH=$PWD/tests/without DOA_WITHOUT="portaudio chromium" make test
