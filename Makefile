@@ -1,4 +1,4 @@
-# `make demo` needs Python 3 alone; `make test` and `make lint` make the full environment first.
+# `make demo` needs Python 3 alone; `make test`, `check` and `lint` make the full environment first.
 
 PYTHON ?= python3
 # Of `make reproduce`: SIZE=tiny|small|medium|large, folders with sub-folders train, valid and test.
@@ -7,7 +7,11 @@ SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
 
-.PHONY: demo docs reproduce model test lint arm64 format clean venv-check help
+# Of `make test` and `make check`: a process with TensorFlow needs a gigabyte and a half.
+PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8
+TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
+
+.PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,8 +22,11 @@ demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; 
 docs: .venv-docs/ready  ## the pages and an API reference as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
-test: .venv/ready  ## all tests
-	.venv/bin/python -m pytest
+test: .venv/ready  ## all tests, side by side on all processors
+	$(PYTEST)
+
+check: lint  ## within a minute: lint, and the tests that need no TensorFlow, without it
+	PYTHONPATH=tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
 
 # docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
@@ -44,6 +51,12 @@ lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 
 arm64: .venv-demo/ready  ## the edge extra in emulated 64-bit ARM systems (root; some minutes)
 	.venv-demo/bin/python edge/arm64/check.py
+
+dist: .venv/ready  ## source archive and wheel, tried in an environment of its own
+	rm -rf dist
+	.venv/bin/python -m build --outdir dist
+	.venv/bin/twine check --strict dist/*
+	PYTHON=$(PYTHON) .ci/try-wheel dist/*.whl
 
 format: .venv/ready  ## ruff's formatter and safe fixes
 	.venv/bin/ruff format .

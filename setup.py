@@ -1,5 +1,6 @@
 """Metadata of the distribution `doa-tf`; tool settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -39,7 +40,18 @@ CLUSTER = [
 ]
 # The engine `jax` of training; an accelerator has a JAX of its own, such as jax[cuda13].
 JAX = ["jax>=0.6"]
-DEV = ["codespell", "import-linter>=2", "mypy>=1.11", "pre-commit", "pytest>=8", "ruff"]
+DEV = [
+    "build",
+    "codespell",
+    "import-linter>=2",
+    "mypy>=1.11",
+    "pre-commit",
+    "pytest>=8.2",
+    "pytest-xdist>=3.6",
+    "ruff",
+    "setuptools>=69",
+    "twine>=6",
+]
 # The site of `make docs`; ruff formats its signatures.
 DOCS = [
     "griffe-public-redundant-aliases",
@@ -52,14 +64,21 @@ DOCS = [
 # Where packages lie: folder of the repository, names in it.
 ROOTS = {".": ["doa_core", "doa_tf"], "edge": ["doa_edge"], "export": ["doa_export"]}
 
+# A link into the repository leads nowhere from a package index: only its text is kept.
+README = re.sub(
+    r"!\[[^]]*\]\((?!https:)[^)]*\)|\[([^]]*)\]\((?!https:)[^)]*\)",
+    r"\1",
+    Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+)
+
 setup(
     name="doa-tf",
-    version="0.1.0",
+    version="0.2.0",
     description=(
         "Where does a voice come from? Direction of arrival of a speaker from first-order "
         "Ambisonics: trained with Keras, run on small boards with TFLite"
     ),
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=README,
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",

@@ -3,5 +3,5 @@
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-SHARED = PROJECT.parent / "shared"
+SHARED = PROJECT.parent / "shared"  # tests take it from the fixture `shared_data`
 DEMO = PROJECT / "demo"

@@ -10,9 +10,7 @@ import sys
 import pytest
 
 from doa_edge.tflite.network import TfliteModel, default_model_path
-from tests.places import PROJECT, SHARED
-
-SCENES = SHARED / "data" / "scenes"
+from tests.places import PROJECT
 
 
 @pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "int8")])
@@ -54,13 +52,12 @@ def test_the_demo_needs_no_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.shared
-@pytest.mark.skipif(not SCENES.is_dir(), reason="needs the development scenes beside the project")
-def test_the_shipped_file_beats_the_figures_it_was_made_to_beat():
+def test_the_shipped_file_beats_the_figures_it_was_made_to_beat(shared_data):
     from doa_tf.evaluation.judge import evaluate
 
-    groups = evaluate(default_model_path(), SCENES).to_dict()["groups"]
-    music = evaluate("baseline:music", SCENES).to_dict()["groups"]
+    scenes = shared_data / "scenes"
+    groups = evaluate(default_model_path(), scenes).to_dict()["groups"]
+    music = evaluate("baseline:music", scenes).to_dict()["groups"]
     ism, interferer = groups["ism"], groups["ism-interferer"]
     # The best of wideband MUSIC, the intensity vector and a published network (Tang et al. 2019).
     assert ism["median_deg"] < min(7.0, music["ism"]["median_deg"])

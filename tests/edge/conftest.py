@@ -89,18 +89,9 @@ def write_wave(tmp_path, plane_wave):
 @pytest.fixture(scope="session")
 def tiny_tflite(tmp_path_factory):
     """A real .tflite with the arithmetic of `IntensityModel`, spec inside."""
-    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("ai_edge_litert")
+    from tests.edge.tiny_network import intensity_network
 
-    class Module(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((1, 25, 513, 6), tf.float32)])
-        def predict(self, features):
-            return 0.5 * tf.reduce_mean(features[..., :3], axis=2) + 0.5
-
-    module = Module()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.predict.get_concrete_function()], module
-    )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     path = tmp_path_factory.mktemp("model") / "tiny.tflite"
-    path.write_bytes(embed_spec(converter.convert(), ModelSpec(head="cartesian")))
+    path.write_bytes(embed_spec(intensity_network(), ModelSpec(head="cartesian")))
     return path

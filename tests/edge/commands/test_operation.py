@@ -66,6 +66,13 @@ def end(process, number, seconds=5.0):
     return process.returncode, out.decode(), error.decode()
 
 
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def complete_lines(text):
     assert text == "" or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
@@ -143,7 +150,7 @@ def test_signal_during_a_recording_keeps_its_lines(number, status, word, tmp_pat
     process = start(
         "--input", write_wave(seconds=10), "--realtime", "--out", out / "track.jsonl", "--summary"
     )
-    time.sleep(2.0)
+    wait_for(lambda: any(path.stat().st_size for path in out.iterdir()))
     code, printed, _ = end(process, number)
     assert code == status
     assert names(out) == ["track.jsonl"]
@@ -154,6 +161,7 @@ def test_signal_during_a_recording_keeps_its_lines(number, status, word, tmp_pat
 
 def test_a_reader_that_hangs_is_left_at_the_second_signal(long_pcm, tmp_path):
     import fcntl
+    import termios
 
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
@@ -161,7 +169,12 @@ def test_a_reader_that_hangs_is_left_at_the_second_signal(long_pcm, tmp_path):
     sound.write_bytes(long_pcm)
     with sound.open("rb") as stdin:
         process = start(*PIPE, "--every", "1", stdin=stdin, stdout=write_end)
-    time.sleep(2.0)  # by now it waits for its reader
+
+    def waiting():
+        return int.from_bytes(fcntl.ioctl(read_end, termios.FIONREAD, bytes(4)), "little")
+
+    wait_for(lambda: waiting() > 3800)  # another line has no room
+    time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)

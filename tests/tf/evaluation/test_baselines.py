@@ -15,7 +15,6 @@ from doa_tf.evaluation.baselines import (
     music,
     search_grid,
 )
-from tests.places import SHARED
 
 SAMPLES = 13_312
 # A direction and its cell are at most 0.7 grid steps apart; the intensity vector has no grid.
@@ -195,16 +194,11 @@ FIGURES = {
 }
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize(("folder", "name"), FIGURES)
-def test_figures_on_the_development_scenes(folder, name):
+def test_figures_on_the_development_scenes(folder, name, shared_data):
     from doa_tf.evaluation.judge import evaluate
 
-    if not (SHARED / "data" / folder).is_dir():
-        pytest.skip(
-            f"the development recordings shared/data/{folder} are not beside the repository"
-        )
-    groups = evaluate(f"baseline:{name}", SHARED / "data" / folder).to_dict()["groups"]
+    groups = evaluate(f"baseline:{name}", shared_data / folder).to_dict()["groups"]
     for group, (median_deg, acc10, median_tolerance, acc_tolerance) in FIGURES[
         folder, name
     ].items():

@@ -1,0 +1,77 @@
+"""The wheel, made from the source archive: it holds the four packages and nothing else."""
+
+from __future__ import annotations
+
+import email
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.places import PROJECT
+
+ROOTS = {"doa_core": PROJECT, "doa_tf": PROJECT, "doa_edge": PROJECT / "edge"}
+ROOTS["doa_export"] = PROJECT / "export"
+BESIDE = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "requirements.txt")
+KINDS = {".py", ".pyi", ".typed", ".html", ".tflite", ".md"}
+LEFT = {".keras"}  # what the shipped files were made of stays in the repository
+
+
+def files(package):
+    """What lies in a package, from its root."""
+    root = ROOTS[package]
+    return {
+        str(path.relative_to(root))
+        for path in (root / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    pytest.importorskip("build", reason="needs the extra dev")
+    clone, out = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
+    for name in BESIDE:
+        shutil.copy(PROJECT / name, clone)
+    for package, root in ROOTS.items():
+        shutil.copytree(
+            root / package,
+            clone / (root / package).relative_to(PROJECT),
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    # With the setuptools that is there: a test needs no network.
+    options = ["--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(clone)]
+    done = subprocess.run(
+        [sys.executable, "-m", "build", *options], capture_output=True, text=True, cwd=clone
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (path,) = out.glob("*.whl")
+    assert len(list(out.glob("*.tar.gz"))) == 1
+    return zipfile.ZipFile(path)
+
+
+def test_all_of_the_packages_is_in_the_wheel_and_nothing_else(wheel):
+    tree = set.union(*map(files, ROOTS))
+    kinds = {name: "." + name.rpartition(".")[2] for name in tree}
+    assert set(kinds.values()) == KINDS | LEFT
+    wanted = {name for name, kind in kinds.items() if kind in KINDS}
+    held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert held == wanted
+
+
+def test_what_it_says_of_itself(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    cited = re.search(r"^version: (.+)$", (PROJECT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert metadata["Version"] == cited[1]
+    changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## .*\b{re.escape(metadata['Version'])}\b", changes, re.MULTILINE)
+    assert "](docs/" not in metadata.get_payload()  # links that lead nowhere from an index
+
+
+def test_every_package_is_typed():
+    for package, root in ROOTS.items():
+        assert (root / package / "py.typed").exists()
