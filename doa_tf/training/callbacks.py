@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -113,6 +114,18 @@ def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) 
     }
 
 
+def batched(predict: Callable[[FloatArray], Any], inputs: FloatArray, size: int) -> FloatArray:
+    """(S, T, K) outputs of (S, T, F, K) inputs, in padded batches that need one trace."""
+    size = min(size, len(inputs))
+    parts = []
+    for start in range(0, len(inputs), size):
+        part = inputs[start : start + size]
+        padded = np.zeros((size, *part.shape[1:]), np.float32)
+        padded[: len(part)] = part
+        parts.append(np.asarray(predict(padded))[: len(part)])
+    return np.concatenate(parts)
+
+
 class Validation(keras.callbacks.Callback):
     """Judges every epoch by the angle to the true directions.
 
@@ -149,17 +162,8 @@ class Validation(keras.callbacks.Callback):
 
             # Not `model.predict`, which would distribute the scenes over several processes.
             self._predict = tf.function(lambda x: self.model(x, training=False))
-        outputs = np.concatenate([self._outputs(start) for start in self._starts()])
+        outputs = batched(self._predict, self._features, self._batch_size)
         return validation_figures(outputs, self._directions, self._head)
-
-    def _starts(self) -> range:
-        return range(0, len(self._features), self._batch_size)
-
-    def _outputs(self, start: int) -> FloatArray:
-        batch = self._features[start : start + self._batch_size]
-        padding = np.zeros((self._batch_size - len(batch), *batch.shape[1:]), batch.dtype)
-        outputs = self._predict(np.concatenate([batch, padding]).astype(np.float32))
-        return np.asarray(outputs)[: len(batch)]
 
 
 class KeepState(keras.callbacks.Callback):

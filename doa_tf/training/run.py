@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
-from doa_tf.training.run_folder import BEST
+from doa_tf.data.validation import scenes_arrays
+from doa_tf.files import sha256
+from doa_tf.models import load_model
+from doa_tf.training.run_folder import BEST, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import begin
+from doa_tf.training.start import Run
 
 if TYPE_CHECKING:
     from doa_tf.training.jax_engine.train import JaxEngine
@@ -55,17 +59,25 @@ def train(
             what is asked, or bad validation scenes.
         FloatingPointError: the loss became NaN, with the batch; the last good state is kept.
     """
-    folder, engine_of = Path(folder), _engine_class(engine)
-    trainer = engine_of(data, settings, options or RunOptions())
-    run = begin(
-        folder,
-        data,
-        settings=settings,
-        features=features or FeatureSpec(),
-        init_from=init_from,
-        engine=engine,
-        writes=trainer.writes,
+    folder, features = Path(folder), features or FeatureSpec()
+    trainer = _engine_class(engine)(data, settings, options or RunOptions())
+    origin = None if init_from is None else load_model(init_from)
+    digest = {} if init_from is None else {"init_from_sha256": sha256(init_from)}
+    asked = {
+        "settings": {**settings.lasting(), "engine": engine},
+        "features": features.to_dict(),
+        "sources": {**data.sources, **digest},
+    }
+    claimed = claim_run(folder, asked, writes=trainer.writes)
+    if claimed.state.epoch >= settings.epochs:
+        raise InputError(
+            f"The run {folder} has ended after {claimed.state.epoch} epochs: ask for more with "
+            "--epochs, or name another folder"
+        )
+    inputs, directions = scenes_arrays(
+        data.valid, features=features, highpass_hz=settings.highpass_hz
     )
+    run = Run(claimed, settings, features, inputs, directions, origin)
     try:
         model = trainer.train(run)
     except FloatingPointError as error:

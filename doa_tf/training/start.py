@@ -1,10 +1,9 @@
-"""The beginning of a training: its folder, initial network and validation scenes."""
+"""A training as an engine starts or resumes it: its initial network, its first weights."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 
@@ -12,12 +11,10 @@ from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
-from doa_tf.data.validation import scenes_arrays
-from doa_tf.files import sha256
 from doa_tf.heads import Head
-from doa_tf.models import build_crnn, load_model
-from doa_tf.training.run_folder import RunFolder, claim_run
-from doa_tf.training.settings import TrainingData, TrainSettings
+from doa_tf.models import build_crnn
+from doa_tf.training.run_folder import RunFolder
+from doa_tf.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -60,40 +57,6 @@ class Run:
         if self.origin is not None:
             copy_weights(self.origin, model)
         return model
-
-
-def begin(
-    folder: Path,
-    data: TrainingData,
-    *,
-    settings: TrainSettings,
-    features: FeatureSpec,
-    init_from: str | Path | None,
-    engine: str,
-    writes: bool,
-) -> Run:
-    """Start or resume a run in its folder, and read the validation scenes.
-
-    Raises:
-        InputError: the folder holds another run or one that has ended, or bad scenes.
-    """
-    origin = None if init_from is None else load_model(init_from)
-    digest = {} if init_from is None else {"init_from_sha256": sha256(init_from)}
-    asked = {
-        "settings": {**settings.lasting(), "engine": engine},
-        "features": features.to_dict(),
-        "sources": {**data.sources, **digest},
-    }
-    claimed = claim_run(folder, asked, writes=writes)
-    if claimed.state.epoch >= settings.epochs:
-        raise InputError(
-            f"The run {folder} has ended after {claimed.state.epoch} epochs: ask for more with "
-            "--epochs, or name another folder"
-        )
-    inputs, directions = scenes_arrays(
-        data.valid, features=features, highpass_hz=settings.highpass_hz
-    )
-    return Run(claimed, settings, features, inputs, directions, origin)
 
 
 def build_network(

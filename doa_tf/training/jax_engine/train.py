@@ -17,6 +17,7 @@ import io
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from doa_tf.layers import IntensityFeatures
 from doa_tf.models import model_spec
 from doa_tf.training.callbacks import (
     CosineLearningRate,
+    batched,
     check_loss,
     check_weights,
     validation_figures,
@@ -153,16 +155,9 @@ class _Learner:
 
     def outputs(self) -> FloatArray:
         """(S, T, K) of the network as it would be kept, for the validation scenes."""
-        inputs = self._run.inputs
-        size = min(len(inputs), self._run.settings.batch_size)
-        parts = []
-        for start in range(0, len(inputs), size):
-            part = inputs[start : start + size]
-            padded = np.zeros((size, *part.shape[1:]), np.float32)
-            padded[: len(part)] = part
-            outputs = self._predict(self._kept_weights(), self._carry[_STATES], padded)
-            parts.append(np.asarray(outputs)[: len(part)])
-        return np.concatenate(parts)
+        run, weights, states = self._run, self._kept_weights(), self._carry[_STATES]
+        predict = partial(self._predict, weights, states)
+        return batched(predict, run.inputs, run.settings.batch_size)
 
     def entries(self) -> dict[str, bytes]:
         """What `last.keras` holds beside the model: all that a step changes."""
