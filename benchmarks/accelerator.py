@@ -19,7 +19,8 @@ from doa_tf.cli.imports import use_engine
 from doa_tf.cli.program import program, run_program
 from doa_tf.files import write_json
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.draw import MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.training.jax_engine.mixing import mix_scenes, scene_arrays
 

@@ -20,9 +20,11 @@ import soundfile
 
 from doa_core.angles import vector_to_angles
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.rooms.room import RoomSettings, simulate_room
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.room import simulate_room
+from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.folder import write_scenes
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 
 # name, flite voice, seed, seconds, condition, reverberation time [s], SNR [dB], SIR [dB]

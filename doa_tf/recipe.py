@@ -23,8 +23,9 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
-from doa_tf.rooms.room import RoomSettings
-from doa_tf.scenes.mixer import CONDITIONS, MixSettings, SceneMixer
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.scenes.draw import CONDITIONS, MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.preparation import (
     Bars,
     Progress,

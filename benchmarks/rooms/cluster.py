@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.turns import rates_in_turns, ratios
 from doa_tf.cli.program import program, run_program
 from doa_tf.rooms.cluster import dask_client, run_on_dask
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank, simulate_rooms, split_shard
 
 TURNS = 3

@@ -14,7 +14,8 @@ from benchmarks.rooms.reference import reference_responses
 from doa_core.angles import great_circle_distance
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.rooms.acoustics import c50, diffuseness, direct_direction, drr_db, t30
-from doa_tf.rooms.room import Room, RoomSettings, draw_plan, simulate_room
+from doa_tf.rooms.plan import RoomSettings, draw_plan
+from doa_tf.rooms.room import Room, simulate_room
 
 LATE = 0.08  # seconds after the emission from which a response counts as late
 BANDS = {"t30_250": (177.0, 354.0), "t30": (354.0, 1414.0), "t30_4k": (2828.0, 5657.0)}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import RoomSettings
+from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.scenes.draw import MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.speaker_split import split_folder
 

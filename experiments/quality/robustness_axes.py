@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from doa_tf.scenes.mixer import MixSettings
+from doa_tf.scenes.draw import MixSettings
 from experiments.scenes.changes import DEAD
 from experiments.scenes.sets import OWN_MIX, OWN_ROOMS, WINDOW, SceneSet
 from experiments.scenes.sounds import LANGUAGES, NOISES

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from doa_tf.data.cache import FeatureCache
-from doa_tf.rooms.room import RoomSettings
-from doa_tf.scenes.mixer import MixSettings, SceneMixer
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.scenes.draw import MixSettings
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.preparation import (
     Bars,
     Progress,

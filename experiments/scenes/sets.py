@@ -27,10 +27,12 @@ from doa_core.errors import InputError
 from doa_tf.cli.progress import progress_bar
 from doa_tf.files import write_json
 from doa_tf.rooms.bank.bank import read_bank
-from doa_tf.rooms.room import Room, RoomSettings
+from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.room import Room
 from doa_tf.rooms.simulate import simulate_bank
+from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.folder import write_scenes
-from doa_tf.scenes.mixer import RENDER_STREAM, MixSettings, SceneMixer
+from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.render import scene_row
 from experiments.scenes.answers import Results, judged
