@@ -32,10 +32,7 @@ DEFAULT_LAYOUT = "flu-frd-bld-bru"
 CARDIOID = 0.5  # the omnidirectional share of a cardioid capsule's pattern
 
 _WXYZ_TO_AMBIX: FloatArray = np.eye(4)[[0, 2, 3, 1]]
-_WXYZ_GAINS = {
-    "fuma": [np.sqrt(2.0), 1.0, 1.0, 1.0],
-    "n3d": [1.0, *3 * [1.0 / np.sqrt(3.0)]],
-}
+_WXYZ_GAINS = {"fuma": [np.sqrt(2.0), 1.0, 1.0, 1.0], "n3d": [1.0, *3 * [1.0 / np.sqrt(3.0)]]}
 
 
 def encode_plane_wave(signal: npt.ArrayLike, direction: npt.ArrayLike) -> FloatArray:

@@ -19,12 +19,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_core.calibration import Table, check_table
 from doa_core.decode import GRID_HEADS, HEADS, METHODS, decode, head_outputs
-from doa_core.features import (
-    ENERGY_FLOOR,
-    INTENSITY_CHANNELS,
-    check_channels,
-    intensity_features,
-)
+from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels, intensity_features
 from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 

@@ -46,9 +46,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument(
-        "--profiles",
-        action="store_true",
-        help="list the microphones that --profile knows instead",
+        "--profiles", action="store_true", help="list the microphones that --profile knows instead"
     )
     return parser
 

@@ -165,9 +165,7 @@ class PipeSource(Source):
                     )
                 if len(self._bytes):
                     logger.warning(
-                        "%s ended inside a sample: %d bytes dropped",
-                        self.name,
-                        len(self._bytes),
+                        "%s ended inside a sample: %d bytes dropped", self.name, len(self._bytes)
                     )
                 break
             elif not self._bytes.fill(WAIT_S):

@@ -73,9 +73,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
 def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of outputs on this machine."""
     group.add_argument(
-        "--json",
-        action=argparse.BooleanOptionalAction,
-        help="print JSON lines on a terminal, too",
+        "--json", action=argparse.BooleanOptionalAction, help="print JSON lines on a terminal, too"
     )
     group.add_argument(
         "--out",

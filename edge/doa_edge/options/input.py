@@ -39,16 +39,9 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         type=integer(1),
         help="of raw PCM, or to open a device with (default: the model's 16000, else the device's)",
     )
+    group.add_argument("--encoding", choices=ENCODING_NAMES, help="of raw PCM on standard input")
     group.add_argument(
-        "--encoding",
-        choices=ENCODING_NAMES,
-        help="of raw PCM on standard input",
-    )
-    group.add_argument(
-        "--raw-channels",
-        metavar="N",
-        type=integer(1),
-        help="channels of raw PCM (default: 4)",
+        "--raw-channels", metavar="N", type=integer(1), help="channels of raw PCM (default: 4)"
     )
 
 
