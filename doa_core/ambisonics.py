@@ -171,8 +171,7 @@ def _mix(signal: npt.ArrayLike, matrix: FloatArray) -> FloatArray:
     signal = as_four_channels(signal, name="signal")
     if np.issubdtype(signal.dtype, np.inexact):  # integers must not round the matrix
         matrix = matrix.astype(signal.dtype)
-    mixed: FloatArray = signal @ matrix.T
-    return mixed
+    return signal @ matrix.T
 
 
 def as_four_channels(values: npt.ArrayLike, *, name: str) -> npt.NDArray[Any]:

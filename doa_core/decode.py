@@ -209,8 +209,7 @@ def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
         if length <= _SHORTEST:
             return _FORWARD
         direction[:3] = centroid / length
-    mode: FloatArray = direction[:3]
-    return mode
+    return direction[:3]
 
 
 @lru_cache(maxsize=8)

@@ -280,7 +280,6 @@ def _report(
     """Time per stage, real-time factor and memory, on standard error."""
     duration = engine.samples / engine.spec.features.sample_rate
     stages = {"read and resample": read_seconds, **engine.seconds}
-    peak_megabytes = peak_memory_kib() / 1024
     lines = [
         f"model              {model.spec.head}, {model.spec.quantization}, run by {model.runtime}",
         f"loading            {load_seconds:.3f} s",
@@ -291,7 +290,7 @@ def _report(
         f"all                {run_seconds:.3f} s for {duration:.3f} s of sound",
         f"real-time factor   {run_seconds / duration:.4f} "
         f"({duration / run_seconds:.0f} times faster than real time)",
-        f"peak memory        {peak_megabytes:.0f} MB",
+        f"peak memory        {peak_memory_kib() / 1024:.0f} MB",
     ]
     sys.stderr.write("\n".join(lines) + "\n")
 
@@ -304,19 +303,16 @@ def _quiet_runtime() -> Iterator[None]:
     """
     import tempfile
 
+    from doa_edge.input.live.portaudio import stderr_to
+
     with ExitStack() as stack:
         try:
             said = stack.enter_context(tempfile.TemporaryFile())
-            stderr = os.dup(2)
-        except OSError:  # nowhere to keep it, or no standard error
+        except OSError:  # nowhere to keep it
             yield
             return
-        os.dup2(said.fileno(), 2)
-        try:
+        with stderr_to(said):
             yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
         said.seek(0)
         for line in said:
             if not line.startswith(b"INFO:"):

@@ -58,8 +58,7 @@ class InputFormat:
         matrix = format_to_ambix_matrix(self.audio_format)
         if self.mount is None:
             return matrix
-        rotated: FloatArray = rotation_to_ambix_matrix(rotation_matrix(*self.mount)) @ matrix
-        return rotated
+        return rotation_to_ambix_matrix(rotation_matrix(*self.mount)) @ matrix
 
     def columns(self, available: int, *, name: str) -> list[int]:
         """Indices of the four channels in an input.

@@ -17,7 +17,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.audio import STREAMING_SIZES
+from doa_edge.input.audio import sound_bytes
 from doa_edge.input.conversion import AmbixConverter, ChannelPicker
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples, Source, no_sound
@@ -125,11 +125,11 @@ class PipeSource(Source):
             yield from self._read_header()
         elif self.raw is None:
             start = self._bytes.peek(8)
+            if not start:
+                raise InputError(f"A stream must hold sound. Received: {self.name} with 0 bytes")
             raise InputError(
                 "A stream must begin with a WAV header, or be described by --encoding and --rate. "
                 f"Received: {self.name} that begins with {start!r}"
-                if start
-                else f"A stream must hold sound. Received: {self.name} with 0 bytes"
             )
         converter = AmbixConverter(
             self.input_format, from_rate=self._format.rate, to_rate=self.model_rate
@@ -206,14 +206,6 @@ class PipeSource(Source):
                 long_length = struct.unpack("<Q", body[8:16])[0]
         if found is None:
             raise InputError(f"The {self.name} has no format in its WAV header")
-        self._check_raw(found)
-        if length == 0xFFFFFFFF and long_length:
-            length = long_length
-        elif any(length in sizes for sizes in STREAMING_SIZES):
-            length = -1
-        self._set_format(replace(found, data_bytes=None if length < 0 else length))
-
-    def _check_raw(self, found: PcmFormat) -> None:
         if self.raw and self.raw != found:
             raise InputError(
                 "A stream's WAV header must agree with the options. Received: "
@@ -221,6 +213,7 @@ class PipeSource(Source):
                 f"header and rate={self.raw.rate}, encoding={self.raw.encoding}, "
                 f"{self.raw.channels} channels by options"
             )
+        self._set_format(replace(found, data_bytes=sound_bytes(length, long_length)))
 
     def _wait_for(self, count: int) -> Iterator[Samples]:
         """Empty blocks until that many bytes are there, or the stream has ended."""

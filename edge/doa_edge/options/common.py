@@ -35,10 +35,9 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "none)",
         "--threads N": "threads of the network (default: %(default)s)",
     }
-    kinds: dict[str, Kind] = {
-        **{"FILE": model_path, "FRAMES": integer(1), "N": integer(1), "DBFS": _level},
-        **dict.fromkeys(("DB", "SHARE", "SECONDS"), float),
-    }
+    kinds: dict[str, Kind] = {"FILE": model_path, "DBFS": _level}
+    kinds |= dict.fromkeys(("FRAMES", "N"), integer(1))
+    kinds |= dict.fromkeys(("DB", "SHARE", "SECONDS"), float)
     add_options(group, texts, kinds)
     group.set_defaults(smooth=0.0, threads=1)
 
@@ -58,7 +57,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds = {"FILE.jsonl": Path, "FILE.png": Path, "BYTES": _size, "N": integer(0)}
+    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "BYTES": _size, "N": integer(0)}
     add_options(group, texts, kinds)
 
 
