@@ -74,11 +74,8 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            more = (
-                "; --channels says which, such as --channels 1,2,3,4"
-                if available > CHANNELS
-                else ""
-            )
+            more = "; --channels says which, such as --channels 1,2,3,4"
+            more = more if available > CHANNELS else ""
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
                 f"tetrahedral microphone{more}). Received: {name} with {count}"

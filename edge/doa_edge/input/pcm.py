@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors, check_choice
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.audio import sound_bytes
 from doa_edge.input.conversion import AmbixConverter, ChannelPicker
@@ -49,11 +49,8 @@ class PcmFormat:
     data_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.encoding not in ENCODINGS:
-            raise InputError(
-                f"`encoding` must be one of {', '.join(ENCODINGS)}. "
-                f"Received: encoding={self.encoding!r}"
-            )
+        with as_input_errors():
+            check_choice("encoding", self.encoding, tuple(ENCODINGS))
         if not 1 <= self.channels <= 1024:
             raise InputError(
                 f"A stream must have 1 to 1024 channels. Received: channels={self.channels}"
