@@ -81,18 +81,10 @@ def main() -> int:
     """Check the systems that were asked for; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument(
-        "--if-possible",
-        action="store_true",
-        help="where this machine cannot emulate, say so and end with status 0",
-    )
-    parser.add_argument(
-        "--limit",
-        metavar="SECONDS",
-        type=float,
-        default=LIMIT_S,
-        help="after which a step that has not ended is stopped (default: %(default)g)",
-    )
+    text = "where this machine cannot emulate, say so and end with status 0"
+    parser.add_argument("--if-possible", action="store_true", help=text)
+    text = "after which a step that has not ended is stopped (default: %(default)g)"
+    parser.add_argument("--limit", metavar="SECONDS", type=float, default=LIMIT_S, help=text)
     options = parser.parse_args()
     if reason := why_not():
         print(f"arm64: not checked, {reason}")
