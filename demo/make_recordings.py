@@ -61,10 +61,9 @@ def speak(text: str, voice: str, path: Path) -> np.ndarray:
 def main() -> None:
     """Write the folder of recordings, in the scenes format."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).with_name("recordings")
-    parser.add_argument("--out", type=Path, default=default, help="a new folder")
-    default = Path(__file__).with_name("speech")
-    parser.add_argument("--speech-out", type=Path, default=default, help="of dry speech")
+    here = Path(__file__).parent
+    parser.add_argument("--out", type=Path, default=here / "recordings", help="a new folder")
+    parser.add_argument("--speech-out", type=Path, default=here / "speech", help="of dry speech")
     args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +78,6 @@ def main() -> None:
                 soundfile.write(path, dry, SAMPLE_RATE, subtype="PCM_16")
         for name, voice, seed, seconds, condition, rt60, snr_db, sir_db in RECORDINGS:
             speech = speak(SENTENCES[voice], voice, Path(folder) / name)
-            samples = int(seconds * SAMPLE_RATE)
             room = simulate_room(
                 0,
                 seed=1000 + seed,
@@ -93,7 +91,7 @@ def main() -> None:
                 ),
             )
             settings = MixSettings(
-                samples=samples,
+                samples=int(seconds * SAMPLE_RATE),
                 snr_db=(snr_db, snr_db),
                 sir_db=(sir_db, sir_db),
                 level_dbfs=(-26.0, -26.0),
@@ -103,20 +101,15 @@ def main() -> None:
             mixer = SceneMixer([room], [speech], babble=crowd, settings=settings, seed=seed)
             scene = mixer.mix((seed,), condition=condition)
             azimuth, elevation = np.degrees(vector_to_angles(scene.direction))
-            rows.append(
-                (
-                    f"{name}.wav",
-                    scene.waveform,
-                    {
-                        "azimuth_deg": round(float(azimuth), 1),
-                        "elevation_deg": round(float(elevation), 1),
-                        "condition": condition,
-                        "rt60_s": rt60,
-                        "snr_db": snr_db,
-                        "sir_db": sir_db if condition == "interferer" else "nan",
-                    },
-                )
-            )
+            facts = {
+                "azimuth_deg": round(float(azimuth), 1),
+                "elevation_deg": round(float(elevation), 1),
+                "condition": condition,
+                "rt60_s": rt60,
+                "snr_db": snr_db,
+                "sir_db": sir_db if condition == "interferer" else "nan",
+            }
+            rows.append((f"{name}.wav", scene.waveform, facts))
     write_scenes(args.out, rows, subtype="PCM_16")
 
 

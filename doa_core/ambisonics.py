@@ -32,10 +32,7 @@ DEFAULT_LAYOUT = "flu-frd-bld-bru"
 CARDIOID = 0.5  # the omnidirectional share of a cardioid capsule's pattern
 
 _WXYZ_TO_AMBIX: FloatArray = np.eye(4)[[0, 2, 3, 1]]
-_WXYZ_GAINS = {
-    "fuma": [np.sqrt(2.0), 1.0, 1.0, 1.0],
-    "n3d": [1.0, *3 * [1.0 / np.sqrt(3.0)]],
-}
+_WXYZ_GAINS = {"fuma": [np.sqrt(2.0), 1.0, 1.0, 1.0], "n3d": [1.0, *3 * [1.0 / np.sqrt(3.0)]]}
 
 
 def encode_plane_wave(signal: npt.ArrayLike, direction: npt.ArrayLike) -> FloatArray:
@@ -174,8 +171,7 @@ def _mix(signal: npt.ArrayLike, matrix: FloatArray) -> FloatArray:
     signal = as_four_channels(signal, name="signal")
     if np.issubdtype(signal.dtype, np.inexact):  # integers must not round the matrix
         matrix = matrix.astype(signal.dtype)
-    mixed: FloatArray = signal @ matrix.T
-    return mixed
+    return signal @ matrix.T
 
 
 def as_four_channels(values: npt.ArrayLike, *, name: str) -> npt.NDArray[Any]:

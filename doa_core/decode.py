@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from doa_core.angles import FloatArray, angles_to_vector, as_vectors, great_circle_distance
 from doa_core.calibration import Table, calibrate
+from doa_core.errors import check_choice
 from doa_core.grid import Grid
 
 REGRESSION_HEADS = {"spherical": 2, "spherical-angular": 2, "cartesian": 3}  # outputs of each
@@ -71,10 +72,7 @@ def decode(
             outputs that are not finite.
     """
     outputs = _as_outputs(outputs, head, grid)
-    if method not in METHODS:
-        raise ValueError(
-            f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}"
-        )
+    check_choice("method", method, METHODS)
     mean = outputs.mean(axis=-2)
     if head == "cartesian":
         direction, confidence = _normalise(2.0 * mean - 1.0)
@@ -89,8 +87,7 @@ def decode(
 
 def head_outputs(head: str, grid: Grid | None = None) -> int:
     """Number of outputs of a head per frame; the grid's size for a grid head."""
-    if head not in HEADS:
-        raise ValueError(f"`head` must be one of {', '.join(HEADS)}. Received: head={head!r}")
+    check_choice("head", head, HEADS)
     if head in REGRESSION_HEADS:
         return REGRESSION_HEADS[head]
     if grid is None:
@@ -121,16 +118,13 @@ def direction_scores(
     """
     outputs = _as_outputs(outputs, head, grid)
     directions = as_vectors(directions, name="directions")
-    scores: FloatArray
     if grid is None or head in REGRESSION_HEADS:
         answers, _ = decode(outputs[:, np.newaxis, :], head=head)
-        scores = _lobe(directions @ answers.T, _LOBE_WIDTH).mean(axis=-1)
-    else:
-        mean = outputs.mean(axis=-2)
-        if head == "gibbs-softmax":
-            mean = np.minimum(mean / _sure_scores(grid), 1.0)
-        scores = mean[grid.nearest(directions)]
-    return scores
+        return np.asarray(_lobe(directions @ answers.T, _LOBE_WIDTH).mean(axis=-1))
+    mean = outputs.mean(axis=-2)
+    if head == "gibbs-softmax":
+        mean = np.minimum(mean / _sure_scores(grid), 1.0)
+    return np.asarray(mean[grid.nearest(directions)])
 
 
 def _as_outputs(outputs: npt.ArrayLike, head: str, grid: Grid | None) -> FloatArray:
@@ -209,8 +203,7 @@ def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
         if length <= _SHORTEST:
             return _FORWARD
         direction[:3] = centroid / length
-    mode: FloatArray = direction[:3]
-    return mode
+    return direction[:3]
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
@@ -10,6 +10,14 @@ MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
 
 class InputError(ValueError):
     """A file or an option that cannot be used; one line: what, what is allowed, what was given."""
+
+
+def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise ValueError for a value of the argument `name` that is not among those allowed."""
+    if value not in allowed:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(str, allowed))}. Received: {name}={value!r}"
+        )
 
 
 class MissingPackageError(ImportError):

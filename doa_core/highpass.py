@@ -80,8 +80,7 @@ class HighPass:
             state = self._powers[left] @ states[-1] + self._reach[:left][::-1].T @ parts[-1, :left]
         self._state = state
         out: FloatArray = (self._toeplitz @ parts + self._observe @ states).astype(np.float32)
-        filtered: FloatArray = out.reshape(-1, channels)[:count]
-        return filtered
+        return out.reshape(-1, channels)[:count]
 
 
 def highpass(signal: npt.ArrayLike, *, cutoff_hz: float, sample_rate: int) -> FloatArray:

@@ -19,12 +19,8 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 from doa_core.calibration import Table, check_table
 from doa_core.decode import GRID_HEADS, HEADS, METHODS, decode, head_outputs
-from doa_core.features import (
-    ENERGY_FLOOR,
-    INTENSITY_CHANNELS,
-    check_channels,
-    intensity_features,
-)
+from doa_core.errors import check_choice
+from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels, intensity_features
 from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
@@ -150,17 +146,10 @@ class ModelSpec:
             raise ValueError(
                 f"`provenance` must be a dictionary. Received: {type(self.provenance).__name__}"
             )
-        for name, allowed in (
-            ("head", HEADS),
-            ("decode", METHODS),
-            ("quantization", QUANTIZATIONS),
-            ("input", INPUTS),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(
-                    f"`{name}` must be one of {', '.join(allowed)}. Received: {name}={value!r}"
-                )
+        check_choice("head", self.head, HEADS)
+        check_choice("decode", self.decode, METHODS)
+        check_choice("quantization", self.quantization, QUANTIZATIONS)
+        check_choice("input", self.input, INPUTS)
         if (self.head in GRID_HEADS) != (self.resolution_deg is not None):
             raise ValueError(
                 f"`resolution_deg` belongs to the heads {', '.join(GRID_HEADS)} and to no other. "

@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from doa_core.angles import angles_to_vector, great_circle_distance
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDINGS = REPOSITORY / "demo" / "recordings"
 EVERY = 25  # frames between directions: an emulated window takes seconds
@@ -39,13 +41,17 @@ LIMIT_S = 120.0  # seconds; two of them and a userland are less than five minute
 TRIES = 2
 NEEDED = "apt install mmdebstrap qemu-user-static debian-archive-keyring"
 CORES = 4
+ENVIRONMENT = {"PYTHONPATH": "/opt/site", "PATH": "/usr/bin:/usr/sbin", "HOME": "/tmp"}
 CPU_PARTS = {"cortex-a72": "0xd08", "cortex-a76": "0xd0b"}  # Raspberry Pi 4 and 5
 PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in (34, 31, 28, 27, 17)]
 BASE_PACKAGES = ["python3", "dash", "coreutils", "libc-bin", "libportaudio2", "libstdc++6"]
-EDGE_WITHOUT_RUNTIME = ["numpy<2", "soundfile", "soxr", "rich", "sounddevice", "python-osc"]
+EDGE_WITH_OLD_RUNTIME = (
+    *("tflite-runtime==2.14.*", "numpy<2"),
+    *("soundfile", "soxr", "rich", "sounddevice", "python-osc"),
+)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class System:
     """A userland and what is installed in it.
 
@@ -61,13 +67,9 @@ class System:
 
 
 SYSTEMS = {
-    "bookworm": System(suite="bookworm", python="311"),
-    "bookworm-tflite": System(
-        suite="bookworm",
-        python="311",
-        requirements=("tflite-runtime==2.14.*", *EDGE_WITHOUT_RUNTIME),
-    ),
-    "trixie": System(suite="trixie", python="313"),
+    "bookworm": System("bookworm", "311"),
+    "bookworm-tflite": System("bookworm", "311", EDGE_WITH_OLD_RUNTIME),
+    "trixie": System("trixie", "313"),
 }
 
 
@@ -79,18 +81,10 @@ def main() -> int:
     """Check the systems that were asked for; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument(
-        "--if-possible",
-        action="store_true",
-        help="where this machine cannot emulate, say so and end with status 0",
-    )
-    parser.add_argument(
-        "--limit",
-        metavar="SECONDS",
-        type=float,
-        default=LIMIT_S,
-        help="after which a step that has not ended is stopped (default: %(default)g)",
-    )
+    text = "where this machine cannot emulate, say so and end with status 0"
+    parser.add_argument("--if-possible", action="store_true", help=text)
+    text = "after which a step that has not ended is stopped (default: %(default)g)"
+    parser.add_argument("--limit", metavar="SECONDS", type=float, default=LIMIT_S, help=text)
     options = parser.parse_args()
     if reason := why_not():
         print(f"arm64: not checked, {reason}")
@@ -140,19 +134,16 @@ def check(
     built = time.monotonic()
     shutil.copytree(RECORDINGS, root / "recordings")
     command = ["chroot", str(root), "/qemu", "-cpu", "cortex-a72", "/usr/bin/python3"]
-    environment = {"PYTHONPATH": "/opt/site", "PATH": "/usr/bin:/usr/sbin", "HOME": "/tmp"}
-    found = directions(command, Path("/recordings"), environment, limit_s=limit_s)
-    worst = 0.0
-    count = 0
+    found = directions(command, Path("/recordings"), ENVIRONMENT, limit_s=limit_s)
+    distances: list[float] = []
     for recording, estimates in expected.items():
         if [e["time_s"] for e in found[recording]] != [e["time_s"] for e in estimates]:
             raise CheckError(f"{name}: {recording} gives other windows")
-        count += len(estimates)
-        for ours, theirs in zip(estimates, found[recording], strict=True):
-            worst = max(worst, distance_deg(ours, theirs))
+        distances += map(distance_deg, estimates, found[recording])
+    worst = max(distances)
     print(
-        f"arm64: {name:16} {count} windows of {len(expected)} recordings, largest difference "
-        f"{worst:.3f} degrees; built in {built - started:.0f} s, "
+        f"arm64: {name:16} {len(distances)} windows of {len(expected)} recordings, largest "
+        f"difference {worst:.3f} degrees; built in {built - started:.0f} s, "
         f"run in {time.monotonic() - built:.0f} s",
         flush=True,
     )
@@ -179,59 +170,35 @@ def directions(
 
 def distance_deg(one: dict[str, float], other: dict[str, float]) -> float:
     """Great-circle distance of two estimates [degrees]."""
-    (x1, y1, z1), (x2, y2, z2) = vector(one), vector(other)
-    chord = math.dist((x1, y1, z1), (x2, y2, z2))
-    return math.degrees(2.0 * math.asin(min(1.0, chord / 2.0)))
-
-
-def vector(estimate: dict[str, float]) -> tuple[float, float, float]:
-    """Unit vector of an estimate."""
-    azimuth = math.radians(estimate["azimuth_deg"])
-    elevation = math.radians(estimate["elevation_deg"])
-    level = math.cos(elevation)
-    return level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)
+    vectors = (
+        angles_to_vector(math.radians(each["azimuth_deg"]), math.radians(each["elevation_deg"]))
+        for each in (one, other)
+    )
+    return math.degrees(great_circle_distance(*vectors))
 
 
 def build_wheel(folder: Path) -> Path:
     """The wheel of this repository, built outside of it."""
     source = folder / "source"
-    names = ["setup.py", "pyproject.toml", "README.md", "doa_core", "doa_tf", "edge", "export"]
-    for name in names:
-        path = REPOSITORY / name
-        copy = shutil.copytree if path.is_dir() else shutil.copy2
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(path, source / name)
+    for name in ("doa_core", "doa_tf", "edge", "export"):
+        shutil.copytree(REPOSITORY / name, source / name)
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy2(REPOSITORY / name, source)
     pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
-def make_userland(
-    root: Path,
-    system: System,
-    wheel: Path,
-    *,
-    cpu: str = "cortex-a72",
-    limit_s: float | None = None,
-) -> None:
+def make_userland(root: Path, system: System, wheel: Path, *, limit_s: float | None = None) -> None:
     """Unpack a userland, install the wheel beside it, and describe the processor.
 
     Raises:
         subprocess.TimeoutExpired: a step took longer than the limit.
     """
-    run(
-        [
-            "mmdebstrap",
-            "--quiet",
-            "--variant=extract",
-            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-            "--architectures=arm64",
-            f"--include={','.join(BASE_PACKAGES)}",
-            system.suite,
-            str(root),
-        ],
-        limit_s=limit_s,
-    )
+    unpack = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"]
+    unpack += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
+    unpack += [f"--include={','.join(BASE_PACKAGES)}", system.suite, str(root)]
+    run(unpack, limit_s=limit_s)
     requirements = [f"{wheel}[edge]"] if system.requirements is None else list(system.requirements)
     target = ["--target", str(root / "opt" / "site"), "--no-compile", "--upgrade"]
     platforms = [word for name in PLATFORMS for word in ("--platform", name)]
@@ -241,12 +208,12 @@ def make_userland(
     if system.requirements is not None:
         pip("install", *target, "--no-deps", str(wheel), limit_s=limit_s)
     shutil.copy2(shutil.which("qemu-aarch64-static") or "", root / "qemu")
-    describe_processor(root, cpu)
+    describe_processor(root)
     # PortAudio and libsndfile are found by the linker's cache.
     run(["chroot", str(root), "/qemu", "/sbin/ldconfig"], limit_s=limit_s)
 
 
-def describe_processor(root: Path, cpu: str) -> None:
+def describe_processor(root: Path, cpu: str = "cortex-a72") -> None:
     """Write the files by which the TFLite runtime chooses its kernels.
 
     With the /sys of this machine it crashes, with none it does not use its fast kernels.

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from check import SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
+from check import ENVIRONMENT, SYSTEMS, build_wheel, describe_processor, make_userland, run, why_not
 
 STAGES = ("resample", "features", "without-network", "all")
 TIMES = 4
@@ -35,12 +35,6 @@ SECONDS = 0.64  # of sound in one repetition
 CPUS = {"cortex-a72": 1.5e9, "cortex-a76": 2.4e9}  # hertz, of a Raspberry Pi 4 and 5
 PER_CYCLE = 1.0  # instructions, assumed
 PLUGIN = "build/tests/plugin/libinsn.so"
-ENVIRONMENT = {
-    "PYTHONPATH": "/opt/site",
-    "PATH": "/usr/bin:/usr/sbin",
-    "HOME": "/tmp",
-    "PYTHONHASHSEED": "0",
-}
 
 
 def main() -> int:
@@ -62,8 +56,7 @@ def main() -> int:
                 stage: (count(root, cpu, stage, TIMES) - base) / TIMES / SECONDS for stage in STAGES
             }
             figures[cpu] = {
-                "resample": per_second["resample"],
-                "features": per_second["features"],
+                **{name: per_second[name] for name in ("resample", "features")},
                 "network": per_second["all"] - per_second["without-network"],
                 "decode": per_second["without-network"] - per_second["features"],
                 "all": per_second["all"] + per_second["resample"],
@@ -110,21 +103,23 @@ def _install_counter(root: Path, qemu: Path) -> None:
                 shutil.copy2(library, place)
 
 
-def counting_command(root: Path, cpu: str, *program: str) -> list[str]:
-    """A command that runs a Python program in a userland and writes the count to /counted there."""
-    return [
-        *("chroot", str(root), "/qemu-counting", "-cpu", cpu),
-        *("-plugin", "/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted"),
-        *("/usr/bin/python3", *program),
-    ]
+def counts(root: Path, cpu: str, *program: str, limit_s: float | None = None) -> list[int]:
+    """Instructions of a Python program in a userland and of its forks, in the order of their ends.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+        subprocess.TimeoutExpired: it was stopped after the limit.
+    """
+    (root / "counted").unlink(missing_ok=True)
+    command = ["chroot", str(root), "/qemu-counting", "-cpu", cpu, "-plugin"]
+    command += ["/libinsn.so,inline=on", "-d", "plugin", "-D", "/counted", "/usr/bin/python3"]
+    run([*command, *program], limit_s=limit_s, env={**ENVIRONMENT, "PYTHONHASHSEED": "0"})
+    return [int(n) for n in re.findall(r"insns: (\d+)", (root / "counted").read_text())]
 
 
 def count(root: Path, cpu: str, stage: str, times: int) -> int:
     """Instructions of one run of `stages.py`."""
-    (root / "counted").unlink(missing_ok=True)
-    run(counting_command(root, cpu, "/stages.py", stage, str(times)), env=ENVIRONMENT)
-    counts = re.findall(r"insns: (\d+)", (root / "counted").read_text())
-    return int(counts[-1])
+    return counts(root, cpu, "/stages.py", stage, str(times))[-1]
 
 
 if __name__ == "__main__":

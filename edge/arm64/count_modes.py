@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from check import describe_processor, run, why_not
-from count import CPUS, ENVIRONMENT, counting_command, counting_userland
+from check import describe_processor, why_not
+from count import CPUS, counting_userland, counts
 
 from doa_core.errors import InputError
 from doa_edge.tflite.network import TfliteModel
@@ -85,22 +84,18 @@ def count_file(root: Path, cpu: str, path: Path) -> dict[str, Any]:
     """Instructions of a window, of the halves, and whether the scores are those of this machine."""
     describe_processor(root, cpu)
     shutil.copy2(path, root / "network.tflite")
-    (root / "counted").unlink(missing_ok=True)
     program = ("/one_network.py", "/network.tflite", str(WINDOWS), "/scores.npy")
     try:
-        run(counting_command(root, cpu, *program), limit_s=LIMIT_S, env=ENVIRONMENT)
+        # The last one is of the process itself.
+        base, *parts, _ = counts(root, cpu, *program, limit_s=LIMIT_S)
     except subprocess.TimeoutExpired:
         return {"error": "too long"}
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [str(error)]
         sys.stderr.write(f"{path.name}, {cpu}: {lines[-1]}\n")
         return {"error": "fails"}
-    counts = [int(n) for n in re.findall(r"insns: (\d+)", (root / "counted").read_text())]
-    base, *parts, _ = counts  # the last one is of the process itself
-    figures = {
-        name: (total - base) / WINDOWS
-        for name, total in zip(("window", "halves"), parts, strict=False)
-    }
+    named = zip(("window", "halves"), parts, strict=False)
+    figures = {name: (total - base) / WINDOWS for name, total in named}
     model = TfliteModel(path)
     window = np.random.default_rng(0).uniform(-0.5, 0.5, model.spec.window_shape)
     here = model.predict(window.astype(np.float32))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS
-from doa_core.errors import InputError
+from doa_core.errors import InputError, check_choice
 from doa_core.highpass import HighPass
 from doa_core.spec import AUDIO, ModelSpec
 from doa_core.stft import samples_of_frames
@@ -102,10 +102,8 @@ class EngineSettings:
                 raise ValueError(
                     f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
                 )
-        if self.method not in (None, *METHODS):
-            raise ValueError(
-                f"`decode` must be one of {', '.join(METHODS)}. Received: decode={self.method!r}"
-            )
+        if self.method is not None:
+            check_choice("decode", self.method, METHODS)
         self.detector(ModelSpec())  # both check their own values
         self.smoother()
 

@@ -75,5 +75,4 @@ class DirectionSmoother:
             if np.linalg.norm(moved) > _SHORTEST:  # opposite directions may cancel
                 self._state = moved
         self._time_s = time_s
-        smoothed: FloatArray = self._state / np.linalg.norm(self._state)
-        return smoothed
+        return self._state / np.linalg.norm(self._state)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_edge.options.command import peak_memory_kib
+from doa_edge.options.command import Kind, add_options, peak_memory_kib
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ _STARTS = 3
 _BLOCK_S = 0.02  # seconds of sound in a block
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
+def add_parser(commands: Any) -> None:
     """Add the command to those of `doa_edge`."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "bench",
         help="processing time per second of sound on this computer, stage by stage",
         description="Time the stages of `run` on synthetic sound in blocks of 20 ms, as a device "
@@ -39,34 +39,18 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "recorded and nothing leaves the computer.",
         allow_abbrev=False,
     )
-    parser.set_defaults(run=run)
-    parser.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
-    parser.add_argument(
-        "--seconds",
-        metavar="SECONDS",
-        type=float,
-        default=DEFAULT_SECONDS,
-        help="of sound in each round (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--rate",
-        metavar="HZ",
-        type=int,
-        default=DEFAULT_RATE,
-        help="of the sound before it is resampled (default: %(default)d)",
-    )
-    parser.add_argument(
-        "--every",
-        metavar="FRAMES",
-        type=int,
-        default=5,
-        help="frames of 32 ms between two directions (default: %(default)d)",
-    )
-    parser.add_argument(
-        "--threads", metavar="N", type=int, default=1, help="of the network (default: %(default)d)"
-    )
+    texts = {
+        "--model FILE": MODEL_HELP,
+        "--seconds SECONDS": "of sound in each round (default: %(default)g)",
+        "--rate HZ": "of the sound before it is resampled (default: %(default)d)",
+        "--every FRAMES": "frames of 32 ms between two directions (default: %(default)d)",
+        "--threads N": "of the network (default: %(default)d)",
+    }
+    kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": float}
+    kinds |= dict.fromkeys(("HZ", "FRAMES", "N"), int)
+    add_options(parser, texts, kinds)
+    parser.set_defaults(run=run, seconds=DEFAULT_SECONDS, rate=DEFAULT_RATE, every=5, threads=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,13 +59,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: a model or an option that cannot be used.
     """
-    figures = measure(
-        options.model,
-        seconds=options.seconds,
-        rate=options.rate,
-        every=options.every,
-        threads=options.threads,
-    )
+    asked = {name: getattr(options, name) for name in ("seconds", "rate", "every", "threads")}
+    figures = measure(options.model, **asked)
     sys.stdout.write(json.dumps(figures) + "\n" if options.json else _table(figures))
     return 0
 
@@ -133,10 +112,9 @@ def measure(
     times = round(seconds)
     _round(model, sound, 2, rate, every)  # warm-up: caches, first allocations
     rows = [_round(model, sound, times, rate, every) for _ in range(rounds)]
-    peak_memory_mb = peak_memory_kib() / 1024
     figures = {name: [row[name] for row in rows] for name in rows[0]}
+    figures["peak_memory_mb"] = [peak_memory_kib() / 1024]
     figures["start_s"] = _start_times(path)
-    figures["peak_memory_mb"] = [peak_memory_mb]
     return {
         "model": {
             "file": path.name,
@@ -218,14 +196,10 @@ def _round(
 
 def _start_times(model_path: Path) -> list[float]:
     """Seconds that processes take from their start to the direction of one window."""
-    import numpy as np
-
-    window = np.zeros((16_000, 4), np.float32)
-    window[:] = synthetic_sound(1.0, 16_000)
     times = []
     with tempfile.TemporaryDirectory(prefix="doa_edge-") as folder:
         path = Path(folder) / "second.wav"
-        _write_wave(path, window)
+        _write_wave(path, synthetic_sound(1.0, 16_000))
         command = [sys.executable, "-m", "doa_edge", "run", "--json", "--input", str(path)]
         for _ in range(_STARTS):
             started = time.perf_counter()
@@ -259,13 +233,12 @@ def _machine() -> dict[str, Any]:
     import os
     import platform
 
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores,
     }
 
 
@@ -279,33 +252,20 @@ def _table(result: dict[str, Any]) -> str:
         f"{settings['every']} frames, {settings['rounds']} rounds: median (lowest to highest)",
         "",
     ]
-    units = {
-        **dict.fromkeys(
-            ("resample", "features", "network", "decode", "all"), "ms per second of sound"
-        ),
-        "real_time_factor": "",
-        "processor_share": "of one core, live",
-        "estimate_ms": "ms",
-        "slowest_estimate_ms": "ms",
-        "start_s": "s",
-        "peak_memory_mb": "MB",
-    }
-    titles = {
-        "real_time_factor": "real-time factor",
-        "processor_share": "processor time",
-        "estimate_ms": "one estimate",
-        "slowest_estimate_ms": "slowest estimate",
-        "start_s": "start to first direction",
-        "peak_memory_mb": "peak memory",
-    }
-    for name, unit in units.items():
-        values = figures[name]
-        spread = ""
-        if values["lowest"] != values["highest"]:
-            spread = f"({values['lowest']:g} to {values['highest']:g})"
-        lines.append(
-            f"{titles.get(name, name):<26}{values['median']:>9g}  {spread:<22} {unit}".rstrip()
-        )
+    stages = ("resample", "features", "network", "decode", "all")
+    rows = [
+        *((stage, stage, "ms per second of sound") for stage in stages),
+        ("real_time_factor", "real-time factor", ""),
+        ("processor_share", "processor time", "of one core, live"),
+        ("estimate_ms", "one estimate", "ms"),
+        ("slowest_estimate_ms", "slowest estimate", "ms"),
+        ("start_s", "start to first direction", "s"),
+        ("peak_memory_mb", "peak memory", "MB"),
+    ]
+    for name, title, unit in rows:
+        median, lowest, highest = figures[name].values()
+        spread = "" if lowest == highest else f"({lowest:g} to {highest:g})"
+        lines.append(f"{title:<26}{median:>9g}  {spread:<22} {unit}".rstrip())
     return "\n".join(lines) + "\n"
 
 

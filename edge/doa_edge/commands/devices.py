@@ -34,9 +34,9 @@ class DeviceReport:
     note: str
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
+def add_parser(commands: Any) -> None:
     """Add the command to those of `doa_edge`."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "devices",
         help="live devices that can be used, and why the others cannot",
         description="List the inputs of this computer. Each one with four channels is opened for a "
@@ -46,11 +46,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument(
-        "--profiles",
-        action="store_true",
-        help="list the microphones that --profile knows instead",
+        "--profiles", action="store_true", help="list the microphones that --profile knows instead"
     )
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,12 +106,11 @@ def report(device: Any) -> DeviceReport:
             note = one_line(error)
         else:
             rate = opening.rate
-            notes = []
+            note = (
+                "--channels says which four, 1,2,3,4 if not" if device.channels > CHANNELS else ""
+            )
             if device.virtual:
-                notes.append("the system's choice, which may mix or repeat channels")
-            elif device.channels > CHANNELS:
-                notes.append("--channels says which four, 1,2,3,4 if not")
-            note = "; ".join(notes)
+                note = "the system's choice, which may mix or repeat channels"
     return DeviceReport(
         index=device.index,
         name=device.name,

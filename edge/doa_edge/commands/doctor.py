@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from doa_edge.options.command import number
+from doa_edge.options.command import add_options, number
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
@@ -28,9 +28,9 @@ DEFAULT_SECONDS = 3.0
 MEASURED_SECONDS = 2.0
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
+def add_parser(commands: Any) -> None:
     """Add the command to those of `doa_edge`."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "doctor",
         help="check the installation, the model and the microphone, and say what to do",
         description="Check Python, packages, the model, processor, memory and the microphone, "
@@ -38,25 +38,18 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "does not work.",
         allow_abbrev=False,
     )
-    parser.set_defaults(run=run)
     add_input_arguments(parser)
-    parser.add_argument("--model", metavar="FILE", type=model_path, help=MODEL_HELP)
-    parser.add_argument(
-        "--seconds",
-        metavar="SECONDS",
-        type=number(0.5, 600, "seconds"),
-        default=DEFAULT_SECONDS,
-        help="how long to listen (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--speaker",
-        metavar="AZIMUTH,ELEVATION",
-        type=_direction,
-        help="where, in degrees, somebody speaks meanwhile: finds channels that are swapped or "
-        "inverted, which nothing else shows",
-    )
+    texts = {
+        "--model FILE": MODEL_HELP,
+        "--seconds SECONDS": "how long to listen (default: %(default)g)",
+        "--speaker AZIMUTH,ELEVATION": "where, in degrees, somebody speaks meanwhile: finds "
+        "channels that are swapped or inverted, which nothing else shows",
+    }
+    seconds = number(0.5, 600, "seconds")
+    kinds = {"FILE": model_path, "SECONDS": seconds, "AZIMUTH,ELEVATION": _direction}
+    add_options(parser, texts, kinds)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
-    return parser
+    parser.set_defaults(run=run, seconds=DEFAULT_SECONDS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,7 +87,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
 def _finding(name: str, state: str, found: str, advice: str = "") -> Finding:
     from doa_edge.input.inspection import Finding
 
-    return Finding(name=name, state=state, found=found, advice=advice)
+    return Finding(name, state, found, advice)
 
 
 def _python() -> Finding:
@@ -133,14 +126,11 @@ def _model(options: argparse.Namespace) -> tuple[TfliteModel | None, Finding]:
     try:
         with quiet_descriptor():
             model = TfliteModel(path)
-    except ImportError as error:
-        return None, _finding(
-            "model", "fault", one_line(error), "see the installation guide for this board's runtime"
-        )
-    except (InputError, OSError) as error:
-        return None, _finding(
-            "model", "fault", one_line(error), "--model with a file of doa_export"
-        )
+    except (ImportError, InputError, OSError) as error:
+        advice = "--model with a file of doa_export"
+        if isinstance(error, ImportError):
+            advice = "see the installation guide for this board's runtime"
+        return None, _finding("model", "fault", one_line(error), advice)
     found = f"{path.name}: {model.spec.head}, {model.spec.quantization}, run by {model.runtime}"
     return model, _finding("model", "ok", found)
 
@@ -197,9 +187,9 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
         input_format = settings["input_format"]
         # As the device gives them: faults of a channel are reported by its number.
         settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
-        source = open_source(**settings, model_rate=SAMPLE_RATE)
-        with source:
-            yield _finding("input", "ok", _describe(source))
+        with open_source(**settings, model_rate=SAMPLE_RATE) as source:
+            rate = f" at {source.sample_rate} Hz" if source.sample_rate else ""
+            yield _finding("input", "ok", f"{source.name}{rate}")
             samples, gaps = _listen(source, round(options.seconds * SAMPLE_RATE))
     except (ValueError, OSError, ImportError) as error:
         advice = "`doa_edge devices` lists what there is" if options.input is None else ""
@@ -216,17 +206,10 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     expected = None
     if options.speaker:
         expected = angles_to_vector(*(math.radians(angle) for angle in options.speaker))
+    sound = np.nan_to_num(samples)
     yield from inspect_field(
-        np.nan_to_num(samples),
-        sample_rate=SAMPLE_RATE,
-        input_format=input_format,
-        expected=expected,
+        sound, sample_rate=SAMPLE_RATE, input_format=input_format, expected=expected
     )
-
-
-def _describe(source: Any) -> str:
-    rate = f" at {source.sample_rate} Hz" if source.sample_rate else ""
-    return f"{source.name}{rate}"
 
 
 def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:

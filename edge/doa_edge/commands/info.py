@@ -9,9 +9,9 @@ from typing import Any
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
+def add_parser(commands: Any) -> None:
     """Add the command to those of `doa_edge`."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "info",
         help="the spec of a model file",
         description="Print the spec of a model file as JSON.",
@@ -19,7 +19,6 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="FILE", type=model_path, nargs="?", help=MODEL_HELP)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,30 +24,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: list[str]) -> int:
     from doa_core.errors import InputError, Terminated
     from doa_edge.commands.parser import parse_options
-    from doa_edge.options.command import (
-        EXIT_BROKEN_PIPE,
-        EXIT_FAILED,
-        EXIT_MISUSE,
-        EXIT_TERMINATED,
-        exit_status,
-    )
+    from doa_edge.options import command
 
     try:
         options = parse_options(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except SystemExit as stop:
-        return exit_status(stop)
+        return command.exit_status(stop)
     except InputError as error:
-        return _complain(error, EXIT_MISUSE)
+        return _complain(error, command.EXIT_MISUSE)
     except BrokenPipeError:
         _let_go_of_stdout()
-        return EXIT_BROKEN_PIPE
+        return command.EXIT_BROKEN_PIPE
     except Terminated:
-        return _complain("terminated", EXIT_TERMINATED)
+        return _complain("terminated", command.EXIT_TERMINATED)
     except (OSError, ImportError, MemoryError) as error:
         _let_go_of_stdout()
-        return _complain(error, EXIT_FAILED)
+        return _complain(error, command.EXIT_FAILED)
     return status
 
 

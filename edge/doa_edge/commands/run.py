@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors
-from doa_edge.options.command import peak_memory_kib
+from doa_edge.options.command import add_options, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.signals import Signals
@@ -39,20 +39,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run)
     add_input_arguments(parser)
-    parser.add_argument(
-        "--realtime",
-        action=argparse.BooleanOptionalAction,
-        help="process a recording at its own speed, as if it were live",
-    )
+    text = "process a recording at its own speed, as if it were live"
+    add_options(parser, {"--realtime": text}, {})
     add_directions(parser.add_argument_group("directions"))
     add_outputs(parser.add_argument_group("outputs, several at once"))
     add_network_outputs(parser.add_argument_group("outputs to other programs"))
-    parser.add_argument(
-        "--config",
-        metavar="FILE.toml",
-        type=Path,
-        help="options from a file: their names without dashes are its keys; the command line wins",
-    )
+    text = "options from a file: their names without dashes are its keys; the command line wins"
+    add_options(parser, {"--config FILE.toml": text}, {"FILE.toml": Path})
     return parser
 
 
@@ -118,14 +111,8 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     if options.plot:
         from doa_edge.sinks.plot import plot_track
 
-        plot_track(
-            options.plot,
-            follower.track,
-            follower.average.outputs,
-            spec=model.spec,
-            method=engine.method,
-            title=source.name,
-        )
+        path, track, outputs = options.plot, follower.track, follower.average.outputs
+        plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
     return 0
 
 
@@ -280,7 +267,6 @@ def _report(
     """Time per stage, real-time factor and memory, on standard error."""
     duration = engine.samples / engine.spec.features.sample_rate
     stages = {"read and resample": read_seconds, **engine.seconds}
-    peak_megabytes = peak_memory_kib() / 1024
     lines = [
         f"model              {model.spec.head}, {model.spec.quantization}, run by {model.runtime}",
         f"loading            {load_seconds:.3f} s",
@@ -291,7 +277,7 @@ def _report(
         f"all                {run_seconds:.3f} s for {duration:.3f} s of sound",
         f"real-time factor   {run_seconds / duration:.4f} "
         f"({duration / run_seconds:.0f} times faster than real time)",
-        f"peak memory        {peak_megabytes:.0f} MB",
+        f"peak memory        {peak_memory_kib() / 1024:.0f} MB",
     ]
     sys.stderr.write("\n".join(lines) + "\n")
 
@@ -304,19 +290,16 @@ def _quiet_runtime() -> Iterator[None]:
     """
     import tempfile
 
+    from doa_edge.input.live.portaudio import stderr_to
+
     with ExitStack() as stack:
         try:
             said = stack.enter_context(tempfile.TemporaryFile())
-            stderr = os.dup(2)
-        except OSError:  # nowhere to keep it, or no standard error
+        except OSError:  # nowhere to keep it
             yield
             return
-        os.dup2(said.fileno(), 2)
-        try:
+        with stderr_to(said):
             yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
         said.seek(0)
         for line in said:
             if not line.startswith(b"INFO:"):

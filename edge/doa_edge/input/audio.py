@@ -25,7 +25,7 @@ BLOCK_SECONDS = 0.25
 _UNKNOWN_LENGTH = 2**62  # libsndfile's count for a stream that does not state it is above this
 # A writer that cannot seek back leaves one of these as the size of the sound: ffmpeg 0xFFFFFFFF,
 # sox and arecord something just below 0x80000000, an interrupted recorder 0.
-STREAMING_SIZES = (range(0, 1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+_STREAMING_SIZES = (range(0, 1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 
 
 class FileSource(Source):
@@ -177,6 +177,13 @@ def _open_sound(path: Path) -> tuple[Any, int]:
         ) from error
 
 
+def sound_bytes(length: int, long_length: int | None) -> int | None:
+    """Bytes that a header promises, by its 32 and 64-bit counts; None where it does not know."""
+    if length == 0xFFFFFFFF and long_length:
+        return long_length
+    return None if any(length in sizes for sizes in _STREAMING_SIZES) else length
+
+
 def missing_bytes(file: BinaryIO) -> int:
     """Bytes that the header of a WAV or AIFF file promises and the file lacks; 0 for others.
 
@@ -201,10 +208,7 @@ def missing_bytes(file: BinaryIO) -> int:
         if head[:4] == b"ds64" and len(sizes := file.read(16)) == 16:
             long_length = struct.unpack("<Q", sizes[8:])[0]
         if head[:4] == sound_chunk:
-            if length == 0xFFFFFFFF and long_length is not None:
-                length = long_length
-            elif any(length in sizes for sizes in STREAMING_SIZES):
-                return 0
-            return max(0, body + length - size)
+            promised = sound_bytes(length, long_length)
+            return 0 if promised is None else max(0, body + promised - size)
         file.seek(body + length + length % 2)
     return 0

@@ -130,5 +130,4 @@ def check_rate(rate: int, *, name: str) -> int:
 
 def is_sound(block: Samples) -> npt.NDArray[np.bool_]:
     """(N, 4) whether each sample is a finite number of a sensible size."""
-    usable: npt.NDArray[np.bool_] = np.abs(block) <= LARGEST_SAMPLE  # False for NaN, too
-    return usable
+    return np.abs(block) <= LARGEST_SAMPLE  # False for NaN, too

@@ -58,8 +58,7 @@ class InputFormat:
         matrix = format_to_ambix_matrix(self.audio_format)
         if self.mount is None:
             return matrix
-        rotated: FloatArray = rotation_to_ambix_matrix(rotation_matrix(*self.mount)) @ matrix
-        return rotated
+        return rotation_to_ambix_matrix(rotation_matrix(*self.mount)) @ matrix
 
     def columns(self, available: int, *, name: str) -> list[int]:
         """Indices of the four channels in an input.
@@ -75,11 +74,8 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            more = (
-                "; --channels says which, such as --channels 1,2,3,4"
-                if available > CHANNELS
-                else ""
-            )
+            more = "; --channels says which, such as --channels 1,2,3,4"
+            more = more if available > CHANNELS else ""
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
                 f"tetrahedral microphone{more}). Received: {name} with {count}"

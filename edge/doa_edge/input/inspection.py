@@ -19,7 +19,7 @@ takes a voice from a known direction (`expected`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ _BAND_HZ = (300.0, 4000.0)  # where real microphones are close to ideal
 _PART = (16, 24)  # frames and bins in which energies are compared
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """The result of one check.
 
@@ -64,63 +64,37 @@ class Finding:
 def inspect_channels(samples: Samples) -> list[Finding]:
     """Check each channel by itself: (N, 4) samples as the device gives them, full scale 1."""
     finite = np.isfinite(samples)
-    findings = [
-        Finding(
-            name="numbers",
-            state=OK if finite.all() else FAULT,
-            found="all are finite"
-            if finite.all()
-            else f"{int((~finite).sum())} samples are not finite",
-            advice="" if finite.all() else "the driver gives no sound: try another rate or cable",
-        )
-    ]
+    found, advice = "all are finite", ""
+    if not finite.all():
+        found = f"{int((~finite).sum())} samples are not finite"
+        advice = "the driver gives no sound: try another rate or cable"
+    findings = [Finding("numbers", FAULT if advice else OK, found, advice)]
+
     samples = np.where(finite, samples, 0.0).astype(np.float32)
-    offsets = samples.mean(axis=0, dtype=np.float64)
     levels = 20.0 * np.log10(np.maximum(np.std(samples, axis=0, dtype=np.float64), 1e-7))
-    shown = ", ".join(f"{level:.0f}" for level in levels) + " dBFS"
-    dead = [index + 1 for index in range(4) if levels[index] < levels.max() - DEAD_DB]
+    found = ", ".join(f"{level:.0f}" for level in levels) + " dBFS"
+    dead = [str(index + 1) for index in range(4) if levels[index] < levels.max() - DEAD_DB]
+    state, advice = OK, ""
     if levels.max() < QUIET_DBFS:
-        findings.append(
-            Finding(
-                name="level",
-                state=FAULT if levels.max() < -120.0 else WARNING,
-                found=shown,
-                advice="(almost) silent: make some noise, raise the gain, look for a mute switch",
-            )
-        )
+        state = FAULT if levels.max() < -120.0 else WARNING
+        advice = "(almost) silent: make some noise, raise the gain, look for a mute switch"
     elif dead:
-        findings.append(
-            Finding(
-                name="level",
-                state=FAULT,
-                found=shown,
-                advice=f"channel {', '.join(map(str, dead))} is dead: check cable, phantom power, "
-                "gain and --channels",
-            )
-        )
-    else:
-        findings.append(Finding(name="level", state=OK, found=shown))
+        state = FAULT
+        advice = f"channel {', '.join(dead)} is dead: check cable, phantom power, gain and "
+        advice += "--channels"
+    findings.append(Finding("level", state, found, advice))
+
     share = float(np.mean(np.abs(samples) >= FULL_SCALE))
-    clipped = share > CLIPPED_SHARE
-    findings.append(
-        Finding(
-            name="clipping",
-            state=FAULT if clipped else OK,
-            found=f"{100 * share:.2g} % of the samples at full scale",
-            advice="lower the gain" if clipped else "",
-        )
-    )
-    worst = float(np.abs(offsets).max())
-    findings.append(
-        Finding(
-            name="offset",
-            state=WARNING if worst > OFFSET_SHARE else OK,
-            found=f"{100 * worst:.2g} % of full scale at most",
-            advice="a constant in a channel: switch on the device's high-pass filter, if it has one"
-            if worst > OFFSET_SHARE
-            else "",
-        )
-    )
+    found = f"{100 * share:.2g} % of the samples at full scale"
+    advice = "lower the gain" if share > CLIPPED_SHARE else ""
+    findings.append(Finding("clipping", FAULT if advice else OK, found, advice))
+
+    worst = float(np.abs(samples.mean(axis=0, dtype=np.float64)).max())
+    found, state, advice = f"{100 * worst:.2g} % of full scale at most", OK, ""
+    if worst > OFFSET_SHARE:
+        state = WARNING
+        advice = "a constant in a channel: switch on the device's high-pass filter, if it has one"
+    findings.append(Finding("offset", state, found, advice))
     return findings
 
 
@@ -142,14 +116,8 @@ def inspect_field(
     spectra = _band(samples, sample_rate)
     energies = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
     if energies.min() <= 10.0 ** (-DEAD_DB / 10.0) * energies.max():
-        return [
-            Finding(
-                name="format",
-                state=WARNING,
-                found="cannot be judged: a channel is (almost) silent between 300 and 4000 Hz",
-                advice="see `level`; make noise from several sides",
-            )
-        ]
+        found = "cannot be judged: a channel is (almost) silent between 300 and 4000 Hz"
+        return [Finding("format", WARNING, found, "see `level`; make noise from several sides")]
     findings = [_copies(spectra, energies), _format(spectra, input_format.audio_format)]
     if expected is not None and findings[-1].state == OK:  # else it is no direction
         ambix = spectra @ input_format.to_ambix.T.astype(np.float32)
@@ -216,22 +184,18 @@ def _band(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]
 def _copies(spectra: npt.NDArray[np.complexfloating], energies: FloatArray) -> Finding:
     coherence = coherence_matrix(spectra)
     pairs = [
-        (first + 1, second + 1)
-        for first in range(4)
-        for second in range(first + 1, 4)
+        f"{first + 1} and {second + 1}"
+        for first, second in combinations(range(4), 2)
         if abs(coherence[first, second]) > ALIKE
         and abs(10 * np.log10(energies[first] / energies[second])) < 0.5
     ]
-    text = ", ".join(f"{first} and {second}" for first, second in pairs)
-    return Finding(
-        name="copies",
-        state=WARNING if pairs else OK,
-        found=f"channels {text} are (almost) the same" if pairs else "four different channels",
-        advice="one signal on two channels? A virtual device that mixes, or --channels; "
+    if not pairs:
+        return Finding("copies", OK, "four different channels")
+    advice = (
+        "one signal on two channels? A virtual device that mixes, or --channels; "
         "a single noise straight ahead does it, too"
-        if pairs
-        else "",
     )
+    return Finding("copies", WARNING, f"channels {', '.join(pairs)} are (almost) the same", advice)
 
 
 def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Finding:
@@ -239,7 +203,7 @@ def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Find
     error_db = format_error_db(spectra, format_to_ambix_matrix(audio_format))
     found = f"{error_db:.1f} dB from what {audio_format} has to be"
     if error_db <= FORMAT_ERROR_DB:
-        return Finding(name="format", state=OK, found=found)
+        return Finding("format", OK, found)
     fits = [
         f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
         for name in FORMATS
@@ -251,7 +215,7 @@ def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Find
         if format_error_db(spectra, order) <= FORMAT_ERROR_DB:
             fits.append(f"W on channel {channel + 1} (see --channels)")
     advice = f"it can be: {'; '.join(fits)}" if fits else "check --format, --channels and the gains"
-    return Finding(name="format", state=WARNING, found=found, advice=advice)
+    return Finding("format", WARNING, found, advice)
 
 
 def _direction(spectra: npt.NDArray[np.complexfloating], expected: FloatArray) -> Finding:
@@ -261,23 +225,14 @@ def _direction(spectra: npt.NDArray[np.complexfloating], expected: FloatArray) -
     vector = np.sum(weights[..., np.newaxis] * active, axis=(0, 1)) / weights.sum()
     length = float(np.linalg.norm(vector))
     if length < 0.1:
-        return Finding(
-            name="direction",
-            state=WARNING,
-            found="sound from everywhere: nothing can be said",
-            advice="speak up, closer to the microphone",
-        )
+        found = "sound from everywhere: nothing can be said"
+        return Finding("direction", WARNING, found, "speak up, closer to the microphone")
     measured: FloatArray = vector / length
     error_deg = float(np.degrees(great_circle_distance(measured, expected)))
+    found = f"{error_deg:.0f}° from where it should come from"
     if error_deg <= LOST_DEG:
-        return Finding(
-            name="direction", state=OK, found=f"{error_deg:.0f}° from where it should come from"
-        )
-    swaps = swaps_that_explain(measured, expected)
-    return Finding(
-        name="direction",
-        state=FAULT,
-        found=f"{error_deg:.0f}° from where it should come from",
-        advice="check --mount, --format and --channels"
-        + (f"; it would fit if {', or '.join(swaps)}" if swaps else ""),
-    )
+        return Finding("direction", OK, found)
+    advice = "check --mount, --format and --channels"
+    if swaps := swaps_that_explain(measured, expected):
+        advice += f"; it would fit if {', or '.join(swaps)}"
+    return Finding("direction", FAULT, found, advice)

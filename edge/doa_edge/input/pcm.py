@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors, check_choice
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.audio import STREAMING_SIZES
+from doa_edge.input.audio import sound_bytes
 from doa_edge.input.conversion import AmbixConverter, ChannelPicker
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples, Source, no_sound
@@ -49,11 +49,8 @@ class PcmFormat:
     data_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.encoding not in ENCODINGS:
-            raise InputError(
-                f"`encoding` must be one of {', '.join(ENCODINGS)}. "
-                f"Received: encoding={self.encoding!r}"
-            )
+        with as_input_errors():
+            check_choice("encoding", self.encoding, tuple(ENCODINGS))
         if not 1 <= self.channels <= 1024:
             raise InputError(
                 f"A stream must have 1 to 1024 channels. Received: channels={self.channels}"
@@ -125,11 +122,11 @@ class PipeSource(Source):
             yield from self._read_header()
         elif self.raw is None:
             start = self._bytes.peek(8)
+            if not start:
+                raise InputError(f"A stream must hold sound. Received: {self.name} with 0 bytes")
             raise InputError(
                 "A stream must begin with a WAV header, or be described by --encoding and --rate. "
                 f"Received: {self.name} that begins with {start!r}"
-                if start
-                else f"A stream must hold sound. Received: {self.name} with 0 bytes"
             )
         converter = AmbixConverter(
             self.input_format, from_rate=self._format.rate, to_rate=self.model_rate
@@ -165,9 +162,7 @@ class PipeSource(Source):
                     )
                 if len(self._bytes):
                     logger.warning(
-                        "%s ended inside a sample: %d bytes dropped",
-                        self.name,
-                        len(self._bytes),
+                        "%s ended inside a sample: %d bytes dropped", self.name, len(self._bytes)
                     )
                 break
             elif not self._bytes.fill(WAIT_S):
@@ -208,14 +203,6 @@ class PipeSource(Source):
                 long_length = struct.unpack("<Q", body[8:16])[0]
         if found is None:
             raise InputError(f"The {self.name} has no format in its WAV header")
-        self._check_raw(found)
-        if length == 0xFFFFFFFF and long_length:
-            length = long_length
-        elif any(length in sizes for sizes in STREAMING_SIZES):
-            length = -1
-        self._set_format(replace(found, data_bytes=None if length < 0 else length))
-
-    def _check_raw(self, found: PcmFormat) -> None:
         if self.raw and self.raw != found:
             raise InputError(
                 "A stream's WAV header must agree with the options. Received: "
@@ -223,6 +210,7 @@ class PipeSource(Source):
                 f"header and rate={self.raw.rate}, encoding={self.raw.encoding}, "
                 f"{self.raw.channels} channels by options"
             )
+        self._set_format(replace(found, data_bytes=sound_bytes(length, long_length)))
 
     def _wait_for(self, count: int) -> Iterator[Samples]:
         """Empty blocks until that many bytes are there, or the stream has ended."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from doa_core.errors import InputError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Profile:
     """A microphone whose capsules' order is documented.
 
@@ -33,30 +33,13 @@ class Profile:
 
 _IN_ORDER = "an interface with four inputs of equal gain, capsules 1 to 4 on inputs 1 to 4"
 _SURVEY = "A. Farina, A-format to B-format conversion, pcfarina.eng.unipr.it"
+_ORDERS = "ambisonics.ch, A-format channel ordering"
 _LAYOUT = "tetrahedral:flu-frd-bld-bru"
 
 PROFILES = (
-    Profile(
-        name="ambeo-vr",
-        title="Sennheiser AMBEO VR Mic",
-        audio_format=_LAYOUT,
-        needs=_IN_ORDER,
-        source=_SURVEY,
-    ),
-    Profile(
-        name="sps200",
-        title="SoundField SPS200",
-        audio_format=_LAYOUT,
-        needs=_IN_ORDER,
-        source=_SURVEY,
-    ),
-    Profile(
-        name="tetramic",
-        title="Core Sound TetraMic",
-        audio_format=_LAYOUT,
-        needs=_IN_ORDER,
-        source="ambisonics.ch, A-format channel ordering",
-    ),
+    Profile("ambeo-vr", "Sennheiser AMBEO VR Mic", _LAYOUT, _IN_ORDER, _SURVEY),
+    Profile("sps200", "SoundField SPS200", _LAYOUT, _IN_ORDER, _SURVEY),
+    Profile("tetramic", "Core Sound TetraMic", _LAYOUT, _IN_ORDER, _ORDERS),
 )
 
 # Part of a device's name, in lower case, and what the device is.

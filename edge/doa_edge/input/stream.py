@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from doa_core.errors import check_choice
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -37,11 +39,7 @@ class Gap:
     def __post_init__(self) -> None:
         if self.samples < 0:
             raise ValueError(f"`samples` must be 0 or more. Received: samples={self.samples}")
-        if self.reason not in GAP_REASONS:
-            raise ValueError(
-                f"`reason` must be one of {', '.join(GAP_REASONS)}. "
-                f"Received: reason={self.reason!r}"
-            )
+        check_choice("reason", self.reason, GAP_REASONS)
 
 
 StreamItem = Samples | Gap

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
+
+Kind = Callable[[str], Any]  # what makes an option's value of its text
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -17,6 +19,24 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse."""
         self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def add_options(
+    group: argparse._ActionsContainer, texts: Mapping[str, str], kinds: Mapping[str, Kind]
+) -> None:
+    """Add an option for each `--name VALUE`; one without a VALUE is a switch.
+
+    Args:
+        group: of the parser, or the parser itself.
+        texts: help of each option.
+        kinds: type of an option, by the name of its VALUE; a text where there is none.
+    """
+    for option, text in texts.items():
+        name, _, value = option.partition(" ")
+        if value:
+            group.add_argument(name, metavar=value, type=kinds.get(value, str), help=text)
+        else:
+            group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
 
 
 def number(lowest: float, highest: float, unit: str) -> Callable[[str], float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from doa_edge.sinks.sink import Message, Sink
@@ -49,7 +49,7 @@ class Hub:
         Raises:
             OSError: a sink that the run depends on has failed.
         """
-        with self._whole():
+        with nullcontext() if self._signals is None else self._signals.held():
             for sink in self._sinks:
                 sink.send(message)
             if message["time_s"] >= self._next_report:
@@ -71,9 +71,6 @@ class Hub:
         self._sinks = []
         if errors:
             raise errors[0]
-
-    def _whole(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._signals is None else self._signals.held()
 
     def _news(self, time_s: float) -> list[Message]:
         events = []

@@ -87,12 +87,8 @@ class FileSink:
     def send(self, message: Message) -> None:
         """Write a line. Raises OSError: the disk is full, for instance."""
         line = json_line(message).encode()
-        if (
-            self._ordinary
-            and self._size
-            and self._written
-            and len(line) + self._written > self._size
-        ):
+        full = self._size and self._written and len(line) + self._written > self._size
+        if self._ordinary and full:
             self._rotate()
         written = 0
         try:
@@ -120,11 +116,8 @@ class FileSink:
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size
         # After a power cut the last line may be incomplete: keep the next one apart from it.
-        if (
-            self._ordinary
-            and self._written
-            and os.pread(self._descriptor, 1, self._written - 1) != b"\n"
-        ):
+        holds_lines = self._ordinary and self._written
+        if holds_lines and os.pread(self._descriptor, 1, self._written - 1) != b"\n":
             self._written += os.write(self._descriptor, b"\n")
 
     def _rotate(self) -> None:

@@ -24,12 +24,7 @@ LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost thre
 
 @contextmanager
 def open_outputs(
-    options: argparse.Namespace,
-    *,
-    live: bool,
-    paced: bool,
-    hop_seconds: float,
-    signals: Signals,
+    options: argparse.Namespace, *, live: bool, paced: bool, hop_seconds: float, signals: Signals
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
 

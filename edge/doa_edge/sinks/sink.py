@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
@@ -88,14 +89,9 @@ class Queued:
                 self._queue.put_nowait(message)
                 return
             except queue.Full:
-                self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        try:
-            self._queue.get_nowait()
-        except queue.Empty:  # the thread was faster
-            return
-        self._lost += 1
+                with contextlib.suppress(queue.Empty):  # the thread was faster
+                    self._queue.get_nowait()
+                    self._lost += 1
 
     def _deliver(self) -> None:
         try:

@@ -14,6 +14,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from doa_core.errors import InputError, one_line
 from doa_core.spec import SPEC_FILE_NAME, ModelSpec
@@ -61,7 +62,7 @@ def embed_spec(
         )
     known = _read_zip(tflite)
     if isinstance(known, dict) and FLATBUFFER_FILE_NAME in known:
-        tflite = tflite[: _flatbuffer_size(known[FLATBUFFER_FILE_NAME])]
+        tflite = tflite[: _read_facts(known[FLATBUFFER_FILE_NAME])["size"]]
     facts: dict[str, object] = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
     entries: list[tuple[str, str | bytes]] = []
     if halves is not None:
@@ -110,37 +111,31 @@ def read_model_file(
         )
     if isinstance(known, str):
         raise InputError(f"{path} is damaged: its {SPEC_FILE_NAME} cannot be read ({known})")
-    if SPEC_FILE_NAME not in known or FLATBUFFER_FILE_NAME not in known:
-        missing = SPEC_FILE_NAME if SPEC_FILE_NAME not in known else FLATBUFFER_FILE_NAME
-        raise InputError(f"{path} has no {missing} inside: it was not made by doa_export")
+    for name in (SPEC_FILE_NAME, FLATBUFFER_FILE_NAME):
+        if name not in known:
+            raise InputError(f"{path} has no {name} inside: it was not made by doa_export")
     try:
         spec = ModelSpec.from_json(known[SPEC_FILE_NAME])
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: {one_line(error)}") from error
-    flatbuffer = data[: _flatbuffer_size(known[FLATBUFFER_FILE_NAME])]
+    facts = _read_facts(known[FLATBUFFER_FILE_NAME])
+    flatbuffer = data[: facts["size"]]
     digest = hashlib.sha256(flatbuffer).hexdigest()
-    if digest != _flatbuffer_digest(known[FLATBUFFER_FILE_NAME]):
+    if digest != facts.get("sha256"):
         raise InputError(
             f"{path} is damaged: the network in it must have the SHA-256 that its "
             f"{FLATBUFFER_FILE_NAME} states. Received: {digest[:12]}..."
         )
-    return flatbuffer, spec, _read_halves(path, known)
-
-
-def _read_halves(
-    path: str | os.PathLike[str], known: dict[str, bytes]
-) -> tuple[bytes, bytes] | None:
-    """Both halves of a network; None where there are none."""
-    digests = _flatbuffer_facts(known[FLATBUFFER_FILE_NAME]).get("halves_sha256")
+    digests = facts.get("halves_sha256")
     halves = [known[name] for name in HALVES if name in known]
     if digests is None and not halves:
-        return None
+        return flatbuffer, spec, None
     if digests != [hashlib.sha256(half).hexdigest() for half in halves] or len(halves) != 2:
         raise InputError(
             f"{path} is damaged: the halves of the network in it must have the SHA-256 that its "
             f"{FLATBUFFER_FILE_NAME} states. Received: {len(halves)} halves, {digests}"
         )
-    return halves[0], halves[1]
+    return flatbuffer, spec, (halves[0], halves[1])
 
 
 def _read_file(path: Path) -> bytes:
@@ -189,18 +184,12 @@ def _read_zip(data: bytes) -> dict[str, bytes] | str | None:
         return one_line(error)
 
 
-def _flatbuffer_facts(text: bytes) -> dict[str, object]:
+def _read_facts(text: bytes) -> dict[str, Any]:
+    """What the zip states: the flatbuffer's size, 0 where it is no size, and digests, if any."""
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _flatbuffer_size(text: bytes) -> int:
-    size = _flatbuffer_facts(text).get("size")
-    return size if isinstance(size, int) and size >= 0 else 0
-
-
-def _flatbuffer_digest(text: bytes) -> object:
-    return _flatbuffer_facts(text).get("sha256")
+        facts = None
+    facts = facts if isinstance(facts, dict) else {}
+    size = facts.get("size")
+    return {**facts, "size": size if isinstance(size, int) and size >= 0 else 0}

@@ -160,10 +160,8 @@ def load_halves(
     expected = [(step + 4, *input_shape[1:])] + [(4, *shape[1:]) for shape in results[:-1]]
     between = [(step, *shape[1:]) for shape in results[:-1]]
     last = (step + 2 * reach, *results[-1][1:])
-    ends = [
-        tuple(int(size) for size in side[0]["shape"])
-        for side in (recurrence.get_input_details(), recurrence.get_output_details())
-    ]
+    sides = (recurrence.get_input_details(), recurrence.get_output_details())
+    ends = [tuple(int(size) for size in side[0]["shape"]) for side in sides]
     if (
         not 1 <= step <= frames - 2 * reach
         or list(shapes) != expected
@@ -175,9 +173,7 @@ def load_halves(
             f"{path}: the two halves of the network must fit the windows of its spec, "
             f"{input_shape}. Received: {shapes} to {results}, {ends[0]} to {ends[1]}"
         )
-    run_recurrence = _caller(
-        recurrence, recurrence.get_input_details(), recurrence.get_output_details()
-    )
+    run_recurrence = _caller(recurrence, *sides)
     return Halves(
         convolutions=_caller(convolutions, inputs, given),
         recurrence=lambda frames: run_recurrence([frames])[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,24 +41,17 @@ class TfliteModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        flatbuffer, self.spec, halves = read_model_file(path)
+        self._flatbuffer, self.spec, halves = read_model_file(path)
         self._path = path
         self._threads = threads
-        self._flatbuffer = flatbuffer
         self._interpreter_class, self.runtime = _load_interpreter_class()
         self._interpreter: Any = None
         self._halves: Halves | None = None
-        features = self.spec.features
         if halves is None:
             self._load_whole()
         else:
-            self._halves = load_halves(
-                path,
-                halves,
-                self._load,
-                input_shape=features.input_shape,
-                outputs=self.spec.outputs,
-            )
+            shape, outputs = self.spec.features.input_shape, self.spec.outputs
+            self._halves = load_halves(path, halves, self._load, input_shape=shape, outputs=outputs)
 
     @property
     def is_split(self) -> bool:
@@ -86,16 +80,10 @@ class TfliteModel:
     def _load_whole(self) -> None:
         """Load the network of whole windows: at once, or for a split file when it is needed."""
         interpreter = self._load(self._flatbuffer)
-        features = self.spec.features
-        self._input = _only_tensor(
-            self._path, "input", interpreter.get_input_details(), (1, *self.spec.window_shape)
-        )
-        self._output = _only_tensor(
-            self._path,
-            "output",
-            interpreter.get_output_details(),
-            (1, features.frames, self.spec.outputs),
-        )
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        scores = (1, self.spec.features.frames, self.spec.outputs)
+        self._input = _only_tensor(self._path, "input", inputs, (1, *self.spec.window_shape))
+        self._output = _only_tensor(self._path, "output", outputs, scores)
         self._interpreter = interpreter
 
     def predict(self, window: npt.ArrayLike) -> FloatArray:
@@ -149,18 +137,12 @@ def dequantize(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> FloatArra
 def _load_interpreter_class() -> tuple[Any, str]:
     """Interpreter class and name of the runtime: the maintained one, else the old one of ARM."""
     reasons = []
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter, "ai-edge-litert"
-    except ImportError as error:
-        reasons.append(f"ai-edge-litert: {one_line(error)}")
-    try:
-        from tflite_runtime.interpreter import Interpreter
-
-        return Interpreter, "tflite-runtime"
-    except ImportError as error:
-        reasons.append(f"tflite-runtime: {one_line(error)}")
+    for runtime in ("ai-edge-litert", "tflite-runtime"):
+        try:
+            module = importlib.import_module(f"{runtime.replace('-', '_')}.interpreter")
+            return module.Interpreter, runtime
+        except ImportError as error:
+            reasons.append(f"{runtime}: {one_line(error)}")
     raise MissingPackageError("A TFLite runtime", "edge", "; ".join(reasons))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from doa_core.errors import check_choice
+
 SHIPPED = ("default", "lite")
 MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (default: `default`)"
 
@@ -14,8 +16,7 @@ def shipped_model_path(name: str = "default") -> Path:
     Raises:
         ValueError: another name than those in `SHIPPED`.
     """
-    if name not in SHIPPED:
-        raise ValueError(f"`name` must be one of {', '.join(SHIPPED)}. Received: name={name!r}")
+    check_choice("name", name, SHIPPED)
     return Path(__file__).parents[1] / "models" / f"{name}.tflite"
 
 

@@ -93,7 +93,7 @@ class DeviceSource(Source):
         """Close the device; wait no longer than some seconds for a driver that hangs."""
         stream, self._stream = self._stream, None
         pending = Background(partial(_close, stream)) if stream else self._pending
-        if pending and not pending.wait(CLOSE_S):
+        if pending and not pending.ended.wait(CLOSE_S):
             abandon_portaudio()
         elif pending and pending.result:  # it came back while we closed
             pending.result[0].close()
@@ -146,7 +146,7 @@ class DeviceSource(Source):
         pending = self._pending = Background(partial(_close, lost))
         while True:
             begun_s = time.monotonic()
-            while not pending.done or (
+            while not pending.ended.is_set() or (
                 pending.result is None and time.monotonic() - begun_s < RETRY_S
             ):
                 time.sleep(POLL_S)

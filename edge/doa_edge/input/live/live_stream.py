@@ -94,29 +94,21 @@ class Background(Generic[Result]):
 
     Attributes:
         result: of the call; None as long as it runs, and if it failed.
+        ended: is set when the call has ended.
     """
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self.result: Result | None = None
-        self._done = threading.Event()
+        self.ended = threading.Event()
 
         def work() -> None:
             try:
                 self.result = call()
             finally:
-                self._done.set()
+                self.ended.set()
 
         # A daemon: the interpreter does not wait for it.
         threading.Thread(target=work, name="doa_edge device", daemon=True).start()
-
-    @property
-    def done(self) -> bool:
-        """Whether the call has ended."""
-        return self._done.is_set()
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the end of the call [seconds]; whether it has ended."""
-        return self._done.wait(timeout_s)
 
 
 def abandon_portaudio() -> None:

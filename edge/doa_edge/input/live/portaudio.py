@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import IO, Any
 
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.spec import SAMPLE_RATE
@@ -238,14 +238,19 @@ def device_error(device: InputDevice, error: BaseException) -> DeviceError:
 @contextmanager
 def quiet_descriptor() -> Iterator[None]:
     """Drop what libraries write to descriptor 2, such as ALSA about attempts that fail."""
+    with open(os.devnull, "wb") as null, stderr_to(null):
+        yield
+
+
+@contextmanager
+def stderr_to(file: IO[bytes]) -> Iterator[None]:
+    """Put into a file what libraries write to descriptor 2, past Python."""
     try:
         stderr = os.dup(2)
     except OSError:  # no standard error
         yield
         return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
+    os.dup2(file.fileno(), 2)
     try:
         yield
     finally:

@@ -26,37 +26,33 @@ class Address:
 
 def listening_address(text: str) -> Address:
     """`[HOST:]PORT` -> the address to listen at, on this machine only unless a host is given."""
-    return _parse(text, default_host=LOOPBACK, default_port=None, lowest_port=0)
+    return _parse(text, "[HOST:]PORT", lowest_port=0)
 
 
 def receiving_address(text: str) -> Address:
     """`HOST:PORT` -> the address of a receiver."""
-    return _parse(text, default_host=None, default_port=None, lowest_port=1)
+    return _parse(text, "HOST:PORT", lowest_port=1)
 
 
 def broker_address(text: str) -> Address:
     """`HOST[:PORT]` -> the address of an MQTT broker; port 0 stands for the default port."""
-    return _parse(text, default_host=None, default_port=0, lowest_port=1)
+    return _parse(text, "HOST[:PORT]", lowest_port=1)
 
 
-def _parse(
-    text: str, *, default_host: str | None, default_port: int | None, lowest_port: int
-) -> Address:
-    allowed = (
-        ("HOST:" if default_host is None else "[HOST:]") if default_port is None else "HOST[:"
-    ) + ("PORT" if default_port is None else "PORT]")
+def _parse(text: str, allowed: str, *, lowest_port: int) -> Address:
+    """The address, in a layout whose parts in brackets may be left out."""
+    needs_host, needs_port = not allowed.startswith("["), not allowed.endswith("]")
     host, colon, port_text = text.rpartition(":")
-    if text.endswith("]") or (not colon and default_port is not None):
+    if text.endswith("]") or not (colon or needs_port):
         host, port_text = text, ""
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]
-    host = host or (default_host or "")
+    host = host or ("" if needs_host else LOOPBACK)
     digits = port_text.isascii() and port_text.isdecimal() and len(port_text) < 6
     port = int(port_text) if digits else -1
-    if not port_text and default_port is not None:
-        port = default_port
-        lowest_port = 0
+    if not (port_text or needs_port):
+        port = lowest_port = 0
     wrong_host = not host or (":" in host and not bracketed) or any(map(str.isspace, host))
     if wrong_host or not lowest_port <= port <= 65_535:
         raise argparse.ArgumentTypeError(

@@ -163,15 +163,9 @@ class WebSink(LoopServer):
         """Whether a Host header names this machine: an IP address cannot be rebound."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
+            return name in self._names or bool(ip_address(name))
         except ValueError:
             return False
-        if name in self._names:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True
 
 
 def _response(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
