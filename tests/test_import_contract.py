@@ -1,7 +1,10 @@
 """What may import what: held on paper by import-linter, in fact by subprocesses."""
 
+import ast
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,6 +13,8 @@ import pytest
 from tests.places import PROJECT
 
 TRAINING_ONLY = ("tensorflow", "keras", "scipy", "librosa", "pyroomacoustics")
+ROOMS = ("doa_tf", "doa_edge", "doa_export")
+FACES = ["data", "evaluation", "heads", "microphones", "rooms", "scenes", "training"]
 BEYOND_NUMPY = (*TRAINING_ONLY, "matplotlib", "soundfile", "soxr", "rich", "ai_edge_litert")
 
 IMPORT_ALL = """
@@ -73,7 +78,11 @@ def test_contracts_of_import_linter():
         env=environment,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "7 kept, 0 broken" in result.stdout
+    kept = re.findall(r"^(.+) KEPT$", result.stdout, re.MULTILINE)
+    asked = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    assert kept == re.findall(r'^\[\[tool.importlinter.contracts\]\]\nname = "(.+)"$', asked, re.M)
+    assert {"No circles, in no folder", *(f"The rooms of {name}" for name in ROOMS)} < set(kept)
+    assert "0 broken" in result.stdout
 
 
 def test_signal_contract_needs_numpy_alone():
@@ -93,12 +102,41 @@ def test_device_runner_needs_no_training_environment():
     assert not top_level(found["loaded"]) & {*TRAINING_ONLY, "doa_tf", "doa_export"}
 
 
-@pytest.mark.parametrize("package", ["doa_tf", "doa_export", "doa_edge"])
+@pytest.mark.parametrize("package", [*ROOMS, ", ".join(f"doa_tf.{name}" for name in FACES)])
 def test_importing_a_package_stays_light(package):
     code = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
     loaded = top_level(python(code))
-    assert package in loaded
+    assert package.partition(".")[0] in loaded
     assert not loaded & {*TRAINING_ONLY, "matplotlib", "soundfile", "soxr", "numba", "pandas"}
+
+
+# Packages whose names are looked up in a stub when they are asked for.
+STUBS = {
+    ".".join(path.parent.relative_to(root).parts): path
+    for root in (PROJECT, PROJECT / "edge", PROJECT / "export")
+    for path in sorted(root.glob("doa_*/**/__init__.pyi"))
+}
+
+
+@pytest.mark.parametrize("package", STUBS)
+def test_a_stub_names_what_there_is(package):
+    imports = ast.parse(STUBS[package].read_text(encoding="utf-8")).body
+    names = [name.asname for node in imports for name in node.names]
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == sorted(names)
+    assert set(names) <= set(dir(module))
+    for name in names:
+        assert getattr(module, name) is not None
+    assert not hasattr(module, "nothing_of_this_name")
+
+
+@pytest.mark.parametrize("command", ["doa_edge", "doa_tf.cli", "doa_export.cli"])
+def test_a_command_is_a_module_as_well(command):
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"], capture_output=True, text=True, cwd=PROJECT
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {command.partition('.')[0]} ")
 
 
 @pytest.mark.parametrize("blocked", ["tensorflow", "numpy"])

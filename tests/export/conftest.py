@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +14,6 @@ from doa_export.cli import main
 
 HEADS = ("cartesian", "gibbs-weighted")
 MODES = ("none", "float16", "dynamic", "int8")
-# Each costs a process with TensorFlow in it.
 COMBINATIONS = [
     *(("cartesian", mode) for mode in MODES),
     ("gibbs-weighted", "none"),
@@ -19,6 +21,35 @@ COMBINATIONS = [
 ]
 # Nets this small lose more to 8 bits than the paper's, and theirs is what the defaults are for.
 ROOMY = ("--max-median-deg", "20", "--max-p99-deg", "60")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def converter_here():
+    """The converter in this process, which has TensorFlow: one of its own takes seconds to begin.
+
+    `converter_process` gives that back; tests/test_readme.py has it anyway.
+    """
+    start = subprocess.run
+
+    def run(command, **options):
+        if command[1:3] != ["-m", "doa_export.convert.worker"]:
+            return start(command, **options)
+        from doa_export.convert.worker import main as convert
+
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            status = convert(command[3:])
+        return subprocess.CompletedProcess(command, status, stderr=said.getvalue())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("subprocess.run", run)
+        yield start
+
+
+@pytest.fixture
+def converter_process(converter_here, monkeypatch):
+    """The converter in a process of its own again, as a user has it."""
+    monkeypatch.setattr("subprocess.run", converter_here)
 
 
 def small_model(head_name, *, channels=None):

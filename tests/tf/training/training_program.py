@@ -12,10 +12,11 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Keras and TensorFlow import these where they find them, which takes seconds.
-sys.modules.update(dict.fromkeys(("sklearn", "matplotlib", "jax")))
 
 import numpy as np  # noqa: E402
+
+# Keras and TensorFlow import these where they find them, which takes seconds.
+sys.modules.update(dict.fromkeys(("sklearn", "matplotlib", "jax")))
 
 
 def main() -> int:
