@@ -74,12 +74,7 @@ def simulate_bank(
     made_with: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
     if digest:
         made_with["microphone_sha256"] = digest
-    writer = BankWriter(
-        folder,
-        made_with=made_with,
-        rooms=rooms,
-        rooms_per_shard=rooms_per_shard,
-    )
+    writer = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
     done = rooms - writer.rooms_missing
     if progress:
         progress(done, rooms)

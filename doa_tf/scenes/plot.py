@@ -6,13 +6,7 @@ import os
 
 import numpy as np
 
-from doa_tf.plotting import (
-    draw_counts,
-    draw_directions,
-    draw_histogram,
-    new_figure,
-    save_figure,
-)
+from doa_tf.plotting import draw_counts, draw_directions, draw_histogram, new_figure, save_figure
 from doa_tf.scenes.folder import Scenes
 
 _QUANTITIES = {

@@ -150,10 +150,7 @@ def read_recordings(
 
 
 def _usable(
-    folder: Path,
-    paths: Sequence[Path],
-    shortest: int,
-    progress: Progress | None,
+    folder: Path, paths: Sequence[Path], shortest: int, progress: Progress | None
 ) -> Iterator[np.ndarray]:
     """(N,) int16 of each usable file; logs at the end what was left out or mixed down."""
     short: list[Path] = []

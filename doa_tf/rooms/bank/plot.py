@@ -44,10 +44,7 @@ def plot_bank(path: str | os.PathLike[str], rooms: Sequence[Room], *, room: int 
         unit="RT60, T30 [s]",
         of="rooms",
     )
-    panels = (
-        ("drr_db", "Direct-to-reverberant ratio", "[dB]"),
-        ("distance_m", "Distance", "[m]"),
-    )
+    panels = (("drr_db", "Direct-to-reverberant ratio", "[dB]"), ("distance_m", "Distance", "[m]"))
     for place, (name, title, unit) in enumerate(panels, 1):
         axes = figure.add_subplot(grid[0, place])
         draw_histogram(axes, {"": columns[name]}, title=title, unit=unit, of="sources")
