@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,7 +80,7 @@ class MeasuredArrayMicrophone(Microphone):
     @property
     def noise_gains(self) -> np.ndarray:
         """(4,) of white capsule noise through the encoder, over 0 to 8 kHz."""
-        gains = np.sqrt(np.mean(np.sum(np.abs(self._encoder()) ** 2, -1), axis=0))
+        gains = np.sqrt(np.mean(np.sum(np.abs(self.encoder()) ** 2, -1), axis=0))
         return gains / gains[0]
 
     @property
@@ -96,36 +95,14 @@ class MeasuredArrayMicrophone(Microphone):
             frequencies: (F,) [hertz].
         """
         coefficients, _ = _array(self.file, str(self.digest))
-        field = coefficients @ self._encoder().swapaxes(-1, -2)  # (bins, H, 4)
+        field = coefficients @ self.encoder().swapaxes(-1, -2)  # (bins, H, 4)
         size = 2 * (len(coefficients) - 1)
         taps = np.roll(np.fft.irfft(field.T, size), size // 2, axis=-1)  # centred
         return np.ascontiguousarray(_spectrum(taps, frequencies).swapaxes(1, 2), np.complex64)
 
-    def _encoder(self) -> np.ndarray:
-        return encoder_of_array(
-            self.file,
-            digest=str(self.digest),
-            regularisation_db=self.regularisation_db,
-            steepness=self.steepness,
-        )
-
-
-def encoder_of_array(
-    file: str | Path,
-    *,
-    digest: str | None = None,
-    regularisation_db: float = REGULARISATION_DB,
-    steepness: float = STEEPNESS,
-) -> np.ndarray:
-    """(bins, 4, Q) complex encoder from capsules to AmbiX, at the bins of an even transform.
-
-    Args:
-        file: SOFA file of the array.
-        digest: of the file, where it is known.
-        regularisation_db: relative to the largest eigenvalue at each frequency.
-        steepness: in [0.5, 1].
-    """
-    return _encoder(str(file), digest or _digest(str(file)), regularisation_db, steepness)
+    def encoder(self) -> np.ndarray:
+        """(bins, 4, Q) complex encoder from capsules to AmbiX, at the bins of an even transform."""
+        return _encoder(self.file, str(self.digest), self.regularisation_db, self.steepness)
 
 
 @lru_cache(maxsize=4)
