@@ -266,10 +266,7 @@ def check_scenes_target(folder: str | os.PathLike[str]) -> None:
 
 
 def _check_scene(
-    file: str,
-    samples: npt.NDArray[np.float32],
-    row: Mapping[str, Any],
-    rows: Mapping[str, Mapping[str, Any]],
+    file: str, samples: np.ndarray, row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
 ) -> None:
     if PurePosixPath(file).name != file or "\\" in file:
         raise ValueError(f"A scene's name may not contain a directory. Received: {file!r}")

@@ -158,10 +158,8 @@ def _usable(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), _AHEAD):
             batch = paths[start : start + _AHEAD]
-            for number, (path, decoded) in enumerate(
-                zip(batch, pool.map(_decode, batch), strict=True), start + 1
-            ):
-                signal, channels = decoded
+            decoded = zip(batch, pool.map(_decode, batch), strict=True)
+            for number, (path, (signal, channels)) in enumerate(decoded, start + 1):
                 mixed_down += channels > 1
                 if len(signal) >= shortest and np.any(signal):
                     yield _to_16_bits(signal)
