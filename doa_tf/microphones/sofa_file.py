@@ -271,9 +271,8 @@ def _delays(sofa: Any, path: str | Path, shape: tuple[int, ...], emitters: int) 
 def _delayed(responses: np.ndarray, delays: np.ndarray) -> np.ndarray:
     """(M, R, N + longest delay) responses delayed by whole samples or fractions of them."""
     samples = responses.shape[-1] + int(np.ceil(delays.max()))
-    whole = np.all(delays == np.round(delays))
-    delayed = np.zeros((*responses.shape[:-1], samples))
-    if whole:
+    if np.all(delays == np.round(delays)):
+        delayed = np.zeros((*responses.shape[:-1], samples))
         for index in np.ndindex(delays.shape):
             start = int(delays[index])
             delayed[index][start : start + responses.shape[-1]] = responses[index]

@@ -40,7 +40,8 @@ class Room:
         microphone: (3,) [metres] position; nan where it is not known.
         directions: (S, 3) unit vectors from the microphone to the sources.
         distances: (S,) [metres].
-        srirs: S arrays (N, 4) of AmbiX at 16 kHz, float32, scaled to a distance of one metre.
+        srirs: S arrays of (N, 4) float32, AmbiX at 16 kHz as the microphone gives it; the direct
+            sound has a peak of 1 at W.
         rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
         drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
         microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.

@@ -87,8 +87,8 @@ def simulate_bank(
                 shard = shard_of[part]
                 simulated[shard].update(zip(part, records, strict=True))
                 if len(simulated[shard]) == len(shard):
-                    done_rooms = simulated.pop(shard)
-                    writer.write(shard, [done_rooms[number] for number in shard])
+                    whole = simulated.pop(shard)
+                    writer.write(shard, [whole[number] for number in shard])
                 done += len(part)
                 if progress:
                     progress(done, rooms)

@@ -118,9 +118,8 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
             f"{'a file' if folder.exists() else 'not there'}"
         )
     if not labels.is_file():
-        raise InputError(
-            f"{folder} has no {LABELS_FILE} with the columns {', '.join(REQUIRED_COLUMNS)}"
-        )
+        columns = ", ".join(REQUIRED_COLUMNS)
+        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {columns}")
     try:
         # Spreadsheets write a byte-order mark, which utf-8-sig skips.
         with labels.open(encoding="utf-8-sig", newline="") as file:
