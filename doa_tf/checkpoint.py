@@ -14,22 +14,12 @@ from doa_core.files import write_beside
 if TYPE_CHECKING:
     import keras
 
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    NotImplementedError,  # an unknown compression
-    RuntimeError,  # an encrypted entry
-)
+# The last one is an encrypted entry, or an unknown compression (NotImplementedError).
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise InputError unless a path is a `.keras` archive, all of which can be read.
-
-    Raises:
-        InputError: not a `.keras` file, missing, cut short or damaged.
-    """
+    """Raise InputError unless a path is a `.keras` archive, whole and undamaged."""
     if path.suffix.lower() != ".keras":
         raise InputError(f"The model must be a .keras file. Received: {path}")
     if not path.is_file():
@@ -38,9 +28,8 @@ def check_checkpoint(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except _ZIP_ERRORS as error:
-        raise InputError(
-            f"{path} is no .keras file, or was cut short: {one_line(error)}"
-        ) from error
+        reason = one_line(error)
+        raise InputError(f"{path} is no .keras file, or was cut short: {reason}") from error
     if damaged is not None:
         raise InputError(f"{path} is damaged: {damaged} in it can't be read")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":")
 GREY = "#70757f"
-
+_LEGEND: dict[str, Any] = {"fontsize": 9, "frameon": False}
 _BINS = 24
 
 
@@ -40,15 +41,12 @@ def draw_histogram(axes: Any, series: dict[str, Any], *, title: str, unit: str, 
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=GREY)
         axes.set(xticks=[], yticks=[])
         return
-    edges = np.histogram_bin_edges(
-        np.concatenate(list(kept.values())), min(_BINS, 6 + len(next(iter(kept.values()))) // 15)
-    )
+    bins = min(_BINS, 6 + len(next(iter(kept.values()))) // 15)
+    edges = np.histogram_bin_edges(np.concatenate(list(kept.values())), bins)
+    style = {"alpha": 0.85} if len(kept) == 1 else {"histtype": "step", "lw": 1.8}
     for colour, (name, values) in zip(COLOURS, kept.items(), strict=False):
         label = f"{name + ': ' if name else ''}median {np.median(values):.2g}"
-        if len(kept) == 1:
-            axes.hist(values, edges, color=colour, alpha=0.85, label=label)
-        else:
-            axes.hist(values, edges, color=colour, histtype="step", lw=1.8, label=label)
+        axes.hist(values, edges, color=colour, label=label, **style)
     axes.margins(y=0.25)  # room for the legend
     axes.legend(fontsize=8, frameon=False, loc="upper left", borderaxespad=0.2)
 
@@ -71,13 +69,9 @@ def draw_directions(axes: Any, directions: np.ndarray, *, title: str, **marks: A
     marks = marks or {"s": 7, "color": COLOURS[0], "alpha": 0.5, "linewidths": 0.0}
     drawn = axes.scatter(azimuth, directions[:, 2], **marks)
     elevations = (-90, -45, -20, 0, 20, 45, 90)
-    axes.set(
-        xlim=(185, -185),  # what is on the listener's left is on the left
-        ylim=(-1.03, 1.03),
-        xticks=range(-180, 181, 90),
-        xlabel="azimuth [degrees]: left is positive",
-        ylabel="elevation [degrees]",
-    )
+    # What is on the listener's left is on the left.
+    axes.set(xlim=(185, -185), ylim=(-1.03, 1.03), xticks=range(-180, 181, 90))
+    axes.set(xlabel="azimuth [degrees]: left is positive", ylabel="elevation [degrees]")
     axes.set_yticks(np.sin(np.radians(elevations)), [f"{value}" for value in elevations])
     finish(axes, title)
     return drawn
@@ -117,37 +111,23 @@ def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
 
 def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     """Each name with its colour, marker and line style; 21 of them are distinct."""
+    looks = cycle(product(_DASHES, zip(COLOURS, MARKERS, strict=True)))
     return [
-        (
-            name,
-            {
-                "color": COLOURS[number % len(COLOURS)],
-                "marker": MARKERS[number % len(MARKERS)],
-                "linestyle": _DASHES[number // len(COLOURS) % len(_DASHES)],
-            },
-        )
-        for number, name in enumerate(names)
+        (name, {"color": colour, "marker": marker, "linestyle": dash})
+        for name, (dash, (colour, marker)) in zip(names, looks, strict=False)
     ]
 
 
 def legend_below(axes: Any, *, columns: int) -> None:
     """A legend below the axes, where it hides no curve."""
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(0.0, -0.14),
-        fontsize=9,
-        frameon=False,
-        ncols=columns,
-        borderaxespad=0.0,
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.14), "borderaxespad": 0.0}
+    axes.legend(**place, **_LEGEND, ncols=columns)
 
 
 def legend_outside(figure: Any, axes: Any, *, columns: int = 4) -> None:
     """The legend of one of the axes, below all of them."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
-    )
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, **_LEGEND)
 
 
 def finish(axes: Any, title: str) -> None:

@@ -23,7 +23,6 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
-from doa_tf.files import Progress
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.scenes.draw import CONDITIONS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
@@ -138,11 +137,28 @@ def run_recipe(
         FloatingPointError: the loss became NaN.
     """
     folder = Path(folder)
+    run = folder / "run"
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
     sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
+    from doa_tf.training.run import epoch_line, train
+    from doa_tf.training.run_folder import LAST, read_state
+
+    def tell(epoch: int, figures: Mapping[str, float]) -> None:
+        say(epoch_line(epoch, figures))
+
+    on_epoch = tell if recipe.engine == "jax" else None  # Keras tells its epochs itself
     with bars("training") as progress:
-        _train(recipe, folder, data, init_from, progress, say)
+        if read_state(run / LAST).epoch < recipe.training.epochs:
+            train(
+                run,
+                data,
+                settings=recipe.training,
+                features=recipe.features,
+                engine=recipe.engine,
+                init_from=init_from,
+                options=RunOptions(progress=progress, on_epoch=on_epoch),
+            )
     return _calibrated(folder)
 
 
@@ -184,37 +200,6 @@ def prepare(
     return mixer("rooms", "train", recipe.training.seed)
 
 
-def _train(
-    recipe: Recipe,
-    folder: Path,
-    data: TrainingData,
-    init_from: str | Path | None,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> None:
-    from doa_tf.training.run import epoch_line, train
-    from doa_tf.training.run_folder import LAST, read_state
-
-    run = folder / "run"
-    if read_state(run / LAST).epoch >= recipe.training.epochs:
-        return
-
-    def tell(epoch: int, figures: Mapping[str, float]) -> None:
-        say(epoch_line(epoch, figures))
-
-    # Keras tells its epochs itself.
-    on_epoch = tell if recipe.engine == "jax" else None
-    train(
-        run,
-        data,
-        settings=recipe.training,
-        features=recipe.features,
-        engine=recipe.engine,
-        init_from=init_from,
-        options=RunOptions(progress=progress, on_epoch=on_epoch),
-    )
-
-
 def _calibrated(folder: Path) -> Path:
     """The best epoch with its confidence calibrated; not made again where it is there."""
     from doa_tf.evaluation.calibration import calibrate_model
@@ -223,9 +208,10 @@ def _calibrated(folder: Path) -> Path:
     target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
     if not target.exists() or target.stat().st_mtime < best.stat().st_mtime:
         with write_beside(target) as beside:
-            shutil.copyfile(best, Path(beside).with_suffix(".keras"))
-            calibrate_model(Path(beside).with_suffix(".keras"), read_scenes(folder / "valid"))
-            Path(beside).with_suffix(".keras").replace(beside)
+            written = beside.with_suffix(".keras")
+            shutil.copyfile(best, written)
+            calibrate_model(written, read_scenes(folder / "valid"))
+            written.replace(beside)
     return target
 
 

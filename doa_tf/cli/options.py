@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError
@@ -19,36 +18,20 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-@contextmanager
-def bad_options() -> Iterator[None]:
-    """Turn the ValueError of a settings class into InputError: the values came from options."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
 def number_pair(text: str) -> tuple[float, float]:
     """LOW,HIGH."""
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"two numbers LOW,HIGH are needed, not {text!r}"
-        ) from error
+        message = f"two numbers LOW,HIGH are needed, not {text!r}"
+        raise argparse.ArgumentTypeError(message) from error
     return low, high
 
 
 def add_recordings(parser: argparse.ArgumentParser) -> None:
     """Add --speech and --noise, folders that hold recordings of each part or are split."""
-    parser.add_argument(
-        "--speech",
-        required=True,
-        metavar="DIR",
-        help="sub-folders train, valid and test (or LibriSpeech's), or split by speaker",
-    )
+    parts = "sub-folders train, valid and test (or LibriSpeech's), or split by speaker"
+    parser.add_argument("--speech", required=True, metavar="DIR", help=parts)
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
 
 
@@ -60,12 +43,8 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         models: name of the argument.
         nargs: how many models it takes; one by default.
     """
-    parser.add_argument(
-        models,
-        nargs=nargs,
-        metavar="MODEL",
-        help="a .keras file, a .tflite file, baseline:intensity or baseline:music",
-    )
+    known = "a .keras file, a .tflite file, baseline:intensity or baseline:music"
+    parser.add_argument(models, nargs=nargs, metavar="MODEL", help=known)
     parser.add_argument(
         "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
     )
@@ -122,8 +101,5 @@ def check_sources(args: argparse.Namespace) -> None:
 
 def add_skip_broken(parser: argparse._ActionsContainer) -> None:
     """Add the option of every command that reads a bank."""
-    parser.add_argument(
-        "--skip-broken",
-        action="store_true",
-        help="leave out shards of the bank that are missing, cut short or damaged",
-    )
+    left_out = "leave out shards of the bank that are missing, cut short or damaged"
+    parser.add_argument("--skip-broken", action="store_true", help=left_out)

@@ -10,13 +10,11 @@ from typing import Any
 from doa_core.errors import InputError
 from doa_core.toml import parse_toml
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import add_recordings
+from doa_tf.cli.options import Commands, add_recordings
 from doa_tf.cli.progress import progress_bar
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
     """Add `recipe` to the commands; its `run` is set."""
     parser = subparsers.add_parser(
         "recipe",
@@ -37,12 +35,10 @@ def add_parser(
         metavar="SECTION.KEY=VALUE",
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
-    parser.add_argument(
-        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that simulate (default: all cores)"
-    )
+    start = "start from the weights of layers that fit"
+    parser.add_argument("--init-from", metavar="MODEL.keras", help=start)
+    processes = "processes that simulate (default: all cores)"
+    parser.add_argument("--workers", type=int, metavar="N", help=processes)
     parser.set_defaults(run=run)
     return parser
 
@@ -79,6 +75,5 @@ def _change(text: str) -> tuple[str, Any]:
             raise ValueError("no SECTION.KEY")
         return name, parse_toml(f"value = {value}")["value"]
     except ValueError as error:
-        raise InputError(
-            f"--set takes SECTION.KEY=VALUE, VALUE as in TOML. Received: {text}"
-        ) from error
+        message = f"--set takes SECTION.KEY=VALUE, VALUE as in TOML. Received: {text}"
+        raise InputError(message) from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands, add_skip_broken, bad_options, number_pair
+from doa_tf.cli.options import Commands, add_skip_broken, number_pair
 from doa_tf.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -35,46 +36,24 @@ def add_simulate(commands: Commands) -> None:
     parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
     parser.add_argument("--sources", type=int, metavar="N", help="source positions a room")
-    rooms = parser.add_argument_group("what rooms are drawn from")
-    rooms.add_argument(
-        "--mic",
-        metavar="KIND",
-        help="ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array",
-    )
-    rooms.add_argument(
-        "--rt60", type=number_pair, metavar="LOW,HIGH", help="reverberation time [seconds]"
-    )
-    rooms.add_argument("--dry-share", type=float, metavar="SHARE", help="share of nearly dry rooms")
-    rooms.add_argument(
-        "--reference",
-        action="store_true",
-        help="trace every reflection, without a diffuse tail; slow",
-    )
-    rooms.add_argument(
-        "--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings"
-    )
-    where = parser.add_argument_group("where")
-    where.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
-    where.add_argument(
-        "--scheduler",
-        metavar="tcp://HOST:PORT",
-        help="the workers of a Dask cluster instead (docs/cluster.md)",
-    )
-    measured = parser.add_argument_group("measured rooms")
-    measured.add_argument(
-        "--from-sofa",
-        nargs="+",
-        metavar="FILE",
-        help="SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)",
-    )
-    measured.add_argument(
-        "--channel-format",
-        metavar="FORMAT",
-        help="of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)",
-    )
-    measured.add_argument(
-        "--array", metavar="FILE.sofa", help="the array whose capsules their receivers are"
-    )
+    add = parser.add_argument_group("what rooms are drawn from").add_argument
+    kinds = "ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array"
+    add("--mic", metavar="KIND", help=kinds)
+    add("--rt60", type=number_pair, metavar="LOW,HIGH", help="reverberation time [seconds]")
+    add("--dry-share", type=float, metavar="SHARE", help="share of nearly dry rooms")
+    traced = "trace every reflection, without a diffuse tail; slow"
+    add("--reference", action="store_true", help=traced)
+    add("--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings")
+    add = parser.add_argument_group("where").add_argument
+    add("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    cluster = "the workers of a Dask cluster instead (docs/cluster.md)"
+    add("--scheduler", metavar="tcp://HOST:PORT", help=cluster)
+    add = parser.add_argument_group("measured rooms").add_argument
+    files = "SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)"
+    add("--from-sofa", nargs="+", metavar="FILE", help=files)
+    formats = "of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)"
+    add("--channel-format", metavar="FORMAT", help=formats)
+    add("--array", metavar="FILE.sofa", help="the array whose capsules their receivers are")
     parser.add_argument("--plot", metavar="FILE.png", help="a picture of the bank when it is done")
     parser.set_defaults(run=_simulate)
 
@@ -86,9 +65,8 @@ def add_bank(commands: Commands) -> None:
     info = verbs.add_parser("info", help="what a bank holds, as JSON")
     info.set_defaults(run=_info)
     export = verbs.add_parser("export", help="its rooms as files for other programs")
-    export.add_argument(
-        "--sofa", required=True, metavar="DIR", help="new folder for a SingleRoomSRIR file a room"
-    )
+    files = "new folder for a SingleRoomSRIR file a room"
+    export.add_argument("--sofa", required=True, metavar="DIR", help=files)
     export.set_defaults(run=_export)
     plot = verbs.add_parser("plot", help="a picture of its rooms, and of one response")
     plot.add_argument("--out", required=True, metavar="FILE.png")
@@ -120,18 +98,14 @@ def _simulated(args: argparse.Namespace) -> int:
     from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
-    given = {
-        "rt60": args.rt60,
-        "dry_share": args.dry_share,
-        "sources": args.sources,
-        "microphone": args.mic,
-    }
+    given = {name: getattr(args, name) for name in ("rt60", "dry_share", "sources")}
+    given["microphone"] = args.mic
     values = {name: value for name, value in given.items() if value is not None}
     if args.reference:
         values["mixing_time"] = None
     if args.settings:
         values = {**_read_settings(args.settings, RoomSettings), **values}
-    with bad_options():
+    with as_input_errors():
         settings = RoomSettings(**values)
     with progress_bar("rooms") as progress:
         simulate_bank(
@@ -205,8 +179,6 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
-    from dataclasses import fields
-
     names = [field.name for field in fields(settings_class)]
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))

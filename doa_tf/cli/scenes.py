@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from doa_core.errors import as_input_errors
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands, add_skip_broken, bad_options, read_mixer
+from doa_tf.cli.options import Commands, add_skip_broken, read_mixer
 from doa_tf.cli.progress import progress_bar
 
 CONDITIONS = ("clean", "diffuse", "interferer")  # of `doa_tf.scenes.draw`, without its imports
@@ -17,12 +18,8 @@ def add_render(commands: Commands) -> None:
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True, metavar="DIR")
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
-    parser.add_argument(
-        "--condition",
-        choices=(*CONDITIONS, "all"),
-        action="append",
-        help="may be given several times (default: all)",
-    )
+    several = "may be given several times (default: all)"
+    parser.add_argument("--condition", choices=(*CONDITIONS, "all"), action="append", help=several)
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
@@ -38,7 +35,7 @@ def _render(args: argparse.Namespace) -> int:
     check_scenes_target(args.out)  # before the bank and the speech are read
     asked = args.condition or ["all"]
     conditions = [name for name in CONDITIONS if name in asked or "all" in asked]
-    with progress_bar("reading, mixing") as progress, bad_options():
+    with progress_bar("reading, mixing") as progress, as_input_errors():
         render_scenes(
             args.out,
             mixer=read_mixer(args, progress),

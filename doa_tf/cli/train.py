@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from doa_core.errors import as_input_errors
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import add_skip_broken, bad_options, check_sources, read_mixer
+from doa_tf.cli.options import add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
 from doa_tf.training.distribute import STRATEGIES
 
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         for field in fields(TrainSettings):
             if getattr(args, field.name, None) is not None:
                 given[field.name] = getattr(args, field.name)
-        with bad_options():
+        with as_input_errors():
             settings = TrainSettings(**given)
         train(
             args.out,

@@ -85,14 +85,18 @@ class Microphone(ABC):
             raise ValueError(f"`taps` must be at least 16. Received: taps={taps}")
         size = _DIFFUSE_OVERSAMPLING * taps
         directions = even_directions(_DIFFUSE_DIRECTIONS)
-        heard = self.response(directions, np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE))
-        heard = heard.astype(np.complex128)
+        frequencies = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE)
+        heard = self.response(directions, frequencies).astype(np.complex128)
         ideal = steering_vector(directions)
         channels = heard.swapaxes(1, 2)
         covariance = channels @ heard.conj() / len(directions)
         linear = channels @ ideal / len(directions)  # M C0
         values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))[:, np.newaxis] @ _adjoint(vectors)
+        root = (
+            vectors
+            * np.sqrt(np.maximum(values, 0.0))[:, np.newaxis]
+            @ vectors.conj().swapaxes(-1, -2)
+        )
         left, _, right = np.linalg.svd(root @ (linear / np.sqrt(_ISOTROPIC)))
         spectrum = root @ left @ right / np.sqrt(_ISOTROPIC)
         filters = np.roll(np.fft.irfft(spectrum, size, axis=0), taps // 2, axis=0)[:taps]
@@ -114,10 +118,8 @@ def set_arrays(microphone: Microphone, shapes: dict[str, tuple[int, ...]]) -> No
             continue
         values = np.asarray(getattr(microphone, name), np.float64)
         if values.shape != shape or not np.all(np.isfinite(values)):
-            raise ValueError(
-                f"`{name}` must be finite and of shape {shape}. "
-                f"Received: {name}.shape={values.shape}"
-            )
+            allowed = f"`{name}` must be finite and of shape {shape}"
+            raise ValueError(f"{allowed}. Received: {name}.shape={values.shape}")
         rows = values.tolist()
         nested = rows if values.ndim == 1 else [tuple(row) for row in rows]
         object.__setattr__(microphone, name, tuple(nested))
@@ -143,10 +145,6 @@ def uniform_step(frequencies: np.ndarray) -> float | None:
     step = float(frequencies[-1] / (len(frequencies) - 1))
     grid = step * np.arange(len(frequencies))
     return step if step > 0.0 and np.allclose(frequencies, grid, rtol=0.0, atol=1e-3) else None
-
-
-def _adjoint(matrices: np.ndarray) -> np.ndarray:
-    return matrices.conj().swapaxes(-1, -2)
 
 
 def _taper(taps: int) -> np.ndarray:

@@ -168,7 +168,7 @@ def draw_microphone(
     """
     settings = settings or MicrophoneSettings()
     if kind not in KINDS:
-        if not _names_a_file(kind):
+        if not kind.lower().endswith(".sofa") and not Path(kind).is_file():
             raise InputError(
                 f"A microphone must be one of {', '.join(KINDS)} or a SOFA file. Received: {kind}"
             )
@@ -179,13 +179,11 @@ def draw_microphone(
         return IdealMicrophone()
     if kind == "tetrahedral":
         return _draw_tetrahedral(rng, settings)
-    regularisation_db = float(rng.uniform(*settings.regularisation_db))
-    steepness = float(rng.uniform(*settings.steepness))
+    names = ("regularisation_db", "steepness")
+    encoder: dict[str, Any] = {name: float(rng.uniform(*getattr(settings, name))) for name in names}
     if sofa is None:
-        return _draw_sphere(rng, settings, regularisation_db, steepness)
-    return MeasuredArrayMicrophone(
-        file=str(sofa), regularisation_db=regularisation_db, steepness=steepness
-    )
+        return _draw_sphere(rng, settings, encoder)
+    return MeasuredArrayMicrophone(file=str(sofa), **encoder)
 
 
 def microphone_from_draw(draw: dict[str, Any]) -> Microphone:
@@ -198,27 +196,21 @@ def microphone_from_draw(draw: dict[str, Any]) -> Microphone:
     """
     values = dict(draw)
     kind = values.pop("kind", None)
-    model: type[Microphone]
-    if kind == "ideal":
-        model = IdealMicrophone
-    elif kind == "tetrahedral":
-        model = TetrahedralMicrophone
-    elif kind == "sphere":
-        model = MeasuredArrayMicrophone if "file" in values else RigidSphereMicrophone
-    else:
+    models: dict[str, type[Microphone]] = {
+        "ideal": IdealMicrophone,
+        "tetrahedral": TetrahedralMicrophone,
+        "sphere": MeasuredArrayMicrophone if "file" in values else RigidSphereMicrophone,
+    }
+    if str(kind) not in models:
         raise InputError(
             f"A microphone's draw must be of kind {', '.join(KINDS[:3])}. Received: {kind!r}"
         )
     try:
-        return model(**values)
+        return models[kind](**values)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(f"This is no draw of a {kind} microphone: {error}") from error
-
-
-def _names_a_file(kind: str) -> bool:
-    return kind.lower().endswith(".sofa") or Path(kind).is_file()
 
 
 def _draw_tetrahedral(
@@ -246,10 +238,7 @@ def _draw_tetrahedral(
 
 
 def _draw_sphere(
-    rng: np.random.Generator,
-    settings: MicrophoneSettings,
-    regularisation_db: float,
-    steepness: float,
+    rng: np.random.Generator, settings: MicrophoneSettings, encoder: dict[str, Any]
 ) -> RigidSphereMicrophone:
     capsules = int(rng.choice(LAYOUTS))
     gains = settings.sphere_gain_tolerance_db * rng.uniform(-1.0, 1.0, capsules)
@@ -259,8 +248,7 @@ def _draw_sphere(
         rotation=tuple(random_rotation(rng)),
         gains_db=tuple(gains),
         offsets=tuple(rng.normal(0.0, settings.sphere_position_tolerance, (capsules, 3))),
-        regularisation_db=regularisation_db,
-        steepness=steepness,
+        **encoder,
     )
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,20 +24,14 @@ import numpy as np
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.files import sha256
+from doa_tf.microphones import rigid_sphere
 from doa_tf.microphones.base import Microphone, uniform_step
-from doa_tf.microphones.rigid_sphere import (
-    REGULARISATION_DB,
-    STEEPNESS,
-    check_regularisation,
-    regularised_inverse,
-)
 from doa_tf.spherical_harmonics import spherical_harmonics
 
 _MAX_ORDER = 10  # of the fit: ka is 6 at 8 kHz for a sphere of 42 mm
 _MIN_DIRECTIONS = 24
 _PENALTY = 1e-4  # of the fit, times n (n + 1): below what measurements repeat to
 _FLOOR_DB = -50.0  # of the largest eigenvalue over all frequencies
-_SN3D = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +49,11 @@ class MeasuredArrayMicrophone(Microphone):
 
     file: str
     digest: str | None = None
-    regularisation_db: float = REGULARISATION_DB
-    steepness: float = STEEPNESS
+    regularisation_db: float = rigid_sphere.REGULARISATION_DB
+    steepness: float = rigid_sphere.STEEPNESS
 
     def __post_init__(self) -> None:
-        check_regularisation(self.regularisation_db, self.steepness)
+        rigid_sphere.check_regularisation(self.regularisation_db, self.steepness)
         found = _digest(self.file)
         if self.digest not in (None, found):
             raise InputError(
@@ -81,7 +74,7 @@ class MeasuredArrayMicrophone(Microphone):
     @property
     def noise_gains(self) -> np.ndarray:
         """(4,) of white capsule noise through the encoder, over 0 to 8 kHz."""
-        gains = np.sqrt(np.mean(np.sum(np.abs(self._encoder()) ** 2, -1), axis=0))
+        gains = np.sqrt(np.mean(np.sum(np.abs(self.encoder()) ** 2, -1), axis=0))
         return gains / gains[0]
 
     @property
@@ -96,36 +89,14 @@ class MeasuredArrayMicrophone(Microphone):
             frequencies: (F,) [hertz].
         """
         coefficients, _ = _array(self.file, str(self.digest))
-        field = coefficients @ self._encoder().swapaxes(-1, -2)  # (bins, H, 4)
+        field = coefficients @ self.encoder().swapaxes(-1, -2)  # (bins, H, 4)
         size = 2 * (len(coefficients) - 1)
         taps = np.roll(np.fft.irfft(field.T, size), size // 2, axis=-1)  # centred
         return np.ascontiguousarray(_spectrum(taps, frequencies).swapaxes(1, 2), np.complex64)
 
-    def _encoder(self) -> np.ndarray:
-        return encoder_of_array(
-            self.file,
-            digest=str(self.digest),
-            regularisation_db=self.regularisation_db,
-            steepness=self.steepness,
-        )
-
-
-def encoder_of_array(
-    file: str | Path,
-    *,
-    digest: str | None = None,
-    regularisation_db: float = REGULARISATION_DB,
-    steepness: float = STEEPNESS,
-) -> np.ndarray:
-    """(bins, 4, Q) complex encoder from capsules to AmbiX, at the bins of an even transform.
-
-    Args:
-        file: SOFA file of the array.
-        digest: of the file, where it is known.
-        regularisation_db: relative to the largest eigenvalue at each frequency.
-        steepness: in [0.5, 1].
-    """
-    return _encoder(str(file), digest or _digest(str(file)), regularisation_db, steepness)
+    def encoder(self) -> np.ndarray:
+        """(bins, 4, Q) complex encoder from capsules to AmbiX, at the bins of an even transform."""
+        return _encoder(self.file, str(self.digest), self.regularisation_db, self.steepness)
 
 
 @lru_cache(maxsize=4)
@@ -134,8 +105,8 @@ def _encoder(file: str, digest: str, regularisation_db: float, steepness: float)
     coefficients, (values, vectors) = _array(file, digest)
     floor = values[:, -1] * 10.0 ** (regularisation_db / 10.0)
     floor = np.maximum(floor, values.max() * 10.0 ** (_FLOOR_DB / 10.0))[:, np.newaxis]
-    inverse = regularised_inverse(values, floor, steepness)[:, np.newaxis]
-    target = _SN3D[:, np.newaxis] * coefficients[:, :4].conj()
+    inverse = rigid_sphere.regularised_inverse(values, floor, steepness)[:, np.newaxis]
+    target = rigid_sphere.SN3D[:, np.newaxis] * coefficients[:, :4].conj()
     return (target @ vectors) * inverse @ vectors.conj().swapaxes(-1, -2)
 
 

@@ -33,6 +33,7 @@ from doa_tf.spherical_harmonics import legendre, spherical_harmonics
 
 REGULARISATION_DB = -21.0  # with `STEEPNESS`, the measured sphere's
 STEEPNESS = 0.6
+SN3D = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])  # gains of the first order, from N3D
 _ORDERS = {12: 2, 20: 3, 32: 4}  # capsules of a layout: order of its encoder
 LAYOUTS = tuple(_ORDERS)
 _EXTRA_ORDERS = 8  # beyond ka, below -100 dB
@@ -49,9 +50,8 @@ def sphere_layout(capsules: int) -> np.ndarray:
         ValueError: another number.
     """
     if capsules not in _ORDERS:
-        raise ValueError(
-            f"`capsules` must be one of {', '.join(map(str, _ORDERS))}. Received: {capsules}"
-        )
+        allowed = ", ".join(map(str, _ORDERS))
+        raise ValueError(f"`capsules` must be one of {allowed}. Received: {capsules}")
     golden = (1.0 + np.sqrt(5.0)) / 2.0
     signs = np.array([-1.0, 1.0])
     cyclic = [np.roll(np.eye(3), shift, axis=1) for shift in range(3)]
@@ -64,9 +64,7 @@ def sphere_layout(capsules: int) -> np.ndarray:
     cube = np.stack(np.meshgrid(signs, signs, signs), axis=-1).reshape(-1, 3)
     dodecahedron = np.concatenate([cube, corners(golden, 1.0 / golden)])
     layout = {12: [icosahedron], 20: [dodecahedron], 32: [icosahedron, dodecahedron]}[capsules]
-    return np.concatenate(
-        [points / np.linalg.norm(points, axis=-1, keepdims=True) for points in layout]
-    )
+    return np.concatenate([p / np.linalg.norm(p, axis=-1, keepdims=True) for p in layout])
 
 
 def radial_response(ka: np.ndarray, order: int) -> np.ndarray:
@@ -180,11 +178,8 @@ class RigidSphereMicrophone(Microphone):
         field = (degrees * radial)[:, np.newaxis] * self._radial_filters(radial)
         channels = np.empty((4, len(ka), heard.shape[1]), np.complex64)
         for channel in range(4):
-            np.matmul(
-                field[:, channel].T.astype(np.complex64),
-                heard[:, :, channel].astype(np.complex64),
-                out=channels[channel],
-            )
+            orders = field[:, channel].T.astype(np.complex64)
+            np.matmul(orders, heard[:, :, channel].astype(np.complex64), out=channels[channel])
         return np.moveaxis(channels, 0, -1)
 
     @property
@@ -208,9 +203,7 @@ class RigidSphereMicrophone(Microphone):
     def _encoder(self) -> np.ndarray:
         """(4, Q) capsules to AmbiX, without radial filters."""
         harmonics = spherical_harmonics(self._capsules(), _ORDERS[self.capsules])
-        # N3D to SN3D
-        gains = np.array([1.0, *3 * [1.0 / np.sqrt(3.0)]])[:, np.newaxis]
-        return gains * np.linalg.pinv(harmonics)[:4]
+        return SN3D[:, np.newaxis] * np.linalg.pinv(harmonics)[:4]
 
     def _radial_filters(self, radial: np.ndarray) -> np.ndarray:
         """(4, F) filters of the channels from (N + 1, F) b_n."""

@@ -16,22 +16,11 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.sofa_file import (
-    check_sofa_name,
-    impulse_responses,
-    new_sofa,
-    open_sofa,
-    positions,
-    source_offsets,
-    write_sofa,
-)
+from doa_tf.microphones import sofa_file
 
 ARRAY_CONVENTIONS = (
-    "GeneralFIR",
-    "GeneralFIR-E",
-    "GeneralFIRE",
-    "FreeFieldHRIR",
-    "SimpleFreeFieldHRIR",
+    *("GeneralFIR", "GeneralFIR-E", "GeneralFIRE"),
+    *("FreeFieldHRIR", "SimpleFreeFieldHRIR"),
 )
 
 
@@ -64,19 +53,16 @@ def read_array(path: str | Path) -> ArrayResponses:
         InputError: not a SOFA file, a damaged one, another convention, or contradictory data.
         MissingPackageError: sofar is not installed.
     """
-    sofa = open_sofa(path, conventions=ARRAY_CONVENTIONS)
-    responses, emitters = impulse_responses(sofa, path, silence=True)
+    sofa = sofa_file.open_sofa(path, conventions=ARRAY_CONVENTIONS)
+    responses, emitters = sofa_file.impulse_responses(sofa, path, silence=True)
     if responses.shape[1] < 4:
         raise InputError(
             f"{path} must hold an array of at least 4 capsules. Received: {responses.shape[1]}"
         )
-    offsets = source_offsets(sofa, path, len(responses), emitters)
-    capsules = positions(sofa, "ReceiverPosition", path)
-    return ArrayResponses(
-        directions=offsets / np.linalg.norm(offsets, axis=-1, keepdims=True),
-        responses=responses,
-        capsules=capsules,
-    )
+    offsets = sofa_file.source_offsets(sofa, path, len(responses), emitters)
+    directions = offsets / np.linalg.norm(offsets, axis=-1, keepdims=True)
+    capsules = sofa_file.positions(sofa, "ReceiverPosition", path)
+    return ArrayResponses(directions=directions, responses=responses, capsules=capsules)
 
 
 def write_array(path: str | Path, array: ArrayResponses, *, title: str = "Array") -> None:
@@ -92,8 +78,8 @@ def write_array(path: str | Path, array: ArrayResponses, *, title: str = "Array"
         OSError: the file cannot be written.
         MissingPackageError: sofar is not installed.
     """
-    check_sofa_name(path)
-    sofa = new_sofa("GeneralFIR", title=title)
+    sofa_file.check_sofa_name(path)
+    sofa = sofa_file.new_sofa("GeneralFIR", title=title)
     sofa.Data_IR = np.asarray(array.responses, np.float64)
     sofa.Data_SamplingRate = float(array.sample_rate)
     sofa.Data_Delay = np.zeros((1, array.responses.shape[1]))
@@ -101,4 +87,4 @@ def write_array(path: str | Path, array: ArrayResponses, *, title: str = "Array"
     sofa.ListenerPosition = np.zeros(3)
     sofa.SourcePosition = np.asarray(array.directions, np.float64)
     sofa.SourcePosition_Type, sofa.SourcePosition_Units = "cartesian", "metre"
-    write_sofa(path, sofa)
+    sofa_file.write_sofa(path, sofa)

@@ -23,7 +23,7 @@ from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
 
 _PAD = 0.01  # seconds of silence on both sides of a response that is shifted or resampled
-_SAMPLE_RATES = (8_000.0, 400_000.0)  # hertz
+_SAMPLE_RATES = (8_000, 400_000)  # hertz
 
 
 def load_sofar() -> Any:
@@ -59,16 +59,8 @@ def open_sofa(path: str | Path, *, conventions: tuple[str, ...]) -> Any:
             warnings.simplefilter("ignore")  # deprecated versions: read as they are
             sofa = sofar.read_sofa(str(path), verify=False, verbose=False)
     # What sofar and netCDF4 raise for a foreign file, a broken one, and an unknown convention.
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-    ) as e:
-        raise InputError(f"{path} cannot be read as a SOFA file: {one_line(e)}") from e
+    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read as a SOFA file: {one_line(error)}") from error
     convention = getattr(sofa, "GLOBAL_SOFAConventions", None)
     if convention not in conventions:
         raise InputError(
@@ -106,10 +98,10 @@ def impulse_responses(sofa: Any, path: str | Path, *, silence: bool) -> tuple[np
     if responses.ndim == 4:
         responses = np.moveaxis(responses, 3, 1).reshape(-1, *responses.shape[1:3])
     rates = np.unique(_values(sofa, "Data_SamplingRate", path))
-    if len(rates) != 1 or not _SAMPLE_RATES[0] <= rates[0] <= _SAMPLE_RATES[1]:
+    low, high = _SAMPLE_RATES
+    if len(rates) != 1 or not low <= rates[0] <= high:
         raise InputError(
-            f"{path} must have one sample rate between {_SAMPLE_RATES[0]:.0f} and "
-            f"{_SAMPLE_RATES[1]:.0f} Hz. Received: {rates}"
+            f"{path} must have one sample rate between {low} and {high} Hz. Received: {rates}"
         )
     rate = float(rates[0])
     delays = _delays(sofa, path, responses.shape, emitters)
@@ -119,13 +111,8 @@ def impulse_responses(sofa: Any, path: str | Path, *, silence: bool) -> tuple[np
     if pad:
         responses = np.pad(responses, ((0, 0), (0, 0), (pad, pad)))
     if rate != SAMPLE_RATE:
-        gain = rate / SAMPLE_RATE
-        responses = gain * np.stack(
-            [
-                soxr.resample(response.T, rate, SAMPLE_RATE, quality="VHQ").T
-                for response in responses
-            ]
-        )
+        resampled = [soxr.resample(r.T, rate, SAMPLE_RATE, quality="VHQ").T for r in responses]
+        responses = rate / SAMPLE_RATE * np.stack(resampled)
     return responses, emitters
 
 
@@ -142,8 +129,7 @@ def source_offsets(sofa: Any, path: str | Path, measurements: int, emitters: int
         InputError: positions that are missing or contradict each other, a source in the listener.
     """
     rows = measurements // emitters
-    sources = _rows(positions(sofa, "SourcePosition", path), rows, "SourcePosition", path)
-    sources = np.repeat(sources, emitters, axis=0)
+    sources = np.repeat(_placed(sofa, "Source", path, rows), emitters, axis=0)
     if emitters > 1:
         parts = positions(sofa, "EmitterPosition", path)
         if parts.shape != (emitters, 3):
@@ -164,8 +150,7 @@ def source_offsets(sofa: Any, path: str | Path, measurements: int, emitters: int
 
 def listener_positions(sofa: Any, path: str | Path, measurements: int, emitters: int) -> np.ndarray:
     """(M, 3) [metres] where the microphone is, in the axes of the room."""
-    rows = measurements // emitters
-    listeners = _rows(positions(sofa, "ListenerPosition", path), rows, "ListenerPosition", path)
+    listeners = _placed(sofa, "Listener", path, measurements // emitters)
     return np.repeat(listeners, emitters, axis=0)
 
 
@@ -229,6 +214,10 @@ def _axes(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
     return np.stack([x, y, np.cross(x, y)], axis=1)
 
 
+def _placed(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
+    return _rows(positions(sofa, f"{who}Position", path), rows, f"{who}Position", path)
+
+
 def _rows(values: np.ndarray, rows: int, name: str, path: str | Path) -> np.ndarray:
     if len(values) not in (1, rows):
         raise InputError(
@@ -282,9 +271,8 @@ def _delays(sofa: Any, path: str | Path, shape: tuple[int, ...], emitters: int) 
 def _delayed(responses: np.ndarray, delays: np.ndarray) -> np.ndarray:
     """(M, R, N + longest delay) responses delayed by whole samples or fractions of them."""
     samples = responses.shape[-1] + int(np.ceil(delays.max()))
-    whole = np.all(delays == np.round(delays))
-    delayed = np.zeros((*responses.shape[:-1], samples))
-    if whole:
+    if np.all(delays == np.round(delays)):
+        delayed = np.zeros((*responses.shape[:-1], samples))
         for index in np.ndindex(delays.shape):
             start = int(delays[index])
             delayed[index][start : start + responses.shape[-1]] = responses[index]

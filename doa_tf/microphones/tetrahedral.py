@@ -32,11 +32,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from doa_core.ambisonics import (
-    DEFAULT_LAYOUT,
-    capsule_directions,
-    tetrahedral_to_ambix_matrix,
-)
+from doa_core.ambisonics import DEFAULT_LAYOUT, capsule_directions, tetrahedral_to_ambix_matrix
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.microphones.base import SPEED_OF_SOUND, Microphone, set_arrays, uniform_step
 

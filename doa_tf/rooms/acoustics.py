@@ -42,8 +42,7 @@ def t30(
     start, stop = np.argmax(decay <= -5.0), np.argmax(decay <= -35.0)
     if stop - start < 2:
         return 0.0
-    time = np.arange(start, stop) / sample_rate
-    slope = np.polyfit(time, decay[start:stop], 1)[0]
+    slope = np.polyfit(np.arange(start, stop) / sample_rate, decay[start:stop], 1)[0]
     return float(-60.0 / slope)
 
 
@@ -81,8 +80,7 @@ def direct_index(response: np.ndarray) -> int:
         response: (N,) impulse response at W.
     """
     magnitude = np.abs(response)
-    loud = magnitude >= magnitude.max() * 10.0 ** (-_ONSET_DB / 20.0)
-    first = int(np.argmax(loud))
+    first = int(np.argmax(magnitude >= magnitude.max() * 10.0 ** (-_ONSET_DB / 20.0)))
     # Follow the rising slope of the first loud samples to their peak.
     while first + 1 < len(magnitude) and magnitude[first + 1] > magnitude[first]:
         first += 1
@@ -138,6 +136,4 @@ def _fall_db(response: np.ndarray) -> float:
 
 
 def _ratio_db(above: float, below: float) -> float:
-    if below <= 0.0:
-        return float("inf")
-    return float(10.0 * np.log10(max(above, 1e-300) / below))
+    return float("inf") if below <= 0.0 else float(10.0 * np.log10(max(above, 1e-300) / below))

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import islice
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -82,7 +83,7 @@ def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]
         return nullcontext(scheduler)
     try:
         with _deaf_to_interrupts(), dask.config.set(_NO_TRIMMING):
-            cluster: AbstractContextManager[Any] = LocalCluster(
+            return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=None,  # a task is small, and a paused worker would hang
@@ -94,7 +95,6 @@ def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]
             f"No worker process could be started ({one_line(error)}). In a script, calls "
             'belong under `if __name__ == "__main__":`, because processes import it'
         ) from error
-    return cluster
 
 
 def run_on_dask(
@@ -124,17 +124,10 @@ def run_on_dask(
     try:
         while True:
             cores = sum(client.nthreads().values())
-            while len(running) < TASKS_PER_CORE * max(cores, 1):
-                part = next(remaining, None)
-                if part is None:
-                    break
-                future = client.submit(
-                    pickle.loads,
-                    pickle.dumps(_Call(task, part)),
-                    key=f"{__package__}-{uuid4().hex}",
-                    retries=RETRIES,
-                )
-                running[future] = part
+            missing = TASKS_PER_CORE * max(cores, 1) - len(running)
+            for part in islice(remaining, max(missing, 0)):
+                call, key = pickle.dumps(_Call(task, part)), f"{__package__}-{uuid4().hex}"
+                running[client.submit(pickle.loads, call, key=key, retries=RETRIES)] = part
             if not running:
                 return
             done = _wait_for_some(running)
@@ -143,11 +136,9 @@ def run_on_dask(
                     logger.warning("The scheduler has no workers: waiting for one")
                 warned = not cores
                 continue
-            results = client.gather(done)
-            for future, result in zip(done, results, strict=True):
-                part = running.pop(future)
+            for future, result in zip(done, client.gather(done), strict=True):
                 future.release()
-                yield part, result
+                yield running.pop(future), result
     except (CancelledError, CommClosedError) as error:
         raise OSError(
             "The Dask scheduler went away. What was written is whole: run the same command again"

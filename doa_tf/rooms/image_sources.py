@@ -72,13 +72,11 @@ def trace_images(
     """
     import pyroomacoustics as pra
 
-    materials = {
+    walls = {
         wall: pra.Material({"coeffs": list(coefficients), "center_freqs": list(BANDS)})
         for wall, coefficients in zip(WALLS, absorption, strict=True)
     }
-    room = pra.ShoeBox(
-        size, fs=SAMPLE_RATE, materials=materials, max_order=order, air_absorption=True
-    )
+    room = pra.ShoeBox(size, fs=SAMPLE_RATE, materials=walls, max_order=order, air_absorption=True)
     room.add_microphone(microphone)
     for position in sources:
         room.add_source(position)
@@ -94,14 +92,9 @@ def trace_images(
         # What arrives from u departed towards -u, mirrored at each wall on the way.
         mirrored = np.where(source.orders_xyz[:, near].T % 2, -1.0, 1.0)
         air = np.exp(-0.5 * np.asarray(room.air_absorption)[:, np.newaxis] * distance)
-        images.append(
-            Images(
-                distance / SPEED_OF_SOUND,
-                directions,
-                -directions * mirrored,
-                source.damping[:, near] * air / distance,
-            )
-        )
+        gains = source.damping[:, near] * air / distance
+        delays = distance / SPEED_OF_SOUND
+        images.append(Images(delays, directions, -directions * mirrored, gains))
     return images
 
 
@@ -155,9 +148,7 @@ def render_images(images: Images, microphone: Microphone, *, samples: int) -> np
         for start in range(edges[block], edges[block + 1], _IMAGES_AT_ONCE):
             part = slice(start, min(start + _IMAGES_AT_ONCE, edges[block + 1]))
             phases = _phasors(arrivals[part] - block * _STEP + _MARGIN, length)
-            spectrum += _sum_images(
-                phases, images.gains[:, part], images.directions[part], microphone, weights
-            )
+            spectrum += _sum_images(phases, images, part, microphone, weights)
         if edges[block + 1] > edges[block]:
             start = block * _STEP
             response[start : start + length] += fft.irfft(spectrum, length, axis=0)
@@ -165,13 +156,10 @@ def render_images(images: Images, microphone: Microphone, *, samples: int) -> np
 
 
 def _sum_images(
-    phases: np.ndarray,
-    gains: np.ndarray,
-    directions: np.ndarray,
-    microphone: Microphone,
-    weights: np.ndarray,
+    phases: np.ndarray, images: Images, part: slice, microphone: Microphone, weights: np.ndarray
 ) -> np.ndarray:
-    """(F, 4) complex64 sum over images; the formula at the top of this file."""
+    """(F, 4) complex64 sum over a part of the images; the formula at the top of this file."""
+    gains, directions = images.gains[:, part], images.directions[part]
     if isinstance(microphone, IdealMicrophone):
         # Only the bands depend on frequency: one matrix product for all of them.
         banded = gains.T[:, :, np.newaxis] * steering_vector(directions)[:, np.newaxis]  # (I, 7, 4)

@@ -22,17 +22,11 @@ class InterruptPoints:
 
     def __init__(self, *loggers: str) -> None:
         self._loggers = [logging.getLogger(name) for name in loggers]
-        self._listening = False
-        self._asked = False
-        self._leaving = False
+        self._listening = self._asked = self._leaving = False
         self._first_time = 0.0  # of the clock, when it was asked for [s]
 
     def check(self) -> None:
-        """Stop, if it was asked for.
-
-        Raises:
-            KeyboardInterrupt: it was.
-        """
+        """Raise KeyboardInterrupt if it was asked for."""
         if self._asked:
             raise KeyboardInterrupt
 

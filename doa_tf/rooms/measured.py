@@ -69,29 +69,27 @@ def bank_from_sofa(
         "channel_format": channel_format,
         "array_sha256": sha256(array) if array else None,
     }
-    writer = BankWriter(
-        folder, made_with=made_with, rooms=len(records), rooms_per_shard=rooms_per_shard
-    )
+    rooms = len(records)
+    writer = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
     microphone: dict[str, Any] = {}
     if array:
         encoded = MeasuredArrayMicrophone(file=str(array))
         microphone["diffuse_response"] = encoded.diffuse_response()
         microphone["noise_gains"] = encoded.noise_gains
-    done = len(records) - writer.rooms_missing
+    done = rooms - writer.rooms_missing
     if progress:
-        progress(done, len(records))
+        progress(done, rooms)
     for numbers in writer.missing:
         shard = []
         for number in numbers:
             path, place, start = records[number]
             measured = read(path)[place]
-            stop = start + (sources or len(measured.responses))
+            which = slice(start, start + (sources or len(measured.responses)))
             draw = {"file": path.name, "place": place}
-            room = _room(number, measured, slice(start, stop), draw, microphone)
-            shard.append(encode_room(room))
+            shard.append(encode_room(_room(number, measured, which, draw, **microphone)))
             done += 1
             if progress:
-                progress(done, len(records))
+                progress(done, rooms)
         writer.write(numbers, shard)
     writer.finish()
 
@@ -111,21 +109,17 @@ def export_sofa(
         raise InputError(f"SOFA files are written to a new or empty folder. Received: {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     for done, room in enumerate(bank, 1):
-        write_room_responses(
-            folder / f"room-{room.number:05d}.sofa",
-            RoomResponses(
-                directions=room.directions,
-                distances=room.distances,
-                responses=list(room.srirs),
-                microphone=room.microphone,
-                size=room.size,
-                title=f"Room {room.number}",
-            ),
-            comment=(
-                f"Microphone: {room.microphone_kind}. T30 of the octaves of 500 and 1000 Hz: "
-                f"{room.rt60_measured:.3f} s"
-            ),
+        measured = RoomResponses(
+            directions=room.directions,
+            distances=room.distances,
+            responses=list(room.srirs),
+            microphone=room.microphone,
+            size=room.size,
+            title=f"Room {room.number}",
         )
+        decay = f"T30 of the octaves of 500 and 1000 Hz: {room.rt60_measured:.3f} s"
+        comment = f"Microphone: {room.microphone_kind}. {decay}"
+        write_room_responses(folder / f"room-{room.number:05d}.sofa", measured, comment=comment)
         if progress:
             progress(done, len(bank))
 
@@ -152,11 +146,7 @@ def decay_above_noise(response: np.ndarray) -> np.ndarray:
 
 
 def _room(
-    number: int,
-    measured: RoomResponses,
-    which: slice,
-    draw: dict[str, Any],
-    microphone: dict[str, Any],
+    number: int, measured: RoomResponses, which: slice, draw: dict[str, Any], **microphone: Any
 ) -> Room:
     srirs = []
     for response in measured.responses[which]:
@@ -164,7 +154,8 @@ def _room(
         if not peak > 0.0:
             raise InputError(f"{draw['file']}: a response is silent in W, its first channel")
         srirs.append((response / peak).astype(np.float32))
-    decays = np.array([t30(decay_above_noise(srir[:, 0])) for srir in srirs])
+    heard = [decay_above_noise(srir[:, 0]) for srir in srirs]
+    decays = np.array([t30(decay) for decay in heard])
     known = decays[np.isfinite(decays)]
     return Room(
         number=number,
@@ -175,7 +166,7 @@ def _room(
         distances=measured.distances[which],
         srirs=srirs,
         rt60_measured=float(np.median(known)) if len(known) else float("nan"),
-        drr_db=np.array([drr_db(decay_above_noise(srir[:, 0])) for srir in srirs]),
+        drr_db=np.array([drr_db(decay) for decay in heard]),
         microphone_kind="measured",
         microphone_draw={"kind": "measured", "title": measured.title, **draw},
         **microphone,

@@ -7,7 +7,7 @@ frequency; all of them are scaled until a diffuse field has the reverberation ti
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,15 +23,10 @@ _LARGEST_ABSORPTION = 0.9  # mean over the walls in those bands; only dry rooms 
 _END_DB = 60.0  # responses end when every band has decayed by so much
 
 _RANGES = (
-    "rt60",
-    "dry_absorption",
-    "wall_tilt",
-    "distance",
-    "microphone_height",
-    "talker_height",
-    "directivity",
-    "facing_elevation",
+    *("rt60", "dry_absorption", "wall_tilt", "distance"),
+    *("microphone_height", "talker_height", "directivity", "facing_elevation"),
 )
+_MOST = {"dry_share": 1, "any_height_share": 1, "dry_absorption": 1, "directivity": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +94,15 @@ class RoomSettings:
                 f"size_min={self.size_min}, microphone_clearance={self.microphone_clearance}, "
                 f"source_clearance={self.source_clearance}"
             )
-        for name in ("dry_share", "any_height_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {getattr(self, name)}")
-        if not (self.dry_absorption[0] >= 0.0 and self.dry_absorption[1] <= 1.0):
-            raise ValueError(f"`dry_absorption` must be in [0, 1]. Received: {self.dry_absorption}")
-        if not (self.directivity[0] >= 0.0 and self.directivity[1] <= 2.0):
-            raise ValueError(f"`directivity` must be in [0, 2]. Received: {self.directivity}")
+        for name, most in _MOST.items():
+            given = getattr(self, name)
+            if not (np.min(given) >= 0.0 and np.max(given) <= most):
+                raise ValueError(f"`{name}` must be in [0, {most}]. Received: {given}")
         if self.sources < 1:
             raise ValueError(f"`sources` must be at least 1. Received: {self.sources}")
-        if self.mixing_time is not None and self.mixing_time <= 0.0:
-            raise ValueError(
-                f"`mixing_time` must be above 0, or None. Received: {self.mixing_time}"
-            )
+        mixing = self.mixing_time
+        if mixing is not None and mixing <= 0.0:
+            raise ValueError(f"`mixing_time` must be above 0, or None. Received: {mixing}")
 
 
 @dataclass(frozen=True)
@@ -165,9 +156,7 @@ class RoomPlan:
         result = []
         for images, facing, omni in zip(traced, self.facings, self.omni, strict=True):
             talker = talker_gains(images.departures @ facing, omni)
-            heard = Images(
-                images.delays, images.directions, images.departures, images.gains * talker
-            )
+            heard = replace(images, gains=images.gains * talker)
             result.append((heard, omni**2 + (1.0 - omni) ** 2 / 3.0))
         return result
 
@@ -198,9 +187,8 @@ def draw_plan(rng: np.random.Generator, settings: RoomSettings) -> RoomPlan:
     microphone, sources = _draw_positions(rng, settings, size)
     facings, omni = _draw_talkers(rng, settings)
     if dry:
-        longest = np.linalg.norm(size) * 3.0 / SPEED_OF_SOUND
         curves = np.zeros((1, len(BANDS)))
-        samples = round(longest * SAMPLE_RATE)
+        samples = round(np.linalg.norm(size) * 3.0 / SPEED_OF_SOUND * SAMPLE_RATE)
     else:
         hops = math.ceil(1.6 * rt60 * SAMPLE_RATE / DECAY_HOP)
         times = np.arange(hops) * (DECAY_HOP / SAMPLE_RATE)
@@ -239,7 +227,8 @@ def _attenuation_for(size: np.ndarray, rt60: float, attenuation: np.ndarray) -> 
     air = air_absorption()
     times = np.linspace(0.0, 1.6 * rt60, 120)
     # Without air the decay time is inversely proportional to the walls; with it, nearly.
-    mean = attenuation[:, _MIDDLE].mean() / (0.16 * np.prod(size) / _surface(size) / rt60)
+    surface = 2.0 * np.sum(size * np.roll(size, -1))
+    mean = attenuation[:, _MIDDLE].mean() / (0.16 * np.prod(size) / surface / rt60)
     attenuation = attenuation / mean
     for _ in range(4):
         curves = decay_curves(size, attenuation, air, times)
@@ -247,10 +236,6 @@ def _attenuation_for(size: np.ndarray, rt60: float, attenuation: np.ndarray) -> 
         # A decay that is too slow to be measured in this time is at least that slow.
         attenuation = attenuation * (reached / rt60 if np.isfinite(reached) else 1.6)
     return attenuation
-
-
-def _surface(size: np.ndarray) -> float:
-    return float(2.0 * (size[0] * size[1] + size[1] * size[2] + size[2] * size[0]))
 
 
 def _draw_positions(

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.base import Microphone
 from doa_tf.microphones.draw import draw_microphone
 from doa_tf.rooms.acoustics import drr_db, t30
 from doa_tf.rooms.diffuse_tail import diffuse_tail
-from doa_tf.rooms.image_sources import Images, render_images
-from doa_tf.rooms.plan import RoomPlan, RoomSettings, draw_plan
+from doa_tf.rooms.image_sources import render_images
+from doa_tf.rooms.plan import RoomSettings, draw_plan
 
 _LOWEST = 70.0  # hertz; below, rooms have modes that image sources do not model
 _FADE = 0.25  # share of the mixing time over which the tail takes over
@@ -40,7 +40,8 @@ class Room:
         microphone: (3,) [metres] position; nan where it is not known.
         directions: (S, 3) unit vectors from the microphone to the sources.
         distances: (S,) [metres].
-    X
+        srirs: S arrays of (N, 4) float32, AmbiX at 16 kHz as the microphone gives it; the direct
+            sound has a peak of 1 at W.
         rt60_measured: [seconds] T30 of the responses at W, median over sources; 0 for a dry room.
         drr_db: (S,) direct-to-reverberant ratio at W; inf for a dry room.
         microphone_kind: `ideal`, `tetrahedral`, `sphere` or `measured`.
@@ -78,21 +79,18 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     plan = draw_plan(geometry, settings)
     microphone = draw_microphone(capsules, kind=settings.microphone)
     diffuse_response = microphone.diffuse_response()
-    srirs = [
-        render_response(
-            noise,
-            plan,
-            images,
-            powers,
-            microphone,
-            diffuse_response,
-            mixing_time=settings.mixing_time,
-        )
-        for images, powers in plan.trace(mixing_time=settings.mixing_time)
-    ]
+    joint = plan.mixing_samples(settings.mixing_time)
+    tail_of = partial(diffuse_tail, noise, plan.curves, volume=plan.volume, samples=plan.samples)
+    dry = plan.rt60 == 0.0
+    srirs = []
+    for images, powers in plan.trace(mixing_time=settings.mixing_time):
+        srir = render_images(images, microphone, samples=plan.samples)
+        if not dry and joint < plan.samples:
+            tail = tail_of(powers=powers, diffuse_response=diffuse_response)
+            srir = _cross_faded(srir, tail, joint)
+        srirs.append(_without_rumble(srir))
     offsets = plan.sources - plan.microphone
     distances = np.linalg.norm(offsets, axis=-1)
-    dry = plan.rt60 == 0.0
     decays = [0.0 if dry else t30(srir[:, 0]) for srir in srirs]
     return Room(
         number,
@@ -101,10 +99,7 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
         plan.microphone,
         offsets / distances[:, np.newaxis],
         distances,
-        [
-            (srir * distance).astype(np.float32)
-            for srir, distance in zip(srirs, distances, strict=True)
-        ],
+        [(srir * far).astype(np.float32) for srir, far in zip(srirs, distances, strict=True)],
         rt60_measured=float(np.median(decays)),
         drr_db=np.array([drr_db(srir[:, 0]) for srir in srirs]),
         microphone_kind=microphone.kind,
@@ -114,43 +109,12 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     )
 
 
-def render_response(
-    rng: np.random.Generator,
-    plan: RoomPlan,
-    images: Images,
-    powers: np.ndarray,
-    microphone: Microphone,
-    diffuse_response: np.ndarray | None,
-    *,
-    mixing_time: float | None,
-) -> np.ndarray:
-    """(N, 4) response of one source: image sources, then the diffuse tail.
-
-    Args:
-        rng: draws the tail.
-        plan: the room.
-        images, powers: of `plan.trace`.
-        microphone: whose response is applied.
-        diffuse_response: of that microphone, which is costly to compute.
-        mixing_time: as in `RoomSettings`.
-    """
-    joint = plan.mixing_samples(mixing_time)
-    early = render_images(images, microphone, samples=plan.samples)
-    if plan.rt60 == 0.0 or joint >= plan.samples:
-        return _without_rumble(early)
-    tail = diffuse_tail(
-        rng,
-        plan.curves,
-        volume=plan.volume,
-        powers=powers,
-        samples=plan.samples,
-        diffuse_response=diffuse_response,
-    )
-    # The images end at the joint. Both parts are uncorrelated, so their powers are cross-faded.
+def _cross_faded(early: np.ndarray, tail: np.ndarray, joint: int) -> np.ndarray:
+    """(N, 4) images up to the joint, then the tail: uncorrelated, so their powers are faded."""
     start = (1.0 - _FADE) * joint
-    fade = np.clip((np.arange(plan.samples) - start) / (joint - start), 0.0, 1.0)
+    fade = np.clip((np.arange(len(early)) - start) / (joint - start), 0.0, 1.0)
     fade = fade.astype(np.float32)[:, np.newaxis]
-    return _without_rumble(early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade))
+    return early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade)
 
 
 def _without_rumble(response: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
@@ -69,17 +69,11 @@ def simulate_bank(
         raise InputError(f"`workers` must be at least 1. Received: workers={workers}")
     if scheduler is not None and workers is not None:
         raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
-    settings = settings or RoomSettings()
-    settings, digest = _checked_microphone(settings)
+    settings, digest = _checked_microphone(settings or RoomSettings())
     made_with: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
     if digest:
         made_with["microphone_sha256"] = digest
-    writer = BankWriter(
-        folder,
-        made_with=made_with,
-        rooms=rooms,
-        rooms_per_shard=rooms_per_shard,
-    )
+    writer = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
     done = rooms - writer.rooms_missing
     if progress:
         progress(done, rooms)
@@ -87,15 +81,14 @@ def simulate_bank(
         software = software_versions(digest) if scheduler else None
         task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
         shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
-        simulated: dict[range, dict[range, list[Record]]] = {}
+        simulated: dict[range, dict[int, Record]] = {shard: {} for shard in writer.missing}
         with _engine(workers or available_cores(), scheduler) as run:
             for part, records in run(task, list(shard_of)):
                 shard = shard_of[part]
-                parts = simulated.setdefault(shard, {})
-                parts[part] = records
-                if sum(map(len, parts)) == len(shard):
-                    del simulated[shard]
-                    writer.write(shard, _in_order(parts))
+                simulated[shard].update(zip(part, records, strict=True))
+                if len(simulated[shard]) == len(shard):
+                    whole = simulated.pop(shard)
+                    writer.write(shard, [whole[number] for number in shard])
                 done += len(part)
                 if progress:
                     progress(done, rooms)
@@ -120,9 +113,8 @@ def simulate_rooms(
     if software is not None:
         _check_software(software, software_versions(_checked_microphone(settings)[1]))
     with _one_thread():
-        return [
-            encode_room(simulate_room(number, seed=seed, settings=settings)) for number in numbers
-        ]
+        rooms = (simulate_room(number, seed=seed, settings=settings) for number in numbers)
+        return [encode_room(room) for room in rooms]
 
 
 class SoftwareMismatchError(OSError):
@@ -165,9 +157,9 @@ def software_versions(microphone_digest: str = "") -> dict[str, str]:
     digest = hashlib.sha256()
     for path in _sources():
         digest.update(path.read_bytes())
-    names = ("numpy", "scipy", "pyroomacoustics")
+    names = ("numpy", "scipy", "pyroomacoustics", "doa-tf")
     versions = {name: importlib.metadata.version(name) for name in names}
-    versions["doa-tf"] = f"{importlib.metadata.version('doa-tf')}+{digest.hexdigest()[:12]}"
+    versions["doa-tf"] += f"+{digest.hexdigest()[:12]}"
     if microphone_digest:
         versions["file of the microphone"] = microphone_digest[:12]
     return versions
@@ -190,16 +182,14 @@ def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
 
 def split_shard(numbers: range) -> list[range]:
     """The room numbers of a shard in the pieces that tasks have."""
-    return [
-        numbers[start : start + ROOMS_PER_TASK] for start in range(0, len(numbers), ROOMS_PER_TASK)
-    ]
+    starts = range(0, len(numbers), ROOMS_PER_TASK)
+    return [numbers[start : start + ROOMS_PER_TASK] for start in starts]
 
 
 def available_cores() -> int:
     """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 @contextmanager
@@ -213,17 +203,9 @@ def _engine(workers: int, scheduler: str | None) -> Iterator[Callable[..., Any]]
 
 
 def _run_here(task: Task, parts: Iterable[range]) -> Iterator[tuple[range, list[Record]]]:
-    try:
+    with as_input_errors():
         for part in parts:
             yield part, task(part)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def _in_order(parts: dict[range, list[Record]]) -> list[Record]:
-    return [record for part in sorted(parts, key=lambda part: part.start) for record in parts[part]]
 
 
 @contextmanager

@@ -18,33 +18,18 @@ import numpy as np
 from doa_core.ambisonics import to_ambix
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones.measured_array import encoder_of_array
-from doa_tf.microphones.sofa_file import (
-    check_sofa_name,
-    impulse_responses,
-    listener_positions,
-    new_sofa,
-    open_sofa,
-    positions,
-    source_offsets,
-    write_sofa,
-)
+from doa_tf.microphones import sofa_file
+from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
 
 ROOM_CONVENTIONS = ("SingleRoomSRIR", "SingleRoomMIMOSRIR", "SingleRoomDRIR", "MultiSpeakerBRIR")
 # Gains of the dipoles. Ambisonic SOFA files have ACN order; many are N3D instead of SN3D.
 ACN_FORMATS = {"ambix": 1.0, "acn-n3d": 1.0 / np.sqrt(3.0)}
 # Optional entries of a new SingleRoomSRIR file that are left out: always, and of unknown rooms.
 _UNKNOWN = (
-    *(
-        "ReceiverDescriptions",
-        "ReceiverView",
-        "ReceiverView_Type",
-        "ReceiverView_Units",
-        "ReceiverUp",
-    ),
-    *("EmitterDescriptions", "EmitterView", "EmitterView_Type", "EmitterView_Units", "EmitterUp"),
-    *("MeasurementDate", "RoomTemperature", "RoomTemperature_Units"),
-    *("RoomVolume", "RoomVolume_Units"),
+    *("ReceiverDescriptions", "ReceiverView", "ReceiverView_Type", "ReceiverView_Units"),
+    *("ReceiverUp", "EmitterDescriptions", "EmitterView", "EmitterView_Type"),
+    *("EmitterView_Units", "EmitterUp", "MeasurementDate", "RoomTemperature"),
+    *("RoomTemperature_Units", "RoomVolume", "RoomVolume_Units"),
 )
 _SAME_PLACE = 1e-3  # metres
 _CORNERS = ("RoomCornerA", "RoomCornerB", "RoomCorners", "RoomCorners_Type", "RoomCorners_Units")
@@ -88,8 +73,8 @@ def read_room_responses(
         InputError: as `read_array`, or receivers that are neither FOA nor the array's.
         MissingPackageError: sofar is not installed.
     """
-    sofa = open_sofa(path, conventions=ROOM_CONVENTIONS)
-    responses, emitters = impulse_responses(sofa, path, silence=False)
+    sofa = sofa_file.open_sofa(path, conventions=ROOM_CONVENTIONS)
+    responses, emitters = sofa_file.impulse_responses(sofa, path, silence=False)
     responses = responses.swapaxes(1, 2)  # (M, N, R)
     if array is not None:
         if channel_format is not None:
@@ -97,9 +82,9 @@ def read_room_responses(
         responses = _encoded(responses, array, path)
     else:
         responses = _first_order(responses, channel_format or _format_of(sofa, path), path)
-    offsets = source_offsets(sofa, path, len(responses), emitters)
+    offsets = sofa_file.source_offsets(sofa, path, len(responses), emitters)
     distances = np.linalg.norm(offsets, axis=-1)
-    listeners = listener_positions(sofa, path, len(responses), emitters)
+    listeners = sofa_file.listener_positions(sofa, path, len(responses), emitters)
     corner, size = _room(sofa, path)
     # In order of appearance: positions that differ by less than a millimetre are one.
     keys = [tuple(key) for key in np.round(listeners / _SAME_PLACE).astype(int)]
@@ -146,7 +131,7 @@ def write_room_responses(
         OSError: the file cannot be written.
         MissingPackageError: sofar is not installed.
     """
-    check_sofa_name(path)
+    sofa_file.check_sofa_name(path)
     count = len(room.responses)
     shapes = {np.shape(response)[1:] for response in room.responses}
     if shapes != {(4,)} or np.shape(room.directions) != (count, 3):
@@ -158,7 +143,8 @@ def write_room_responses(
     padded = [np.pad(r, ((0, samples - len(r)), (0, 0))) for r in room.responses]
     placed = bool(np.all(np.isfinite([*room.microphone, *room.size])))
     origin = np.asarray(room.microphone) if placed else np.zeros(3)
-    sofa = new_sofa("SingleRoomSRIR", title=room.title or "Spatial room impulse responses")
+    title = room.title or "Spatial room impulse responses"
+    sofa = sofa_file.new_sofa("SingleRoomSRIR", title=title)
     sofa.Data_IR = np.stack(padded).swapaxes(1, 2).astype(np.float64)
     sofa.Data_SamplingRate = float(SAMPLE_RATE)
     sofa.Data_Delay = np.zeros((1, 4))
@@ -186,7 +172,7 @@ def write_room_responses(
     sofa.GLOBAL_Organization = organization
     sofa.GLOBAL_AuthorContact = author_contact
     sofa.GLOBAL_License = licence
-    write_sofa(path, sofa)
+    sofa_file.write_sofa(path, sofa)
 
 
 def _room(sofa: Any, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +180,7 @@ def _room(sofa: Any, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     unknown = np.zeros(3), np.full(3, np.nan)
     if not (hasattr(sofa, "RoomCornerA") and hasattr(sofa, "RoomCornerB")):
         return unknown
-    corners = [positions(sofa, name, path) for name in ("RoomCornerA", "RoomCornerB")]
+    corners = [sofa_file.positions(sofa, name, path) for name in ("RoomCornerA", "RoomCornerB")]
     if any(len(corner) != 1 for corner in corners):
         return unknown
     size = np.abs(corners[1] - corners[0])[0]
@@ -212,7 +198,7 @@ def _trimmed(response: np.ndarray) -> np.ndarray:
 def _format_of(sofa: Any, path: str | Path) -> str:
     """`ambix` where the file itself says that its receivers are Ambisonic channels."""
     kind = str(getattr(sofa, "ReceiverPosition_Type", ""))
-    receivers = positions(sofa, "ReceiverPosition", path)
+    receivers = sofa_file.positions(sofa, "ReceiverPosition", path)
     together = np.ptp(receivers, axis=0).max() < _SAME_PLACE
     if kind == "spherical harmonics" or (together and sofa.Data_IR.shape[1] == 4):
         return "ambix"
@@ -228,8 +214,7 @@ def _first_order(responses: np.ndarray, channel_format: str, path: str | Path) -
     if channel_format in ACN_FORMATS:
         if channels < 4:
             raise InputError(f"{path} must hold at least 4 channels. Received: {channels}")
-        gain = ACN_FORMATS[channel_format]
-        return responses[..., :4] * np.array([1.0, gain, gain, gain])
+        return responses[..., :4] * np.array([1.0, *3 * [ACN_FORMATS[channel_format]]])
     if channels != 4:
         raise InputError(f"{path} must hold 4 channels of {channel_format}. Received: {channels}")
     try:
@@ -242,7 +227,7 @@ def _encoded(responses: np.ndarray, array: str | Path, path: str | Path) -> np.n
     """(M, N + taps, 4) AmbiX from (M, N, Q) capsules."""
     from scipy.signal import fftconvolve
 
-    encoder = encoder_of_array(array)
+    encoder = MeasuredArrayMicrophone(file=str(array)).encoder()
     if encoder.shape[-1] != responses.shape[-1]:
         raise InputError(
             f"{path} must hold the {encoder.shape[-1]} capsules of {array}. "

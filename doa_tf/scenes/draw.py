@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -94,7 +93,7 @@ class SceneDraw:
     snr_db: float = float("nan")
     diffuse_field: int = 0
     diffuse_start: int = 0
-    diffuse_turn: np.ndarray = dataclass_field(default_factory=lambda: np.eye(3))
+    diffuse_turn: np.ndarray = field(default_factory=lambda: np.eye(3))
     interferer: int | None = None
     sir_db: float = float("nan")
     noise_recorded: bool = False

@@ -118,9 +118,8 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
             f"{'a file' if folder.exists() else 'not there'}"
         )
     if not labels.is_file():
-        raise InputError(
-            f"{folder} has no {LABELS_FILE} with the columns {', '.join(REQUIRED_COLUMNS)}"
-        )
+        columns = ", ".join(REQUIRED_COLUMNS)
+        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {columns}")
     try:
         # Spreadsheets write a byte-order mark, which utf-8-sig skips.
         with labels.open(encoding="utf-8-sig", newline="") as file:
@@ -266,10 +265,7 @@ def check_scenes_target(folder: str | os.PathLike[str]) -> None:
 
 
 def _check_scene(
-    file: str,
-    samples: npt.NDArray[np.float32],
-    row: Mapping[str, Any],
-    rows: Mapping[str, Mapping[str, Any]],
+    file: str, samples: np.ndarray, row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
 ) -> None:
     if PurePosixPath(file).name != file or "\\" in file:
         raise ValueError(f"A scene's name may not contain a directory. Received: {file!r}")

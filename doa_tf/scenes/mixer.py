@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -220,12 +221,8 @@ class SceneMixer:
             voices = self.babble if kind < talkers else None
             if self.noise and talkers <= kind < talkers + recorded:
                 voices = self.noise
-            signals = [
-                _looped(rng, voices, self.field_samples)
-                if voices
-                else coloured_noise(rng, self.field_samples)
-                for _ in range(DIFFUSE_DIRECTIONS)
-            ]
+            draw = partial(_looped, voices) if voices else coloured_noise
+            signals = [draw(rng, self.field_samples) for _ in range(DIFFUSE_DIRECTIONS)]
             field = self._fields.setdefault(number, diffuse_field(rng, signals))
         return field
 
@@ -297,11 +294,8 @@ class SceneMixer:
         """(4, N) part of a diffuse field, rotated, as the room's microphone records it."""
         response = room.diffuse_response
         taps = 1 if response is None else len(response)
-        part = _around(
-            self.field(draw.diffuse_field),
-            draw.diffuse_start - taps + 1,
-            self.settings.samples + taps - 1,
-        )
+        start, samples = draw.diffuse_start - taps + 1, self.settings.samples + taps - 1
+        part = _around(self.field(draw.diffuse_field), start, samples)
         part = rotation_to_ambix_matrix(draw.diffuse_turn).astype(np.float32) @ part
         return part if response is None else filter_field(part, response)
 
@@ -350,7 +344,7 @@ def _around(signal: np.ndarray, start: int, samples: int) -> np.ndarray:
     return np.take(signal, np.arange(start, start + samples), axis=-1, mode="wrap")
 
 
-def _looped(rng: np.random.Generator, recordings: Recordings, samples: int) -> np.ndarray:
+def _looped(recordings: Recordings, rng: np.random.Generator, samples: int) -> np.ndarray:
     """(N,) of a recording from a random place on, repeated if it is too short."""
     number = int(rng.integers(len(recordings)))
     start = int(rng.integers(recordings.length(number)))

@@ -64,9 +64,8 @@ def machine(rng: np.random.Generator, samples: int) -> np.ndarray:
     signal = np.zeros(samples, np.float32)
     for harmonic in range(1, min(count, int(0.45 * SAMPLE_RATE / lowest)) + 1):
         gain = float(rng.uniform(0.3, 1.0)) * harmonic**-slope
-        signal += (gain * np.sin(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi))).astype(
-            np.float32
-        )
+        tone = gain * np.sin(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi))
+        signal += tone.astype(np.float32)
     signal /= np.sqrt(np.mean(signal**2)) + 1e-9
     return signal + np.float32(rng.uniform(0.05, 0.5)) * coloured_noise(rng, samples)
 

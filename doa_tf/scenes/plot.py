@@ -6,13 +6,7 @@ import os
 
 import numpy as np
 
-from doa_tf.plotting import (
-    draw_counts,
-    draw_directions,
-    draw_histogram,
-    new_figure,
-    save_figure,
-)
+from doa_tf.plotting import draw_counts, draw_directions, draw_histogram, new_figure, save_figure
 from doa_tf.scenes.folder import Scenes
 
 _QUANTITIES = {
@@ -48,8 +42,7 @@ def plot_scenes(path: str | os.PathLike[str], scenes: Scenes) -> None:
         axes = figure.add_subplot(grid[place // 3, place % 3])
         draw_histogram(axes, {"": values}, title=title, unit=unit, of="scenes")
     if "condition" in scenes.columns:
-        place = 3 + len(shown)
-        axes = figure.add_subplot(grid[place // 3, place % 3])
+        axes = figure.add_subplot(grid[1 + len(shown) // 3, len(shown) % 3])
         names = [scene.columns["condition"] for scene in scenes]
         draw_counts(axes, names, title="Conditions, scenes of each")
     save_figure(figure, path, f"{scenes.folder.resolve().name}: {len(scenes)} scenes")

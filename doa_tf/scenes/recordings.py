@@ -150,10 +150,7 @@ def read_recordings(
 
 
 def _usable(
-    folder: Path,
-    paths: Sequence[Path],
-    shortest: int,
-    progress: Progress | None,
+    folder: Path, paths: Sequence[Path], shortest: int, progress: Progress | None
 ) -> Iterator[np.ndarray]:
     """(N,) int16 of each usable file; logs at the end what was left out or mixed down."""
     short: list[Path] = []
@@ -161,10 +158,8 @@ def _usable(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), _AHEAD):
             batch = paths[start : start + _AHEAD]
-            for number, (path, decoded) in enumerate(
-                zip(batch, pool.map(_decode, batch), strict=True), start + 1
-            ):
-                signal, channels = decoded
+            decoded = zip(batch, pool.map(_decode, batch), strict=True)
+            for number, (path, (signal, channels)) in enumerate(decoded, start + 1):
                 mixed_down += channels > 1
                 if len(signal) >= shortest and np.any(signal):
                     yield _to_16_bits(signal)

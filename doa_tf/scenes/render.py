@@ -53,11 +53,9 @@ def render_scenes(
 
 def scene_row(scene: MixedScene) -> dict[str, Any]:
     """The row of a scene in labels.csv; a cell is empty where a value does not apply."""
-    room, source = scene.room, scene.source
+    room, source, other = scene.room, scene.source, scene.interferer
     azimuth, elevation = _degrees(room.directions[source])
-    interferer = (
-        ("", "") if scene.interferer is None else _degrees(room.directions[scene.interferer])
-    )
+    interferer = ("", "") if other is None else _degrees(room.directions[other])
     asked = room.rt60 if np.isfinite(room.rt60) else room.rt60_measured
     drr_db = float(room.drr_db[source]) if len(room.drr_db) else float("nan")
     return {

@@ -49,10 +49,9 @@ def split_folder(source: str | Path, target: Path, *, seed: int = 0) -> dict[str
                 f"them. Received: {listing}"
             )
         return {part: paths[0] for part, paths in found.items()}
-    parts = {part: target / part for part in PARTS}
     if not target.is_dir():
         _link(_speakers(source), source, target, seed)
-    return parts
+    return {part: target / part for part in PARTS}
 
 
 def _speakers(source: Path) -> dict[str, list[Path]]:

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors
 from doa_edge.options.command import CommandParser
 from doa_edge.sinks.plot import check_plot
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import add_recordings, bad_options
+from doa_tf.cli.options import add_recordings
 from doa_tf.cli.program import GOES_ON, program, run_program
 from doa_tf.cli.progress import progress_bar
 from experiments.reproduce.plan import SIZES, Plan
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if args.update:
         check_update(args.update)
-    with bad_options():
+    with as_input_errors():
         plan = Plan(
             size=SIZES[args.size],
             speech=os.path.abspath(args.speech),

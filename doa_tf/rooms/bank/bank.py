@@ -22,14 +22,7 @@ import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
 from doa_tf.files import differences, write_json
-from doa_tf.rooms.bank.records import (
-    BrokenShardError,
-    Place,
-    Record,
-    find_rooms,
-    read_record,
-    write_shard,
-)
+from doa_tf.rooms.bank.records import BrokenShardError, Place, Record, find_rooms, write_shard
 from doa_tf.rooms.room import Room
 
 logger = logging.getLogger(__name__)
@@ -137,15 +130,13 @@ class RoomBank(Sequence[Room]):
 
     @overload
     def __getitem__(self, index: int) -> Room: ...
-
     @overload
     def __getitem__(self, index: slice) -> list[Room]: ...
-
     def __getitem__(self, index: int | slice) -> Room | list[Room]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         place = self._places[index]
-        record = read_record(place)
+        record = place.read()
         try:
             return decode_room(record)
         except (ValueError, KeyError, TypeError, IndexError) as error:
@@ -174,10 +165,8 @@ class StoredResponses(Sequence[np.ndarray]):
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
-
     @overload
     def __getitem__(self, index: slice) -> list[np.ndarray]: ...
-
     def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
@@ -260,10 +249,8 @@ def encode_room(room: Room) -> Record:
     if room.diffuse_response is not None:  # the last one, 4 L of 4 samples
         responses.append(room.diffuse_response.reshape(-1, 4))
     scales = [float(np.abs(response).max(initial=0.0)) or 1.0 for response in responses]
-    halves = [
-        (response / scale).astype(_HALF, order="C")
-        for response, scale in zip(responses, scales, strict=True)
-    ]
+    pairs = zip(responses, scales, strict=True)
+    halves = [(response / scale).astype(_HALF, order="C") for response, scale in pairs]
     values = {
         "number": int(room.number),
         "microphone_kind": room.microphone_kind,
@@ -291,25 +278,20 @@ def decode_room(record: Record) -> Room:
         raise ValueError("not an .npy file of 16-bit floats")
     header = int.from_bytes(content[_NPY_LENGTH], "little")
     stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
-    arrays = {name: np.array(values[name], np.float32).astype(np.float64) for name in _NUMBERS}
-    directions = arrays["directions"] / np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
-    sources = len(directions)
+    arrays: dict[str, Any] = {name: np.array(values[name], np.float32) for name in _NUMBERS}
+    arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
+    arrays["directions"] /= np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
+    arrays |= {name: float(arrays[name]) for name in ("rt60", "rt60_measured")}
+    sources = len(arrays["directions"])
     samples, scales = values["samples"], values["scales"]
     diffuse = StoredResponses(stored, samples, scales)[sources:]
     return Room(
         number=values["number"],
-        rt60=float(arrays["rt60"]),
-        size=arrays["size"],
-        microphone=arrays["microphone"],
-        directions=directions,
-        distances=arrays["distances"],
         srirs=StoredResponses(stored, samples[:sources], scales[:sources]),
-        rt60_measured=float(arrays["rt60_measured"]),
-        drr_db=arrays["drr_db"],
         microphone_kind=values["microphone_kind"],
         microphone_draw=values["microphone_draw"],
         diffuse_response=diffuse[0].reshape(-1, 4, 4) if diffuse else None,
-        noise_gains=arrays["noise_gains"],
+        **arrays,
     )
 
 

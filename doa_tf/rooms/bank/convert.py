@@ -17,6 +17,8 @@ from doa_tf.rooms.room import Room
 
 logger = logging.getLogger(__name__)
 
+_ARRAYS = ("size", "microphone", "distances", "drr_db", "noise_gains")
+
 
 def convert_bank(
     folder: str | Path, target: str | Path, *, progress: Progress | None = None
@@ -88,15 +90,11 @@ def _room(feature: Any) -> Room:
     return Room(
         number=feature["number"].int64_list.value[0],
         rt60=float(numbers("rt60")[0]),
-        size=numbers("size"),
-        microphone=numbers("microphone"),
         directions=numbers("directions").reshape(-1, 3),
-        distances=numbers("distances"),
         srirs=responses("scales", "srirs"),
         rt60_measured=float(numbers("rt60_measured")[0]),
-        drr_db=numbers("drr_db"),
         microphone_kind=feature["microphone_kind"].bytes_list.value[0].decode(),
         microphone_draw=json.loads(feature["microphone_draw"].bytes_list.value[0]),
         diffuse_response=diffuse[0].reshape(-1, 4, 4) if diffuse else None,
-        noise_gains=numbers("noise_gains"),
+        **{name: numbers(name) for name in _ARRAYS},
     )

@@ -22,11 +22,8 @@ def bank_info(bank: RoomBank) -> dict[str, Any]:
     unknown, and those that a dry room does not have, are left out of them.
     """
     columns = room_columns(bank)
-    made_with = {
-        name: value
-        for name, value in bank.made_with.items()
-        if name not in ("rooms", "rooms_per_shard", "complete")
-    }
+    others = ("rooms", "rooms_per_shard", "complete")
+    made_with = {name: value for name, value in bank.made_with.items() if name not in others}
     return {
         "rooms": len(bank),
         "sources": len(columns["distance_m"]),
@@ -59,6 +56,5 @@ def _percentiles(values: list[float]) -> dict[str, float] | None:
     if len(finite) == 0:
         return None
     found = np.percentile(finite, _PERCENTILES)
-    return {
-        str(name): round(float(value), 3) for name, value in zip(_PERCENTILES, found, strict=True)
-    }
+    pairs = zip(_PERCENTILES, found, strict=True)
+    return {str(name): round(float(value), 3) for name, value in pairs}

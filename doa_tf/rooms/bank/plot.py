@@ -37,17 +37,10 @@ def plot_bank(path: str | os.PathLike[str], rooms: Sequence[Room], *, room: int 
     columns = room_columns(rooms)
     reverberant = (each for each in islice(rooms, room, None) if each.rt60 != 0.0)
     grid = figure.add_gridspec(3, 3)
-    draw_histogram(
-        figure.add_subplot(grid[0, 0]),
-        {"drawn": columns["rt60_s"], "measured": columns["rt60_measured_s"]},
-        title="Reverberation time",
-        unit="RT60, T30 [s]",
-        of="rooms",
-    )
-    panels = (
-        ("drr_db", "Direct-to-reverberant ratio", "[dB]"),
-        ("distance_m", "Distance", "[m]"),
-    )
+    times = {"drawn": columns["rt60_s"], "measured": columns["rt60_measured_s"]}
+    axes = figure.add_subplot(grid[0, 0])
+    draw_histogram(axes, times, title="Reverberation time", unit="RT60, T30 [s]", of="rooms")
+    panels = (("drr_db", "Direct-to-reverberant ratio", "[dB]"), ("distance_m", "Distance", "[m]"))
     for place, (name, title, unit) in enumerate(panels, 1):
         axes = figure.add_subplot(grid[0, place])
         draw_histogram(axes, {"": columns[name]}, title=title, unit=unit, of="sources")
@@ -78,28 +71,12 @@ def _draw_response(figure: Any, axes: Any, room: Room) -> None:
     kept = levels > -_SHOWN_DB
     azimuth, elevation = (np.degrees(angle) for angle in vector_to_angles(intensity[kept]))
     size = 6.0 + 160.0 * 10.0 ** (levels[kept] / 20.0)
-    points = axes.scatter(
-        1000.0 * times[kept],
-        azimuth,
-        s=size,
-        c=elevation,
-        cmap="RdYlBu_r",
-        vmin=-90,
-        vmax=90,
-        edgecolors="black",
-        linewidths=0.3,
-    )
-    axes.set(
-        ylim=(-190, 190),
-        yticks=range(-180, 181, 90),
-        xlabel="time [ms]",
-        ylabel="azimuth [degrees]",
-    )
-    figure.colorbar(
-        points, ax=axes, label="elevation [degrees]", pad=0.01, ticks=range(-90, 91, 45)
-    )
-    finish(
-        axes,
-        f"Room {room.number}, first source: where 2 ms of sound come from; larger is louder, "
-        f"down to -{_SHOWN_DB:g} dB",
-    )
+    colours = {"c": elevation, "cmap": "RdYlBu_r", "vmin": -90, "vmax": 90}
+    edges = {"edgecolors": "black", "linewidths": 0.3}
+    points = axes.scatter(1000.0 * times[kept], azimuth, s=size, **colours, **edges)
+    axes.set(ylim=(-190, 190), yticks=range(-180, 181, 90))
+    axes.set(xlabel="time [ms]", ylabel="azimuth [degrees]")
+    ticks = range(-90, 91, 45)
+    figure.colorbar(points, ax=axes, label="elevation [degrees]", pad=0.01, ticks=ticks)
+    shown = f"Room {room.number}, first source: where 2 ms of sound come from"
+    finish(axes, f"{shown}; larger is louder, down to -{_SHOWN_DB:g} dB")

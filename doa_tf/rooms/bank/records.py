@@ -46,6 +46,19 @@ class Place(NamedTuple):
     path: Path
     members: tuple[Member, Member]
 
+    def read(self) -> Record:
+        """The members of the room.
+
+        Raises:
+            BrokenShardError: they are damaged, or the shard was cut short since it was looked at.
+            OSError: the file cannot be read.
+        """
+        # Opened each time, tens of microseconds: nothing to share between threads and processes,
+        # and a bank of any number of shards needs no more than one open file.
+        with self.path.open("rb") as file:
+            json_member, npy_member = self.members
+            return _read(file, self.path, json_member), _read(file, self.path, npy_member)
+
 
 def write_shard(path: Path, numbers: Iterable[int], records: Iterable[Record]) -> None:
     """Write rooms beside `path`, then rename. The same rooms give the same bytes.
@@ -80,20 +93,6 @@ def find_rooms(path: Path, numbers: Iterable[int]) -> list[Place]:
         raise
     except _DAMAGED as error:
         raise BrokenShardError(f"{path} is cut short or damaged: {one_line(error)}") from error
-
-
-def read_record(place: Place) -> Record:
-    """The members of one room.
-
-    Raises:
-        BrokenShardError: they are damaged, or the shard was cut short since it was looked at.
-        OSError: the file cannot be read.
-    """
-    # Opened each time, tens of microseconds: nothing to share between threads and processes, and
-    # a bank of any number of shards needs no more than one open file.
-    with place.path.open("rb") as file:
-        json_member, npy_member = place.members
-        return _read(file, place.path, json_member), _read(file, place.path, npy_member)
 
 
 def _names(number: int) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from doa_tf.cli.main import main
 from doa_tf.rooms.bank.bank import BankWriter, decode_room, encode_room, read_bank
 from doa_tf.rooms.bank.convert import convert_bank
 from doa_tf.rooms.bank.dataset import bank_dataset
-from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, read_record, write_shard
+from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
 from doa_tf.rooms.room import Room, simulate_room
 
 
@@ -251,7 +251,7 @@ def test_no_change_of_a_shard_goes_unnoticed(tmp_path):
             content[rng.integers(len(content))] = rng.integers(256)
         shard.write_bytes(content)
         try:
-            found = [read_record(place) for place in find_rooms(shard, range(2))]
+            found = [place.read() for place in find_rooms(shard, range(2))]
         except BrokenShardError:
             continue
         assert found == records  # a date, a version: nothing that a room is made of
