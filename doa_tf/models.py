@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
+from doa_core.angles import FloatArray
 from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
@@ -153,6 +156,19 @@ def load_model(path: str | Path) -> keras.Model:
         raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
     model_spec(model)
     return model
+
+
+def predict_padded(predict: Callable[[Any], Any], inputs: FloatArray, size: int) -> FloatArray:
+    """(S, ...) outputs of (S, ...) inputs in batches of one size, the last one padded.
+
+    Another size would need another trace of the graph, which costs more than the padding.
+    """
+    parts = []
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
+        padding = np.zeros((size - len(batch), *batch.shape[1:]), np.float32)
+        parts.append(np.asarray(predict(np.concatenate([batch, padding])))[: len(batch)])
+    return np.concatenate(parts)
 
 
 def load_scoring_model(model: str | Path | keras.Model) -> tuple[keras.Model, ModelSpec]:

@@ -54,10 +54,7 @@ def search_grid() -> Grid:
 
 
 def intensity(
-    transform: npt.ArrayLike,
-    *,
-    band: tuple[float, float] = BAND,
-    sample_rate: int = SAMPLE_RATE,
+    transform: npt.ArrayLike, *, band: tuple[float, float] = BAND, sample_rate: int = SAMPLE_RATE
 ) -> Estimate:
     """(3,) direction of the active intensity, summed over all frames and the bins of the band.
 

@@ -1,9 +1,5 @@
 """Figures of angular errors, with bootstrap intervals, and paired tests between two models.
 
-    figures          one number each of the errors of N scenes
-    Bootstrap        resamples scenes, or whole groups of them such as rooms, once for everything
-    compare_errors   two models on the same scenes
-
 Intervals are percentile intervals of the bootstrap (B. Efron, 1979): the figure is computed on
 `resamples` sets of N scenes drawn with replacement, and 2.5 % of the values lie below the interval
 and 2.5 % above. Where scenes share rooms, the errors in one room are correlated, so whole rooms are

@@ -1,12 +1,4 @@
-"""Training in a folder that can be resumed: one `train`, two engines.
-
-run             `train`, whatever the engine
-settings        how a network is built and trained, on what, and how a run is conducted
-start           what a training begins with
-run_folder      what lies in the folder of a run
-callbacks, interruption, distribute, keras_engine       Keras's `fit`
-jax_engine      scenes mixed, turned and learned in one JAX program
-"""
+"""Training in a folder that can be resumed: one `train`, two engines."""
 
 import lazy_loader
 
