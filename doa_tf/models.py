@@ -90,11 +90,8 @@ def build_crnn(
         x = keras.layers.Dense(len(basis), name="coefficients")(x)
         if head.turns_in_hz is not None:
             x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
-    directions = keras.layers.Dense(
-        head.outputs,
-        bias_initializer=keras.initializers.Constant(head.output_bias()),
-        name="directions",
-    )
+    bias = keras.initializers.Constant(head.output_bias())
+    directions = keras.layers.Dense(head.outputs, bias_initializer=bias, name="directions")
     x = directions(x)
     if basis is not None:
         directions.set_weights([basis, directions.get_weights()[1]])
@@ -167,7 +164,9 @@ def predict_padded(predict: Callable[[Any], Any], inputs: FloatArray, size: int)
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         padding = np.zeros((size - len(batch), *batch.shape[1:]), np.float32)
-        parts.append(np.asarray(predict(np.concatenate([batch, padding])))[: len(batch)])
+        parts.append(
+            np.asarray(predict(np.concatenate([batch, padding], dtype=np.float32)))[: len(batch)]
+        )
     return np.concatenate(parts)
 
 

@@ -138,11 +138,8 @@ def music(
     smallest = np.min(residue, axis=1)
     scores = smallest @ np.reciprocal(residue, out=residue) / len(residue)
     peak = int(np.argmax(scores))
-    return Estimate(
-        direction=grid.vectors[peak].copy(),
-        confidence=float(scores[peak] - np.mean(scores)),
-        scores=scores,
-    )
+    confidence = float(scores[peak] - np.mean(scores))
+    return Estimate(direction=grid.vectors[peak].copy(), confidence=confidence, scores=scores)
 
 
 # Names that `doa_tf evaluate baseline:NAME` knows.
@@ -169,6 +166,5 @@ def _bins_of_band(
 
 
 def _no_direction() -> Estimate:
-    return Estimate(
-        direction=np.array([1.0, 0.0, 0.0]), confidence=0.0, scores=np.zeros(len(search_grid()))
-    )
+    nothing = np.zeros(len(search_grid()))
+    return Estimate(direction=np.array([1.0, 0.0, 0.0]), confidence=0.0, scores=nothing)

@@ -61,9 +61,8 @@ def fit_calibration(
     sizes = [len(group) for group in groups]
     fitted = IsotonicRegression().fit(raw, right, sample_weight=sizes)
     rounded = np.round(np.clip(fitted.X_thresholds_, 0, 1), 6)
-    table: dict[float, float] = {}
-    for x, y in zip(rounded, np.round(np.clip(fitted.y_thresholds_, 0, 1), 4), strict=True):
-        table[float(x)] = float(y)
+    calibrated = np.round(np.clip(fitted.y_thresholds_, 0, 1), 4)
+    table = dict(zip(rounded.tolist(), calibrated.tolist(), strict=True))
     if len(table) < 2:
         raise ValueError(
             "A calibration needs scenes of different confidence. Received: the same for all"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
+from doa_tf.files import Progress
 
 if TYPE_CHECKING:
     from doa_tf.data.recorded import RecordedScenes
@@ -142,5 +143,5 @@ class RunOptions:
     strategy: str = "none"
     backup_s: float = 300.0
     workers: int | None = None
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress | None = None
     on_epoch: Callable[[int, Mapping[str, float]], None] | None = None

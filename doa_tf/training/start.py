@@ -90,10 +90,8 @@ def begin(
             f"The run {folder} has ended after {claimed.state.epoch} epochs: ask for more with "
             "--epochs, or name another folder"
         )
-    inputs, directions = scenes_arrays(
-        data.valid, features=features, highpass_hz=settings.highpass_hz
-    )
-    return Run(claimed, settings, features, inputs, directions, origin)
+    valid = scenes_arrays(data.valid, features=features, highpass_hz=settings.highpass_hz)
+    return Run(claimed, settings, features, *valid, origin)
 
 
 def build_network(

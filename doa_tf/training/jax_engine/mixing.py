@@ -8,7 +8,7 @@ scene twice and never waits for one. Waveforms are those of `SceneMixer.render` 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
+from doa_tf.files import Progress
 from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.draw import SceneDraw
 from doa_tf.scenes.mixer import SceneMixer
@@ -26,9 +27,7 @@ _FULL_SCALE = 32_767.0
 Arrays = dict[str, Any]
 
 
-def scene_arrays(
-    mixer: SceneMixer, *, progress: Callable[[int, int], None] | None = None
-) -> Arrays:
+def scene_arrays(mixer: SceneMixer, *, progress: Progress | None = None) -> Arrays:
     """Everything that the mixer's scenes are made of, as numpy arrays.
 
     Responses are 16-bit floats, as in a bank, and cut after `LONGEST` taps.
@@ -106,30 +105,24 @@ def draw_arrays(draws: Sequence[SceneDraw], *, synthetic_noises: int) -> Arrays:
         synthetic_noises: of the mixer's settings; recorded ones follow them in `noises`.
     """
 
-    def numbers(values: Sequence[Any], dtype: Any) -> np.ndarray:
-        return np.array(values, dtype)
+    def of_all(name: str, dtype: Any = np.int32) -> np.ndarray:
+        return np.array([getattr(draw, name) for draw in draws], dtype)
 
     interferers = [draw.source if draw.interferer is None else draw.interferer for draw in draws]
+    noises = [draw.noise + synthetic_noises * draw.noise_recorded for draw in draws]
+    turns = [rotation_to_ambix_matrix(draw.diffuse_turn) for draw in draws]
+    same = ("room", "source", "speech", "speech_end", "noise_start", "hiss_starts")
     return {
-        "room": numbers([draw.room for draw in draws], np.int32),
-        "source": numbers([draw.source for draw in draws], np.int32),
-        "speech": numbers([draw.speech for draw in draws], np.int32),
-        "speech_end": numbers([draw.speech_end for draw in draws], np.int32),
-        "drift_db": numbers([draw.drift_db for draw in draws], np.float32),
-        "field": numbers([draw.diffuse_field for draw in draws], np.int32),
-        "field_start": numbers([draw.diffuse_start for draw in draws], np.int32),
-        "field_turn": np.stack(
-            [rotation_to_ambix_matrix(draw.diffuse_turn) for draw in draws]
-        ).astype(np.float32),
+        **{name: of_all(name) for name in same},
+        "drift_db": of_all("drift_db", np.float32),
+        "field": of_all("diffuse_field"),
+        "field_start": of_all("diffuse_start"),
+        "field_turn": np.array(turns, np.float32),
         "field_gain": _gains([draw.snr_db for draw in draws]),
-        "interferer": numbers(interferers, np.int32),
-        "noise": numbers(
-            [draw.noise + synthetic_noises * draw.noise_recorded for draw in draws], np.int32
-        ),
-        "noise_start": numbers([draw.noise_start for draw in draws], np.int32),
+        "interferer": np.array(interferers, np.int32),
+        "noise": np.array(noises, np.int32),
         "interferer_gain": _gains([draw.sir_db for draw in draws]),
         "hiss_gain": _gains([draw.self_noise_db for draw in draws]),
-        "hiss_starts": np.stack([draw.hiss_starts for draw in draws]).astype(np.int32),
         "level": _gains([-draw.level_dbfs for draw in draws]),
     }
 

@@ -150,9 +150,10 @@ class _Learner:
 
     def entries(self) -> dict[str, bytes]:
         """What `last.keras` holds beside the model: all that a step changes."""
-        stream, arrays = io.BytesIO(), dict[str, Any]()
+        arrays: dict[str, Any] = {}
         for part, values in self._carry.items():
             arrays |= {f"{part}.{k}": np.asarray(value) for k, value in enumerate(values)}
+        stream = io.BytesIO()
         np.savez(stream, **arrays)
         return {_CARRY: stream.getvalue()}
 
