@@ -163,10 +163,9 @@ def predict_padded(predict: Callable[[Any], Any], inputs: FloatArray, size: int)
     parts = []
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
-        padding = np.zeros((size - len(batch), *batch.shape[1:]), np.float32)
-        parts.append(
-            np.asarray(predict(np.concatenate([batch, padding], dtype=np.float32)))[: len(batch)]
-        )
+        padded = np.zeros((size, *batch.shape[1:]), np.float32)
+        padded[: len(batch)] = batch
+        parts.append(np.asarray(predict(padded))[: len(batch)])
     return np.concatenate(parts)
 
 

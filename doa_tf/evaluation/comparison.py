@@ -217,13 +217,9 @@ def _with_adjusted(paired: dict[tuple[str, str], PairedComparison]) -> list[dict
     tests = list(paired.values())
     wilcoxon = holm([test.wilcoxon_p for test in tests])
     outliers = holm([test.mcnemar_p["outliers30"] for test in tests])
-    adjusted = [
-        {"wilcoxon_p_holm": errors_p, "outliers30_p_holm": outliers_p}
-        for errors_p, outliers_p in zip(wilcoxon, outliers, strict=True)
-    ]
     return [
-        {"a": a, "b": b, **test.to_dict(), **ps}
-        for ((a, b), test), ps in zip(paired.items(), adjusted, strict=True)
+        {"a": a, "b": b, **test.to_dict(), "wilcoxon_p_holm": p, "outliers30_p_holm": p_outliers}
+        for (a, b), test, p, p_outliers in zip(paired, tests, wilcoxon, outliers, strict=True)
     ]
 
 

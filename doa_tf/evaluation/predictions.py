@@ -146,11 +146,10 @@ def check_model_name(model: str | os.PathLike[str]) -> None:
     """Raise InputError unless `predict` knows this kind of model and its file exists."""
     text = os.fspath(model)
     kind = f"The model must be {', '.join(MODEL_KINDS[:-1])} or {MODEL_KINDS[-1]}"
-    if text.startswith(BASELINE_PREFIX):
-        if text.removeprefix(BASELINE_PREFIX) not in BASELINES:
-            raise InputError(f"{kind}. Received: {text}")
+    is_baseline = text.startswith(BASELINE_PREFIX)
+    if is_baseline and text.removeprefix(BASELINE_PREFIX) in BASELINES:
         return
-    if Path(text).suffix.lower() not in (".keras", ".tflite"):
+    if is_baseline or Path(text).suffix.lower() not in (".keras", ".tflite"):
         raise InputError(f"{kind}. Received: {text}")
     if not Path(text).is_file():
         raise InputError(f"{kind}. Received: {text}, which is not there")

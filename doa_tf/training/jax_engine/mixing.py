@@ -8,7 +8,7 @@ scene twice and never waits for one. Waveforms are those of `SceneMixer.render` 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -59,11 +59,10 @@ def scene_arrays(mixer: SceneMixer, *, progress: Progress | None = None) -> Arra
         if room.diffuse is not None:
             kept[...] = 0.0
             kept[..., : len(room.diffuse)] = room.diffuse.transpose(1, 2, 0)
-    counts = [len(room.responses) for room in read]
     return {
         "srirs": srirs,
         "scales": np.array([scale for room in read for scale in room.scales], np.float32),
-        "first_source": np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32),
+        "first_source": _starts([room.responses for room in read])[:-1],
         "directions": np.concatenate([room.directions for room in read]).astype(np.float32),
         "noise_gains": np.array([room.noise_gains for room in read], np.float32),
         "diffuse_responses": diffuse,
@@ -214,5 +213,5 @@ def _gains(ratios_db: Sequence[float]) -> np.ndarray:
     return np.nan_to_num(10.0 ** (-np.array(ratios_db) / 20.0), nan=0.0).astype(np.float32)
 
 
-def _starts(signals: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(signal) for signal in signals])]).astype(np.int32)
+def _starts(parts: Sequence[Sized]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int32)
