@@ -59,7 +59,6 @@ class IntensityFeatures(keras.layers.Layer):
         return (input_shape[0], frames, spec.bins, len(spec.channels))
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
         return {**super().get_config(), "features": self.features.to_dict()}
 
 
@@ -92,12 +91,8 @@ class FeatureInput(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
-        return {
-            **super().get_config(),
-            "features": self.features.to_dict(),
-            "highpass_hz": self.highpass_hz,
-        }
+        own = {"features": self.features.to_dict(), "highpass_hz": self.highpass_hz}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
@@ -130,7 +125,6 @@ class HeadOutput(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
         return {
             **super().get_config(),
             "head": self.head.name,

@@ -24,10 +24,8 @@ def scaled_angles_to_vector(scaled: Any) -> Any:
     """(..., 3) unit vectors of (..., 2) azimuth / 2 pi + 1 / 2 and elevation / pi + 1 / 2."""
     azimuth = (2.0 * scaled[..., 0] - 1.0) * math.pi
     elevation = (scaled[..., 1] - 0.5) * math.pi
-    horizontal = ops.cos(elevation)
-    return ops.stack(
-        [horizontal * ops.cos(azimuth), horizontal * ops.sin(azimuth), ops.sin(elevation)], axis=-1
-    )
+    horizontal, z = ops.cos(elevation), ops.sin(elevation)
+    return ops.stack([horizontal * ops.cos(azimuth), horizontal * ops.sin(azimuth), z], axis=-1)
 
 
 def great_circle_distance(a: Any, b: Any) -> Any:
@@ -79,13 +77,11 @@ def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fa
     """
     y_true, y_pred = _of_one_size(y_true, y_pred)
     if from_logits:
-        log_score = ops.log_sigmoid(y_pred)
-        log_rest = -ops.softplus(y_pred)
+        log_score, log_rest = ops.log_sigmoid(y_pred), -ops.softplus(y_pred)
     else:
         epsilon = keras.config.epsilon()
         y_pred = ops.clip(y_pred, epsilon, 1.0 - epsilon)
-        log_score = ops.log(y_pred)
-        log_rest = ops.log1p(-y_pred)
+        log_score, log_rest = ops.log(y_pred), ops.log1p(-y_pred)
     nearest = ops.one_hot(ops.argmax(y_true, axis=-1), y_true.shape[-1], dtype=y_pred.dtype)
     return -ops.sum(nearest * log_score + (1.0 - nearest) * (1.0 - y_true) * log_rest, axis=-1)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
+from doa_core.angles import FloatArray
 from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
@@ -87,11 +90,8 @@ def build_crnn(
         x = keras.layers.Dense(len(basis), name="coefficients")(x)
         if head.turns_in_hz is not None:
             x = TurnHarmonics(math.isqrt(len(basis)) - 1, name="turn_back")(x, heading)
-    directions = keras.layers.Dense(
-        head.outputs,
-        bias_initializer=keras.initializers.Constant(head.output_bias()),
-        name="directions",
-    )
+    bias = keras.initializers.Constant(head.output_bias())
+    directions = keras.layers.Dense(head.outputs, bias_initializer=bias, name="directions")
     x = directions(x)
     if basis is not None:
         directions.set_weights([basis, directions.get_weights()[1]])
@@ -153,6 +153,20 @@ def load_model(path: str | Path) -> keras.Model:
         raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
     model_spec(model)
     return model
+
+
+def predict_padded(predict: Callable[[Any], Any], inputs: FloatArray, size: int) -> FloatArray:
+    """(S, ...) outputs of (S, ...) inputs in batches of one size, the last one padded.
+
+    Another size would need another trace of the graph, which costs more than the padding.
+    """
+    parts = []
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
+        padded = np.zeros((size, *batch.shape[1:]), np.float32)
+        padded[: len(batch)] = batch
+        parts.append(np.asarray(predict(padded))[: len(batch)])
+    return np.concatenate(parts)
 
 
 def load_scoring_model(model: str | Path | keras.Model) -> tuple[keras.Model, ModelSpec]:

@@ -16,10 +16,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_REGISTERING = (
-    *("doa_tf.layers", "doa_tf.turning"),
-    *("doa_tf.losses", "doa_tf.heads.loss", "doa_tf.metrics"),
-)
+_REGISTERING = ("layers", "turning", "losses", "heads.loss", "metrics")
 
 
 def register_with_keras() -> None:
@@ -32,17 +29,14 @@ def register_with_keras() -> None:
 
 def _register() -> None:
     for name in _REGISTERING:
-        importlib.import_module(name)
+        importlib.import_module(f"doa_tf.{name}")
 
 
 class _KerasFinder(importlib.abc.MetaPathFinder):
     """Finds `keras` once, as the ordinary finders would, and registers after its import."""
 
     def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != "keras":
             return None

@@ -64,7 +64,6 @@ class TurnToIntensity(keras.layers.Layer):
         return tuple(input_shape), (input_shape[0], 3)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
         return {**super().get_config(), "bins": list(self.bins), "spread": self.spread}
 
 
@@ -122,5 +121,4 @@ class TurnHarmonics(keras.layers.Layer):
         return tuple(amounts_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
         return {**super().get_config(), "order": self.order}

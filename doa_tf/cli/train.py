@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import Commands, add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
 from doa_tf.training.distribute import STRATEGIES
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
+    from doa_tf.files import Progress
     from doa_tf.training.settings import TrainingData
 
 # As `doa_tf.data.augment` and `doa_tf.training.settings` have them, which need numpy.
@@ -23,14 +24,12 @@ AUGMENTATIONS = ("vertical", "upright", "all", "none")
 ENGINES = ("keras", "jax")
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> None:
     """Add `train` to the commands; its `run` is set.
 
     Options that are fields of `TrainSettings` have its defaults: they are None here.
     """
-    parser = subparsers.add_parser(
+    parser = commands.add_parser(
         "train",
         help="train a network; run again to resume",
         description=(
@@ -75,7 +74,6 @@ def add_parser(
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
     parser.set_defaults(run=run)
-    return parser
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -129,11 +127,16 @@ def run(args: argparse.Namespace) -> int:
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
     with progress_bar("reading, mixing") as progress:
         data, given = _data(args, features, progress)
-        for field in fields(TrainSettings):
-            if getattr(args, field.name, None) is not None:
-                given[field.name] = getattr(args, field.name)
+        names = {field.name for field in fields(TrainSettings)}
+        given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
         with as_input_errors():
             settings = TrainSettings(**given)
+        options = RunOptions(
+            strategy=args.strategy,
+            backup_s=60.0 * args.backup_minutes,
+            progress=progress,
+            on_epoch=tell if args.engine == "jax" else None,  # Keras tells its epochs itself
+        )
         train(
             args.out,
             data,
@@ -141,31 +144,24 @@ def run(args: argparse.Namespace) -> int:
             features=features,
             engine=args.engine,
             init_from=args.init_from,
-            options=RunOptions(
-                strategy=args.strategy,
-                backup_s=60.0 * args.backup_minutes,
-                progress=progress,
-                on_epoch=tell if args.engine == "jax" else None,  # Keras tells its epochs itself
-            ),
+            options=options,
         )
     return 0
 
 
 def _data(
-    args: argparse.Namespace, features: FeatureSpec, progress: Callable[[int, int], None]
+    args: argparse.Namespace, features: FeatureSpec, progress: Progress
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
     from doa_tf.training.settings import TrainingData
 
+    given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
         mixer = partial(read_mixer, args, progress)
-        data = TrainingData(valid=args.valid, mixer=mixer, sources=sources, cache=args.cache)
-        return data, {}
+        return TrainingData(mixer=mixer, sources=sources, **given), {}
     from doa_tf.data.recorded import RecordedScenes
 
     recorded = RecordedScenes(args.scenes, features=features)
-    data = TrainingData(
-        valid=args.valid, mixer=lambda: recorded, sources=recorded.sources, cache=args.cache
-    )
+    data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
     return data, {"sequences": len(recorded)}

@@ -22,12 +22,13 @@ from doa_tf.data.augment import check_augment, feature_blocks, random_turns
 from doa_tf.data.features import waveform_features
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.data.targets import as_targets, without_head
-from doa_tf.files import write_json
+from doa_tf.files import Progress, write_json
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
 logger = logging.getLogger(__name__)
 
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
+MakeMixer = Callable[[], SceneMixer | RecordedScenes]
 _CHUNK = 256  # scenes between two notes of how far a cache is
 
 
@@ -53,11 +54,11 @@ class FeatureCache:
         self,
         folder: str | Path,
         *,
-        mixer: Callable[[], SceneMixer | RecordedScenes],
+        mixer: MakeMixer,
         made_with: dict[str, Any],
         scenes: int,
         seed: int = 0,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,18 +67,13 @@ class FeatureCache:
         # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
-            self._fill(folder, mixer, made_with, seed, progress)
+            self._fill(folder, mixer, made_with, progress)
 
     def _fill(
-        self,
-        folder: Path,
-        mixer: Callable[[], SceneMixer | RecordedScenes],
-        made_with: dict[str, Any],
-        seed: int,
-        progress: Callable[[int, int], None] | None,
+        self, folder: Path, mixer: MakeMixer, made_with: dict[str, Any], progress: Progress | None
     ) -> None:
         """Open the arrays and mix the scenes that are missing."""
-        scenes = made_with["scenes"]
+        scenes, seed = made_with["scenes"], made_with["seed"]
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
         index_path = folder / "cache.json"
         done = 0

@@ -45,12 +45,10 @@ def scene_keys(*, scenes: int, epochs: Sequence[int] = (0,), seed: int = 0) -> A
         raise ValueError(
             f"`scenes` and `epochs` must not be empty. Received: scenes={scenes}, epochs={epochs}"
         )
-    numbers = tf.constant(list(epochs), tf.int64)
+    numbers, first = tf.constant(list(epochs), tf.int64), tf.constant(seed, tf.int64)
 
     def key(position: Any) -> Any:
-        return tf.stack(
-            [tf.constant(seed, tf.int64), numbers[position // scenes], position % scenes]
-        )
+        return tf.stack([first, numbers[position // scenes], position % scenes])
 
     return tf.data.Dataset.range(scenes * len(epochs)).map(key)
 

@@ -43,10 +43,8 @@ class RecordedScenes:
     def __init__(self, folder: str | Path, *, features: FeatureSpec | None = None) -> None:
         self._features = features or FeatureSpec()
         self._scenes = read_scenes(folder)
-        self.sources: dict[str, Any] = {
-            "scenes": str(folder),
-            "labels_sha256": sha256(Path(folder) / LABELS_FILE),
-        }
+        digest = sha256(Path(folder) / LABELS_FILE)
+        self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
         self._windows: list[tuple[int, int]] = []
         for number, scene in enumerate(self._scenes):
             try:
@@ -54,9 +52,8 @@ class RecordedScenes:
             except (OSError, soundfile.LibsndfileError) as error:
                 raise InputError(f"{scene.path} can't be read: {error}") from error
             samples = int(info.frames * self._features.sample_rate / info.samplerate)
-            self._windows += [
-                (number, window) for window in range(samples // self._features.samples)
-            ]
+            whole = samples // self._features.samples
+            self._windows += [(number, window) for window in range(whole)]
         if not self._windows:
             raise InputError(
                 f"The scenes of {folder} must hold recordings of one window or more "
@@ -72,6 +69,5 @@ class RecordedScenes:
         scene = self._scenes[number]
         start = window * self._features.samples
         waveform = scene.read(sample_rate=self._features.sample_rate)
-        return Window(
-            waveform=waveform[start : start + self._features.samples], direction=scene.direction
-        )
+        waveform = waveform[start : start + self._features.samples]
+        return Window(waveform=waveform, direction=scene.direction)

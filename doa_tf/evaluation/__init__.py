@@ -1,13 +1,4 @@
-"""How good a model is: errors with intervals, comparisons, pictures, calibration.
-
-predictions             outputs of a network or a baseline for scenes
-judge                   their errors against the labels
-statistics, groups      figures, intervals and tests; groups of scenes by a column
-baselines               intensity vector and MUSIC
-calibration             confidence as a probability
-comparison, report      several models on the same scenes
-plot, compare_plot, panels      pictures
-"""
+"""How good a model is: errors with intervals, comparisons, pictures, calibration."""
 
 import lazy_loader
 

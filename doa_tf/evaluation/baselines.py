@@ -54,10 +54,7 @@ def search_grid() -> Grid:
 
 
 def intensity(
-    transform: npt.ArrayLike,
-    *,
-    band: tuple[float, float] = BAND,
-    sample_rate: int = SAMPLE_RATE,
+    transform: npt.ArrayLike, *, band: tuple[float, float] = BAND, sample_rate: int = SAMPLE_RATE
 ) -> Estimate:
     """(3,) direction of the active intensity, summed over all frames and the bins of the band.
 
@@ -141,11 +138,8 @@ def music(
     smallest = np.min(residue, axis=1)
     scores = smallest @ np.reciprocal(residue, out=residue) / len(residue)
     peak = int(np.argmax(scores))
-    return Estimate(
-        direction=grid.vectors[peak].copy(),
-        confidence=float(scores[peak] - np.mean(scores)),
-        scores=scores,
-    )
+    confidence = float(scores[peak] - np.mean(scores))
+    return Estimate(direction=grid.vectors[peak].copy(), confidence=confidence, scores=scores)
 
 
 # Names that `doa_tf evaluate baseline:NAME` knows.
@@ -172,6 +166,5 @@ def _bins_of_band(
 
 
 def _no_direction() -> Estimate:
-    return Estimate(
-        direction=np.array([1.0, 0.0, 0.0]), confidence=0.0, scores=np.zeros(len(search_grid()))
-    )
+    nothing = np.zeros(len(search_grid()))
+    return Estimate(direction=np.array([1.0, 0.0, 0.0]), confidence=0.0, scores=nothing)

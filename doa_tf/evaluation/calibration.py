@@ -55,15 +55,12 @@ def fit_calibration(
     points = int(np.clip(len(order) // _SCENES_A_POINT, 2, _MOST_POINTS))
     groups = np.array_split(order, points)
     raw = np.array([confidence[group].mean() for group in groups])
-    right = np.array(
-        [(np.sum(error_deg[group] <= within_deg) + 1) / (len(group) + 2) for group in groups]
-    )
-    sizes = [len(group) for group in groups]
-    fitted = IsotonicRegression().fit(raw, right, sample_weight=sizes)
+    right = np.array([np.sum(error_deg[group] <= within_deg) for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    fitted = IsotonicRegression().fit(raw, (right + 1) / (sizes + 2), sample_weight=sizes)
     rounded = np.round(np.clip(fitted.X_thresholds_, 0, 1), 6)
-    table: dict[float, float] = {}
-    for x, y in zip(rounded, np.round(np.clip(fitted.y_thresholds_, 0, 1), 4), strict=True):
-        table[float(x)] = float(y)
+    calibrated = np.round(np.clip(fitted.y_thresholds_, 0, 1), 4)
+    table = dict(zip(rounded.tolist(), calibrated.tolist(), strict=True))
     if len(table) < 2:
         raise ValueError(
             "A calibration needs scenes of different confidence. Received: the same for all"

@@ -1,11 +1,4 @@
-"""Pictures of a comparison. Each function writes one file, or none where there is nothing to draw.
-
-distribution    cumulative distribution of the error, a panel for each condition
-against         median error against SNR, SIR, RT60 and elevation
-confidence      what a threshold of confidence removes, and whether confidence is a probability
-spheres         scores over the sphere for chosen scenes
-training        validation error over the epochs
-"""
+"""Pictures of a comparison. A function writes one file, or none if there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -22,14 +15,7 @@ from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.panels import draw_distribution, draw_medians, threshold_shares
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import MONITOR
-from doa_tf.plotting import (
-    finish,
-    legend_below,
-    legend_outside,
-    new_figure,
-    save_figure,
-    styled,
-)
+from doa_tf.plotting import finish, legend_below, legend_outside, new_figure, save_figure, styled
 
 AGAINST = ("snr_db", "sir_db", "rt60_s", "elevation_deg")
 _MOST_PANELS = 6
@@ -58,20 +44,19 @@ def plot_distributions(path: Path, comparison: Comparison) -> bool:
 def plot_against(path: Path, comparison: Comparison) -> bool:
     """Median error against SNR, SIR, RT60 and elevation, as far as the scenes have them."""
     scenes = list(comparison.scenes)
-    numbers = {column: column_numbers(scenes, column) for column in AGAINST}
-    columns = [
-        column
-        for column, values in numbers.items()
-        if np.sum(np.isfinite(values)) >= _FEWEST
-        and len(np.unique(values[np.isfinite(values)])) > 2
-    ]
-    if not columns:
+    drawn = {}
+    for column in AGAINST:
+        numbers = column_numbers(scenes, column)
+        there = numbers[np.isfinite(numbers)]
+        if len(there) >= _FEWEST and len(np.unique(there)) > 2:
+            drawn[column] = numbers
+    if not drawn:
         return False
-    figure, panels = _figure_of_panels(path, len(columns), columns=2, size=(6.6, 4.5))
+    figure, panels = _figure_of_panels(path, len(drawn), columns=2, size=(6.6, 4.5))
     errors = {entry.name: entry.evaluation.errors_deg for entry in comparison.defaults}
-    for axes, column in zip(panels, columns, strict=True):
-        title = f"{np.sum(np.isfinite(numbers[column]))} scenes, 95 % intervals"
-        draw_medians(axes, numbers[column], errors, column=column, title=title)
+    for axes, (column, numbers) in zip(panels, drawn.items(), strict=True):
+        title = f"{np.sum(np.isfinite(numbers))} scenes, 95 % intervals"
+        draw_medians(axes, numbers, errors, column=column, title=title)
     legend_outside(figure, panels[0])
     save_figure(figure, path, "Median error against what makes a scene hard")
     return True
@@ -89,21 +74,13 @@ def plot_confidence(path: Path, comparison: Comparison) -> bool:
             left.plot(removed, outliers, **line)
         order = np.argsort(confidence, kind="stable")
         parts = [part for part in np.array_split(order, _TENTHS) if len(part)]
-        right.plot(
-            [float(np.mean(confidence[part])) for part in parts],
-            [100.0 * float(np.mean(errors[part] <= 10.0)) for part in parts],
-            marker=style["marker"],
-            ms=5,
-            **line,
-        )
+        means = [np.mean(confidence[part]) for part in parts]
+        within = [100.0 * np.mean(errors[part] <= 10.0) for part in parts]
+        right.plot(means, within, marker=style["marker"], ms=5, **line)
     left.plot([0, 100], [0, 100], color="#b8bcc4", lw=1.0, ls="--", label="at random")
     right.plot([0, 1], [0, 100], color="#b8bcc4", lw=1.0, ls="--", label="a probability")
-    left.set(
-        xlim=(0, 100),
-        ylim=(0, 101),
-        xlabel="scenes with the least confidence removed [percent]",
-        ylabel="errors above 30° removed with them [percent]",
-    )
+    left.set(xlim=(0, 100), xlabel="scenes with the least confidence removed [percent]")
+    left.set(ylim=(0, 101), ylabel="errors above 30° removed with them [percent]")
     right.set(xlim=(0, 1), ylim=(0, 101), xlabel="confidence", ylabel="scenes within 10° [percent]")
     finish(left, "What a threshold removes")
     finish(right, f"Share within 10° in {_TENTHS} ranges of confidence")
@@ -131,9 +108,7 @@ def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> 
         return False
     azimuth_deg = np.arange(-180.0, 180.1, _SPHERE_STEP_DEG)
     elevation_deg = np.arange(-90.0, 90.1, _SPHERE_STEP_DEG)
-    directions = angles_to_vector(
-        np.radians(azimuth_deg)[np.newaxis], np.radians(elevation_deg)[:, np.newaxis]
-    )
+    directions = angles_to_vector(*np.radians(np.meshgrid(azimuth_deg, elevation_deg)))
     rows, columns = len(indices), len(entries)
     figure = new_figure(path, max(3.1 * columns, 6.0), 2.0 * rows + 0.9)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -143,26 +118,15 @@ def plot_spheres(path: Path, comparison: Comparison, indices: Sequence[int]) -> 
             predictions = comparison.predictions[entry.label]
             place = [other.file for other in predictions.scenes].index(scene.file)
             scores = predictions.scores(place, directions.reshape(-1, 3))
-            axes.pcolormesh(
-                azimuth_deg,
-                elevation_deg,
-                scores.reshape(directions.shape[:2]),
-                cmap="magma",
-                shading="nearest",
-                rasterized=True,
-            )
+            scores = scores.reshape(directions.shape[:2])
+            look = {"cmap": "magma", "shading": "nearest", "rasterized": True}
+            axes.pcolormesh(azimuth_deg, elevation_deg, scores, **look)
             _draw_answers(axes, entry, index)
         condition = scene.columns.get(comparison.group_by or "", "")
         row[0].set_ylabel(f"{scene.file}\n{condition}".strip(), fontsize=7.5)
+    above = {"xycoords": "axes fraction", "ha": "center", "fontsize": 10, "fontweight": "bold"}
     for axes, entry in zip(panels[0], entries, strict=True):
-        axes.annotate(
-            entry.name,
-            (0.5, 1.22),
-            xycoords="axes fraction",
-            ha="center",
-            fontsize=10,
-            fontweight="bold",
-        )
+        axes.annotate(entry.name, (0.5, 1.22), **above)
     for axes in panels[-1]:
         axes.set_xlabel("azimuth [degrees]", fontsize=8)
     title = "Circle: talker; cross: answer; triangle: interferer"
@@ -175,16 +139,13 @@ def _draw_answers(axes: Any, entry: Entry, index: int) -> None:
     scene = result.scene
     axes.plot(scene.azimuth_deg, scene.elevation_deg, "o", ms=11, mfc="none", mec="white", mew=1.8)
     axes.plot(result.azimuth_deg, result.elevation_deg, "x", ms=7, color="#00e5ff", mew=2.0)
-    interferer = [
-        column_numbers([scene], f"interferer_{name}_deg")[0] for name in ("azimuth", "elevation")
-    ]
+    interferer = [scene.number(f"interferer_{name}_deg") for name in ("azimuth", "elevation")]
     if np.all(np.isfinite(interferer)):
         axes.plot(*interferer, "^", ms=8, mfc="none", mec="#7CFC00", mew=1.4)
     axes.set(xlim=(180, -180), ylim=(-90, 90), xticks=(-90, 0, 90), yticks=(-45, 0, 45))
     axes.tick_params(labelsize=7)
-    axes.set_title(
-        f"{result.error_deg:.1f}°, confidence {result.confidence:.2f}", fontsize=8, loc="left"
-    )
+    title = f"{result.error_deg:.1f}°, confidence {result.confidence:.2f}"
+    axes.set_title(title, fontsize=8, loc="left")
 
 
 def plot_training(path: Path, comparison: Comparison) -> bool:
@@ -206,12 +167,8 @@ def plot_training(path: Path, comparison: Comparison) -> bool:
         label = f"{entry.label}: best {values[best]:.1f}° in epoch {best + 1}"
         axes.plot(epochs, values, lw=1.7, label=label, **line)
         axes.plot(best + 1, values[best], style["marker"], color=style["color"], ms=8)
-    axes.set(
-        xlim=(0.5, longest + 0.5),
-        ylim=(0.0, None),
-        xlabel="epoch",
-        ylabel="median error on validation scenes [degrees]",
-    )
+    axes.set(xlim=(0.5, longest + 0.5), xlabel="epoch")
+    axes.set(ylim=(0.0, None), ylabel="median error on validation scenes [degrees]")
     axes.xaxis.get_major_locator().set_params(integer=True)
     finish(axes, "A mark where each was best")
     axes.legend(fontsize=9, frameon=False)

@@ -20,7 +20,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_tf.evaluation.groups import check_group
-from doa_tf.evaluation.judge import Evaluation, bootstrap_of, judge, resampled_unit, summarise
+from doa_tf.evaluation.judge import Evaluation, bootstrap_of, interval_method, judge, summarise
 from doa_tf.evaluation.predictions import (
     BASELINE_PREFIX,
     ONE_DECODING,
@@ -28,13 +28,7 @@ from doa_tf.evaluation.predictions import (
     check_model_name,
     predict,
 )
-from doa_tf.evaluation.statistics import (
-    LEVEL,
-    RESAMPLES,
-    PairedComparison,
-    compare_errors,
-    holm,
-)
+from doa_tf.evaluation.statistics import PairedComparison, compare_errors, holm
 from doa_tf.files import HISTORY, Progress
 from doa_tf.scenes.folder import Scenes, read_scenes
 
@@ -106,24 +100,17 @@ class Comparison:
         """Figures of every row and paired tests of every two models, per group; JSON values."""
         groups = {}
         for name, indices in self.groups().items():
-            figures = [
-                {
-                    "model": entry.label,
-                    "decode": entry.evaluation.decode,
-                    **summarise([entry.evaluation.results[index] for index in indices]),
-                }
-                for entry in self.entries
-            ]
+            figures = []
+            for entry in self.entries:
+                about = {"model": entry.label, "decode": entry.evaluation.decode}
+                results = [entry.evaluation.results[index] for index in indices]
+                figures.append(about | summarise(results))
             paired = self.paired(indices, self.defaults)
             groups[name] = {"figures": figures, "paired": _with_adjusted(paired)}
         return {
             "scenes": str(self.scenes.folder),
             "group_by": self.group_by,
-            "interval": {
-                "level": LEVEL,
-                "resamples": RESAMPLES,
-                "drawn": resampled_unit(self.entries[0].evaluation.results),
-            },
+            "interval": interval_method(self.entries[0].evaluation.results),
             "models": {entry.label: entry.evaluation.model for entry in self.entries},
             "groups": groups,
         }
@@ -154,15 +141,12 @@ def compare(
     for model in models:
         check_model_name(model)
     entries: list[Entry] = []
-    predictions: dict[str, Predictions] = {}
+    given: dict[str, Predictions] = {}
     for label, model in zip(labels, models, strict=True):
-        predictions[label] = predict(model, scenes, progress=progress(label) if progress else None)
-        entries += entries_of(
-            label, predictions[label], group_by=group_by, history=history_file(model)
-        )
-    return Comparison(
-        scenes=scenes, group_by=group_by, entries=tuple(entries), predictions=predictions
-    )
+        given[label] = predict(model, scenes, progress=progress(label) if progress else None)
+        history = history_file(model)
+        entries += entries_of(label, given[label], group_by=group_by, history=history)
+    return Comparison(scenes=scenes, group_by=group_by, entries=tuple(entries), predictions=given)
 
 
 def entries_of(
@@ -234,14 +218,8 @@ def _with_adjusted(paired: dict[tuple[str, str], PairedComparison]) -> list[dict
     wilcoxon = holm([test.wilcoxon_p for test in tests])
     outliers = holm([test.mcnemar_p["outliers30"] for test in tests])
     return [
-        {
-            "a": a,
-            "b": b,
-            **test.to_dict(),
-            "wilcoxon_p_holm": wilcoxon[number],
-            "outliers30_p_holm": outliers[number],
-        }
-        for number, ((a, b), test) in enumerate(paired.items())
+        {"a": a, "b": b, **test.to_dict(), "wilcoxon_p_holm": p, "outliers30_p_holm": p_outliers}
+        for (a, b), test, p, p_outliers in zip(paired, tests, wilcoxon, outliers, strict=True)
     ]
 
 

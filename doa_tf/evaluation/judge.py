@@ -106,11 +106,7 @@ class Evaluation:
         return {
             "model": self.model,
             "decode": self.decode,
-            "interval": {
-                "level": LEVEL,
-                "resamples": RESAMPLES,
-                "drawn": resampled_unit(self.results),
-            },
+            "interval": interval_method(self.results),
             "groups": groups,
             "all": summarise(self.results),
         }
@@ -128,26 +124,16 @@ class Evaluation:
         further = list(self.results[0].scene.columns)
         taken = {"model", "decode", *_RESULT_COLUMNS}
         header = ["model", "decode", *REQUIRED_COLUMNS]
-        header += [name for name in further if name not in taken]
+        header += [*(name for name in further if name not in taken), *_RESULT_COLUMNS]
         with write_beside(path) as part, Path(part).open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(
-                file, [*header, *_RESULT_COLUMNS], extrasaction="ignore", lineterminator="\n"
-            )
+            table = csv.DictWriter(file, header, extrasaction="ignore", lineterminator="\n")
             table.writeheader()
             for result in self.results:
-                scene = result.scene
-                table.writerow(
-                    {
-                        **scene.columns,
-                        "model": self.model,
-                        "decode": self.decode,
-                        **{name: getattr(scene, name) for name in REQUIRED_COLUMNS},
-                        **{
-                            column: f"{getattr(result, name):.6f}"
-                            for column, name in _RESULT_COLUMNS.items()
-                        },
-                    }
-                )
+                row = {**result.scene.columns, "model": self.model, "decode": self.decode}
+                row |= {name: getattr(result.scene, name) for name in REQUIRED_COLUMNS}
+                for column, name in _RESULT_COLUMNS.items():
+                    row[column] = f"{getattr(result, name):.6f}"
+                table.writerow(row)
 
 
 def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
@@ -157,16 +143,11 @@ def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
     and `intervals`, [low, high] of each. An error of exactly 10 degrees counts as within 10.
     """
     errors = np.array([result.error_deg for result in results])
-    own = {name: round(value, _DECIMALS) for name, value in figures(errors).items()}
-    first = ("mean_deg", "median_deg", "acc10", "acc15", "acc5", "outliers30")
-    intervals = bootstrap_of(results).intervals(errors)
-    return {
-        "n": len(errors),
-        **{name: own[name] for name in first},
-        "intervals": {
-            name: [round(bound, _DECIMALS) for bound in intervals[name]] for name in first
-        },
-    }
+    names = ("mean_deg", "median_deg", "acc10", "acc15", "acc5", "outliers30")
+    own, bounds = figures(errors), bootstrap_of(results).intervals(errors)
+    rounded = {name: round(own[name], _DECIMALS) for name in names}
+    intervals = {name: [round(bound, _DECIMALS) for bound in bounds[name]] for name in names}
+    return {"n": len(errors), **rounded, "intervals": intervals}
 
 
 def bootstrap_of(results: Sequence[SceneResult]) -> Bootstrap:
@@ -174,6 +155,11 @@ def bootstrap_of(results: Sequence[SceneResult]) -> Bootstrap:
     rooms = [result.scene.columns.get(CLUSTER_COLUMN) for result in results]
     whole = resampled_unit(results) == CLUSTER_COLUMN
     return Bootstrap(len(results), clusters=rooms if whole else None)
+
+
+def interval_method(results: Sequence[SceneResult]) -> dict[str, Any]:
+    """How the intervals of some results are made; JSON values."""
+    return {"level": LEVEL, "resamples": RESAMPLES, "drawn": resampled_unit(results)}
 
 
 def resampled_unit(results: Sequence[SceneResult]) -> str:
@@ -228,22 +214,10 @@ def judge(
     directions, confidence = predictions.decode(method)
     azimuth, elevation = vector_to_angles(directions)
     truth = np.stack([scene.direction for scene in predictions.scenes])
-    answers = {
-        "azimuth_deg": np.degrees(azimuth),
-        "elevation_deg": np.degrees(elevation),
-        "error_deg": np.degrees(great_circle_distance(directions, truth)),
-        "confidence": confidence,
-    }
-    rows = zip(*(values.tolist() for values in answers.values()), strict=True)
-    return Evaluation(
-        model=predictions.model,
-        decode=method,
-        group_by=group_by,
-        results=tuple(
-            SceneResult(scene=scene, **dict(zip(answers, row, strict=True)))
-            for scene, row in zip(predictions.scenes, rows, strict=True)
-        ),
-    )
+    angles = np.degrees([azimuth, elevation, great_circle_distance(directions, truth)])
+    rows = np.stack([*angles, confidence], axis=1).tolist()
+    answers = [dict(zip(_RESULT_COLUMNS.values(), row, strict=True)) for row in rows]
+    return _evaluation(predictions.model, method, group_by, predictions.scenes, answers)
 
 
 def read_per_scene(
@@ -259,18 +233,17 @@ def read_per_scene(
             rows = list(csv.DictReader(file))
         if [row["file"] for row in rows] != [scene.file for scene in scenes]:
             raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")
-        answers = [
-            {name: float(row[column]) for column, name in _RESULT_COLUMNS.items()} for row in rows
-        ]
+        columns = _RESULT_COLUMNS.items()
+        answers = [{name: float(row[column]) for column, name in columns} for row in rows]
         model, decode = rows[0]["model"], rows[0]["decode"]
     except (KeyError, IndexError, TypeError, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} holds no results of scenes: {error!r}") from error
-    return Evaluation(
-        model=model,
-        decode=decode,
-        group_by=group_by,
-        results=tuple(
-            SceneResult(scene=scene, **answer)
-            for scene, answer in zip(scenes, answers, strict=True)
-        ),
-    )
+    return _evaluation(model, decode, group_by, scenes, answers)
+
+
+def _evaluation(
+    model: str, decode: str, group_by: str | None, scenes: Scenes, answers: list[dict[str, float]]
+) -> Evaluation:
+    pairs = zip(scenes, answers, strict=True)
+    results = tuple(SceneResult(scene=scene, **answer) for scene, answer in pairs)
+    return Evaluation(model=model, decode=decode, group_by=group_by, results=results)

@@ -28,13 +28,8 @@ AXIS_LABELS = {
 
 def error_axis(axes: Any, which: str) -> None:
     """Make `x` or `y` a logarithmic axis of errors."""
-    axes.set(
-        **{
-            f"{which}scale": "log",
-            f"{which}lim": (SMALLEST_ERROR, 180.0),
-            f"{which}label": "error [degrees]",
-        }
-    )
+    limits = (SMALLEST_ERROR, 180.0)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits, f"{which}label": "error [degrees]"})
     ticks = getattr(axes, f"set_{which}ticks")
     ticks(_DEGREE_TICKS, [f"{tick:g}" for tick in _DEGREE_TICKS], minor=False)
     ticks([], minor=True)
@@ -49,9 +44,8 @@ def draw_distribution(axes: Any, errors: Mapping[str, FloatArray], *, title: str
         y = np.concatenate([[0.0], 100.0 * np.arange(1, len(ordered) + 1) / len(ordered), [100.0]])
         own = figures(ordered)
         label = f"{name}: median {own['median_deg']:.1f}°, {own['acc10']:.0f} % within 10°"
-        axes.step(
-            x, y, where="post", color=style["color"], ls=style["linestyle"], lw=1.8, label=label
-        )
+        line = {"color": style["color"], "ls": style["linestyle"], "lw": 1.8}
+        axes.step(x, y, where="post", label=label, **line)
     axes.axvline(10.0, color=GREY, lw=0.9, ls="--")
     axes.set(ylim=(0.0, 101.0), ylabel="scenes with at most this error [percent]")
     error_axis(axes, "x")
@@ -87,29 +81,17 @@ def draw_medians(
             points.append((0.5 * (low + high) + shift, middle, middle - bottom, top - middle))
         if points:
             x, y, below, above = np.array(points).T
-            axes.errorbar(
-                x, y, yerr=[below, above], label=name, ms=5, lw=1.2, elinewidth=0.9, **style
-            )
-    axes.set(
-        xticks=edges,
-        xlabel=AXIS_LABELS.get(column, column),
-        ylabel="median error [degrees]",
-        ylim=(0.0, None),
-    )
+            line = {"ms": 5, "lw": 1.2, "elinewidth": 0.9, **style}
+            axes.errorbar(x, y, yerr=[below, above], label=name, **line)
+    axes.set(xticks=edges, xlabel=AXIS_LABELS.get(column, column))
+    axes.set(ylim=(0.0, None), ylabel="median error [degrees]")
     finish(axes, title)
 
 
 def draw_confidence(axes: Any, confidence: FloatArray, errors: FloatArray) -> None:
     """One mark a scene, and the median error in ten ranges with as many scenes each."""
-    axes.scatter(
-        confidence,
-        np.maximum(errors, SMALLEST_ERROR),
-        s=14,
-        color=COLOURS[0],
-        alpha=0.45,
-        linewidths=0.0,
-        label="a scene",
-    )
+    mark = {"s": 14, "color": COLOURS[0], "alpha": 0.45, "linewidths": 0.0, "label": "a scene"}
+    axes.scatter(confidence, np.maximum(errors, SMALLEST_ERROR), **mark)
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, 10) if len(part) >= _FEWEST]
     if parts:
@@ -148,16 +130,11 @@ def draw_threshold(axes: Any, confidence: FloatArray, errors: FloatArray) -> Non
     """Shares of scenes kept and outliers removed, over the threshold of confidence."""
     thresholds = np.linspace(0.0, 1.0, 201)
     kept, removed, left = threshold_shares(confidence, errors, thresholds)
-    curves = (
-        ("outliers that it removes", removed, 1),
-        ("scenes that it keeps", kept, 0),
-        ("outliers among the kept", left, 2),
-    )
-    for label, values, colour in curves:
-        axes.plot(thresholds, values, color=COLOURS[colour], lw=1.8, label=label)
-    axes.set(
-        xlim=(0.0, 1.0), ylim=(0.0, 101.0), xlabel="threshold of confidence", ylabel="[percent]"
-    )
+    axes.plot(thresholds, removed, color=COLOURS[1], lw=1.8, label="outliers that it removes")
+    axes.plot(thresholds, kept, color=COLOURS[0], lw=1.8, label="scenes that it keeps")
+    axes.plot(thresholds, left, color=COLOURS[2], lw=1.8, label="outliers among the kept")
+    axes.set(xlim=(0.0, 1.0), xlabel="threshold of confidence")
+    axes.set(ylim=(0.0, 101.0), ylabel="[percent]")
     count = int(np.sum(errors > OUTLIER_DEG))
     finish(axes, f"What a threshold removes: {count} errors above 30° in {len(errors)} scenes")
     legend_below(axes, columns=2)

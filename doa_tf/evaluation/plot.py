@@ -9,26 +9,13 @@ from typing import Any
 import numpy as np
 
 from doa_core.angles import FloatArray
+from doa_tf import plotting
+from doa_tf.evaluation import panels
 from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.judge import Evaluation, SceneResult
-from doa_tf.evaluation.panels import (
-    AXIS_LABELS,
-    SMALLEST_ERROR,
-    draw_confidence,
-    draw_distribution,
-    draw_threshold,
-    error_axis,
-)
+from doa_tf.evaluation.panels import AXIS_LABELS, SMALLEST_ERROR, error_axis
 from doa_tf.evaluation.statistics import figures
-from doa_tf.plotting import (
-    GREY,
-    draw_directions,
-    finish,
-    legend_below,
-    new_figure,
-    save_figure,
-    styled,
-)
+from doa_tf.plotting import GREY, finish, legend_below, new_figure, save_figure, styled
 
 NOISE_COLUMN = "snr_db"  # drawn against, where the scenes have it
 _LARGEST_LEGEND = 12  # groups; more of them are drawn as one
@@ -58,7 +45,7 @@ def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
     (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
     columns = 1 if len(groups) <= 4 else 2
     by_group = {name or "(empty)": errors[indices] for name, indices in groups.items()}
-    draw_distribution(upper_left, by_group, title="Distribution of the error")
+    panels.draw_distribution(upper_left, by_group, title="Distribution of the error")
     legend_below(upper_left, columns=columns)
     noise_db = column_numbers([result.scene for result in evaluation.results], NOISE_COLUMN)
     if np.mean(np.isfinite(noise_db)) > 0.5:
@@ -66,31 +53,21 @@ def plot_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
         legend_below(upper_right, columns=columns)
     else:
         _draw_map(figure, upper_right, evaluation.results)
-    draw_confidence(lower_left, evaluation.confidence, errors)
-    draw_threshold(lower_right, evaluation.confidence, errors)
+    panels.draw_confidence(lower_left, evaluation.confidence, errors)
+    panels.draw_threshold(lower_right, evaluation.confidence, errors)
     median = figures(errors)["median_deg"]
     decoding = "" if evaluation.decode == "direct" else f", {evaluation.decode}"
-    save_figure(
-        figure,
-        path,
-        f"{evaluation.model}{decoding}: median {median:.1f}° over {len(errors)} scenes",
-    )
+    title = f"{evaluation.model}{decoding}: median {median:.1f}° over {len(errors)} scenes"
+    save_figure(figure, path, title)
 
 
 def _draw_against_noise(
     axes: Any, noise_db: FloatArray, errors: FloatArray, groups: dict[str, list[int]]
 ) -> None:
     for name, style in styled(groups):
-        axes.scatter(
-            noise_db[groups[name]],
-            np.maximum(errors[groups[name]], SMALLEST_ERROR),
-            s=24,
-            color=style["color"],
-            marker=style["marker"],
-            alpha=0.7,
-            linewidths=0.0,
-            label=name or "(empty)",
-        )
+        x, y = noise_db[groups[name]], np.maximum(errors[groups[name]], SMALLEST_ERROR)
+        mark = {"s": 24, "marker": style["marker"], "alpha": 0.7, "linewidths": 0.0}
+        axes.scatter(x, y, color=style["color"], label=name or "(empty)", **mark)
     axes.axhline(10.0, color=GREY, lw=0.9, ls="--")
     axes.set(xlabel=AXIS_LABELS[NOISE_COLUMN])
     error_axis(axes, "y")
@@ -99,16 +76,13 @@ def _draw_against_noise(
 
 def _draw_map(figure: Any, axes: Any, results: Sequence[SceneResult]) -> None:
     results = sorted(results, key=lambda result: result.error_deg)  # the worst on top
-    points = draw_directions(
+    look = {"s": 30, "cmap": "viridis_r", "vmax": 45.0, "edgecolors": "black", "linewidths": 0.3}
+    points = plotting.draw_directions(
         axes,
         np.stack([result.scene.direction for result in results]),
         title="Error by true direction, one mark a scene",
         c=[result.error_deg for result in results],
-        s=30,
-        cmap="viridis_r",
         vmin=0.0,
-        vmax=45.0,
-        edgecolors="black",
-        linewidths=0.3,
+        **look,
     )
     figure.colorbar(points, ax=axes, label="error [degrees]", extend="max", pad=0.01)

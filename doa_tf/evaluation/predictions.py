@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,19 +83,15 @@ class Predictions:
             if self.directions is None or self.confidence is None:
                 raise ValueError("Predictions of a baseline must hold its directions")
             return self.directions, self.confidence
-        answers = [
-            decode(
-                outputs,
-                head=self.spec.head,
-                grid=self.spec.grid,
-                method=self.spec.decode if method in (None, ONE_DECODING) else method,
-                calibration=self.spec.calibration,
-            )
-            for outputs in self.outputs
-        ]
-        return np.stack([direction for direction, _ in answers]), np.array(
-            [float(confidence) for _, confidence in answers]
-        )
+        options: dict[str, Any] = {
+            "head": self.spec.head,
+            "grid": self.spec.grid,
+            "method": self.spec.decode if method in (None, ONE_DECODING) else method,
+            "calibration": self.spec.calibration,
+        }
+        answers = (decode(outputs, **options) for outputs in self.outputs)
+        directions, confidence = zip(*answers, strict=True)
+        return np.stack(directions), np.array(confidence, dtype=np.float64)
 
     def scores(self, index: int, directions: npt.ArrayLike) -> FloatArray:
         """(D,) score of each of (D, 3) directions in one scene, for pictures."""
@@ -107,10 +104,7 @@ class Predictions:
 
 
 def predict(
-    model: str | os.PathLike[str] | keras.Model,
-    scenes: Scenes,
-    *,
-    progress: Progress | None = None,
+    model: str | os.PathLike[str] | keras.Model, scenes: Scenes, *, progress: Progress | None = None
 ) -> Predictions:
     """Run a model on every scene.
 
@@ -134,38 +128,28 @@ def predict(
 
             network = TfliteModel(name)
 
-            def predict_one_by_one(windows: npt.NDArray[np.float32]) -> FloatArray:
+            def one_by_one(windows: npt.NDArray[np.float32]) -> FloatArray:
                 return np.stack([network.predict(window) for window in windows])
 
             return _network_predictions(
-                name, scenes, network.spec, predict_one_by_one, batch_windows=1, progress=progress
+                name, scenes, network.spec, one_by_one, batch_windows=1, progress=progress
             )
-    from doa_tf.models import load_scoring_model
+    from doa_tf.models import load_scoring_model, predict_padded
 
     scoring, spec = load_scoring_model(model)
-    size = BATCH_WINDOWS
-
-    def predict_padded(windows: npt.NDArray[np.float32]) -> FloatArray:
-        # One batch size needs one trace of the graph, and a trace costs more than the padding.
-        padding = np.zeros((size - len(windows), *windows.shape[1:]), windows.dtype)
-        outputs = scoring.predict_on_batch(np.concatenate([windows, padding]))
-        return np.asarray(outputs)[: len(windows)]
-
+    predict_windows = partial(predict_padded, scoring.predict_on_batch, size=BATCH_WINDOWS)
     name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else str(scoring.name)
-    return _network_predictions(
-        name, scenes, spec, predict_padded, batch_windows=size, progress=progress
-    )
+    return _network_predictions(name, scenes, spec, predict_windows, progress=progress)
 
 
 def check_model_name(model: str | os.PathLike[str]) -> None:
     """Raise InputError unless `predict` knows this kind of model and its file exists."""
     text = os.fspath(model)
     kind = f"The model must be {', '.join(MODEL_KINDS[:-1])} or {MODEL_KINDS[-1]}"
-    if text.startswith(BASELINE_PREFIX):
-        if text.removeprefix(BASELINE_PREFIX) not in BASELINES:
-            raise InputError(f"{kind}. Received: {text}")
+    is_baseline = text.startswith(BASELINE_PREFIX)
+    if is_baseline and text.removeprefix(BASELINE_PREFIX) in BASELINES:
         return
-    if Path(text).suffix.lower() not in (".keras", ".tflite"):
+    if is_baseline or Path(text).suffix.lower() not in (".keras", ".tflite"):
         raise InputError(f"{kind}. Received: {text}")
     if not Path(text).is_file():
         raise InputError(f"{kind}. Received: {text}, which is not there")
@@ -175,24 +159,20 @@ def _baseline_predictions(name: str, scenes: Scenes, progress: Progress | None) 
     baseline = BASELINES[name.removeprefix(BASELINE_PREFIX)]
     features = FeatureSpec()
     estimates = []
-    outputs = []
     for scene in scenes:
         signal = scene.read(sample_rate=features.sample_rate)
         check_length(signal, features, name=str(scene.path))
         transform = stft(signal, window_length=features.window_length, hop=features.hop)
-        estimate = baseline(transform, sample_rate=features.sample_rate)
-        estimates.append((estimate.direction, estimate.confidence))
-        outputs.append(np.asarray(estimate.scores, np.float32)[np.newaxis])
+        estimates.append(baseline(transform, sample_rate=features.sample_rate))
         if progress is not None:
             progress(len(estimates), len(scenes))
-    directions, confidence = zip(*estimates, strict=True)
     return Predictions(
         model=name,
         scenes=scenes,
         spec=None,
-        outputs=tuple(outputs),
-        directions=np.stack(directions),
-        confidence=np.array(confidence, dtype=np.float64),
+        outputs=tuple(np.asarray(found.scores, np.float32)[np.newaxis] for found in estimates),
+        directions=np.stack([found.direction for found in estimates]),
+        confidence=np.array([found.confidence for found in estimates], dtype=np.float64),
     )
 
 
@@ -202,7 +182,7 @@ def _network_predictions(
     spec: ModelSpec,
     predict_windows: Predict,
     *,
-    batch_windows: int,
+    batch_windows: int = BATCH_WINDOWS,
     progress: Progress | None,
 ) -> Predictions:
     outputs: list[npt.NDArray[np.float32]] = []
@@ -226,12 +206,7 @@ def _scene_outputs(
 
     def flush() -> Iterator[tuple[Scene, npt.NDArray[np.float32]]]:
         windows = np.concatenate([part for _, part in pending])
-        outputs = np.concatenate(
-            [
-                predict_windows(windows[start : start + batch_windows])
-                for start in range(0, len(windows), batch_windows)
-            ]
-        )
+        outputs = predict_windows(windows)
         ends = np.cumsum([len(part) for _, part in pending])
         for (scene, _), frames in zip(pending, np.split(outputs, ends[:-1]), strict=True):
             yield scene, frames.reshape(-1, spec.outputs)

@@ -1,9 +1,5 @@
 """Figures of angular errors, with bootstrap intervals, and paired tests between two models.
 
-    figures          one number each of the errors of N scenes
-    Bootstrap        resamples scenes, or whole groups of them such as rooms, once for everything
-    compare_errors   two models on the same scenes
-
 Intervals are percentile intervals of the bootstrap (B. Efron, 1979): the figure is computed on
 `resamples` sets of N scenes drawn with replacement, and 2.5 % of the values lie below the interval
 and 2.5 % above. Where scenes share rooms, the errors in one room are correlated, so whole rooms are
@@ -88,9 +84,7 @@ class Bootstrap:
             raise ValueError(
                 f"`clusters` must name one for each of {scenes} scenes. Received: {len(clusters)}"
             )
-        self.scenes = scenes
-        self.resamples = resamples
-        self.seed = seed
+        self.scenes, self.resamples, self.seed = scenes, resamples, seed
         self._known: dict[bytes, dict[str, FloatArray]] = {}
         numbers = {name: number for number, name in enumerate(dict.fromkeys(clusters or ()))}
         self._members: npt.NDArray[np.intp] = np.arange(scenes)
@@ -195,8 +189,7 @@ class PairedComparison:
             "n": self.n,
             "differences": {name: round(x, 4) for name, x in self.differences.items()},
             "intervals": {
-                name: [round(low, 4), round(high, 4)]
-                for name, (low, high) in self.intervals.items()
+                name: [round(x, 4) for x in pair] for name, pair in self.intervals.items()
             },
             "nearer": round(self.nearer, 4),
             "nearer_interval": [round(x, 4) for x in self.nearer_interval],
@@ -225,14 +218,12 @@ def compare_errors(
         )
     bootstrap = bootstrap or Bootstrap(len(a))
     own, other = figures(a), figures(b)
-    resampled_a, resampled_b = bootstrap.figures(a), bootstrap.figures(b)
+    all_own, all_other = bootstrap.figures(a), bootstrap.figures(b)
     nearer = np.where(a == b, 50.0, np.where(a < b, 100.0, 0.0))
     return PairedComparison(
         n=len(a),
         differences={name: own[name] - other[name] for name in FIGURES},
-        intervals={
-            name: percentile_interval(resampled_a[name] - resampled_b[name]) for name in FIGURES
-        },
+        intervals={name: percentile_interval(all_own[name] - all_other[name]) for name in FIGURES},
         nearer=float(np.mean(nearer)),
         nearer_interval=percentile_interval(bootstrap.mean(nearer)),
         wilcoxon_p=1.0 if np.array_equal(a, b) else float(stats.wilcoxon(a, b).pvalue),

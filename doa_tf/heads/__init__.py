@@ -11,16 +11,12 @@ docs/heads.md has the formulas, and how to add a head of one's own.
 from __future__ import annotations
 
 from doa_tf.heads.base import Head, as_unit_vectors, register
-from doa_tf.heads.gibbs_harmonic import GibbsHarmonic
-from doa_tf.heads.gibbs_softmax import GibbsSoftmax
-from doa_tf.heads.grid import Gibbs, GibbsWeighted, GridHead, Onehot
+from doa_tf.heads.grid import Gibbs, GibbsHarmonic, GibbsSoftmax, GibbsWeighted, GridHead, Onehot
 from doa_tf.heads.registry import get, names
 from doa_tf.heads.regression import Cartesian, Spherical, SphericalAngular
 
-for _head in (
-    *(Spherical, SphericalAngular, Cartesian, Onehot, Gibbs, GibbsWeighted),
-    *(GibbsSoftmax, GibbsHarmonic),
-):
+_REGRESSION = (Spherical, SphericalAngular, Cartesian)
+for _head in (*_REGRESSION, Onehot, Gibbs, GibbsWeighted, GibbsSoftmax, GibbsHarmonic):
     register(_head)
 
 __all__ = [

@@ -98,12 +98,8 @@ class Head(ABC):
         """Keras metrics for `model.compile`: mean and median error, accuracy within 10 degrees."""
         from doa_tf.heads.metrics import AccuracyWithin, AngularError, MedianAngularError
 
-        options: dict[str, Any] = {"head": self.name, "resolution_deg": self.resolution_deg}
-        return [
-            AngularError(**options),
-            MedianAngularError(**options),
-            AccuracyWithin(10.0, **options),
-        ]
+        metrics = (AngularError, MedianAngularError, AccuracyWithin)
+        return [metric(head=self.name, resolution_deg=self.resolution_deg) for metric in metrics]
 
     def output_bias(self) -> float:
         """Initial bias of the output layer."""
@@ -135,10 +131,8 @@ class Head(ABC):
                 f"`outputs` of the head '{self.name}' must be (..., frames, {self.outputs}). "
                 f"Received: outputs.shape={outputs.shape}"
             )
-        scores = np.asarray(self.scores(outputs))
-        return decode_scores(
-            scores, head=self.decoding, grid=self.grid, method=method or self.preferred_decode
-        )
+        scores, method = np.asarray(self.scores(outputs)), method or self.preferred_decode
+        return decode_scores(scores, head=self.decoding, grid=self.grid, method=method)
 
 
 def register(head: type[Head]) -> type[Head]:

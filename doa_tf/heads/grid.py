@@ -14,6 +14,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.grid import Grid, sphere_grid
 from doa_tf.heads.base import Head, as_unit_vectors
+from doa_tf.spherical_harmonics import spherical_harmonics
 
 _EQUALLY_NEAR = 2e-7  # [rad], three times the rounding errors of single precision
 
@@ -136,3 +137,48 @@ class GibbsWeighted(GridHead):
     def output_bias(self) -> float:
         """So that the first scores are 1 / G, the share of right cells, not 0.5."""
         return -float(np.log(self.outputs - 1.0))
+
+
+class GibbsSoftmax(GridHead):
+    """A softmax over the cells; cross-entropy with the Gibbs values, scaled to sum 1.
+
+    The targets are a lobe around the true direction, sampled at the cells. A one-hot target does
+    not depend on where in its cell the talker is, and `gibbs-weighted` only reduces the cost of
+    neighbouring cells; the minimum of this loss are scores whose centroid is the direction between
+    cells. The scores sum to 1, so that belief in a second direction reduces that in the first.
+    """
+
+    name = "gibbs-softmax"
+    activation = "softmax"
+    gives_logits = True
+    preferred_decode = "centroid"
+
+    def encoded_loss(self) -> Any:
+        from doa_tf.losses import GibbsSoftmaxCrossentropy
+
+        return GibbsSoftmaxCrossentropy(from_logits=True)
+
+
+class GibbsHarmonic(GibbsWeighted):
+    """Logits that are a sum of spherical harmonics; trained and decoded as `gibbs-weighted`.
+
+    A dense layer learns each of 429 cells separately, from the one scene in a hundred whose talker
+    is near it. The coefficients of a function on the sphere are common to all directions and learn
+    from every scene. They can also be rotated exactly, which makes the network equivariant to
+    rotations about the vertical (`doa_tf.turning`).
+    """
+
+    name = "gibbs-harmonic"
+    decoded_as = "gibbs-weighted"
+    preferred_decode = "centroid"
+    turns_in_hz = (94.0, 2000.0)  # where speech has most of its energy
+
+    def __init__(self, resolution_deg: float = 10.0) -> None:
+        super().__init__(resolution_deg)
+        # The finest detail is 180 / N degrees wide: 22.5 at 10, where the targets' beta is 20.
+        self.order = max(1, round(80.0 / resolution_deg))
+
+    def basis(self) -> FloatArray:
+        """((N + 1)^2, G) float32 harmonics at the cells; the squares of a cell sum to 1."""
+        harmonics = spherical_harmonics(self.grid.vectors, self.order) / (self.order + 1)
+        return harmonics.T.astype(np.float32)

@@ -5,7 +5,7 @@ The outputs of a sequence's frames are averaged and decoded by the head's peak.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -14,37 +14,9 @@ from doa_tf.heads import registry
 from doa_tf.heads.loss import frame_directions
 from doa_tf.losses import great_circle_distance
 
-if TYPE_CHECKING:
-    from doa_tf.heads.base import Head
-
-
-def angular_error_deg(y_true: Any, y_pred: Any, head: Head) -> Any:
-    """(B,) great-circle distance [degrees] of directions and model outputs.
-
-    For a moving talker the truth is the mean of the frames' directions.
-
-    Args:
-        y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
-        y_pred: (B, T, K) model outputs.
-        head: decodes the outputs.
-
-    Raises:
-        ValueError: other shapes.
-    """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
-    true = ops.mean(frame_directions(y_true, y_pred, head)[:, :, 0], axis=1)
-    true = ops.normalize(true, axis=-1)
-    return ops.rad2deg(great_circle_distance(true, head.outputs_to_vectors(y_pred)))
-
 
 class _HeadMetric(keras.metrics.Metric):
-    """A metric that decodes by a head; the classes below are registered.
-
-    Args:
-        head: its name.
-        resolution_deg: grid step of a grid head.
-        name, dtype: as in every Keras metric.
-    """
+    """A metric that decodes by a head; the classes below are registered."""
 
     _default_name: ClassVar[str]
 
@@ -60,13 +32,17 @@ class _HeadMetric(keras.metrics.Metric):
         self._encoded = False
 
     def _errors_deg(self, y_true: Any, y_pred: Any) -> Any:
+        """(B,) [degrees]; for a moving talker the truth is the mean of the frames' directions."""
         if self._encoded:
             raise ValueError(
                 "This model was compiled by doa_tf 0.1, whose targets were encoded by the head. "
                 "Targets are directions now, (batch, voices, 3): compile it anew, "
                 "model.compile(optimizer, loss=head.loss(), metrics=head.metrics())"
             )
-        return angular_error_deg(y_true, y_pred, self._head)
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+        true = ops.mean(frame_directions(y_true, y_pred, self._head)[:, :, 0], axis=1)
+        true = ops.normalize(true, axis=-1)
+        return ops.rad2deg(great_circle_distance(true, self._head.outputs_to_vectors(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, and what the targets are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,6 +11,7 @@ import numpy as np
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_tf.files import MONITOR
 from doa_tf.heads import Head
+from doa_tf.models import predict_padded
 from doa_tf.training.run_folder import RunFolder
 
 _NAN_ADVICE = "try a lower learning rate, and look for NaN in the data"
@@ -28,9 +28,7 @@ class CosineLearningRate(keras.callbacks.Callback):
 
     def __init__(self, *, highest: float, warmup_steps: int, steps: int) -> None:
         super().__init__()
-        self._highest = highest
-        self._warmup_steps = warmup_steps
-        self._steps = steps
+        self._highest, self._warmup_steps, self._steps = highest, warmup_steps, steps
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, from 0."""
@@ -114,18 +112,6 @@ def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) 
     }
 
 
-def batched(predict: Callable[[FloatArray], Any], inputs: FloatArray, size: int) -> FloatArray:
-    """(S, T, K) outputs of (S, T, F, K) inputs, in padded batches that need one trace."""
-    size = min(size, len(inputs))
-    parts = []
-    for start in range(0, len(inputs), size):
-        part = inputs[start : start + size]
-        padded = np.zeros((size, *part.shape[1:]), np.float32)
-        padded[: len(part)] = part
-        parts.append(np.asarray(predict(padded))[: len(part)])
-    return np.concatenate(parts)
-
-
 class Validation(keras.callbacks.Callback):
     """Judges every epoch by the angle to the true directions.
 
@@ -144,10 +130,8 @@ class Validation(keras.callbacks.Callback):
         self, features: FloatArray, directions: FloatArray, head: Head, *, batch_size: int = 64
     ) -> None:
         super().__init__()
-        self._features = features
-        self._directions = directions
-        self._head = head
-        self._batch_size = batch_size
+        self._features, self._directions = features, directions
+        self._head, self._batch_size = head, batch_size
         self._predict: Any = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -162,7 +146,7 @@ class Validation(keras.callbacks.Callback):
 
             # Not `model.predict`, which would distribute the scenes over several processes.
             self._predict = tf.function(lambda x: self.model(x, training=False))
-        outputs = batched(self._predict, self._features, self._batch_size)
+        outputs = predict_padded(self._predict, self._features, self._batch_size)
         return validation_figures(outputs, self._directions, self._head)
 
 
@@ -189,10 +173,8 @@ class KeepState(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._folder, self.state = folder, folder.state
-        self._steps = steps_per_epoch
-        self._patience = patience
-        self._backup_s = backup_s
-        self._keep_metrics = keep_metrics
+        self._steps, self._patience = steps_per_epoch, patience
+        self._backup_s, self._keep_metrics = backup_s, keep_metrics
         self._earlier = folder.state.metrics
         self._saved = time.monotonic()
 

@@ -18,10 +18,8 @@ STRATEGIES = ("none", "mirrored", "multiworker")
 
 def is_chief() -> bool:
     """Whether this process is the first, which writes the files; true without TF_CONFIG."""
-    task = _tf_config().get("task", {})
-    return task.get("type", "worker") in ("chief", "worker") and (
-        task.get("type") == "chief" or int(task.get("index", 0)) == 0
-    )
+    task = {"type": "worker", "index": 0, **_tf_config().get("task", {})}
+    return task["type"] == "chief" or (task["type"] == "worker" and int(task["index"]) == 0)
 
 
 def make_strategy(name: str, *, batch_size: int) -> Any:

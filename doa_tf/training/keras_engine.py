@@ -89,11 +89,7 @@ class KerasEngine:
         return model
 
     def _fit(self, model: keras.Model, run: Run, batches: Batches, callbacks: list[Any]) -> None:
-        """The rest of a begun epoch, or all epochs that are left.
-
-        Raises:
-            FloatingPointError: data, or a loss, that are no numbers.
-        """
+        """The rest of a begun epoch, or all epochs that are left."""
         settings, state = self._settings, run.folder.state
         model.stop_training = False
         done = state.epoch * settings.steps_per_epoch + state.step
@@ -122,22 +118,19 @@ class KerasEngine:
     def _callbacks(self, run: Run) -> list[Any]:
         """Learning rate, validation, logs."""
         settings, tell = self._settings, self._options.on_epoch
-        callbacks = [
-            CosineLearningRate(
-                highest=settings.learning_rate,
-                warmup_steps=settings.warmup_steps,
-                steps=settings.epochs * settings.steps_per_epoch,
-            ),
-            Validation(run.inputs, run.directions, run.head, batch_size=settings.batch_size),
-        ]
+        rate = CosineLearningRate(
+            highest=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
+            steps=settings.epochs * settings.steps_per_epoch,
+        )
+        batch_size = settings.batch_size
+        callbacks = [rate, Validation(run.inputs, run.directions, run.head, batch_size=batch_size)]
         if self.writes:
             logs = str(run.folder.path / "logs")
             callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
         if tell is not None:
-            told = keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: tell(epoch + 1, logs)
-            )
-            callbacks.append(told)
+            tells = keras.callbacks.LambdaCallback
+            callbacks.append(tells(on_epoch_end=lambda epoch, logs: tell(epoch + 1, logs)))
         return callbacks
 
     def _own_batches(self, run: Run) -> Batches:

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BEST, LAST, SETTINGS = "model.keras", "last.keras", "settings.json"
-SPEC = "spec.json"
+BEST, LAST, SETTINGS, SPEC = "model.keras", "last.keras", "settings.json", "spec.json"
 _STATE = "training_state.json"
 
 
@@ -63,10 +62,6 @@ class TrainingState:
     seeds: list[list[int]] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
     targets: str = TARGETS
-
-    def entries(self) -> dict[str, bytes]:
-        """The archive entry of `last.keras` that `read_state` reads."""
-        return {_STATE: json.dumps(asdict(self)).encode()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +98,8 @@ class RunFolder:
         """
         state, value = self.state, float(figures[MONITOR])
         if self.writes:
-            _append_row(
-                self.path / HISTORY, {"epoch": state.epoch, **dict(sorted(figures.items()))}
-            )
+            row = {"epoch": state.epoch, **dict(sorted(figures.items()))}
+            _append_row(self.path / HISTORY, row)
         better = state.best is None or value < state.best
         if better:
             state.best = value
@@ -119,7 +113,8 @@ class RunFolder:
         """Write `last.keras`, from which the run is resumed."""
         self.state.seeds = [np.asarray(seed).tolist() for seed in seed_states(model)]
         if self.writes:
-            save_model(self.path / LAST, model, {**self.state.entries(), **(entries or {})})
+            state = json.dumps(asdict(self.state)).encode()
+            save_model(self.path / LAST, model, {_STATE: state, **(entries or {})})
 
 
 def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> RunFolder:
@@ -158,10 +153,8 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
             f"{'; '.join(others)}. Use the same, or another folder"
         )
     if writes:
-        versions = package_versions()
-        command = shlex.join(["doa_tf", *sys.argv[1:]])
-        values = {**asked, "targets": TARGETS, "command": command, "versions": versions}
-        write_json(path, values)
+        made = {"command": shlex.join(["doa_tf", *sys.argv[1:]]), "versions": package_versions()}
+        write_json(path, {**asked, "targets": TARGETS, **made})
         _trim_history(folder / HISTORY, state.epoch)
     if state.epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)

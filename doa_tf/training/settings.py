@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
+from doa_tf.files import Progress
 
 if TYPE_CHECKING:
-    from doa_tf.data.recorded import RecordedScenes
-    from doa_tf.scenes.mixer import SceneMixer
+    from doa_tf.data.cache import MakeMixer
 
 ENGINES = ("keras", "jax")
 _CONVOLUTIONS = 3  # of the network, see `doa_tf.build_crnn`
@@ -115,7 +115,7 @@ class TrainingData:
     """
 
     valid: str | Path
-    mixer: Callable[[], SceneMixer | RecordedScenes] | None = None
+    mixer: MakeMixer | None = None
     batches: Batches | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)
     cache: str | Path | None = None
@@ -142,5 +142,5 @@ class RunOptions:
     strategy: str = "none"
     backup_s: float = 300.0
     workers: int | None = None
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress | None = None
     on_epoch: Callable[[int, Mapping[str, float]], None] | None = None

@@ -30,11 +30,10 @@ class DrawnBatches:
 
     A context manager whose value is their iterator, which raises OSError when a process was
     killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
-    turned by, and `targets`, (B, outputs).
+    turned by, and `targets`, (B, 1, 3).
 
     Args:
         mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).
-        head: encodes the targets.
         settings: seed, batches, augmentation.
         first_epoch: number of the first epoch.
         workers: processes; half of the cores by default.
@@ -48,8 +47,7 @@ class DrawnBatches:
         first_epoch: int = 0,
         workers: int | None = None,
     ) -> None:
-        self._task = (mixer, settings)
-        self._settings, self._first_epoch = settings, first_epoch
+        self._mixer, self._settings, self._first_epoch = mixer, settings, first_epoch
         self._workers = workers or max(1, (os.cpu_count() or 2) // 2)
 
     def __enter__(self) -> Iterator[Arrays]:
@@ -57,7 +55,7 @@ class DrawnBatches:
             self._workers,
             mp_context=multiprocessing.get_context("spawn"),  # not a fork: JAX has threads
             initializer=_begin,
-            initargs=self._task,
+            initargs=(self._mixer, self._settings),
         )
         return self._batches()
 
@@ -86,12 +84,8 @@ def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int
     first = step * settings.batch_size
     keys = [(settings.seed, epoch, first + k) for k in range(settings.batch_size)]
     draws = [mixer.draw(key) for key in keys]
-    turns = np.concatenate(
-        [
-            random_turns(np.random.default_rng((*key, TURN_STREAM)), 1, settings.augment)
-            for key in keys
-        ]
-    )
+    generators = (np.random.default_rng((*key, TURN_STREAM)) for key in keys)
+    turns = np.concatenate([random_turns(rng, 1, settings.augment) for rng in generators])
     directions = np.stack([mixer.direction(draw.room, draw.source) for draw in draws])
     directions = np.einsum("bij,bj->bi", turns, directions)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ scene twice and never waits for one. Waveforms are those of `SceneMixer.render` 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
+from doa_tf.files import Progress
 from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.draw import SceneDraw
 from doa_tf.scenes.mixer import SceneMixer
@@ -26,9 +27,7 @@ _FULL_SCALE = 32_767.0
 Arrays = dict[str, Any]
 
 
-def scene_arrays(
-    mixer: SceneMixer, *, progress: Callable[[int, int], None] | None = None
-) -> Arrays:
+def scene_arrays(mixer: SceneMixer, *, progress: Progress | None = None) -> Arrays:
     """Everything that the mixer's scenes are made of, as numpy arrays.
 
     Responses are 16-bit floats, as in a bank, and cut after `LONGEST` taps.
@@ -60,11 +59,10 @@ def scene_arrays(
         if room.diffuse is not None:
             kept[...] = 0.0
             kept[..., : len(room.diffuse)] = room.diffuse.transpose(1, 2, 0)
-    counts = [len(room.responses) for room in read]
     return {
         "srirs": srirs,
         "scales": np.array([scale for room in read for scale in room.scales], np.float32),
-        "first_source": np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32),
+        "first_source": _starts([room.responses for room in read])[:-1],
         "directions": np.concatenate([room.directions for room in read]).astype(np.float32),
         "noise_gains": np.array([room.noise_gains for room in read], np.float32),
         "diffuse_responses": diffuse,
@@ -106,30 +104,24 @@ def draw_arrays(draws: Sequence[SceneDraw], *, synthetic_noises: int) -> Arrays:
         synthetic_noises: of the mixer's settings; recorded ones follow them in `noises`.
     """
 
-    def numbers(values: Sequence[Any], dtype: Any) -> np.ndarray:
-        return np.array(values, dtype)
+    def of_all(name: str, dtype: Any = np.int32) -> np.ndarray:
+        return np.array([getattr(draw, name) for draw in draws], dtype)
 
     interferers = [draw.source if draw.interferer is None else draw.interferer for draw in draws]
+    noises = [draw.noise + synthetic_noises * draw.noise_recorded for draw in draws]
+    turns = [rotation_to_ambix_matrix(draw.diffuse_turn) for draw in draws]
+    same = ("room", "source", "speech", "speech_end", "noise_start", "hiss_starts")
     return {
-        "room": numbers([draw.room for draw in draws], np.int32),
-        "source": numbers([draw.source for draw in draws], np.int32),
-        "speech": numbers([draw.speech for draw in draws], np.int32),
-        "speech_end": numbers([draw.speech_end for draw in draws], np.int32),
-        "drift_db": numbers([draw.drift_db for draw in draws], np.float32),
-        "field": numbers([draw.diffuse_field for draw in draws], np.int32),
-        "field_start": numbers([draw.diffuse_start for draw in draws], np.int32),
-        "field_turn": np.stack(
-            [rotation_to_ambix_matrix(draw.diffuse_turn) for draw in draws]
-        ).astype(np.float32),
+        **{name: of_all(name) for name in same},
+        "drift_db": of_all("drift_db", np.float32),
+        "field": of_all("diffuse_field"),
+        "field_start": of_all("diffuse_start"),
+        "field_turn": np.array(turns, np.float32),
         "field_gain": _gains([draw.snr_db for draw in draws]),
-        "interferer": numbers(interferers, np.int32),
-        "noise": numbers(
-            [draw.noise + synthetic_noises * draw.noise_recorded for draw in draws], np.int32
-        ),
-        "noise_start": numbers([draw.noise_start for draw in draws], np.int32),
+        "interferer": np.array(interferers, np.int32),
+        "noise": np.array(noises, np.int32),
         "interferer_gain": _gains([draw.sir_db for draw in draws]),
         "hiss_gain": _gains([draw.self_noise_db for draw in draws]),
-        "hiss_starts": np.stack([draw.hiss_starts for draw in draws]).astype(np.int32),
         "level": _gains([-draw.level_dbfs for draw in draws]),
     }
 
@@ -221,5 +213,5 @@ def _gains(ratios_db: Sequence[float]) -> np.ndarray:
     return np.nan_to_num(10.0 ** (-np.array(ratios_db) / 20.0), nan=0.0).astype(np.float32)
 
 
-def _starts(signals: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(signal) for signal in signals])]).astype(np.int32)
+def _starts(parts: Sequence[Sized]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int32)

@@ -27,17 +27,12 @@ import numpy as np
 from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
-from doa_tf import heads
 from doa_tf.data.recorded import RecordedScenes
+from doa_tf.files import Progress
+from doa_tf.heads import Head
 from doa_tf.layers import IntensityFeatures
-from doa_tf.models import model_spec
-from doa_tf.training.callbacks import (
-    CosineLearningRate,
-    batched,
-    check_loss,
-    check_weights,
-    validation_figures,
-)
+from doa_tf.models import model_spec, predict_padded
+from doa_tf.training import callbacks
 from doa_tf.training.jax_engine.draws import DrawnBatches
 from doa_tf.training.jax_engine.mixing import Arrays, mix_scenes, scene_arrays
 from doa_tf.training.run_folder import LAST
@@ -87,10 +82,10 @@ class JaxEngine:
             while not run.ended:
                 begun = time.monotonic()
                 logs = learner.epoch(batches, self._options.progress)
-                logs |= validation_figures(learner.outputs(), run.directions, run.head)
-                logs["sequences_per_s"] = (
-                    settings.steps_per_epoch * settings.batch_size / (time.monotonic() - begun)
-                )
+                outputs = learner.outputs()
+                logs |= callbacks.validation_figures(outputs, run.directions, run.head)
+                sequences = settings.steps_per_epoch * settings.batch_size
+                logs["sequences_per_s"] = sequences / (time.monotonic() - begun)
                 run.folder.keep_epoch(learner.model, logs, learner.entries())
                 if tell:
                     tell(state.epoch, logs)
@@ -106,7 +101,7 @@ class _Learner:
         self._run, settings = run, run.settings
         self.model = run.new_network()
         self._carry, optimizer = new_carry(self.model, settings)
-        self._rate = CosineLearningRate(
+        self._rate = callbacks.CosineLearningRate(
             highest=settings.learning_rate,
             warmup_steps=settings.warmup_steps,
             steps=settings.epochs * settings.steps_per_epoch,
@@ -116,15 +111,10 @@ class _Learner:
         self._carry = jax.device_put(self._carry)
         self._arrays = jax.device_put(arrays)
         self._step = jax.jit(step_program(self.model, optimizer, run.head, run.features, settings))
-        self._predict = jax.jit(
-            lambda weights, states, inputs: self.model.stateless_call(
-                weights, states, inputs, training=False
-            )[0]
-        )
+        call = partial(self.model.stateless_call, training=False)
+        self._predict = jax.jit(lambda *given: call(*given)[0])
 
-    def epoch(
-        self, batches: Iterator[Arrays], progress: Callable[[int, int], None] | None
-    ) -> dict[str, float]:
+    def epoch(self, batches: Iterator[Arrays], progress: Progress | None) -> dict[str, float]:
         """One epoch's steps; its mean loss. The model has its weights then.
 
         Raises:
@@ -143,31 +133,28 @@ class _Learner:
                     progress(epoch * steps + step + 1, settings.epochs * steps)
         values = np.array(losses)
         for batch, value in enumerate(values):
-            check_loss(value, batch=batch, epoch=epoch)
-        for variables, kept in (
-            (self.model.trainable_variables, self._kept_weights()),
-            (self.model.non_trainable_variables, self._carry[_STATES]),
-        ):
-            for variable, value in zip(variables, kept, strict=True):
-                variable.assign(value)
-        check_weights(self.model, epoch=epoch)
+            callbacks.check_loss(value, batch=batch, epoch=epoch)
+        model = self.model
+        variables = [*model.trainable_variables, *model.non_trainable_variables]
+        kept = [*self._kept_weights(), *self._carry[_STATES]]
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        callbacks.check_weights(self.model, epoch=epoch)
         return {"loss": float(values.mean()), "learning_rate": float(rate)}
 
     def outputs(self) -> FloatArray:
         """(S, T, K) of the network as it would be kept, for the validation scenes."""
-        run, weights, states = self._run, self._kept_weights(), self._carry[_STATES]
-        predict = partial(self._predict, weights, states)
-        return batched(predict, run.inputs, run.settings.batch_size)
+        inputs, weights = self._run.inputs, self._kept_weights()
+        predict = partial(self._predict, weights, self._carry[_STATES])
+        return predict_padded(predict, inputs, min(len(inputs), self._run.settings.batch_size))
 
     def entries(self) -> dict[str, bytes]:
         """What `last.keras` holds beside the model: all that a step changes."""
+        arrays: dict[str, Any] = {}
+        for part, values in self._carry.items():
+            arrays |= {f"{part}.{k}": np.asarray(value) for k, value in enumerate(values)}
         stream = io.BytesIO()
-        for_numpy: dict[str, Any] = {
-            f"{part}.{k}": np.asarray(v)
-            for part, values in self._carry.items()
-            for k, v in enumerate(values)
-        }
-        np.savez(stream, **for_numpy)
+        np.savez(stream, **arrays)
         return {_CARRY: stream.getvalue()}
 
     def _kept_weights(self) -> list[Any]:
@@ -191,37 +178,28 @@ def new_carry(
 
 
 def step_program(
-    model: keras.Model,
-    optimizer: Any,
-    head: heads.Head,
-    features: FeatureSpec,
-    settings: TrainSettings,
+    model: keras.Model, optimizer: Any, head: Head, features: FeatureSpec, settings: TrainSettings
 ) -> Callable[..., Any]:
     """(carry, arrays, batch, learning rate) -> (carry, loss)."""
     import jax
     import jax.numpy as jnp
 
     features_of, loss_of = IntensityFeatures(features, dtype="float32"), head.loss()
-    (rate_place,) = (
-        place
-        for place, variable in enumerate(optimizer.variables)
-        if variable is optimizer.learning_rate
-    )
+    is_rate = [variable is optimizer.learning_rate for variable in optimizer.variables]
+    rate_place = is_rate.index(True)
 
     def step(carry: Any, arrays: Arrays, batch: Arrays, rate: Any) -> Any:
         waveforms, _ = mix_scenes(arrays, batch, samples=features.samples)
-        waveforms = jnp.einsum(
-            "bij,bnj->bni", batch["turn"], waveforms, precision=jax.lax.Precision.HIGHEST
-        )
+        exact = jax.lax.Precision.HIGHEST
+        waveforms = jnp.einsum("bij,bnj->bni", batch["turn"], waveforms, precision=exact)
         inputs = features_of(waveforms)
 
         def loss(weights: Any, states: Any) -> Any:
             outputs, states = model.stateless_call(weights, states, inputs, training=True)
             return loss_of(batch["targets"], outputs), states
 
-        (value, states), gradients = jax.value_and_grad(loss, has_aux=True)(
-            carry[_WEIGHTS], carry[_STATES]
-        )
+        gradient_of = jax.value_and_grad(loss, has_aux=True)
+        (value, states), gradients = gradient_of(carry[_WEIGHTS], carry[_STATES])
         before = list(carry[_OPTIMIZER])
         before[rate_place] = rate
         weights, after = optimizer.stateless_apply(before, gradients, carry[_WEIGHTS])

@@ -13,7 +13,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 # Keras and TensorFlow import these where they find them, which takes seconds.
 sys.modules.update(dict.fromkeys(("sklearn", "matplotlib", "jax")))
