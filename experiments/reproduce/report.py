@@ -103,7 +103,7 @@ def check_update(path: str | os.PathLike[str]) -> str:
 
 
 def update_section(path: str | os.PathLike[str], report: Path) -> None:
-    """Put a report between the two lines of a page.
+    """Put a report between the two lines of a page, a heading of the second level above them.
 
     Its title, its pictures and the paired differences, the longest part, stay behind.
 
@@ -115,6 +115,7 @@ def update_section(path: str | os.PathLike[str], report: Path) -> None:
     for line in report.read_text(encoding="utf-8").splitlines()[1:]:
         if line.startswith("#"):
             wanted = line != _PAIRED
+            line = f"#{line}"
         if wanted and not line.startswith("!["):
             lines.append(line)
     body = "\n".join(lines).strip()

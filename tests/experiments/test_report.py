@@ -24,7 +24,7 @@ def test_a_report_goes_between_two_lines(tmp_path):
     text = page.read_text()
     assert text.startswith(f"# Results\n\nbefore\n{BEGIN}\n\n12 rooms.")
     assert text.endswith(f"paired differences of every pair as well.\n\n{END}\nafter\n")
-    assert "\n\n## More\n\nEnd.\n" in text
+    assert "\n\n### More\n\nEnd.\n" in text
     assert "old" not in text
     assert "long" not in text
     assert "![" not in text

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,8 @@ from tests.places import DEMO
 
 pytest.importorskip("tensorflow")
 
+from doa_tf.training import TrainSettings
+
 SPEECH = DEMO / "speech"
 MINUTE = Size(
     train_rooms=2, other_rooms=1, rt60=(0.2, 0.25), valid_scenes=2, test_scenes=4, sequences=16,
@@ -32,12 +35,8 @@ MINUTE = Size(
 @contextmanager
 def tiny_networks_here(*, but=()):
     """Trainings run in this process, with tiny networks, apart from those of some names."""
-    options, start = trainings._options, trainings._start
-
-    def tiny(*arguments):
-        values = options(*arguments)
-        sizes = {"filters": (2, 2, 2), "lstm_units": 2, "dense_units": 4}
-        return {**values, "settings": replace(values["settings"], **sizes)}
+    start = trainings._start
+    tiny = partial(TrainSettings, filters=(2, 2, 2), lstm_units=2, dense_units=4)
 
     def train(folder, name, threads):
         if name in but:
@@ -46,7 +45,8 @@ def tiny_networks_here(*, but=()):
         return SimpleNamespace(poll=lambda: 0, returncode=0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainings, "_options", tiny)
+        for module in ("doa_tf.training", "doa_tf.training.settings"):
+            patch.setattr(f"{module}.TrainSettings", tiny)
         patch.setattr(trainings, "_start", train)
         yield
 
