@@ -31,12 +31,7 @@ from doa_tf.files import write_json
 from doa_tf.training.jax_engine.mixing import scene_arrays
 from experiments.scenes.answers import markdown
 
-TABLE = (
-    "val_median_angular_error",
-    "val_accuracy_within_10",
-    "val_outliers_above_30",
-    "val_loss",
-)
+TABLE = ("val_median_angular_error", "val_accuracy_within_10", "val_outliers_above_30", "val_loss")
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "variant": lambda row: f"`{row['variant']}`",
     "median": lambda row: f"{row['val_median_angular_error']:.2f}°",

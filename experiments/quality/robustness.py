@@ -30,15 +30,7 @@ from doa_tf.rooms.simulate import software_versions
 from experiments.quality.options import JSON, MODEL, one_thread
 from experiments.quality.robustness_axes import Axis, all_axes, quick_axes
 from experiments.quality.robustness_plot import plot_robustness
-from experiments.scenes.answers import (
-    CELL_NOTE,
-    Results,
-    cell,
-    files_of,
-    labelled,
-    markdown,
-    shown,
-)
+from experiments.scenes.answers import CELL_NOTE, Results, cell, files_of, labelled, markdown, shown
 from experiments.scenes.sets import (
     SEED,
     SceneStore,

@@ -134,9 +134,7 @@ def is_crnn(model: keras.Model) -> bool:
     )
 
 
-def _without_turning(
-    model: keras.Model,
-) -> tuple[list[keras.layers.Layer], Turning | None]:
+def _without_turning(model: keras.Model) -> tuple[list[keras.layers.Layer], Turning | None]:
     """The layers without those that turn and what follows them; and the latter, if any."""
     from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
