@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from doa_core.files import write_beside
 from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.tflite.file import embed_spec
 from doa_edge.tflite.network import TfliteModel
-from doa_export.convert.convert import convert
-from doa_export.convert.launch import ConversionError
+from doa_export.convert.launch import ConversionError, convert
 from doa_export.convert.split import add_halves
 from doa_export.judge.calibration import Calibration, calibrate
 from doa_export.judge.parity import parity
@@ -25,12 +23,12 @@ from doa_export.report import write_report
 from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
-from doa_tf.files import sha256
+from doa_tf.files import package_versions, sha256
+from doa_tf.scenes.folder import Scene, Scenes, read_scenes
 
 if TYPE_CHECKING:
     from doa_export.budget import Budget
     from doa_export.judge.parity import Parity
-    from doa_tf.scenes.folder import Scene, Scenes
 
 BUILT_IN = "built-in"  # source of the windows, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
@@ -76,7 +74,10 @@ def export_model(
     model, spec = _load(model_path)
     spec = _file_spec(spec, settings, checkpoint={"file": model_path.name, "sha256": digest})
     with write_beside(out) as part:
-        _claim(part, out)
+        try:  # now, not after the conversion
+            part.touch()
+        except OSError as error:
+            raise InputError(f"{out} can't be written: {one_line(error)}") from error
         calibration = None
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
@@ -110,7 +111,18 @@ def export_model(
             say("splitting")
             halves = {"split": add_halves(part, model_path)}
         size = part.stat().st_size
-    return {**_facts(out, size, spec, settings), **halves}
+    return {
+        "out": str(out),
+        "bytes": size,
+        "quantization": settings.quantize,
+        "lstm": settings.form,
+        "input": spec.input,
+        "head": spec.head,
+        "decode": spec.decode,
+        "digest": spec.digest,
+        "parity": spec.provenance["parity"],
+        **halves,
+    }
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
@@ -132,12 +144,8 @@ def check_output(path: Path, name: str) -> None:
         raise InputError(f"{name} must name a file in a folder that exists. Received: {path}")
 
 
-def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
-    if folder is None:
-        return None
-    from doa_tf.scenes.folder import read_scenes
-
-    return read_scenes(folder)
+def _read_scenes(folder: str | os.PathLike[str] | None) -> Scenes | None:
+    return None if folder is None else read_scenes(folder)
 
 
 def _clips(
@@ -149,8 +157,7 @@ def _clips(
     """The recordings that both networks are compared on."""
     if scenes is None:
         return synthetic_clips(spec.features)
-    held_out = _held_out(scenes, calibrated, calibration)
-    return scene_clips(held_out, spec)
+    return scene_clips(_held_out(scenes, calibrated, calibration), spec)
 
 
 def _held_out(
@@ -185,7 +192,8 @@ def _file_spec(spec: ModelSpec, settings: ExportSettings, *, checkpoint: Any) ->
 
     No date and no folder in its provenance: equal input gives equal bytes.
     """
-    packages = {name: _version(name) for name in _PACKAGES}
+    # tensorflow-cpu, for one, has another name.
+    packages = {**dict.fromkeys(_PACKAGES), **package_versions(_PACKAGES)}
     return dataclasses.replace(
         spec,
         quantization=settings.mode.quantization,
@@ -209,36 +217,6 @@ def _with_figures(
     return dataclasses.replace(
         spec, provenance={**spec.provenance, "export": export, "parity": figures}
     )
-
-
-def _facts(out: Path, size: int, spec: ModelSpec, settings: ExportSettings) -> dict[str, Any]:
-    """What was made."""
-    return {
-        "out": str(out),
-        "bytes": size,
-        "quantization": settings.quantize,
-        "lstm": settings.form,
-        "input": spec.input,
-        "head": spec.head,
-        "decode": spec.decode,
-        "digest": spec.digest,
-        "parity": spec.provenance["parity"],
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # tensorflow-cpu, for one, has another name
-        return None
-
-
-def _claim(part: Path, out: Path) -> None:
-    """Raise InputError now, not after the conversion, if the folder cannot be written."""
-    try:
-        part.touch()
-    except OSError as error:
-        raise InputError(f"{out} can't be written: {one_line(error)}") from error
 
 
 def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:
