@@ -24,13 +24,12 @@ def reference_order(plan: RoomPlan) -> int:
     return math.ceil(SPEED_OF_SOUND * plan.samples / FS / shortest - 1.0)
 
 
-def reference_responses(plan: RoomPlan, source: int, *, order: int | None = None) -> np.ndarray:
+def reference_responses(plan: RoomPlan, source: int) -> np.ndarray:
     """(N, 4) AmbiX response of one source of a plan to an ideal microphone.
 
     Args:
         plan: the room.
         source: index of the source.
-        order: reflections; all that the decay needs if None.
     """
     import pyroomacoustics as pra
     from pyroomacoustics.directivities import DirectionVector, FigureEight, Omnidirectional
@@ -68,7 +67,7 @@ def reference_responses(plan: RoomPlan, source: int, *, order: int | None = None
         plan.size,
         fs=FS,
         materials=materials,
-        max_order=reference_order(plan) if order is None else order,
+        max_order=reference_order(plan),
         air_absorption=True,
     )
     capsules = [Omnidirectional()]

@@ -70,12 +70,11 @@ def judge_folders(
 ) -> dict[str, dict[str, Results]]:
     """Answers of every model to the scenes of every folder, by their short names."""
     scenes = check_scenes(folders)
+    pairs = scenes.items()
     with progress_bar("scenes") as progress:
+        keep: dict[str, Any] = {"work": work, "progress": progress}
         return {
-            label: {
-                name: judged(model, own.folder, work=work, progress=progress)
-                for name, own in scenes.items()
-            }
+            label: {name: judged(model, own.folder, **keep) for name, own in pairs}
             for label, model in labelled(models).items()
         }
 
