@@ -64,11 +64,7 @@ def reference_responses(plan: RoomPlan, source: int) -> np.ndarray:
         for wall, values in zip(WALLS, absorption, strict=True)
     }
     room = pra.ShoeBox(
-        plan.size,
-        fs=FS,
-        materials=materials,
-        max_order=reference_order(plan),
-        air_absorption=True,
+        plan.size, fs=FS, materials=materials, max_order=reference_order(plan), air_absorption=True
     )
     capsules = [Omnidirectional()]
     for colatitude, azimuth in ((90.0, 90.0), (0.0, 0.0), (90.0, 0.0)):  # Y, Z, X

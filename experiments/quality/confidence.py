@@ -80,9 +80,8 @@ def threshold_table(results: Results, *, default: float) -> str:
     figures = threshold_figures(results, default=default)
     titles = [f"{default:g}, the default", *(f"{value:g}" for value in THRESHOLDS)]
     first, *others, last = zip(*figures.values(), strict=True)
-    rows = [
-        [title, *map(_kept_cell, row)] for title, row in zip(titles, (first, *others), strict=True)
-    ]
+    pairs = zip(titles, (first, *others), strict=True)
+    rows = [[title, *map(_kept_cell, row)] for title, row in pairs]
     cells = [f"{own['threshold']:.2f}: {_kept_cell(own)}" for own in last]
     rows.append([f"the highest that keeps {LEAST_KEPT:g} %", *cells])
     wanted = f"default: below {MOST_OUTLIERS:g} % and {LEAST_KEPT:g} % kept"

@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_conversion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--quantize",
         required=True,
         choices=QUANTIZE,
@@ -69,36 +70,36 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "convolutions as well, floats in and out. int8-full: nothing but integers, for "
         "accelerators. int16x8: 16-bit activations, for hardware that wants them",
     )
-    parser.add_argument(
+    add(
         "--calibrate",
         metavar="SCENES",
         type=Path,
         help="recordings to calibrate the ranges of the integer modes on",
     )
-    parser.add_argument(
+    add(
         "--calibration-windows",
         metavar="N",
         type=integer(1),
         default=300,
         help="use at most this many of them, evenly over their conditions (default: 300)",
     )
-    parser.add_argument(
+    add(
         "--lstm",
         choices=(AUTO, *LSTM_FORMS),
         default=AUTO,
         help="form of the recurrences (default: the best for the mode)",
     )
-    parser.add_argument(
+    add(
         "--frontend",
         action="store_true",
         help="compute the features inside the file: its input is 13,312 x 4 samples",
     )
-    parser.add_argument(
+    add(
         "--decode",
         choices=("peak", "centroid"),
         help="how a grid head is to be decoded (default: as the checkpoint says)",
     )
-    parser.add_argument(
+    add(
         "--split",
         action="store_true",
         help="add the network in two halves, with which doa_edge convolves each frame once (none "
@@ -107,7 +108,8 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_judging(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--check",
         "--data",
         metavar="SCENES",
@@ -115,27 +117,25 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="compare on the recordings of this folder (default: built-in synthetic windows)",
     )
     angle = number(0, 180, "degrees")
-    parser.add_argument(
+    add(
         "--max-median-deg",
         metavar="X",
         type=angle,
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
-    parser.add_argument(
+    add(
         "--max-p99-deg",
         metavar="X",
         type=angle,
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
     )
-    parser.add_argument(
+    add(
         "--report",
         metavar="FILE",
         type=Path,
         help="write a JSON object: how many degrees each layer costs in this mode",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="write the JSON object to this file as well"
-    )
+    add("--json", metavar="FILE", type=Path, help="write the JSON object to this file as well")
 
 
 def _export(args: argparse.Namespace) -> int:

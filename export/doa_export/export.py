@@ -64,7 +64,7 @@ def export_model(
         OSError: the disk is full, or what was there is gone.
     """
     say = progress or (lambda _: None)
-    model_path, out = Path(model_path), Path(out)
+    model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
     check_paths(model_path, out, report)
     scenes = _read_scenes(settings.check)
     to_calibrate = settings.calibrate if settings.mode.needs_calibration else None
@@ -81,18 +81,13 @@ def export_model(
         calibration = None
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
-            count = settings.calibration_windows
-            calibration = calibrate(calibration_scenes, spec, count=count)
+            calibration = calibrate(calibration_scenes, spec, count=settings.calibration_windows)
         windows = None if calibration is None else calibration.windows
         clips = partial(_clips, spec, scenes, calibration_scenes, calibration)
         recordings = clips()  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
-            model_path,
-            quantize=settings.quantize,
-            lstm=settings.form,
-            windows=windows,
-            audio=settings.frontend,
+            model_path, quantize=quantize, lstm=form, windows=windows, audio=settings.frontend
         )
         _write(part, flatbuffer, spec)
         say("comparing")
@@ -111,18 +106,9 @@ def export_model(
             say("splitting")
             halves = {"split": add_halves(part, model_path)}
         size = part.stat().st_size
-    return {
-        "out": str(out),
-        "bytes": size,
-        "quantization": settings.quantize,
-        "lstm": settings.form,
-        "input": spec.input,
-        "head": spec.head,
-        "decode": spec.decode,
-        "digest": spec.digest,
-        "parity": spec.provenance["parity"],
-        **halves,
-    }
+    made = {"out": str(out), "bytes": size, "quantization": quantize, "lstm": form}
+    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
+    return {**made, "parity": spec.provenance["parity"], **halves}
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
@@ -214,9 +200,8 @@ def _with_figures(
         "calibration": None if calibration is None else calibration.provenance,
     }
     figures = {"windows": judged_on, **result.to_dict()}
-    return dataclasses.replace(
-        spec, provenance={**spec.provenance, "export": export, "parity": figures}
-    )
+    provenance = {**spec.provenance, "export": export, "parity": figures}
+    return dataclasses.replace(spec, provenance=provenance)
 
 
 def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:

@@ -61,9 +61,8 @@ class _Joined:
         # The first graph is joined with the one that is there; the bodies of loops follow.
         main, *others = model.subgraphs
         graphs = self._model.subgraphs
-        moved = {0: 0} | {
-            number: max(len(graphs), 1) + number - 1 for number in range(1, len(model.subgraphs))
-        }
+        bodies = range(1, len(model.subgraphs))
+        moved = {0: 0} | {number: max(len(graphs), 1) + number - 1 for number in bodies}
         for graph in model.subgraphs:
             graph.name = None
             graph.debugMetadataIndex = -1

@@ -52,11 +52,8 @@ def merge_linear(layers: list[Layer]) -> list[Layer]:
 
 def is_linear(layer: Layer) -> bool:
     """Whether it is a dense layer with a bias and no activation."""
-    return (
-        isinstance(layer, keras.layers.Dense)
-        and layer.activation is keras.activations.linear
-        and layer.use_bias
-    )
+    dense = isinstance(layer, keras.layers.Dense) and layer.use_bias
+    return dense and layer.activation is keras.activations.linear
 
 
 def _is_block(block: list[Layer]) -> bool:

@@ -185,17 +185,15 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
 
 def _sort_layers(layers: list[Layer], spec: ModelSpec) -> tuple[list[Any], keras.layers.Dense, str]:
     """Recurrences, the one layer of logits, and the activation of the outputs."""
-    recurrences = [
-        _read_recurrence(layer) for layer in layers if isinstance(layer, keras.layers.Bidirectional)
-    ]
+    sides = keras.layers.Bidirectional
+    recurrences = [_read_recurrence(layer) for layer in layers if isinstance(layer, sides)]
     dense = [layer for layer in merge_linear(layers) if isinstance(layer, keras.layers.Dense)]
     outputs = (HeadOutput, keras.layers.Activation)
     last = [layer for layer in layers if isinstance(layer, outputs)][-1]
-    activation = (
-        last.head.activation
-        if isinstance(last, HeadOutput)
-        else keras.activations.serialize(last.activation)
-    )
+    if isinstance(last, HeadOutput):
+        activation = last.head.activation
+    else:
+        activation = keras.activations.serialize(last.activation)
     if activation not in _ACTIVATIONS:
         raise InputError(
             f"The scores of the head '{spec.head}' must come from one of "

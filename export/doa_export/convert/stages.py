@@ -69,10 +69,9 @@ def convert_network(
     stages = _stages(network, mode=mode, lstm=lstm)
     if only is not None:
         chosen = layer_names(network).index(only)
-        stages = [
-            (stage_mode if number == chosen else "none", part)
-            for number, (stage_mode, part) in enumerate(stages)
-        ]
+        chosen_mode, part = stages[chosen]
+        stages = [("none", other) for _, other in stages]
+        stages[chosen] = (chosen_mode, part)
         if windows is not None and chosen > 0:
             before = [part for _, part in stages[:chosen]]
             windows = run_stage(convert_stage(before, features, mode="none")[0], windows)
@@ -95,12 +94,8 @@ def convert_network(
         last = "none" if only is not None else "dynamic" if mode == "int8" else mode
         back = convert_stage([graph.turn_back(turning)], shape, features, mode=last)
         flatbuffers.append(back[0])
-    return join(
-        flatbuffers,
-        input_name="audio" if audio else "features",
-        output_name="scores",
-        shared_after=int(audio),
-    )
+    name = "audio" if audio else "features"
+    return join(flatbuffers, input_name=name, output_name="scores", shared_after=int(audio))
 
 
 def layer_names(network: Network) -> list[str]:
@@ -209,10 +204,8 @@ def channel_limits(network: Network, windows: Array) -> list[Array]:
             x = graph.convolution(dataclasses.replace(layer, shift=None))(x)
             values.append(x.numpy().reshape(-1, x.shape[-1]))
             x = x if layer.shift is None else x + layer.shift
-    return [
-        np.maximum(np.percentile(np.concatenate(values), OUTLIERS, axis=0), _SMALLEST)
-        for values in seen
-    ]
+    largest = [np.percentile(np.concatenate(values), OUTLIERS, axis=0) for values in seen]
+    return [np.maximum(values, _SMALLEST) for values in largest]
 
 
 def _prepare_integers(network: Network, windows: Array | None, *, correct: bool) -> Network:

@@ -116,11 +116,8 @@ def parity(
             progress(len(means))
     if not means:
         raise ValueError("`clips` must hold at least one recording. Received: none")
-    figures: dict[str, Any] = {
-        "n": len(means),
-        "max_output_difference": difference,
-        "sha256": digest.hexdigest(),
-    }
+    figures: dict[str, Any] = {"n": len(means), "max_output_difference": difference}
+    figures["sha256"] = digest.hexdigest()
     if not np.isfinite(difference):  # a direction that is decoded from NaN is no answer
         figures |= dict.fromkeys(("median_deg", "p99_deg", "max_deg"), math.nan)
         return Parity(**figures, equal_peaks=None)
@@ -132,9 +129,8 @@ def _angles(
     expected: FloatArray, outputs: FloatArray, truth: list[FloatArray | None], spec: ModelSpec
 ) -> dict[str, Any]:
     """Figures of two (N, K) mean outputs and the labels of N recordings."""
-    answers = [
-        spec.directions(side[:, np.newaxis], method="centroid")[0] for side in (expected, outputs)
-    ]
+    sides = (expected[:, np.newaxis], outputs[:, np.newaxis])
+    answers = [spec.directions(side, method="centroid")[0] for side in sides]
     angles = np.degrees(great_circle_distance(*answers))
     figures: dict[str, Any] = {
         "median_deg": float(np.median(angles)),
