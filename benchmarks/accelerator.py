@@ -41,9 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     mixer = SceneMixer(read_bank(args.bank), read_recordings(args.speech), settings=mixing)
     steps, drawing_s = stages(mixer, args.batch)
     device = jax.devices()[0].device_kind
-    print(
-        f"{device}, batches of {args.batch}; drawing {1e3 * drawing_s / args.batch:.2f} ms a scene"
-    )
+    each_ms = 1e3 * drawing_s / args.batch
+    print(f"{device}, batches of {args.batch}; drawing {each_ms:.2f} ms a scene")
     rows = []
     for name, step in steps.items():
         ms = 1e3 * median_s(step, args.runs)
@@ -63,9 +62,8 @@ def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], A
     from doa_tf.training.settings import TrainSettings
     from doa_tf.training.start import build_network
 
-    settings = TrainSettings(
-        head="gibbs-softmax", batch_size=batch_size, sequences=batch_size, augment="upright"
-    )
+    sizes = {"batch_size": batch_size, "sequences": batch_size}
+    settings = TrainSettings(head="gibbs-softmax", augment="upright", **sizes)
     features = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     head = heads.get(settings.head)
     begun = time.monotonic()

@@ -108,13 +108,10 @@ def peers() -> dict[str, Callable[[], Any]]:
 
     def located(name: str) -> Callable[[], Any]:
         algorithm = pra.doa.algorithms[name](places, RATE, size, c=_SOUND_SPEED, dim=3)
-        window = pra.hann(size)
+        analysis, window = pra.transform.stft.analysis, pra.hann(size)
 
         def estimate() -> Any:
-            transforms = [
-                pra.transform.stft.analysis(signal, size, size // 2, win=window).T
-                for signal in signals
-            ]
+            transforms = [analysis(signal, size, size // 2, win=window).T for signal in signals]
             algorithm.locate_sources(np.array(transforms))
             return algorithm
 

@@ -90,14 +90,9 @@ def row(args: argparse.Namespace, mode: str, form: str, count: int, folder: Path
         made = export_model(args.model, path, settings)
     except ConversionError as error:
         return {**figures, "error": str(error)}
-    lowest, median = measure(path, args.runs)
-    return {
-        **figures,
-        "bytes": made["bytes"],
-        "lowest_ms": round(lowest, 3),
-        "median_ms": round(median, 3),
-        **made["parity"],
-    }
+    lowest, median = (round(ms, 3) for ms in measure(path, args.runs))
+    figures |= {"bytes": made["bytes"], "lowest_ms": lowest, "median_ms": median}
+    return {**figures, **made["parity"]}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -108,14 +103,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", metavar="SCENES", type=Path, required=True)
     parser.add_argument("--modes", nargs="+", metavar="MODE", help="default: all")
     parser.add_argument("--lstm", nargs="+", metavar="FORM", help="default: all of each mode")
-    parser.add_argument(
-        "--calibration-windows",
-        nargs="+",
-        type=int,
-        default=[WINDOWS],
-        metavar="N",
-        help="default: %(default)s, as doa_export",
-    )
+    counts = {"nargs": "+", "type": int, "default": [WINDOWS], "metavar": "N"}
+    said = "default: %(default)s, as doa_export"
+    parser.add_argument("--calibration-windows", **counts, help=said)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="an existing one")
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -86,11 +86,11 @@ def training_loops(args: argparse.Namespace, folder: Path) -> dict[str, Callable
     cache = FeatureCache(folder / "cache", mixer=RandomScenes, made_with={}, scenes=scenes)
     model = doa_tf.build_crnn(head, features=features)
     model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
-    dataset = cached_dataset(
-        cache, features=features, batch_size=args.batch_size, seed=0, epochs=range(10_000)
-    )
+    options = {"batch_size": args.batch_size, "seed": 0, "epochs": range(10_000)}
+    dataset = cached_dataset(cache, features=features, **options)
     endless = tf.data.Dataset.from_tensors(next(iter(dataset))).repeat()
-    model.fit(endless, steps_per_epoch=2, verbose=0, shuffle=False)  # compiles
+    quiet = {"verbose": 0, "shuffle": False}
+    model.fit(endless, steps_per_epoch=2, **quiet)  # compiles
 
     def bare_loop() -> int:
         iterator = iter(endless)
@@ -100,9 +100,7 @@ def training_loops(args: argparse.Namespace, folder: Path) -> dict[str, Callable
 
     def fit() -> int:
         callbacks = training_callbacks(folder, steps=args.steps)
-        model.fit(
-            dataset, steps_per_epoch=args.steps, verbose=0, shuffle=False, callbacks=callbacks
-        )
+        model.fit(dataset, steps_per_epoch=args.steps, **quiet, callbacks=callbacks)
         return scenes
 
     return {"bare_loop": bare_loop, "fit": fit}

@@ -26,7 +26,7 @@ from doa_tf.rooms.simulate import simulate_bank
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 
-PROJECT = Path(__file__).resolve().parents[2]
+DEMO_SPEECH = Path(__file__).resolve().parents[2] / "demo" / "speech"
 TARGETS = {
     "speedup_vs_reference": "at least 80",
     "t30_error_median_pct": "at most 10",
@@ -43,14 +43,11 @@ TARGETS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
     parser = program("benchmarks.rooms", __doc__)
-    parser.add_argument("--quick", action="store_true", help="under five minutes")
-    parser.add_argument("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
-    parser.add_argument(
-        "--speech", type=Path, default=PROJECT / "demo" / "speech", help="folder of speech"
-    )
-    parser.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="one JSON object, to a file or stdout"
-    )
+    add, said = parser.add_argument, "one JSON object, to a file or stdout"
+    add("--quick", action="store_true", help="under five minutes")
+    add("--rooms", type=int, help="rooms traced in full (default: 100, quick 16)")
+    add("--speech", type=Path, default=DEMO_SPEECH, help="folder of speech")
+    add("--json", nargs="?", const="-", metavar="FILE", help=said)
     args = parser.parse_args(argv)
     rooms = args.rooms or (16 if args.quick else 100)
     results = measure(rooms=rooms, speech=args.speech, quick=args.quick)

@@ -90,23 +90,17 @@ def measure_memory(rooms: int) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print both as one JSON object."""
     parser = program("benchmarks.rooms.cluster", __doc__)
-    parser.add_argument(
-        "--rooms", type=int, default=200, metavar="N", help="in each turn; 0 for none"
-    )
-    parser.add_argument(
-        "--memory-rooms", type=int, default=2000, metavar="N", help="at least 50; 0 for none"
-    )
+    count = {"type": int, "metavar": "N"}
+    parser.add_argument("--rooms", **count, default=200, help="in each turn; 0 for none")
+    parser.add_argument("--memory-rooms", **count, default=2000, help="at least 50; 0 for none")
     args = parser.parse_args(argv)
     figures: dict[str, Any] = {}
     if args.rooms:
         figures |= measure_dask_scaling(args.rooms)
     if args.memory_rooms:
         figures |= measure_memory(args.memory_rooms)
-    rounded = {
-        name: round(value, 3) if isinstance(value, float) else value
-        for name, value in figures.items()
-    }
-    print(json.dumps(rounded, indent=2))
+    floats = {name: round(x, 3) for name, x in figures.items() if isinstance(x, float)}
+    print(json.dumps({**figures, **floats}, indent=2))
 
 
 if __name__ == "__main__":

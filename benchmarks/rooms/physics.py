@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
@@ -19,14 +20,15 @@ from doa_tf.rooms.room import Room, simulate_room
 
 LATE = 0.08  # seconds after the emission from which a response counts as late
 BANDS = {"t30_250": (177.0, 354.0), "t30": (354.0, 1414.0), "t30_4k": (2828.0, 5657.0)}
+SEED, PROCESSES = 11, 2
 _SETTINGS = RoomSettings(rt60=(0.2, 0.8), dry_share=0.0, sources=1, microphone="ideal")
 
 
-def _reference(number: int, *, seed: int) -> np.ndarray:
+def _reference(number: int) -> np.ndarray:
     import pyroomacoustics as pra
 
     pra.constants.set("num_threads", 1)
-    plan = draw_plan(np.random.default_rng((seed, number, 0)), _SETTINGS)
+    plan = draw_plan(np.random.default_rng((SEED, number, 0)), _SETTINGS)
     return reference_responses(plan, 0)
 
 
@@ -37,17 +39,17 @@ def _timed(pool: ProcessPoolExecutor, work: Any, numbers: range) -> tuple[list[A
     return results, (time.perf_counter() - started) / len(numbers)
 
 
-def measure_rooms(rooms: int, *, seed: int = 11, processes: int = 2) -> dict[str, Any]:
+def measure_rooms(rooms: int) -> dict[str, Any]:
     """Cost ratio and errors of `rooms` rooms with one source each, RT60 uniform in [0.2, 0.8] s."""
     numbers = range(rooms)
-    drawn = RoomSettings(rt60=(0.2, 0.8), dry_share=0.0, sources=1, microphone="random")
-    hybrid = partial(simulate_room, seed=seed, settings=_SETTINGS)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(hybrid, range(4 * processes)))  # imports, once
-        references, reference_s = _timed(pool, partial(_reference, seed=seed), numbers)
+    hybrid = partial(simulate_room, seed=SEED, settings=_SETTINGS)
+    drawn = partial(simulate_room, seed=SEED, settings=replace(_SETTINGS, microphone="random"))
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        list(pool.map(hybrid, range(4 * PROCESSES)))  # imports, once
+        references, reference_s = _timed(pool, _reference, numbers)
         many = range(max(rooms, 40))
         hybrids, hybrid_s = _timed(pool, hybrid, many)
-        _, random_s = _timed(pool, partial(simulate_room, seed=seed, settings=drawn), many)
+        _, random_s = _timed(pool, drawn, many)
     errors = [_errors(ours, theirs) for ours, theirs in zip(hybrids, references, strict=False)]
     table = {name: [error[name] for error in errors] for name in errors[0]}
     asked = [100.0 * (room.rt60_measured / room.rt60 - 1.0) for room in hybrids]
@@ -72,16 +74,12 @@ def measure_rooms(rooms: int, *, seed: int = 11, processes: int = 2) -> dict[str
 def _errors(room: Room, reference: np.ndarray) -> dict[str, float]:
     ours, late = room.srirs[0], round(LATE * SAMPLE_RATE)
     w, v = reference[:, 0], ours[:, 0]
+    directions = direct_direction(ours), direct_direction(reference)
     return {
-        **{
-            name: 100.0 * (t30(v, band=band) / t30(w, band=band) - 1.0)
-            for name, band in BANDS.items()
-        },
+        **{name: 100.0 * (t30(v, band=b) / t30(w, band=b) - 1.0) for name, b in BANDS.items()},
         "drr_db": drr_db(v) - drr_db(w),
         "c50_db": c50(v) - c50(w),
-        "direct_deg": float(
-            np.degrees(great_circle_distance(direct_direction(ours), direct_direction(reference)))
-        ),
+        "direct_deg": float(np.degrees(great_circle_distance(*directions))),
         "diffuseness": diffuseness(ours[late:]) - diffuseness(reference[late:]),
     }
 

@@ -24,13 +24,12 @@ def reference_order(plan: RoomPlan) -> int:
     return math.ceil(SPEED_OF_SOUND * plan.samples / FS / shortest - 1.0)
 
 
-def reference_responses(plan: RoomPlan, source: int, *, order: int | None = None) -> np.ndarray:
+def reference_responses(plan: RoomPlan, source: int) -> np.ndarray:
     """(N, 4) AmbiX response of one source of a plan to an ideal microphone.
 
     Args:
         plan: the room.
         source: index of the source.
-        order: reflections; all that the decay needs if None.
     """
     import pyroomacoustics as pra
     from pyroomacoustics.directivities import DirectionVector, FigureEight, Omnidirectional
@@ -65,11 +64,7 @@ def reference_responses(plan: RoomPlan, source: int, *, order: int | None = None
         for wall, values in zip(WALLS, absorption, strict=True)
     }
     room = pra.ShoeBox(
-        plan.size,
-        fs=FS,
-        materials=materials,
-        max_order=reference_order(plan) if order is None else order,
-        air_absorption=True,
+        plan.size, fs=FS, materials=materials, max_order=reference_order(plan), air_absorption=True
     )
     capsules = [Omnidirectional()]
     for colatitude, azimuth in ((90.0, 90.0), (0.0, 0.0), (90.0, 0.0)):  # Y, Z, X

@@ -16,7 +16,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf.cli.program import program, run_program
 from doa_tf.data import scenes_arrays
 from doa_tf.scenes.folder import read_scenes
-from experiments.scenes.answers import markdown
+from experiments.scenes.tables import markdown
 
 BANDS_HZ = ((0.0, 8000.0), (94.0, 1000.0), (94.0, 2000.0), (94.0, 4000.0), (500.0, 4000.0))
 

@@ -29,14 +29,9 @@ from doa_tf.cli.program import program, run_program
 from doa_tf.cli.progress import progress_bar
 from doa_tf.files import write_json
 from doa_tf.training.jax_engine.mixing import scene_arrays
-from experiments.scenes.answers import markdown
+from experiments.scenes.tables import markdown
 
-TABLE = (
-    "val_median_angular_error",
-    "val_accuracy_within_10",
-    "val_outliers_above_30",
-    "val_loss",
-)
+TABLE = ("val_median_angular_error", "val_accuracy_within_10", "val_outliers_above_30", "val_loss")
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "variant": lambda row: f"`{row['variant']}`",
     "median": lambda row: f"{row['val_median_angular_error']:.2f}°",
@@ -63,9 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     search: dict[str, Any] = dict(read_toml(args.search))
     recipe = read_recipe(args.search.parent / search["recipe"], {"rooms.count": search["rooms"]})
-    mixer = prepare(
-        recipe, args.work, speech=args.speech, noise=args.noise, workers=None, bars=progress_bar
-    )
+    recordings = {"speech": args.speech, "noise": args.noise}
+    mixer = prepare(recipe, args.work, **recordings, workers=None, bars=progress_bar)
     names = args.only or list(search["variants"])
     waiting = [name for name in names if not (args.work / "variants" / name / "done.json").exists()]
     arrays = scene_arrays(mixer) if waiting else {}
@@ -97,11 +91,10 @@ def train_variant(
     settings = replace(recipe.training, **{"patience": 1000, **changes})
     begun = time.monotonic()
     folder = work / "variants" / name
+    sources = {"variant": name}
     model = train(
         folder,
-        TrainingData(
-            valid=work / "valid", mixer=lambda: mixer, sources={"variant": name}, arrays=arrays
-        ),
+        TrainingData(valid=work / "valid", mixer=lambda: mixer, sources=sources, arrays=arrays),
         settings=settings,
         features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
         engine="jax",

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
@@ -25,27 +24,14 @@ from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from experiments.quality.options import MODEL, add_scenes, one_thread
-from experiments.scenes.answers import (
-    apart_deg,
-    default_threshold,
-    judge_folders,
-    labelled,
-    markdown,
-    pooled,
-    shown,
-    titles,
-)
+from experiments.scenes.answers import apart_deg, default_threshold, judge_folders, labelled
+from experiments.scenes.tables import markdown, pooled, shown, titles
 
 LOW_HZ = 20.0
-BANDS_DB = {
-    "10 dB or more": (10.0, np.inf),
-    "0 to 10 dB": (0.0, 10.0),
-    "below 0 dB": (-np.inf, 0.0),
-}
+BANDS_DB = {"10 dB or more": (10, np.inf), "0 to 10 dB": (0, 10), "below 0 dB": (-np.inf, 0)}
 NOISE_S = 50.0  # seconds of each noise
 DIRECTIONS = 64
 THRESHOLDS = (0.3, 0.6)
-Signal = npt.NDArray[np.float32]
 
 
 @one_thread
@@ -66,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"\n{noise_table(files, args.noise)}")
 
 
-def low_power_db(signal: npt.NDArray[np.floating]) -> float:
+def low_power_db(signal: np.ndarray) -> float:
     """Power of W below 20 Hz over its power above [decibels]."""
     power = 2.0 * np.abs(np.fft.rfft(signal[:, 0])) ** 2
     power[0] /= 2.0  # the one bin that has no twin at a negative frequency
@@ -115,8 +101,7 @@ def bias_table(results: dict[str, list[SceneResult]]) -> str:
 
 def _error_deg(result: SceneResult, elevation_deg: float) -> float:
     """The error of an answer with another elevation."""
-    scene = result.scene
-    label = (scene.azimuth_deg, scene.elevation_deg)
+    label = (result.scene.azimuth_deg, result.scene.elevation_deg)
     return apart_deg((result.azimuth_deg, elevation_deg), label)
 
 
@@ -134,7 +119,7 @@ def noise_table(models: Sequence[str], recordings: Sequence[Path]) -> str:
     return markdown(["model", "noise alone", "windows", "median confidence", *head], rows)
 
 
-def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, Signal]]:
+def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
     """White noise in all channels, then each recording from all sides: (N, 4) AmbiX at -26 dBFS."""
     import soundfile
 
@@ -157,7 +142,7 @@ def noises(recordings: Sequence[Path]) -> Iterator[tuple[str, Signal]]:
         yield path.stem, _at_level(field)
 
 
-def _at_level(signal: npt.NDArray[np.float64]) -> Signal:
+def _at_level(signal: np.ndarray) -> np.ndarray:
     return np.asarray(0.05 * signal / np.std(signal[:, 0]), dtype=np.float32)
 
 

@@ -21,7 +21,8 @@ from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.files import write_json
 from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
-from experiments.scenes.answers import default_threshold, judge_folders, markdown, pooled
+from experiments.scenes.answers import default_threshold, judge_folders
+from experiments.scenes.tables import markdown, pooled
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_OUTLIERS, LEAST_KEPT = 1.0, 80.0  # percent
@@ -42,12 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(threshold_table(results, default=default))
     print(f"\n{reliability_table(pooled(results))}")
     if args.json:
-        values = {
-            "default": default,
-            "thresholds": threshold_figures(results, default=default),
-            "reliability": reliability(pooled(results)),
-        }
-        write_json(args.json, values)
+        values = {"default": default, "thresholds": threshold_figures(results, default=default)}
+        write_json(args.json, {**values, "reliability": reliability(pooled(results))})
 
 
 def kept_by(results: Sequence[SceneResult], threshold: float) -> dict[str, Any]:
@@ -71,29 +68,24 @@ def highest_that_keeps(results: Sequence[SceneResult], percent: float) -> float:
 
 def threshold_figures(results: Results, *, default: float) -> dict[str, list[dict[str, Any]]]:
     """What each threshold does, by folder: the default first, the highest that keeps 80 % last."""
-    return {
-        name: [
-            kept_by(some, threshold)
-            for threshold in (default, *THRESHOLDS, highest_that_keeps(some, LEAST_KEPT))
-        ]
-        for name, some in results.items()
-    }
+    figures = {}
+    for name, some in results.items():
+        thresholds = (default, *THRESHOLDS, highest_that_keeps(some, LEAST_KEPT))
+        figures[name] = [kept_by(some, threshold) for threshold in thresholds]
+    return figures
 
 
 def threshold_table(results: Results, *, default: float) -> str:
     """Markdown: a row for each threshold, a column for each folder."""
     figures = threshold_figures(results, default=default)
     titles = [f"{default:g}, the default", *(f"{value:g}" for value in THRESHOLDS)]
-    rows = [
-        [title, *(_kept_cell(columns[place]) for columns in figures.values())]
-        for place, title in enumerate(titles)
-    ]
-    last = [columns[-1] for columns in figures.values()]
+    first, *others, last = zip(*figures.values(), strict=True)
+    pairs = zip(titles, (first, *others), strict=True)
+    rows = [[title, *map(_kept_cell, row)] for title, row in pairs]
     cells = [f"{own['threshold']:.2f}: {_kept_cell(own)}" for own in last]
     rows.append([f"the highest that keeps {LEAST_KEPT:g} %", *cells])
-    verdicts = ["yes" if _as_wanted(columns[0]) else "no" for columns in figures.values()]
     wanted = f"default: below {MOST_OUTLIERS:g} % and {LEAST_KEPT:g} % kept"
-    rows.append([wanted, *verdicts])
+    rows.append([wanted, *("yes" if _as_wanted(own) else "no" for own in first)])
     return markdown(["confidence at least", *figures], rows)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from doa_tf.evaluation.groups import column_numbers
 from doa_tf.evaluation.judge import SceneResult
 from doa_tf.evaluation.statistics import OUTLIER_DEG
-from experiments.scenes.answers import SCENES_COLUMN, apart_deg, markdown
+from experiments.scenes.answers import apart_deg
+from experiments.scenes.tables import SCENES_COLUMN, markdown
 
 NEAR_DEG = 20.0  # of what an answer is taken to point to
 STEEP_DEG = 15.0  # elevation from which a mirrored answer can be told from a right one
@@ -26,10 +26,7 @@ KINDS = {
 def failure_kind(result: SceneResult) -> str:
     """The key in `KINDS` of an answer that is far off."""
     answer, scene = (result.azimuth_deg, result.elevation_deg), result.scene
-    interferer = [
-        float(column_numbers([scene], f"interferer_{angle}_deg")[0])
-        for angle in ("azimuth", "elevation")
-    ]
+    interferer = [scene.number(f"interferer_{angle}_deg") for angle in ("azimuth", "elevation")]
     if np.all(np.isfinite(interferer)) and apart_deg(answer, interferer) <= NEAR_DEG:
         return "interferer"
     mirrored = (scene.azimuth_deg, -scene.elevation_deg)

@@ -18,27 +18,11 @@ from doa_tf.evaluation.groups import MISSING, group_names, grouped
 from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.files import package_versions, sha256, write_json
 from doa_tf.scenes.folder import LABEL_COLUMNS, LABELS_FILE
-from experiments.quality.confidence import (
-    reliability,
-    reliability_table,
-    threshold_figures,
-    threshold_table,
-)
+from experiments.quality import confidence
 from experiments.quality.failures import failure_figures, failure_table
 from experiments.quality.options import JSON, MODEL, add_scenes, one_thread
-from experiments.scenes.answers import (
-    CELL_NOTE,
-    cell,
-    check_scenes,
-    default_threshold,
-    judge_folders,
-    markdown,
-    model_digest,
-    model_spec,
-    pooled,
-    shown,
-    titles,
-)
+from experiments.scenes import answers
+from experiments.scenes.tables import CELL_NOTE, cell, markdown, pooled, shown, titles
 
 BY = {
     "snr_db": "SNR [dB]",
@@ -59,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--against", nargs="+", default=[], metavar="MODEL", help="further columns")
     parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)
-    results = judge_folders([args.model, *args.against], args.scenes, work=args.work)
+    results = answers.judge_folders([args.model, *args.against], args.scenes, work=args.work)
     values = card(args.model, results)
     values["digests"] |= {
         f"{LABELS_FILE} of {name}": sha256(scenes.folder / LABELS_FILE)
-        for name, scenes in check_scenes(args.scenes).items()
+        for name, scenes in answers.check_scenes(args.scenes).items()
     }
     print(text(values, next(iter(results.values()))))
     if args.json:
@@ -79,9 +63,9 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
     """
     together = {label: pooled(folders) for label, folders in results.items()}
     own = next(iter(results))
-    default = default_threshold(model)
-    spec = model_spec(model)
-    digests = {Path(model).name: model_digest(model)}
+    default = answers.default_threshold(model)
+    spec = answers.model_spec(model)
+    digests = {Path(model).name: answers.model_digest(model)}
     if spec is not None:
         digests["spec (what it does)"] = spec.digest
         made_from = spec.provenance.get("checkpoint", {})
@@ -91,11 +75,9 @@ def card(model: str, results: Mapping[str, Mapping[str, Sequence[SceneResult]]])
         "model": own,
         "default_threshold": default,
         "conditions": _figures(together, titles(together[own])),
-        "by": {
-            title: _figures(together, _names(together[own], column)) for column, title in BY.items()
-        },
-        "thresholds": threshold_figures(results[own], default=default),
-        "reliability": reliability(together[own]),
+        "by": {BY[name]: _figures(together, _names(together[own], name)) for name in BY},
+        "thresholds": confidence.threshold_figures(results[own], default=default),
+        "reliability": confidence.reliability(together[own]),
         "failures": failure_figures(together[own]),
         "digests": digests,
         "versions": package_versions(PACKAGES),
@@ -112,9 +94,9 @@ def text(values: dict[str, Any], folders: Mapping[str, Sequence[SceneResult]]) -
     parts += [
         "## Confidence",
         "Share of scenes that a threshold keeps: errors above 30° among them.",
-        threshold_table(folders, default=values["default_threshold"]),
+        confidence.threshold_table(folders, default=values["default_threshold"]),
         "As a probability of being within 10°, over all scenes:",
-        reliability_table(together),
+        confidence.reliability_table(together),
         "## Known failures",
         failure_table(values["failures"]),
         "## Versions and digests",
@@ -128,10 +110,9 @@ def _figures(
     results: Mapping[str, Sequence[SceneResult]], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Figures of each model by the group of each result; results without one are left out."""
+    pairs = results.items()
     return {
-        group: {
-            label: summarise([some[index] for index in indices]) for label, some in results.items()
-        }
+        group: {label: summarise([some[index] for index in indices]) for label, some in pairs}
         for group, indices in grouped(names).items()
         if group not in ("", MISSING)
     }
@@ -146,10 +127,9 @@ def _names(results: Sequence[SceneResult], column: str) -> list[str]:
 
 def _table(title: str, groups: dict[str, dict[str, Any]]) -> str:
     labels = list(next(iter(groups.values())))
-    rows = [
-        [group, str(own[labels[0]]["n"]), *(cell(own[label]) for label in labels)]
-        for group, own in groups.items()
-    ]
+    rows = []
+    for group, own in groups.items():
+        rows.append([group, str(own[labels[0]]["n"]), *(cell(own[label]) for label in labels)])
     return markdown([title, "n", *map(shown, labels)], rows)
 
 

@@ -15,7 +15,6 @@ one_thread = threadpool_limits.wrap(limits=1)  # a decorator: numpy's matrices h
 
 def add_scenes(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add --scenes, folders of them, and --work, where answers are kept."""
-    parser.add_argument(
-        "--scenes", nargs="+", type=Path, required=required, default=[], metavar="DIR"
-    )
+    folders: dict[str, Any] = {"nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
+    parser.add_argument("--scenes", required=required, **folders)
     parser.add_argument("--work", type=Path, metavar="DIR", help="keeps answers")

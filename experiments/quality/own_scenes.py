@@ -25,18 +25,10 @@ from doa_tf.evaluation.statistics import percentile_interval
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
 from experiments.quality.options import JSON, MODEL, one_thread
-from experiments.scenes.answers import CELL_NOTE, cell, files_of, labelled, markdown, shown
+from experiments.scenes import sets
+from experiments.scenes.answers import files_of, labelled
 from experiments.scenes.microphone_error import microphone_errors_deg
-from experiments.scenes.sets import (
-    OWN_ROOMS,
-    SEED,
-    SceneSet,
-    SceneStore,
-    add_set_options,
-    array_file,
-    judge_sets,
-    scene_store,
-)
+from experiments.scenes.tables import CELL_NOTE, cell, markdown, shown
 
 REFERENCE = "baseline:music"
 # Of MUSIC's median error, at most: what the shipped models are asked for.
@@ -48,18 +40,17 @@ OWN_NOTE = (
 )
 
 
-def own_sets(sofa: Path) -> list[SceneSet]:
+def own_sets(sofa: Path) -> list[sets.SceneSet]:
     """Four sets; the two microphones have rooms of their own, so that together they are more."""
+    microphones = {"tetrahedral": "tetrahedral", "array": str(sofa)}
     return [
-        SceneSet(
+        sets.SceneSet(
             name=f"own-{name}-{condition}",
-            rooms=replace(OWN_ROOMS, microphone=microphone),
+            rooms=replace(sets.OWN_ROOMS, microphone=microphone),
             condition=condition,
             seed=seed,
         )
-        for seed, (name, microphone) in enumerate(
-            (("tetrahedral", "tetrahedral"), ("array", str(sofa))), SEED
-        )
+        for seed, (name, microphone) in enumerate(microphones.items(), sets.SEED)
         for condition in TARGETS
     ]
 
@@ -69,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the table."""
     parser = program("experiments.quality.own_scenes", __doc__)
     parser.add_argument("models", nargs="*", **MODEL)
-    add_set_options(parser)
+    sets.add_set_options(parser)
     parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)
     models = labelled(args.models)
-    with scene_store(args) as store:
-        results = measure(store, own_sets(array_file(args.sofa, store.work)), models)
+    with sets.scene_store(args) as store:
+        results = measure(store, own_sets(sets.array_file(args.sofa, store.work)), models)
     if models:
         print(table(results))
     if args.json:
@@ -82,24 +73,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(
-    store: SceneStore, sets: Sequence[SceneSet], models: Mapping[str, str]
+    store: sets.SceneStore, own: Sequence[sets.SceneSet], models: Mapping[str, str]
 ) -> dict[str, Any]:
     """Figures of every model on every set, and ratios of medians to MUSIC's, as JSON values."""
-    answers = judge_sets(store, sets, models)
+    answers = sets.judge_sets(store, own, models)
     music = next((label for label, model in models.items() if model == REFERENCE), None)
     values: dict[str, Any] = {"models": files_of(models), "sets": {}}
-    for scene_set in sets:
+    for scene_set in own:
         by_model = answers[scene_set.name]
         figures = {label: summarise(results) for label, results in by_model.items()}
         if music is not None:
             for label, results in by_model.items():
                 figures[label]["median_over_music"] = median_ratio(results, by_model[music])
         scenes = read_scenes(store.folder(scene_set)).scenes
-        own = microphone_errors_deg(scenes, store.bank(scene_set))
+        errors_deg = microphone_errors_deg(scenes, store.bank(scene_set))
         values["sets"][scene_set.name] = {
             "condition": scene_set.condition,
             "target_over_music": TARGETS[scene_set.condition],
-            "microphone_deg": [float(np.percentile(own, share)) for share in (50, 10, 90)],
+            "microphone_deg": np.percentile(errors_deg, (50, 10, 90)).tolist(),
             "results": figures,
         }
     return values
@@ -110,10 +101,8 @@ def median_ratio(results: Sequence[SceneResult], music: Sequence[SceneResult]) -
     errors, others = (np.array([result.error_deg for result in some]) for some in (results, music))
     bootstrap = bootstrap_of(results)
     resampled = bootstrap.figures(errors)["median_deg"] / bootstrap.figures(others)["median_deg"]
-    return {
-        "ratio": float(np.median(errors) / np.median(others)),
-        "interval": list(percentile_interval(resampled)),
-    }
+    ratio = float(np.median(errors) / np.median(others))
+    return {"ratio": ratio, "interval": list(percentile_interval(resampled))}
 
 
 def table(values: dict[str, Any]) -> str:

@@ -29,7 +29,8 @@ from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
 from experiments.quality.options import MODEL, add_scenes, one_thread
 from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
-from experiments.scenes.answers import default_threshold, judge_folders, pooled, shown, titles
+from experiments.scenes.answers import default_threshold, judge_folders
+from experiments.scenes.tables import pooled, shown, titles
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
 _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
@@ -69,17 +70,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def plot_distributions(path: Path, results: Pooled) -> None:
     """Distribution of the error, a panel for each folder and condition."""
-    first = next(iter(results.values()))
-    groups = grouped(titles(first))
+    pairs = results.items()
+    groups = grouped(titles(next(iter(results.values()))))
     columns = 2 if len(groups) in (1, 2, 4) else 3
     rows = math.ceil(len(groups) / columns)
     figure = new_figure(path, WIDTH, 2.35 * rows + 0.9)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes, (title, indices) in zip(panels, groups.items(), strict=False):
-        errors = {
-            label: np.array([some[index].error_deg for index in indices])
-            for label, some in results.items()
-        }
+        errors = {name: np.array([some[k].error_deg for k in indices]) for name, some in pairs}
         draw_distribution(axes, errors, title="")
         axes.set_title(f"{title} ({len(indices)})", fontsize=9, loc="left")
         axes.set(xlabel="", ylabel="")
@@ -127,9 +125,8 @@ def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float])
         xlabel="scenes that a threshold keeps [percent]",
         ylabel="errors above 30° among them [percent]",
     )
-    right.axhspan(
-        0.0, MOST_OUTLIERS, xmin=(LEAST_KEPT - 10.0) / 90.5, color="#009e73", alpha=0.3, lw=0
-    )
+    wanted = {"xmin": (LEAST_KEPT - 10.0) / 90.5, "color": "#009e73", "alpha": 0.3, "lw": 0}
+    right.axhspan(0.0, MOST_OUTLIERS, **wanted)
     finish(left, "Is it a probability?")
     finish(right, "Mark: default threshold; green: wanted")
     left.legend(fontsize=8, frameon=False, loc="upper left")

@@ -30,23 +30,9 @@ from doa_tf.rooms.simulate import software_versions
 from experiments.quality.options import JSON, MODEL, one_thread
 from experiments.quality.robustness_axes import Axis, all_axes, quick_axes
 from experiments.quality.robustness_plot import plot_robustness
-from experiments.scenes.answers import (
-    CELL_NOTE,
-    Results,
-    cell,
-    files_of,
-    labelled,
-    markdown,
-    shown,
-)
-from experiments.scenes.sets import (
-    SEED,
-    SceneStore,
-    add_set_options,
-    array_file,
-    judge_sets,
-    scene_store,
-)
+from experiments.scenes import sets
+from experiments.scenes.answers import Results, files_of, labelled
+from experiments.scenes.tables import CELL_NOTE, cell, markdown, shown
 
 NEAR_DEG = 20.0  # of a talker, where there are two
 APART_DEG = 2.0 * NEAR_DEG  # below that an answer may be near both
@@ -57,14 +43,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Render what is missing, judge, print the tables."""
     parser = program("experiments.quality.robustness", __doc__)
     parser.add_argument("models", nargs="*", **MODEL)
-    add_set_options(parser)
+    sets.add_set_options(parser)
     parser.add_argument("--axes", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--json", **JSON)
     parser.add_argument("--plot", type=Path, metavar="DIR", help="folder for robustness.png")
     args = parser.parse_args(argv)
     models = labelled(args.models)
-    with scene_store(args) as store:
-        axes = chosen_axes(all_axes(array_file(args.sofa, store.work)), args.axes)
+    with sets.scene_store(args) as store:
+        axes = chosen_axes(all_axes(sets.array_file(args.sofa, store.work)), args.axes)
         results = measure(store, quick_axes(axes) if args.quick else axes, models)
     if not models:
         return
@@ -76,22 +62,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         plot_robustness(args.plot / "robustness.png", results)
 
 
-def measure(store: SceneStore, axes: Sequence[Axis], models: Mapping[str, str]) -> dict[str, Any]:
+def measure(
+    store: sets.SceneStore, axes: Sequence[Axis], models: Mapping[str, str]
+) -> dict[str, Any]:
     """Figures of every model on every level of every axis, as JSON values."""
-    sets = [scene_set for axis in axes for scene_set in axis.levels.values()]
-    answers = judge_sets(store, sets, models)
+    levels = [scene_set for axis in axes for scene_set in axis.levels.values()]
+    answers = sets.judge_sets(store, levels, models)
     figures = []
     for axis in axes if models else ():
         reasons = {name: store.missing(own) for name, own in axis.levels.items()}
         skipped = {name: reason for name, reason in reasons.items() if reason is not None}
         levels = {name: answers[axis.levels[name].name] for name in reasons if name not in skipped}
         figures.append(axis_figures(axis, levels, skipped))
-    made_with = {"scenes": store.scenes, "rooms": store.rooms, "seed": SEED}
-    return {
-        "made_with": {**made_with, "software": software_versions()},
-        "models": files_of(models),
-        "axes": figures,
-    }
+    made_with = {"scenes": store.scenes, "rooms": store.rooms, "seed": sets.SEED}
+    made_with["software"] = software_versions()
+    return {"made_with": made_with, "models": files_of(models), "axes": figures}
 
 
 def chosen_axes(axes: Sequence[Axis], names: Sequence[str] | None) -> list[Axis]:
@@ -122,15 +107,8 @@ def axis_figures(
             if axis.name == "talkers":
                 row[label]["two_talkers"] = two_talker_shares(results)
         rows.append({"level": name, "results": row})
-    return {
-        "name": axis.name,
-        "title": axis.title,
-        "note": axis.note,
-        "ordered": axis.ordered,
-        "reference": axis.reference,
-        "levels": rows,
-        "skipped": dict(skipped),
-    }
+    facts = {name: getattr(axis, name) for name in ("name", "title", "note", "ordered")}
+    return {**facts, "reference": axis.reference, "levels": rows, "skipped": dict(skipped)}
 
 
 def paired(results: Results, base: Results) -> dict[str, Any]:
@@ -187,10 +165,9 @@ def table(results: dict[str, Any]) -> str:
     for axis in results["axes"]:
         note = f" ({axis['note']})" if axis["note"] else ""
         parts.append(f"**{axis['title']}**{note}")
-        rows = [
-            [level["level"], *(cell(level["results"][label]) for label in labels)]
-            for level in axis["levels"]
-        ]
+        rows = []
+        for level in axis["levels"]:
+            rows.append([level["level"], *(cell(level["results"][label]) for label in labels)])
         for level, reason in axis["skipped"].items():
             rows.append([level, f"skipped: {reason}", *[""] * (len(labels) - 1)])
         parts.append(markdown([axis["name"], *map(shown, labels)], rows))

@@ -57,10 +57,8 @@ def _levels(
     name: str, values: Iterable[float], unit: str, scenes: Callable[[float], SceneSet]
 ) -> dict[str, SceneSet]:
     """A set for each number, by the number with its unit; `name` begins the names of the sets."""
-    return {
-        f"{value:g} {unit}": replace(scenes(float(value)), name=f"{name}{value:g}")
-        for value in values
-    }
+    sets = {value: replace(scenes(float(value)), name=f"{name}{value:g}") for value in values}
+    return {f"{value:g} {unit}": scene_set for value, scene_set in sets.items()}
 
 
 def _mix(base: MixSettings = OWN_MIX, **values: float) -> MixSettings:
@@ -89,11 +87,10 @@ def _room_axes(sofa: Path) -> list[Axis]:
         size_min = (5.0, 5.0, 2.6)
         return SceneSet(rooms=replace(OWN_ROOMS, size_min=size_min, distance=(metres, metres)))
 
-    high = replace(OWN_ROOMS, any_height_share=1.0, distance=(0.5, 1.8), sources=4)
+    rooms = replace(OWN_ROOMS, any_height_share=1.0, distance=(0.5, 1.8), sources=4)
+    higher = SceneSet(rooms=rooms, more_rooms=2)
     elevation = {
-        f"{low:g} to {top:g}°": SceneSet(
-            name=f"elevation{low:g}", rooms=high, elevation_deg=(low, top), more_rooms=2
-        )
+        f"{low:g} to {top:g}°": replace(higher, name=f"elevation{low:g}", elevation_deg=(low, top))
         for low, top in ELEVATIONS
     }
     kinds = {name: name for name in ("ideal", "tetrahedral", "sphere")}
@@ -153,22 +150,14 @@ def _voices() -> Axis:
 
 def _noise_axes() -> list[Axis]:
     def diffuse(noise: str) -> SceneSet:
-        shares = tuple(float(noise == kind) for kind in ("babble", "recorded", "coloured"))
-        if noise in NOISES:
-            shares = (0.0, 1.0, 0.0)
-        return SceneSet(
-            name=f"field-{noise}",
-            noise=noise if noise in NOISES else "noise",
-            mix=replace(_mix(snr_db=5.0), field_shares=shares),
-        )
+        recorded = "recorded" if noise in NOISES else noise
+        shares = tuple(float(recorded == kind) for kind in ("babble", "recorded", "coloured"))
+        mix = replace(_mix(snr_db=5.0), field_shares=shares)
+        return SceneSet(name=f"field-{noise}", noise=_sound(noise), mix=mix)
 
     def localised(noise: str) -> SceneSet:
-        return SceneSet(
-            name=f"interferer-{noise}",
-            condition="interferer",
-            noise=noise if noise in NOISES else "noise",
-            mix=_mix(RECORDED, sir_db=5.0),
-        )
+        named = SceneSet(name=f"interferer-{noise}", noise=_sound(noise))
+        return replace(named, condition="interferer", mix=_mix(RECORDED, sir_db=5.0))
 
     def two_talkers(sir_db: float) -> SceneSet:
         """`interferer_*_deg` of a scene is where the other one is."""
@@ -179,27 +168,17 @@ def _noise_axes() -> list[Axis]:
     sounds = ("recorded", "music", "siren", "drill", "beeps")
     interferers = {name: localised(name) for name in sounds}
     talkers = _levels("two-talkers", (10, 5, 0), "dB", two_talkers)
+    coloured, synthetic = (f"recorded: --noise, else {kind}" for kind in ("coloured", "synthetic"))
+    noise = "Kinds of localised noise, at 5 dB"
+    title = "Two talkers at once: the labelled one is louder by"
+    none_right = "babble at 20 dB; at 0 dB none is the right one"
     return [
-        Axis(
-            "field",
-            "Kinds of diffuse noise, at 5 dB",
-            fields,
-            reference="babble",
-            note="recorded: --noise, else coloured",
-            ordered=False,
-        ),
-        Axis(
-            "interferer",
-            "Kinds of localised noise, at 5 dB",
-            interferers,
-            reference="recorded",
-            note="recorded: --noise, else synthetic",
-            ordered=False,
-        ),
-        Axis(
-            "talkers",
-            "Two talkers at once: the labelled one is louder by",
-            talkers,
-            note="babble at 20 dB; at 0 dB none is the right one",
-        ),
+        Axis("field", "Kinds of diffuse noise, at 5 dB", fields, "babble", coloured, ordered=False),
+        Axis("interferer", noise, interferers, "recorded", synthetic, ordered=False),
+        Axis("talkers", title, talkers, note=none_right),
     ]
+
+
+def _sound(noise: str) -> str:
+    """Name of the recordings of a kind of noise."""
+    return noise if noise in NOISES else "noise"

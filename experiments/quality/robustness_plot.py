@@ -7,8 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from doa_tf.plotting import COLOURS, GREY, finish, new_figure, save_figure, styled
-from experiments.scenes.answers import shown
+from experiments.scenes.tables import shown
 
 WIDTH = 7.2  # inches: 936 pixels
 LINES = ("snr", "sir", "rt60", "distance", "elevation", "tilt")
@@ -16,9 +18,9 @@ LARGEST_DEG = 60.0  # end of the bars' axis; what is larger is written there
 Path = str | os.PathLike[str]
 
 
-def plot_lines(path: Path, values: dict[str, Any], names: Sequence[str] = LINES) -> bool:
+def plot_lines(path: Path, values: dict[str, Any]) -> bool:
     """Median error against numbers, a panel for each axis; whether there was anything to draw."""
-    axes_values = [axis for axis in values["axes"] if axis["name"] in names and axis["levels"]]
+    axes_values = [axis for axis in values["axes"] if axis["name"] in LINES and axis["levels"]]
     if not axes_values:
         return False
     rows = math.ceil(len(axes_values) / 3)
@@ -87,15 +89,13 @@ def _draw_bars(axes: Any, column: Sequence[dict[str, Any]], labels: list[str], r
     axes.errorbar(middle, places, xerr=around, fmt="none", ecolor="#2b2f36", elinewidth=1.0)
     for label, style in others:
         medians, *_ = _medians(rows_of, label)
-        inside = [min(value, LARGEST_DEG - 0.5) for value in medians]
         mark = {"color": style["color"], "ms": 4.5, "label": shown(label)}
-        axes.plot(inside, places, style["marker"], **mark)
+        axes.plot(np.minimum(medians, LARGEST_DEG - 0.5), places, style["marker"], **mark)
         for value, where in zip(medians, places, strict=True):
             if value > LARGEST_DEG:
                 text = {"fontsize": 6.5, "va": "center", "color": GREY}
                 axes.text(LARGEST_DEG + 0.8, where, f"{value:.0f}", **text)
-    names = [row["level"] for row in rows_of]
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [row["level"] for row in rows_of])
     axes.set(xlim=(0.0, LARGEST_DEG), ylim=(rows - 0.8, -0.8))
     axes.tick_params(labelsize=8, length=0)
     finish(axes, "")
@@ -111,16 +111,12 @@ def _two_columns(axes: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return [list(axes[:cut]), list(axes[cut:])]
 
 
-def _medians(
-    levels: Sequence[dict[str, Any]], label: str
-) -> tuple[list[float], list[float], list[float]]:
-    """Medians of a model, and how far their intervals reach below and above."""
+def _medians(levels: Sequence[dict[str, Any]], label: str) -> tuple[np.ndarray, ...]:
+    """(L,) medians of a model, and how far their intervals reach below and above."""
     figures = [row["results"][label] for row in levels]
-    middle = [own["median_deg"] for own in figures]
-    bounds = [own["intervals"]["median_deg"] for own in figures]
-    below = [m - low for m, (low, _) in zip(middle, bounds, strict=True)]
-    above = [high - m for m, (_, high) in zip(middle, bounds, strict=True)]
-    return middle, below, above
+    middle = np.array([own["median_deg"] for own in figures])
+    low, high = np.array([own["intervals"]["median_deg"] for own in figures]).T
+    return middle, middle - low, high - middle
 
 
 _AXES = {

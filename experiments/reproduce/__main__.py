@@ -31,35 +31,30 @@ def _parser() -> CommandParser:
     parser = program("experiments.reproduce", DESCRIPTION)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--size",
         choices=SIZES,
         default="small",
         help="tiny: minutes, a test; small: two hours of two cores; medium: a day; large: a GPU",
     )
-    parser.add_argument(
+    add(
         "--heads",
         nargs="+",
         metavar="NAME",
         help="runs, `NAME-level` with the level channel (default: the six heads and the seventh)",
     )
-    parser.add_argument(
-        "--also", nargs="+", default=(), metavar="SCENES", help="further scenes to judge on"
-    )
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="trainings side by side (default: one a core)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="of each training (default: 1)"
-    )
-    parser.add_argument(
+    add("--also", nargs="+", default=(), metavar="SCENES", help="further scenes to judge on")
+    add("--jobs", type=int, metavar="N", help="trainings side by side (default: one a core)")
+    add("--threads", type=int, default=1, metavar="N", help="of each training (default: 1)")
+    add(
         "--engine",
         choices=("keras", "live", "jax"),
         default="keras",
         help="new scenes in every epoch: mixed while it trains (live), on an accelerator (jax)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument(
+    add("--seed", type=int, default=0, metavar="S")
+    add(
         "--update",
         metavar="FILE.md",
         help=f"put the report between the lines `{BEGIN}` and `{END}` of this page as well",

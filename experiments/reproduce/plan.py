@@ -98,8 +98,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return values
+        return dict(json.loads(json.dumps(asdict(self))))
 
     @classmethod
     def read(cls, folder: Path) -> Plan:

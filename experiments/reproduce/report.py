@@ -14,20 +14,13 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import write_beside
+from doa_tf.evaluation import report as tables
 from doa_tf.evaluation.comparison import Comparison, chosen_scenes
 from doa_tf.evaluation.predictions import predict
-from doa_tf.evaluation.report import (
-    PAIRED_NOTE,
-    PICTURES,
-    draw_pictures,
-    figure_tables,
-    method_note,
-    paired_tables,
-)
 from doa_tf.files import package_versions, write_json
 from experiments.reproduce.plan import FRESH_ENGINES, TIMES_FILE, Plan
 from experiments.reproduce.statements import Answer, answers, best_epoch
-from experiments.scenes.answers import markdown
+from experiments.scenes.tables import markdown
 
 REPORT_FILE, FIGURES_FILE = "report.md", "report.json"
 _PAIRED = "### Paired differences"
@@ -51,34 +44,27 @@ def write_experiment_report(folder: Path, plan: Plan, comparisons: Sequence[Comp
     parts = [
         _provenance(folder, plan),
         "## Does it hold here?",
-        markdown(
-            ["statement", "here"], [[own.statement, f"**{own.verdict}**"] for own in verdicts]
-        ),
+        markdown(["statement", "here"], [[a.statement, f"**{a.verdict}**"] for a in verdicts]),
         "A statement holds where the interval of every difference below excludes zero on its "
         "side, does not hold where one excludes it on the other, and is open otherwise. Intervals "
         "are of the scenes, for one training of each head: another seed may move what is close.",
         _evidence(verdicts),
         "## Test scenes, by condition and decoding",
-        method_note(values[0]),
-        *_demoted(figure_tables(values[0])),
+        tables.method_note(values[0]),
+        *_demoted(tables.figure_tables(values[0])),
         "### Training",
         _epochs_table(test),
         _PAIRED,
-        PAIRED_NOTE,
-        *paired_tables(values[0], reference=test.defaults[0].name),
+        tables.PAIRED_NOTE,
+        *tables.paired_tables(values[0], reference=test.defaults[0].name),
         *_pictures(folder, test),
     ]
     for comparison, figures in zip(others, values[1:], strict=True):
-        parts += [f"## {comparison.scenes.folder.resolve().name}", method_note(figures)]
-        parts += _demoted(figure_tables(figures))
-    write_json(
-        folder / FIGURES_FILE,
-        {
-            "plan": plan.to_dict(),
-            "statements": [vars(answer) for answer in verdicts],
-            "comparisons": values,
-        },
-    )
+        parts += [f"## {comparison.scenes.folder.resolve().name}", tables.method_note(figures)]
+        parts += _demoted(tables.figure_tables(figures))
+    statements = [vars(answer) for answer in verdicts]
+    report = {"plan": plan.to_dict(), "statements": statements, "comparisons": values}
+    write_json(folder / FIGURES_FILE, report)
     path = folder / REPORT_FILE
     with write_beside(path) as part:
         text = "\n\n".join(part for part in parts if part)
@@ -174,11 +160,9 @@ def _pictures(folder: Path, comparison: Comparison) -> list[str]:
     """Of the test scenes. The models are run once more on the few whose scores are drawn."""
     chosen = chosen_scenes(comparison)
     few = replace(comparison.scenes, scenes=tuple(comparison.scenes[index] for index in chosen))
-    predictions = {
-        entry.label: predict(entry.evaluation.model, few) for entry in comparison.defaults
-    }
-    drawn = draw_pictures(folder, replace(comparison, predictions=predictions), chosen)
-    return [f"![{PICTURES[name]}]({name})" for name in drawn]
+    predictions = {own.label: predict(own.evaluation.model, few) for own in comparison.defaults}
+    drawn = tables.draw_pictures(folder, replace(comparison, predictions=predictions), chosen)
+    return [f"![{tables.PICTURES[name]}]({name})" for name in drawn]
 
 
 def _demoted(parts: Sequence[str]) -> list[str]:

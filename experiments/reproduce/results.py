@@ -46,9 +46,8 @@ def collect_results(
                 known = entries_of(label, predictions, group_by=group_by)
                 _write(place / f"{label}.json", known, made_with)
             entries += [replace(entry, history=history) for entry in known]
-        comparisons.append(
-            Comparison(scenes=one, group_by=group_by, entries=tuple(entries), predictions={})
-        )
+        made = {"scenes": one, "group_by": group_by, "entries": tuple(entries)}
+        comparisons.append(Comparison(**made, predictions={}))
     return comparisons
 
 

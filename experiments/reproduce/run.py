@@ -26,16 +26,10 @@ from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
 from doa_tf.scenes.preparation import Bars
 from doa_tf.scenes.speaker_split import PARTS
+from experiments.reproduce import stages
 from experiments.reproduce.plan import FRESH_ENGINES, PLAN_FILE, TIMES_FILE, Plan
 from experiments.reproduce.report import write_experiment_report
 from experiments.reproduce.results import collect_results
-from experiments.reproduce.stages import (
-    make_features,
-    make_rooms,
-    make_scenes,
-    recordings_of,
-    training_mixer,
-)
 from experiments.reproduce.trainings import train_all, train_on_accelerator
 
 
@@ -104,19 +98,19 @@ def run_experiment(
     folder = Path(folder)
     others = [read_scenes(path) for path in also]  # before hours of work
     with claim(folder, plan):
-        recordings = recordings_of(folder, plan)
+        recordings = stages.recordings_of(folder, plan)
         with timed(folder, "rooms"):
             for part in PARTS:
-                make_rooms(folder, plan, part, bars=bars)
+                stages.make_rooms(folder, plan, part, bars=bars)
         with timed(folder, "scenes"):
             for part in PARTS[1:]:
-                make_scenes(folder, plan, part, recordings, bars=bars)
+                stages.make_scenes(folder, plan, part, recordings, bars=bars)
         if plan.engine not in FRESH_ENGINES:
             with timed(folder, "features"), bars("features") as progress:
-                make_features(folder, plan, progress=progress)
+                stages.make_features(folder, plan, progress=progress)
         with timed(folder, "training"), bars("epochs, all runs") as progress:
             if plan.engine == "jax":
-                mixer = training_mixer(folder, plan)
+                mixer = stages.training_mixer(folder, plan)
                 train_on_accelerator(folder, plan, mixer, progress=progress)
             else:
                 train_all(folder, plan, jobs=jobs, threads=threads, progress=progress)

@@ -36,13 +36,10 @@ def make_rooms(folder: Path, plan: Plan, part: str, *, bars: Bars) -> None:
     # What chooses epochs and what judges share no approximation with the training rooms.
     traced = {} if part == "train" else {"mixing_time": None, "sources": 2, "dry_share": 0.0}
     count = plan.size.train_rooms if part == "train" else plan.size.other_rooms
+    settings = RoomSettings(rt60=plan.size.rt60, **traced)
     fill_bank(
         folder / "rooms" / part,
-        Rooms(
-            count=count,
-            seed=_seed(plan, part),
-            settings=RoomSettings(rt60=plan.size.rt60, **traced),
-        ),
+        Rooms(count=count, seed=_seed(plan, part), settings=settings),
         stage=f"rooms, {part}",
         bars=bars,
         workers=1 if count <= _FEW_ROOMS else None,

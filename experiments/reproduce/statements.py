@@ -59,25 +59,24 @@ class _Evidence:
         (test,) = self.comparison.paired(indices, (rows[a], rows[b])).values()
         rooms = bootstrap_of([rows[a].evaluation.results[index] for index in indices]).clusters
         low, high = test.intervals[figure]
-        verdict = HOLDS if high < 0.0 else FAILS if low > 0.0 else OPEN
-        verdict = verdict if rooms >= _FEWEST_DRAWN else OPEN
+        enough = rooms >= _FEWEST_DRAWN
+        verdict = HOLDS if enough and high < 0.0 else FAILS if enough and low > 0.0 else OPEN
         name, unit = _FIGURES[figure]
         self.lines.append(
             f"{condition}, {name}: {rows[a].name} less {rows[b].name} "
             f"{test.differences[figure] + 0.0:+.1f}{unit} [{low + 0.0:+.1f}, {high + 0.0:+.1f}]"
-            + ("" if rooms >= _FEWEST_DRAWN else f"; {rooms} rooms or scenes are too few to tell")
+            + ("" if enough else f"; {rooms} rooms or scenes are too few to tell")
         )
         self.verdicts.append(verdict)
         return verdict
 
     def answer(self, statement: str) -> Answer:
         """The verdict of all differences together."""
+        verdict = FAILS if FAILS in self.verdicts else OPEN
         if self.missing or not self.verdicts:
             verdict = UNTESTED
-        elif all(verdict == HOLDS for verdict in self.verdicts):
+        elif set(self.verdicts) == {HOLDS}:
             verdict = HOLDS
-        else:
-            verdict = FAILS if FAILS in self.verdicts else OPEN
         return Answer(statement=statement, verdict=verdict, evidence=tuple(self.lines))
 
 
@@ -127,11 +126,8 @@ def best_epoch(entry: Entry) -> tuple[int, float] | None:
 
 def _rows(comparison: Comparison, method: str) -> dict[str, Entry]:
     """Of each model the row with a decoding, or its only one."""
-    return {
-        entry.label: entry
-        for entry in comparison.entries
-        if entry.evaluation.decode in (method, "direct")
-    }
+    kinds = (method, "direct")
+    return {own.label: own for own in comparison.entries if own.evaluation.decode in kinds}
 
 
 def _faster(comparison: Comparison) -> Answer:
@@ -189,6 +185,5 @@ def _seventh(comparison: Comparison) -> Answer:
         return Answer(statement=statement, verdict=UNTESTED)
     medians = [verdicts[: len(SIX_HEADS)] for verdicts in conditions.values()]
     better = any(all(verdict == HOLDS for verdict in condition) for condition in medians)
-    worse = FAILS in evidence.verdicts
-    verdict = FAILS if worse else HOLDS if better else OPEN
+    verdict = FAILS if FAILS in evidence.verdicts else HOLDS if better else OPEN
     return Answer(statement=statement, verdict=verdict, evidence=tuple(evidence.lines))

@@ -1,14 +1,9 @@
-"""Answers of models to scenes, kept on disk, and their figures as cells of Markdown tables.
-
-results = judged("baseline:music", Path("scenes"), work=Path("work"))
-print(markdown(["scenes", "MUSIC"], [["all", cell(summarise(results))]]))
-"""
+"""Answers of models to scenes, kept on disk."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +17,11 @@ from doa_edge.tflite.file import read_spec
 from doa_tf.cli.progress import progress_bar
 from doa_tf.evaluation import baselines
 from doa_tf.evaluation.comparison import model_labels
-from doa_tf.evaluation.groups import DEFAULT_GROUP
-from doa_tf.evaluation.judge import CLUSTER_COLUMN, SceneResult, evaluate, read_per_scene
+from doa_tf.evaluation.judge import SceneResult, evaluate, read_per_scene
 from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name
 from doa_tf.files import Progress, sha256
 from doa_tf.scenes.folder import LABELS_FILE, Scenes, read_scenes
 
-SCENES_COLUMN = "scenes"  # added to pooled results: the folder they come from
-_NAMES = {"music": "MUSIC", "intensity": "intensity vector"}  # baselines, for readers
 Results = tuple[SceneResult, ...]
 
 
@@ -46,14 +38,13 @@ def judged(
         progress: called with scenes done and scenes in all.
     """
     scenes = read_scenes(folder)
-    if work is None:
-        return evaluate(model, scenes, progress=progress).results
-    path = work / "answers" / f"{folder.name}-{_answers_digest(model, folder)}.csv"
-    if path.is_file():
+    path = work and work / "answers" / f"{folder.name}-{_answers_digest(model, folder)}.csv"
+    if path and path.is_file():
         return read_per_scene(path, scenes).results
     evaluation = evaluate(model, scenes, progress=progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    evaluation.write_per_scene(path)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        evaluation.write_per_scene(path)
     return evaluation.results
 
 
@@ -70,10 +61,8 @@ def labelled(models: Sequence[str]) -> dict[str, str]:
 
 def files_of(models: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Name and digest of each model's file, by its short name, as JSON values."""
-    return {
-        label: {"file": Path(model).name, "sha256": model_digest(model)}
-        for label, model in models.items()
-    }
+    pairs = models.items()
+    return {name: {"file": Path(file).name, "sha256": model_digest(file)} for name, file in pairs}
 
 
 def judge_folders(
@@ -81,73 +70,13 @@ def judge_folders(
 ) -> dict[str, dict[str, Results]]:
     """Answers of every model to the scenes of every folder, by their short names."""
     scenes = check_scenes(folders)
+    pairs = scenes.items()
     with progress_bar("scenes") as progress:
+        keep: dict[str, Any] = {"work": work, "progress": progress}
         return {
-            label: {
-                name: judged(model, own.folder, work=work, progress=progress)
-                for name, own in scenes.items()
-            }
+            label: {name: judged(model, own.folder, **keep) for name, own in pairs}
             for label, model in labelled(models).items()
         }
-
-
-def pooled(folders: Mapping[str, Sequence[SceneResult]]) -> list[SceneResult]:
-    """Results of several folders as one: a column `scenes`, and no room that two folders share."""
-    columns = {name for results in folders.values() for name in results[0].scene.columns}
-    together = []
-    for folder, results in folders.items():
-        for result in results:
-            room = result.scene.columns.get(CLUSTER_COLUMN, result.scene.file)
-            values = {
-                **dict.fromkeys(columns, ""),
-                **result.scene.columns,
-                SCENES_COLUMN: folder,
-                CLUSTER_COLUMN: f"{folder}/{room}",
-            }
-            together.append(replace(result, scene=replace(result.scene, columns=values)))
-    return together
-
-
-def titles(results: Sequence[SceneResult]) -> list[str]:
-    """The condition of each result, or its folder too where folders have the same conditions."""
-    columns = [result.scene.columns for result in results]
-    pairs = [(own[SCENES_COLUMN], own.get(DEFAULT_GROUP, "")) for own in columns]
-    conditions = [condition for _, condition in set(pairs)]
-    chosen = []
-    for folder, condition in pairs:
-        if condition and conditions.count(condition) == 1:
-            chosen.append(condition)
-        else:
-            chosen.append(folder if condition in folder else f"{folder}, {condition}")
-    return chosen
-
-
-def shown(label: str) -> str:
-    """A label as readers know it."""
-    return _NAMES.get(label, label)
-
-
-def cell(summary: dict[str, Any]) -> str:
-    """Median, share within 10 degrees and above 30, with their intervals."""
-    names = ("median_deg", "acc10", "outliers30")
-    (a, b), (c, d), (e, f) = (summary["intervals"][name] for name in names)
-    return (
-        f"{summary['median_deg']:.1f}° [{a:.1f}, {b:.1f}], "
-        f"{summary['acc10']:.0f} % [{c:.0f}, {d:.0f}], "
-        f"{summary['outliers30']:.0f} % [{e:.0f}, {f:.0f}]"
-    )
-
-
-CELL_NOTE = (
-    "Median error, share within 10°, share above 30°; in brackets 95 % intervals of 2,000 "
-    "bootstrap resamples of whole rooms (of scenes where no room is said)."
-)
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def model_spec(model: str) -> Any:

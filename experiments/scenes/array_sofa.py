@@ -25,11 +25,9 @@ def write_sphere(path: Path) -> None:
     capsules, directions = sphere_layout(32), even_directions(600)
     responses = rigid_sphere_responses(directions, capsules=capsules, radius=RADIUS)
     gains_db = np.random.default_rng(0).uniform(-1.0, 1.0, (len(capsules), 1))
-    array = ArrayResponses(
-        directions=directions,
-        responses=responses * 10.0 ** (gains_db / 20.0),
-        capsules=RADIUS * capsules,
-    )
+    responses = responses * 10.0 ** (gains_db / 20.0)
+    places = RADIUS * capsules
+    array = ArrayResponses(directions=directions, responses=responses, capsules=places)
     write_array(path, array, title="Rigid sphere, 32 capsules, 42 mm")
 
 

@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ import numpy as np
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
 from doa_tf.cli.progress import progress_bar
-from doa_tf.files import differences, write_json
+from doa_tf.files import Progress, differences, write_json
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.room import Room
@@ -47,8 +47,6 @@ _CHANGE_STREAM = 7
 
 OWN_ROOMS = RoomSettings(rt60=(0.2, 0.6), dry_share=0.0, microphone="tetrahedral")
 OWN_MIX = MixSettings(samples=WINDOW, snr_db=(5.0, 30.0), sir_db=(0.0, 20.0), diffuse_fields=16)
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,19 +105,18 @@ class SceneStore:
         target = self.work / "scenes" / scene_set.name
         index = target.with_name(f"{target.name}.json")
         made_with = self._made_with(scene_set)
-        there = target.is_dir()
-        if there and index.is_file():
+        if target.is_dir():
+            if not index.is_file():
+                raise InputError(f"{target} holds scenes and no {index.name} that says of what")
             found = json.loads(index.read_text(encoding="utf-8"))
             # Settings that came later count as their default.
             others = differences(made_with, found, shared_only=True)
-            if not others:
-                return target
-            raise InputError(
-                f"{target} was rendered with other values of {', '.join(others)}: use another "
-                "--work, or remove it"
-            )
-        if there:
-            raise InputError(f"{target} holds scenes and no {index.name} that says of what")
+            if others:
+                raise InputError(
+                    f"{target} was rendered with other values of {', '.join(others)}: use another "
+                    "--work, or remove it"
+                )
+            return target
         index.parent.mkdir(parents=True, exist_ok=True)
         write_json(index, made_with)
         write_scenes(target, self._rows(scene_set, progress))
@@ -127,12 +124,11 @@ class SceneStore:
 
     def bank(self, scene_set: SceneSet) -> list[Room]:
         """The rooms of a set, with the sources that may talk."""
-        settings = scene_set.rooms
+        settings, seed = scene_set.rooms, scene_set.seed
         rooms = scene_set.more_rooms * self.rooms
-        text = json.dumps([asdict(settings), scene_set.seed, rooms], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        folder = self.work / "banks" / digest
-        simulate_bank(folder, rooms=rooms, seed=scene_set.seed, settings=settings, workers=1)
+        text = json.dumps([asdict(settings), seed, rooms], sort_keys=True)
+        folder = self.work / "banks" / hashlib.sha256(text.encode()).hexdigest()[:10]
+        simulate_bank(folder, rooms=rooms, seed=seed, settings=settings, workers=1)
         bank = list(read_bank(folder))
         if scene_set.elevation_deg is not None:
             bank = [heard for room in bank if (heard := at_elevation(room, scene_set))]
@@ -152,15 +148,11 @@ class SceneStore:
         )
         kind, value = scene_set.change
         for index in range(self.scenes):
-            key = (scene_set.seed, 0, index, RENDER_STREAM)
-            scene = mixer.mix(key, condition=scene_set.condition)
-            signal = changed(
-                scene.waveform,
-                kind,
-                value,
-                rng=np.random.default_rng((scene_set.seed, 0, index, _CHANGE_STREAM)),
-                pattern=float(scene.room.microphone_draw.get("pattern", 0.5)),
-            )
+            key = (scene_set.seed, 0, index)
+            scene = mixer.mix((*key, RENDER_STREAM), condition=scene_set.condition)
+            rng = np.random.default_rng((*key, _CHANGE_STREAM))
+            pattern = float(scene.room.microphone_draw.get("pattern", 0.5))
+            signal = changed(scene.waveform, kind, value, rng=rng, pattern=pattern)
             row = {**scene_row(scene), "change": kind, "change_value": value}
             yield f"{index:04d}.wav", signal[:WINDOW], row
             if progress:
@@ -168,11 +160,9 @@ class SceneStore:
 
     def _made_with(self, scene_set: SceneSet) -> dict[str, Any]:
         """JSON values of everything that scenes depend on, software apart."""
-        names = {"speech", scene_set.speech, scene_set.noise}
-        sounds = {
-            name: None if self.sounds.missing(name) else digest(self.sounds.get(name))
-            for name in sorted(names)
-        }
+        sounds: dict[str, str | None] = {}
+        for name in sorted({"speech", scene_set.speech, scene_set.noise}):
+            sounds[name] = None if self.sounds.missing(name) else digest(self.sounds.get(name))
         values = {**asdict(scene_set), "scenes": self.scenes, "rooms_in_bank": self.rooms}
         if values["change"][1] == -np.inf:
             values["change"] = ["capsule", "dead"]
@@ -205,17 +195,14 @@ def digest(recordings: Recordings) -> str:
 
 def add_set_options(parser: argparse.ArgumentParser) -> None:
     """Add what sets are made of and where they lie."""
-    parser.add_argument(
-        "--speech", type=Path, default=DEMO_SPEECH, metavar="DIR", help="talkers (default: demo's)"
-    )
-    parser.add_argument("--noise", type=Path, metavar="FILE", help="a recording, or a folder")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="kept (default: a temporary one)")
-    parser.add_argument(
-        "--sofa", type=Path, metavar="FILE", help="a measured array (default: that of array_sofa)"
-    )
-    parser.add_argument("--scenes", type=int, default=300, help="of each set (default: 300)")
-    parser.add_argument("--rooms", type=int, default=60, help="they are in (default: 60)")
-    parser.add_argument("--quick", action="store_true", help="few scenes: a test")
+    add, file, folder = parser.add_argument, {"metavar": "FILE"}, {"metavar": "DIR"}
+    add("--speech", type=Path, default=DEMO_SPEECH, **folder, help="talkers (default: demo's)")
+    add("--noise", type=Path, **file, help="a recording, or a folder")
+    add("--work", type=Path, **folder, help="kept (default: a temporary one)")
+    add("--sofa", type=Path, **file, help="a measured array (default: that of array_sofa)")
+    add("--scenes", type=int, default=300, help="of each set (default: 300)")
+    add("--rooms", type=int, default=60, help="they are in (default: 60)")
+    add("--quick", action="store_true", help="few scenes: a test")
 
 
 @contextmanager

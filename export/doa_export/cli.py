@@ -13,23 +13,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError, one_line
-from doa_edge.options.command import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_MISUSE,
-    CommandParser,
-    exit_status,
-    integer,
-    number,
-)
+from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
 from doa_tf.cli.imports import import_quietly
+from doa_tf.cli.program import status_of
 
 _EPILOG = """\
 The file is compared with the checkpoint, window by window, and is written only if the angles
@@ -46,13 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return exit_status(stop)
     try:
-        return _export(args)
-    except InputError as error:
-        return _complain(error, EXIT_MISUSE)
-    except KeyboardInterrupt:
-        return _complain("interrupted; no file written", EXIT_INTERRUPTED)
-    except (ConversionError, OSError, ImportError, MemoryError) as error:
-        return _complain(error, EXIT_FAILED)
+        return status_of(partial(_export, args), "doa_export", interrupted="no file written")
+    except (ConversionError, ImportError, MemoryError) as error:
+        sys.stderr.write(f"doa_export: {one_line(error)}\n")
+        return EXIT_FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_conversion(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what the file is."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--quantize",
         required=True,
         choices=QUANTIZE,
@@ -79,36 +70,36 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "convolutions as well, floats in and out. int8-full: nothing but integers, for "
         "accelerators. int16x8: 16-bit activations, for hardware that wants them",
     )
-    parser.add_argument(
+    add(
         "--calibrate",
         metavar="SCENES",
         type=Path,
         help="recordings to calibrate the ranges of the integer modes on",
     )
-    parser.add_argument(
+    add(
         "--calibration-windows",
         metavar="N",
         type=integer(1),
         default=300,
         help="use at most this many of them, evenly over their conditions (default: 300)",
     )
-    parser.add_argument(
+    add(
         "--lstm",
         choices=(AUTO, *LSTM_FORMS),
         default=AUTO,
         help="form of the recurrences (default: the best for the mode)",
     )
-    parser.add_argument(
+    add(
         "--frontend",
         action="store_true",
         help="compute the features inside the file: its input is 13,312 x 4 samples",
     )
-    parser.add_argument(
+    add(
         "--decode",
         choices=("peak", "centroid"),
         help="how a grid head is to be decoded (default: as the checkpoint says)",
     )
-    parser.add_argument(
+    add(
         "--split",
         action="store_true",
         help="add the network in two halves, with which doa_edge convolves each frame once (none "
@@ -117,8 +108,8 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_judging(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how the file is compared with the checkpoint, and of the reports."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--check",
         "--data",
         metavar="SCENES",
@@ -126,27 +117,25 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="compare on the recordings of this folder (default: built-in synthetic windows)",
     )
     angle = number(0, 180, "degrees")
-    parser.add_argument(
+    add(
         "--max-median-deg",
         metavar="X",
         type=angle,
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
-    parser.add_argument(
+    add(
         "--max-p99-deg",
         metavar="X",
         type=angle,
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
     )
-    parser.add_argument(
+    add(
         "--report",
         metavar="FILE",
         type=Path,
         help="write a JSON object: how many degrees each layer costs in this mode",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="write the JSON object to this file as well"
-    )
+    add("--json", metavar="FILE", type=Path, help="write the JSON object to this file as well")
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -155,6 +144,7 @@ def _export(args: argparse.Namespace) -> int:
     from doa_export.settings import ExportSettings
 
     limits = {"median_deg": args.max_median_deg, "p99_deg": args.max_p99_deg}
+    limits = {name: value for name, value in limits.items() if value is not None}
     settings = ExportSettings(
         quantize=args.quantize,
         lstm=args.lstm,
@@ -164,10 +154,7 @@ def _export(args: argparse.Namespace) -> int:
         decode=args.decode,
         split=args.split,
         check=args.check,
-        budget=replace(
-            BUDGETS[args.quantize],
-            **{name: value for name, value in limits.items() if value is not None},
-        ),
+        budget=replace(BUDGETS[args.quantize], **limits),
     )
     check_paths(args.model, args.out, args.report)
     if args.json is not None:
@@ -179,9 +166,8 @@ def _export(args: argparse.Namespace) -> int:
     with ExitStack() as files:
         json_file = None if args.json is None else files.enter_context(write_beside(args.json))
         with _spinner() as progress:
-            made = export_model(
-                args.model, args.out, settings, report=args.report, progress=progress
-            )
+            options = {"report": args.report, "progress": progress}
+            made = export_model(args.model, args.out, settings, **options)
         text = json.dumps(made)
         if json_file is not None:
             json_file.write_text(text + "\n", encoding="utf-8")
@@ -216,8 +202,3 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
-
-
-def _complain(message: object, status: int) -> int:
-    sys.stderr.write(f"doa_export: {one_line(message)}\n")
-    return status

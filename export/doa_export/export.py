@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from doa_core.files import write_beside
 from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.tflite.file import embed_spec
 from doa_edge.tflite.network import TfliteModel
-from doa_export.convert.convert import convert
-from doa_export.convert.launch import ConversionError
+from doa_export.convert.launch import ConversionError, convert
 from doa_export.convert.split import add_halves
 from doa_export.judge.calibration import Calibration, calibrate
 from doa_export.judge.parity import parity
@@ -25,12 +23,12 @@ from doa_export.report import write_report
 from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
-from doa_tf.files import sha256
+from doa_tf.files import package_versions, sha256
+from doa_tf.scenes.folder import Scene, Scenes, read_scenes
 
 if TYPE_CHECKING:
     from doa_export.budget import Budget
     from doa_export.judge.parity import Parity
-    from doa_tf.scenes.folder import Scene, Scenes
 
 BUILT_IN = "built-in"  # source of the windows, in the figures
 _PACKAGES = ("doa-tf", "keras", "tensorflow")
@@ -66,7 +64,7 @@ def export_model(
         OSError: the disk is full, or what was there is gone.
     """
     say = progress or (lambda _: None)
-    model_path, out = Path(model_path), Path(out)
+    model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
     check_paths(model_path, out, report)
     scenes = _read_scenes(settings.check)
     to_calibrate = settings.calibrate if settings.mode.needs_calibration else None
@@ -76,22 +74,20 @@ def export_model(
     model, spec = _load(model_path)
     spec = _file_spec(spec, settings, checkpoint={"file": model_path.name, "sha256": digest})
     with write_beside(out) as part:
-        _claim(part, out)
+        try:  # now, not after the conversion
+            part.touch()
+        except OSError as error:
+            raise InputError(f"{out} can't be written: {one_line(error)}") from error
         calibration = None
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
-            count = settings.calibration_windows
-            calibration = calibrate(calibration_scenes, spec, count=count)
+            calibration = calibrate(calibration_scenes, spec, count=settings.calibration_windows)
         windows = None if calibration is None else calibration.windows
         clips = partial(_clips, spec, scenes, calibration_scenes, calibration)
         recordings = clips()  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
-            model_path,
-            quantize=settings.quantize,
-            lstm=settings.form,
-            windows=windows,
-            audio=settings.frontend,
+            model_path, quantize=quantize, lstm=form, windows=windows, audio=settings.frontend
         )
         _write(part, flatbuffer, spec)
         say("comparing")
@@ -110,7 +106,9 @@ def export_model(
             say("splitting")
             halves = {"split": add_halves(part, model_path)}
         size = part.stat().st_size
-    return {**_facts(out, size, spec, settings), **halves}
+    made = {"out": str(out), "bytes": size, "quantization": quantize, "lstm": form}
+    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
+    return {**made, "parity": spec.provenance["parity"], **halves}
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
@@ -132,12 +130,8 @@ def check_output(path: Path, name: str) -> None:
         raise InputError(f"{name} must name a file in a folder that exists. Received: {path}")
 
 
-def _read_scenes(folder: str | os.PathLike[str] | None) -> Any:
-    if folder is None:
-        return None
-    from doa_tf.scenes.folder import read_scenes
-
-    return read_scenes(folder)
+def _read_scenes(folder: str | os.PathLike[str] | None) -> Scenes | None:
+    return None if folder is None else read_scenes(folder)
 
 
 def _clips(
@@ -149,8 +143,7 @@ def _clips(
     """The recordings that both networks are compared on."""
     if scenes is None:
         return synthetic_clips(spec.features)
-    held_out = _held_out(scenes, calibrated, calibration)
-    return scene_clips(held_out, spec)
+    return scene_clips(_held_out(scenes, calibrated, calibration), spec)
 
 
 def _held_out(
@@ -185,7 +178,8 @@ def _file_spec(spec: ModelSpec, settings: ExportSettings, *, checkpoint: Any) ->
 
     No date and no folder in its provenance: equal input gives equal bytes.
     """
-    packages = {name: _version(name) for name in _PACKAGES}
+    # tensorflow-cpu, for one, has another name.
+    packages = {**dict.fromkeys(_PACKAGES), **package_versions(_PACKAGES)}
     return dataclasses.replace(
         spec,
         quantization=settings.mode.quantization,
@@ -206,39 +200,8 @@ def _with_figures(
         "calibration": None if calibration is None else calibration.provenance,
     }
     figures = {"windows": judged_on, **result.to_dict()}
-    return dataclasses.replace(
-        spec, provenance={**spec.provenance, "export": export, "parity": figures}
-    )
-
-
-def _facts(out: Path, size: int, spec: ModelSpec, settings: ExportSettings) -> dict[str, Any]:
-    """What was made."""
-    return {
-        "out": str(out),
-        "bytes": size,
-        "quantization": settings.quantize,
-        "lstm": settings.form,
-        "input": spec.input,
-        "head": spec.head,
-        "decode": spec.decode,
-        "digest": spec.digest,
-        "parity": spec.provenance["parity"],
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # tensorflow-cpu, for one, has another name
-        return None
-
-
-def _claim(part: Path, out: Path) -> None:
-    """Raise InputError now, not after the conversion, if the folder cannot be written."""
-    try:
-        part.touch()
-    except OSError as error:
-        raise InputError(f"{out} can't be written: {one_line(error)}") from error
+    provenance = {**spec.provenance, "export": export, "parity": figures}
+    return dataclasses.replace(spec, provenance=provenance)
 
 
 def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
 from doa_edge.tflite.file import embed_spec
-from doa_export.convert.convert import convert
+from doa_export.convert.launch import convert
 from doa_export.judge.parity import parity
 from doa_export.settings import ExportSettings
 from doa_export.windows import Clip

@@ -45,10 +45,7 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         check_mode(
-            self.quantize,
-            self.lstm,
-            audio=self.frontend,
-            calibrated=self.calibrate is not None,
+            self.quantize, self.lstm, audio=self.frontend, calibrated=self.calibrate is not None
         )
         if self.calibration_windows < 1:
             raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,7 @@ from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.errors import InputError
 from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec, ModelSpec
-
-if TYPE_CHECKING:
-    from doa_tf.scenes.folder import Scene
+from doa_tf.scenes.folder import Scene
 
 SYNTHETIC_WINDOWS = 64
 _DIFFUSE_WAVES = 16
@@ -106,13 +103,9 @@ def _voice(rng: np.random.Generator, time: FloatArray) -> FloatArray:
     """(N,) vowel: harmonics of a pitch that wanders, falling as 1/f, of unit RMS."""
     pitch = rng.uniform(*_PITCH) * (1.0 + 0.1 * np.sin(2.0 * np.pi * (1.5 * time + rng.random())))
     phase = 2.0 * np.pi * np.cumsum(pitch) * (time[1] - time[0])
-    voice = sum(
-        (
-            np.cos(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi)) / harmonic
-            for harmonic in range(1, 31)
-        ),
-        np.zeros_like(time),
-    )
+    voice = np.zeros_like(time)
+    for harmonic in range(1, 31):
+        voice += np.cos(harmonic * phase + rng.uniform(0.0, 2.0 * np.pi)) / harmonic
     unit: FloatArray = voice / np.sqrt(np.mean(voice**2))
     return unit
 

@@ -14,8 +14,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
-from doa_export.convert.convert import convert
-from doa_export.convert.launch import ConversionError, last_words
+from doa_export.convert.launch import ConversionError, convert, last_words
 from doa_export.windows import synthetic_clips
 
 from .conftest import COMBINATIONS, MODES, small_model

@@ -82,12 +82,16 @@ def _cell(gates: Any, cell: Any) -> tuple[Any, Any]:
     return tf.sigmoid(give) * tf.tanh(cell), cell
 
 
+def _driven(frames: Any, side: Lstm) -> Any:
+    """(T, 4 units) what the inputs add to the gates."""
+    rows = tf.reshape(frames, (frames.shape[1], -1))
+    return tf.nn.bias_add(tf.matmul(rows, tf.constant(side.kernel)), tf.constant(side.bias))
+
+
 def _unrolled(frames: Any, side: Lstm) -> Any:
     """Every frame in its own operations; the products with the inputs are one, before them."""
-    count = frames.shape[1]
-    units = side.recurrent.shape[0]
-    driven = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(side.kernel))
-    driven = tf.split(tf.nn.bias_add(driven, tf.constant(side.bias)), count)
+    count, units = frames.shape[1], len(side.recurrent)
+    driven = tf.split(_driven(frames, side), count)
     recurrent = tf.constant(side.recurrent)
     state = cell = tf.zeros((1, units))
     rows: list[Any] = []
@@ -102,12 +106,9 @@ def _unrolled(frames: Any, side: Lstm) -> Any:
 
 def _rolled(frames: Any, side: Lstm) -> Any:
     """A loop over the frames."""
-    count = frames.shape[1]
-    units = side.recurrent.shape[0]
-    driven = tf.matmul(tf.reshape(frames, (count, -1)), tf.constant(side.kernel))
-    driven = tf.nn.bias_add(driven, tf.constant(side.bias))
-    if side.backwards:
-        driven = tf.reverse(driven, [0])
+    count, units = frames.shape[1], len(side.recurrent)
+    driven = _driven(frames, side)
+    driven = tf.reverse(driven, [0]) if side.backwards else driven
     recurrent = tf.constant(side.recurrent)
     rows = tf.TensorArray(tf.float32, count, element_shape=(1, units))
 
@@ -119,8 +120,7 @@ def _rolled(frames: Any, side: Lstm) -> Any:
     start = (tf.constant(0), tf.zeros((1, units)), tf.zeros((1, units)), rows)
     *_, rows = tf.while_loop(lambda frame, *_: frame < count, step, start)
     states = tf.reshape(rows.stack(), (count, units))
-    if side.backwards:
-        states = tf.reverse(states, [0])
+    states = tf.reverse(states, [0]) if side.backwards else states
     return tf.reshape(states, (1, count, units))
 
 
@@ -129,8 +129,6 @@ def _fused(frames: Any, side: Lstm) -> Any:
 
     The operation keeps its state from one invocation to the next: the runner resets it.
     """
-    units = side.recurrent.shape[0]
-    zeros = tf.zeros((1, units))
 
     def lstm(inputs: Any, state: Any, cell: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
         rows = []
@@ -151,14 +149,9 @@ def _fused(frames: Any, side: Lstm) -> Any:
         },
     )
     frames = tf.reverse(frames, [1]) if side.backwards else frames
-    _, states, *_ = composite(
-        frames,
-        zeros,
-        zeros,
-        tf.constant(side.kernel),
-        tf.constant(side.recurrent),
-        tf.constant(side.bias),
-    )
+    zeros = tf.zeros((1, len(side.recurrent)))
+    weights = map(tf.constant, (side.kernel, side.recurrent, side.bias))
+    _, states, *_ = composite(frames, zeros, zeros, *weights)
     return tf.reverse(states, [1]) if side.backwards else states
 
 
@@ -175,9 +168,8 @@ def module(
     """
 
     def chain(*inputs: Any) -> Any:
-        first, *others = parts
-        values = first(*inputs)
-        for part in others:
+        values = parts[0](*inputs)
+        for part in parts[1:]:
             values = part(values)
         return values
 

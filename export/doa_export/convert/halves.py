@@ -19,17 +19,18 @@ depend on the zeros beyond it, and interior ones, which do not and can be kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+import keras
 import tensorflow as tf
+from keras.layers import Layer
 
 from doa_core.errors import InputError
 from doa_core.spec import ModelSpec
 from doa_export.convert.layers import merge_linear, split_layers
 from doa_export.convert.stages import convert_stage
-
-if TYPE_CHECKING:
-    import keras
+from doa_tf.turning import TurnToIntensity
 
 
 def convert_halves(
@@ -46,9 +47,13 @@ def convert_halves(
     Raises:
         InputError: a network of another build than `doa_tf.build_crnn`'s, or one that turns.
     """
-    import keras
-
-    blocks, rest = split_layers(_unturned(model))
+    if any(isinstance(layer, TurnToIntensity) for layer in model.layers):
+        raise InputError(
+            "A network that turns with its scene cannot be split: every window is turned by an "
+            "angle of its own, so that nothing of the one before can be used again. Convert it "
+            "without --split"
+        )
+    blocks, rest = split_layers(model.layers)
     shapes = [(step + 4, *spec.features.input_shape[1:])]
     for block in blocks[:-1]:
         pooled = block[2].compute_output_shape((1, 4, shapes[-1][1], block[0].filters))
@@ -64,37 +69,15 @@ def convert_halves(
     for layer in rest:
         outputs = layer(outputs)
     half = keras.Model(inputs, outputs)
-
-    def recur(frames: Any) -> Any:
-        return half(frames, training=False)
-
-    recurrence, _ = convert_stage(
-        [recur], (spec.features.frames, width), mode=mode, weights=_variables(rest)
-    )
-    return convolutions, recurrence
+    parts = [partial(half, training=False)]
+    shape, weights = (spec.features.frames, width), _variables(rest)
+    return convolutions, convert_stage(parts, shape, mode=mode, weights=weights)[0]
 
 
-def _unturned(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a network that takes scenes as they lie.
-
-    Raises:
-        InputError: it turns with its scene.
-    """
-    from doa_tf.turning import TurnToIntensity
-
-    if any(isinstance(layer, TurnToIntensity) for layer in model.layers):
-        raise InputError(
-            "A network that turns with its scene cannot be split: every window is turned by an "
-            "angle of its own, so that nothing of the one before can be used again. Convert it "
-            "without --split"
-        )
-    return list(model.layers)
-
-
-def _convolve_levels(blocks: list[list[keras.layers.Layer]], step: int) -> Callable[..., list[Any]]:
+def _convolve_levels(blocks: list[list[Layer]], step: int) -> Callable[..., list[Any]]:
     """The first half: arrays of levels 0 to n-1 to arrays of levels 1 to n."""
 
-    def convolve(frames: Any, block: list[keras.layers.Layer]) -> Any:
+    def convolve(frames: Any, block: list[Layer]) -> Any:
         """Two frames fewer than it gets: no padding in time but the zeros that are passed."""
         convolution, normalisation, pooling = block
         padded = tf.pad(frames, [[0, 0], [0, 0], [1, 1], [0, 0]])
@@ -114,11 +97,10 @@ def _convolve_levels(blocks: list[list[keras.layers.Layer]], step: int) -> Calla
                 first = tf.concat([first, levels[level][:, :2]], axis=1)
                 last = tf.concat([levels[level][:, 2:], last], axis=1)
         count = len(blocks) + step + len(blocks)
-        frames = tf.reshape(tf.concat([first, last], axis=1), (1, count, -1))
-        return [*kept, frames]
+        return [*kept, tf.reshape(tf.concat([first, last], axis=1), (1, count, -1))]
 
     return convolutions
 
 
-def _variables(layers: list[keras.layers.Layer]) -> list[Any]:
+def _variables(layers: list[Layer]) -> list[Any]:
     return [variable.value for layer in layers for variable in layer.variables]

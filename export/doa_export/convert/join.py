@@ -52,6 +52,7 @@ class _Joined:
         self._model.operatorCodes = []
         self._model.buffers = [_Buffer()]
         self._model.subgraphs = []
+        self._codes: dict[Any, int] = {}
         self._buffers: dict[bytes, int] = {b"": 0}
 
     def append(self, model: Any) -> None:
@@ -60,9 +61,8 @@ class _Joined:
         # The first graph is joined with the one that is there; the bodies of loops follow.
         main, *others = model.subgraphs
         graphs = self._model.subgraphs
-        moved = {0: 0} | {
-            number: max(len(graphs), 1) + number - 1 for number in range(1, len(model.subgraphs))
-        }
+        bodies = range(1, len(model.subgraphs))
+        moved = {0: 0} | {number: max(len(graphs), 1) + number - 1 for number in bodies}
         for graph in model.subgraphs:
             graph.name = None
             graph.debugMetadataIndex = -1
@@ -102,16 +102,11 @@ class _Joined:
         return bytes(builder.Output())
 
     def _code(self, code: Any) -> int:
-        known = self._model.operatorCodes
-        for number, other in enumerate(known):
-            if (code.builtinCode, code.customCode, code.version) == (
-                other.builtinCode,
-                other.customCode,
-                other.version,
-            ):
-                return number
-        known.append(code)
-        return len(known) - 1
+        key = (code.builtinCode, code.customCode, code.version)
+        if key not in self._codes:
+            self._codes[key] = len(self._codes)
+            self._model.operatorCodes.append(code)
+        return self._codes[key]
 
     def _buffer(self, data: Any) -> int:
         content = b"" if data is None else np.asarray(data, np.uint8).tobytes()

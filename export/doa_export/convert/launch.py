@@ -1,4 +1,4 @@
-"""Conversions in a process of their own: TensorFlow's converter can end its process by a crash."""
+"""`.keras` checkpoint -> TFLite flatbuffer, in a process that may crash without us."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, one_line
+from doa_export.convert.modes import AUTO, MODES, check_mode
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+MODEL = "model.tflite"  # the file that a whole network is written to
 EXIT_BAD_INPUT = 65  # sysexits' EX_DATAERR: no code that Python or a shell gives by itself
 TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core
 # Start-up messages of TensorFlow and absl, which are not what went wrong.
@@ -27,6 +29,48 @@ _ERROR = re.compile(r"(?i:\berror: )|^[\w.]*(Error|Exception)\b")
 
 class ConversionError(RuntimeError):
     """The converter crashed, gave up or took too long, or its file does not do what it should."""
+
+
+def convert(
+    model_path: str | os.PathLike[str],
+    *,
+    quantize: str,
+    lstm: str = AUTO,
+    windows: npt.NDArray[np.float32] | None = None,
+    audio: bool = False,
+    only: str | None = None,
+    timeout: float = TIMEOUT,
+) -> bytes:
+    """TFLite flatbuffer of a checkpoint: scores out, one window a call, builtins only.
+
+    Args:
+        model_path: a `.keras` file made by this package.
+        quantize: a name in `doa_export.convert.modes.MODES`.
+        lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
+        windows: (M, T, F, K) features to calibrate on, for the modes that need them.
+        audio: take samples instead of features.
+        only: a layer; all others stay in float32.
+        timeout: [seconds] after which the converter is stopped.
+
+    Returns:
+        The flatbuffer, without a spec; equal input gives equal bytes.
+
+    Raises:
+        InputError: an unknown mode or form, nothing to calibrate on, or a checkpoint that cannot
+            be used.
+        ConversionError: with the converter's own last words.
+    """
+    lstm = check_mode(quantize, lstm, audio=audio, calibrated=windows is not None)
+    options = ["--quantize", quantize, "--lstm", lstm, *(["--audio"] if audio else [])]
+    options += [] if only is None else ["--only", only]
+    (flatbuffer,) = run_worker(
+        model_path,
+        options,
+        files=[MODEL],
+        windows=windows if MODES[quantize].needs_calibration else None,
+        timeout=timeout,
+    )
+    return flatbuffer
 
 
 def run_worker(

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
+from keras.layers import Layer
 
 from doa_core.errors import InputError
-
-if TYPE_CHECKING:
-    import keras
+from doa_tf.layers import FeatureInput
 
 
-def split_layers(
-    layers: Sequence[keras.layers.Layer],
-) -> tuple[list[list[keras.layers.Layer]], list[keras.layers.Layer]]:
+def split_layers(layers: Sequence[Layer]) -> tuple[list[list[Layer]], list[Layer]]:
     """Blocks of a convolution and what follows it, and the layers after the reshape to frames.
 
     Raises:
         InputError: a network of another build than `doa_tf.build_crnn`'s.
     """
-    import keras
-
-    from doa_tf.layers import FeatureInput
-
-    layers = [
-        layer
-        for layer in layers
-        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout, FeatureInput))
-    ]
+    idle = (keras.layers.InputLayer, keras.layers.Dropout, FeatureInput)
+    layers = [layer for layer in layers if not isinstance(layer, idle)]
     reshapes = [n for n, layer in enumerate(layers) if isinstance(layer, keras.layers.Reshape)]
     trunk = layers[: reshapes[0]] if reshapes else []
     blocks = [trunk[start : start + 3] for start in range(0, len(trunk), 3)]
@@ -42,11 +32,9 @@ def split_layers(
     return blocks, layers[reshapes[0] + 1 :]
 
 
-def merge_linear(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+def merge_linear(layers: list[Layer]) -> list[Layer]:
     """The same layers with each run of linear dense layers merged into one: the same function."""
-    import keras
-
-    merged: list[keras.layers.Layer] = []
+    merged: list[Layer] = []
     for layer in layers:
         if not (merged and is_linear(merged[-1]) and is_linear(layer)):
             merged.append(layer)
@@ -62,20 +50,13 @@ def merge_linear(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
     return merged
 
 
-def is_linear(layer: keras.layers.Layer) -> bool:
+def is_linear(layer: Layer) -> bool:
     """Whether it is a dense layer with a bias and no activation."""
-    import keras
-
-    return (
-        isinstance(layer, keras.layers.Dense)
-        and layer.activation is keras.activations.linear
-        and layer.use_bias
-    )
+    dense = isinstance(layer, keras.layers.Dense) and layer.use_bias
+    return dense and layer.activation is keras.activations.linear
 
 
-def _is_block(block: list[keras.layers.Layer]) -> bool:
-    import keras
-
+def _is_block(block: list[Layer]) -> bool:
     kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization, keras.layers.MaxPooling2D)
     return (
         len(block) == 3

@@ -41,10 +41,7 @@ MODES = {
     "int8": Mode(quantization="int8", needs_calibration=True),
     # A loop with integer state ends the converter's process with a segmentation fault.
     "int8-full": Mode(
-        quantization="int8",
-        forms=("unrolled", "fused"),
-        needs_calibration=True,
-        float_input=False,
+        quantization="int8", forms=("unrolled", "fused"), needs_calibration=True, float_input=False
     ),
     # The converter has no fused operation for these types.
     "int16x8": Mode(

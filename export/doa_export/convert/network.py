@@ -15,19 +15,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
+from keras.layers import Layer
 
 from doa_core.errors import InputError
 from doa_core.spec import ModelSpec
 from doa_export.convert.layers import is_linear, merge_linear, split_layers
-
-if TYPE_CHECKING:
-    import keras
-
-    from doa_tf.turning import TurnHarmonics, TurnToIntensity
+from doa_tf.layers import HeadOutput
+from doa_tf.turning import TurnHarmonics, TurnToIntensity
 
 Array = npt.NDArray[np.float32]
 RELU_LIMIT = 6.0  # the one that convolutions have without a further operation
@@ -115,31 +114,19 @@ class Network:
 
 def is_crnn(model: keras.Model) -> bool:
     """Whether a Keras model has the layers that `doa_tf.build_crnn` gives it."""
-    import keras
-
-    from doa_tf.layers import HeadOutput
-
     try:
         _, rest = split_layers(_without_turning(model)[0])
     except InputError:
         return False
     kinds = (keras.layers.Bidirectional, keras.layers.Dense, HeadOutput, keras.layers.Activation)
     dense = [layer for layer in merge_linear(rest) if isinstance(layer, keras.layers.Dense)]
-    lstms = [layer for layer in rest if isinstance(layer, keras.layers.Bidirectional)]
-    return (
-        all(isinstance(layer, kinds) for layer in rest)
-        and len(dense) == 1
-        and bool(lstms)
-        and all(_is_plain(layer) for layer in lstms)
-    )
+    plain = [_is_plain(layer) for layer in rest if isinstance(layer, keras.layers.Bidirectional)]
+    known = all(isinstance(layer, kinds) for layer in rest)
+    return known and len(dense) == 1 and bool(plain) and all(plain)
 
 
-def _without_turning(
-    model: keras.Model,
-) -> tuple[list[keras.layers.Layer], Turning | None]:
+def _without_turning(model: keras.Model) -> tuple[list[Layer], Turning | None]:
     """The layers without those that turn and what follows them; and the latter, if any."""
-    from doa_tf.turning import TurnHarmonics, TurnToIntensity
-
     layers = list(model.layers)
     kinds = [type(layer) for layer in layers]
     if (kinds.count(TurnToIntensity), kinds.count(TurnHarmonics)) != (1, 1):
@@ -155,8 +142,6 @@ def _without_turning(
 
 def _is_plain(layer: keras.layers.Bidirectional) -> bool:
     """An LSTM in two directions, side by side, with the gates that the runtime's operation has."""
-    import keras
-
     return layer.merge_mode == "concat" and all(
         isinstance(side, keras.layers.LSTM)
         and side.return_sequences
@@ -183,45 +168,32 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
     if turning is not None:
         turning = dataclasses.replace(turning, activation=activation)
         activation = "linear"
-    convolutions = [_read_block(block) for block in blocks]
+    *convolutions, last = [_read_block(block) for block in blocks]
     kernel, bias = (values.astype(np.float32) for values in dense.get_weights())
-    shift = convolutions[-1].shift
-    convolutions[-1] = dataclasses.replace(convolutions[-1], shift=None)
     network = Network(
         spec=spec,
-        convolutions=tuple(convolutions),
+        convolutions=(*convolutions, dataclasses.replace(last, shift=None)),
         recurrences=tuple(recurrences),
         kernel=kernel,
         bias=bias,
         activation=activation,
         turning=turning,
     )
-    if shift is None:
-        return network
-    return shift_frames(network, np.tile(shift, len(recurrences[0][0].kernel) // len(shift)))
+    shift = np.asarray(last.shift)
+    return shift_frames(network, np.resize(shift, len(recurrences[0][0].kernel)))
 
 
-def _sort_layers(
-    layers: list[keras.layers.Layer], spec: ModelSpec
-) -> tuple[list[Any], keras.layers.Dense, str]:
+def _sort_layers(layers: list[Layer], spec: ModelSpec) -> tuple[list[Any], keras.layers.Dense, str]:
     """Recurrences, the one layer of logits, and the activation of the outputs."""
-    import keras
-
-    from doa_tf.layers import HeadOutput
-
-    recurrences = [
-        _read_recurrence(layer) for layer in layers if isinstance(layer, keras.layers.Bidirectional)
-    ]
+    sides = keras.layers.Bidirectional
+    recurrences = [_read_recurrence(layer) for layer in layers if isinstance(layer, sides)]
     dense = [layer for layer in merge_linear(layers) if isinstance(layer, keras.layers.Dense)]
-    outputs = [
-        layer for layer in layers if isinstance(layer, (HeadOutput, keras.layers.Activation))
-    ]
-    last = outputs[-1]
-    activation = (
-        last.head.activation
-        if isinstance(last, HeadOutput)
-        else keras.activations.serialize(last.activation)
-    )
+    outputs = (HeadOutput, keras.layers.Activation)
+    last = [layer for layer in layers if isinstance(layer, outputs)][-1]
+    if isinstance(last, HeadOutput):
+        activation = last.head.activation
+    else:
+        activation = keras.activations.serialize(last.activation)
     if activation not in _ACTIVATIONS:
         raise InputError(
             f"The scores of the head '{spec.head}' must come from one of "
@@ -230,12 +202,10 @@ def _sort_layers(
     return recurrences, dense[0], activation
 
 
-def _read_block(block: list[keras.layers.Layer]) -> Convolution:
+def _read_block(block: list[Layer]) -> Convolution:
     convolution, normalisation, pooling = block
     kernel, bias = (values.astype(np.float64) for values in convolution.get_weights())
-    gamma, beta, mean, variance = (
-        values.astype(np.float64) for values in normalisation.get_weights()
-    )
+    gamma, beta, mean, variance = (x.astype(np.float64) for x in normalisation.get_weights())
     scale = gamma / np.sqrt(variance + normalisation.epsilon)
     shift = beta - scale * mean
     positive = bool(np.all(scale > 0.0))
@@ -292,8 +262,7 @@ def limit(network: Network, largest: list[Array]) -> Network:
             )
         )
         incoming = 1.0 / factor
-    repeats = len(network.recurrences[0][0].kernel) // len(incoming)
-    factors = np.tile(incoming, repeats)[:, np.newaxis]
+    factors = np.resize(incoming, len(network.recurrences[0][0].kernel))[:, np.newaxis]
 
     def scale(lstm: Lstm) -> Lstm:
         return dataclasses.replace(lstm, kernel=(lstm.kernel * factors).astype(np.float32))
@@ -304,6 +273,5 @@ def limit(network: Network, largest: list[Array]) -> Network:
 def _change_first(network: Network, change: Callable[[Lstm], Lstm]) -> Network:
     """The same network with both LSTMs of its first recurrence changed."""
     (forwards, backwards), *others = network.recurrences
-    return dataclasses.replace(
-        network, recurrences=((change(forwards), change(backwards)), *others)
-    )
+    first = (change(forwards), change(backwards))
+    return dataclasses.replace(network, recurrences=(first, *others))

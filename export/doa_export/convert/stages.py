@@ -15,20 +15,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import groupby
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from doa_core.errors import InputError
-from doa_core.spec import ModelSpec
+from doa_core.spec import FeatureSpec, ModelSpec
 from doa_export.convert import graph
 from doa_export.convert.frontend import features as front_end
 from doa_export.convert.join import join
 from doa_export.convert.network import RELU_LIMIT, Array, Network, limit, shift_frames
-
-if TYPE_CHECKING:
-    import keras
 
 Stage = tuple[str, Callable[..., Any]]
 OUTLIERS = 99.99  # percentile of a channel's maxima above which values are cut
@@ -69,10 +69,9 @@ def convert_network(
     stages = _stages(network, mode=mode, lstm=lstm)
     if only is not None:
         chosen = layer_names(network).index(only)
-        stages = [
-            (stage_mode if number == chosen else "none", part)
-            for number, (stage_mode, part) in enumerate(stages)
-        ]
+        chosen_mode, part = stages[chosen]
+        stages = [("none", other) for _, other in stages]
+        stages[chosen] = (chosen_mode, part)
         if windows is not None and chosen > 0:
             before = [part for _, part in stages[:chosen]]
             windows = run_stage(convert_stage(before, features, mode="none")[0], windows)
@@ -82,25 +81,21 @@ def convert_network(
     if turning is not None:
         stages.insert(0, ("none", graph.turn(turning)))
     if audio and turning is not None:  # a stage of its own: turning back asks for what it gives
-        parts = [lambda samples: front_end(samples, spec)]
-        flatbuffers.append(convert_stage(parts, (spec.samples, 4), mode="none")[0])
+        flatbuffers.append(_convert_front_end(spec))
     elif audio:
-        stages.insert(0, ("none", lambda samples: front_end(samples, spec)))
+        stages.insert(0, ("none", partial(front_end, spec=spec)))
         shape = (spec.samples, 4)
     # A stage is calibrated on its own input: features, as it is always the first such stage.
-    for stage_mode, parts in _alike(stages):
+    for stage_mode, alike in groupby(stages, key=lambda stage: stage[0]):
+        parts = [part for _, part in alike]
         flatbuffer, shape = convert_stage(parts, shape, mode=stage_mode, windows=windows)
         flatbuffers.append(flatbuffer)
     if turning is not None:
         last = "none" if only is not None else "dynamic" if mode == "int8" else mode
         back = convert_stage([graph.turn_back(turning)], shape, features, mode=last)
         flatbuffers.append(back[0])
-    return join(
-        flatbuffers,
-        input_name="audio" if audio else "features",
-        output_name="scores",
-        shared_after=int(audio),
-    )
+    name = "audio" if audio else "features"
+    return join(flatbuffers, input_name=name, output_name="scores", shared_after=int(audio))
 
 
 def layer_names(network: Network) -> list[str]:
@@ -132,21 +127,15 @@ def convert_keras(
     audio: bool = False,
 ) -> bytes:
     """TFLite flatbuffer of a network of any build, as Keras runs it; else as `convert_network`."""
-    features = spec.features
-
-    def scores(x: Any) -> Any:
-        return model(x, training=False)
-
-    flatbuffers = []
-    if audio:
-        parts = [lambda samples: front_end(samples, features)]
-        flatbuffers.append(convert_stage(parts, (features.samples, 4), mode="none")[0])
+    parts, shape = [partial(model, training=False)], spec.features.input_shape
     weights = [variable.value for variable in model.variables]
-    flatbuffer, _ = convert_stage(
-        [scores], features.input_shape, mode=mode, windows=windows, weights=weights
-    )
-    name = "audio" if audio else "features"
-    return join([*flatbuffers, flatbuffer], input_name=name, output_name="scores")
+    flatbuffer, _ = convert_stage(parts, shape, mode=mode, windows=windows, weights=weights)
+    stages = [_convert_front_end(spec.features), flatbuffer] if audio else [flatbuffer]
+    return join(stages, input_name="audio" if audio else "features", output_name="scores")
+
+
+def _convert_front_end(spec: FeatureSpec) -> bytes:
+    return convert_stage([partial(front_end, spec=spec)], (spec.samples, 4), mode="none")[0]
 
 
 def convert_stage(
@@ -179,11 +168,9 @@ def convert_stage(
         if windows is None:
             raise ValueError(f"The mode {mode} needs windows to calibrate on. Received: none")
         converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
-        converter.target_spec.supported_ops = [
-            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            if mode == "int16x8"
-            else sets.TFLITE_BUILTINS_INT8
-        ]
+        wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        integers = wide if mode == "int16x8" else sets.TFLITE_BUILTINS_INT8
+        converter.target_spec.supported_ops = [integers]
     if mode == "int8-full":
         converter.inference_input_type = converter.inference_output_type = tf.int8
     # Dense layers with a scale per channel need FULLY_CONNECTED version 12, which
@@ -217,10 +204,8 @@ def channel_limits(network: Network, windows: Array) -> list[Array]:
             x = graph.convolution(dataclasses.replace(layer, shift=None))(x)
             values.append(x.numpy().reshape(-1, x.shape[-1]))
             x = x if layer.shift is None else x + layer.shift
-    return [
-        np.maximum(np.percentile(np.concatenate(values), OUTLIERS, axis=0), _SMALLEST)
-        for values in seen
-    ]
+    largest = [np.percentile(np.concatenate(values), OUTLIERS, axis=0) for values in seen]
+    return [np.maximum(values, _SMALLEST) for values in largest]
 
 
 def _prepare_integers(network: Network, windows: Array | None, *, correct: bool) -> Network:
@@ -242,14 +227,3 @@ def _prepare_integers(network: Network, windows: Array | None, *, correct: bool)
     scale = np.tile(RELU_LIMIT / limits[-1], truth.shape[-1] // len(limits[-1]))
     error = np.mean(truth * scale - rounded, axis=(0, 1), dtype=np.float64)
     return shift_frames(network, error)
-
-
-def _alike(stages: Sequence[Stage]) -> list[tuple[str, list[Callable[[Any], Any]]]]:
-    """Consecutive stages of one mode, as one."""
-    groups: list[tuple[str, list[Callable[[Any], Any]]]] = []
-    for mode, part in stages:
-        if groups and groups[-1][0] == mode:
-            groups[-1][1].append(part)
-        else:
-            groups.append((mode, [part]))
-    return groups

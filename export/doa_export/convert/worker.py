@@ -7,11 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from doa_core.errors import InputError
 from doa_edge.tflite.file import HALVES
-from doa_export.convert.launch import EXIT_BAD_INPUT
-
-MODEL = "model.tflite"  # the file that a whole network is written to
+from doa_export.convert.halves import convert_halves
+from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL
+from doa_export.convert.network import is_crnn, read_network
+from doa_export.convert.stages import convert_keras, convert_network
+from doa_tf.models import load_scoring_model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,13 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert(args: argparse.Namespace) -> dict[str, bytes]:
     """Flatbuffers by the names of their files."""
-    import numpy as np
-
-    from doa_export.convert.halves import convert_halves
-    from doa_export.convert.network import is_crnn, read_network
-    from doa_export.convert.stages import convert_keras, convert_network
-    from doa_tf.models import load_scoring_model
-
     model, spec = load_scoring_model(args.model)
     if args.halves is not None:
         halves = convert_halves(model, spec, mode=args.quantize, step=args.halves)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,7 @@ import numpy.typing as npt
 from doa_core.errors import InputError
 from doa_core.spec import ModelSpec
 from doa_export.windows import scene_clips
-
-if TYPE_CHECKING:
-    from doa_tf.scenes.folder import Scene, Scenes
+from doa_tf.scenes.folder import Scene, Scenes
 
 WINDOWS = 300  # docs/export-guide.md has figures for fewer and more
 SILENCE_DBFS = -60.0  # of the loudest channel; quieter windows tell nothing about speech
@@ -49,7 +49,7 @@ def calibrate(scenes: Scenes, spec: ModelSpec, *, count: int = WINDOWS) -> Calib
         InputError: a recording that cannot be read, or none that is not silent.
     """
     windows: list[npt.NDArray[np.float32]] = []
-    conditions: dict[str, int] = {}
+    conditions: Counter[str] = Counter()
     files = []
     silent = 0
     for scene in _in_turn(scenes):
@@ -63,8 +63,7 @@ def calibrate(scenes: Scenes, spec: ModelSpec, *, count: int = WINDOWS) -> Calib
             continue
         windows.append(spec.features.compute(clip.samples[loudest]))
         files.append(scene.file)
-        condition = scene.columns.get(_CONDITION, "")
-        conditions[condition] = conditions.get(condition, 0) + 1
+        conditions[scene.columns.get(_CONDITION, "")] += 1
     if not windows:
         raise InputError(
             f"The scenes to calibrate on must hold sound above {SILENCE_DBFS:g} dBFS. "
@@ -77,7 +76,7 @@ def calibrate(scenes: Scenes, spec: ModelSpec, *, count: int = WINDOWS) -> Calib
         provenance={
             "folder": scenes.folder.resolve().name,
             "windows": len(stack),
-            "conditions": conditions,
+            "conditions": dict(conditions),
             "silent": silent,
             "sha256": hashlib.sha256(stack.tobytes()).hexdigest(),
         },
@@ -88,9 +87,7 @@ def _in_turn(scenes: Scenes) -> list[Scene]:
     """The scenes, a random one of each condition in turn; always the same order."""
     groups: dict[str, list[Scene]] = {}
     rng = np.random.default_rng(_SEED)
-    for number in rng.permutation(len(scenes)):
-        scene = scenes[int(number)]
+    for scene in (scenes[int(number)] for number in rng.permutation(len(scenes))):
         groups.setdefault(scene.columns.get(_CONDITION, ""), []).append(scene)
-    most = max(len(group) for group in groups.values())
-    ordered = [groups[name] for name in sorted(groups)]
-    return [group[turn] for turn in range(most) for group in ordered if turn < len(group)]
+    turns = zip_longest(*(groups[name] for name in sorted(groups)))
+    return [scene for turn in turns for scene in turn if scene is not None]

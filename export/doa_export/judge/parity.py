@@ -16,7 +16,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,20 +68,9 @@ class Parity:
     def to_dict(self) -> dict[str, Any]:
         """All figures, rounded, ready for JSON."""
         return {
-            "n": self.n,
-            "median_deg": round(self.median_deg, _DECIMALS),
-            "p99_deg": round(self.p99_deg, _DECIMALS),
-            "max_deg": round(self.max_deg, _DECIMALS),
-            "max_output_difference": float(f"{self.max_output_difference:.2g}"),
-            "equal_peaks": _rounded(self.equal_peaks),
-            "change_median_deg": _rounded(self.change_median_deg),
-            "change_acc10": _rounded(self.change_acc10),
-            "sha256": self.sha256,
-        }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DECIMALS)
+            name: round(value, _DECIMALS) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        } | {"max_output_difference": float(f"{self.max_output_difference:.2g}")}
 
 
 def parity(
@@ -117,12 +106,8 @@ def parity(
         digest.update(clip.samples.tobytes())
         windows = spec.features.compute(clip.samples)
         expected = np.asarray(scoring.predict_on_batch(windows))
-        outputs = np.stack(
-            [
-                network.predict(window)
-                for window in (clip.samples if network.spec.input == AUDIO else windows)
-            ]
-        )
+        inputs = clip.samples if network.spec.input == AUDIO else windows
+        outputs = np.stack([network.predict(window) for window in inputs])
         # numpy's maximum keeps a NaN, Python's may lose it.
         difference = float(np.maximum(difference, np.max(np.abs(expected - outputs))))
         means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
@@ -131,11 +116,8 @@ def parity(
             progress(len(means))
     if not means:
         raise ValueError("`clips` must hold at least one recording. Received: none")
-    figures: dict[str, Any] = {
-        "n": len(means),
-        "max_output_difference": difference,
-        "sha256": digest.hexdigest(),
-    }
+    figures: dict[str, Any] = {"n": len(means), "max_output_difference": difference}
+    figures["sha256"] = digest.hexdigest()
     if not np.isfinite(difference):  # a direction that is decoded from NaN is no answer
         figures |= dict.fromkeys(("median_deg", "p99_deg", "max_deg"), math.nan)
         return Parity(**figures, equal_peaks=None)
@@ -147,9 +129,8 @@ def _angles(
     expected: FloatArray, outputs: FloatArray, truth: list[FloatArray | None], spec: ModelSpec
 ) -> dict[str, Any]:
     """Figures of two (N, K) mean outputs and the labels of N recordings."""
-    answers = [
-        spec.directions(side[:, np.newaxis], method="centroid")[0] for side in (expected, outputs)
-    ]
+    sides = (expected[:, np.newaxis], outputs[:, np.newaxis])
+    answers = [spec.directions(side, method="centroid")[0] for side in sides]
     angles = np.degrees(great_circle_distance(*answers))
     figures: dict[str, Any] = {
         "median_deg": float(np.median(angles)),
