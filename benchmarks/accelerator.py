@@ -5,13 +5,16 @@ python -m benchmarks.accelerator --bank BANK --speech DIR [--batch 256] [--runs 
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.turns import rates_in_turns
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
@@ -39,21 +42,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     mixing = MixSettings(diffuse_fields=8, synthetic_noises=8)
     mixer = SceneMixer(read_bank(args.bank), read_recordings(args.speech), settings=mixing)
-    steps, drawing_s = stages(mixer, args.batch)
+    tasks, drawing_s = stages(mixer, args.batch)
+    rates_in_turns(tasks, 1)  # compiles
     device = jax.devices()[0].device_kind
     each_ms = 1e3 * drawing_s / args.batch
     print(f"{device}, batches of {args.batch}; drawing {each_ms:.2f} ms a scene")
     rows = []
-    for name, step in steps.items():
-        ms = 1e3 * median_s(step, args.runs)
-        rows.append({"stage": name, "ms": ms, "scenes_per_s": 1e3 * args.batch / ms})
-        print(f"{name:22} {ms:9.2f} ms {rows[-1]['scenes_per_s']:10.0f} scenes/s")
+    for name, rates in rates_in_turns(tasks, args.runs).items():
+        rate = statistics.median(rates)
+        rows.append({"stage": name, "ms": 1e3 * args.batch / rate, "scenes_per_s": rate})
+        print(f"{name:22} {rows[-1]['ms']:9.2f} ms {rate:10.0f} scenes/s")
     if args.json:
         write_json(args.json, {"device": device, "batch": args.batch, "rows": rows})
 
 
-def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], Any]], float]:
-    """What is timed, and the seconds that drawing the batch took."""
+def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], int]], float]:
+    """Tasks that give how many scenes they did, and the seconds that drawing a batch took."""
     import jax
 
     from doa_tf.layers import IntensityFeatures
@@ -77,24 +81,17 @@ def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], A
     hear = jax.jit(lambda a, b: IntensityFeatures(features)(mix(a, b)))
     step = jax.jit(step_program(network, optimizer, head, features, settings))
     rate = np.float32(1e-3)
-    return {
+    calls: dict[str, Callable[[], Any]] = {
         "mixing": lambda: mix(arrays, batch),
         "mixing and features": lambda: hear(arrays, batch),
         "the whole step": lambda: step(carry, arrays, batch, rate),
-    }, drawing_s
+    }
 
+    def scenes_of(call: Callable[[], Any]) -> int:
+        jax.block_until_ready(call())
+        return batch_size
 
-def median_s(stage: Callable[[], Any], runs: int) -> float:
-    """Median time of a call [seconds], after one that compiles."""
-    import jax
-
-    jax.block_until_ready(stage())
-    times = []
-    for _ in range(runs):
-        begun = time.monotonic()
-        jax.block_until_ready(stage())
-        times.append(time.monotonic() - begun)
-    return float(np.median(times))
+    return {name: partial(scenes_of, call) for name, call in calls.items()}, drawing_s
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What errors come with: power below hearing, a bias in elevation; and answers to noise alone.
+"""Causes of errors: rumble, a bias in elevation; and the confidence in noise alone.
 
     python -m experiments.quality.causes MODEL... --scenes DIR... [--noise FILE...] [--work DIR]
 

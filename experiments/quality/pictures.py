@@ -1,4 +1,4 @@
-"""Pictures of how good models are, for docs/results.md.
+"""Pictures of how good models are, for the pages of results.
 
     python -m experiments.quality.pictures MODEL... --scenes DIR...
         [--robustness FILE.json] [--work DIR] [--out docs/images]

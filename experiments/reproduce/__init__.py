@@ -1,4 +1,1 @@
-"""The heads of the paper on the same data with the same budget:
-
-`python -m experiments.reproduce`.
-"""
+"""The heads of the paper compared: `python -m experiments.reproduce`."""

@@ -1,1 +1,1 @@
-"""Scenes with one thing changed at a time, and answers of models kept on disk."""
+"""Scenes with one thing changed at a time, and the answers of models to them, kept on disk."""

@@ -1,4 +1,4 @@
-"""What goes wrong between a microphone and a program, done to recorded scenes.
+"""Faults of a microphone, its mounting or its driver, applied to recorded scenes.
 
 Each function takes (N, 4) AmbiX and gives (M, 4) AmbiX. Labels stay: nobody tells the program.
 """

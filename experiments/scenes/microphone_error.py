@@ -1,7 +1,7 @@
-"""How far off a microphone itself is: a plane wave, no room, no noise.
+"""The error of a microphone itself: of a plane wave, without room or noise.
 
-What an estimator can hardly mend that does not know the very microphone: capsules of slightly other
-gains bend the directions in all of its recordings.
+An estimator that does not know the very microphone can hardly correct it: capsules of slightly
+different gains bend the directions in all of its recordings.
 """
 
 from __future__ import annotations
