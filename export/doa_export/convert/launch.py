@@ -109,29 +109,31 @@ def run_worker(
             "CUDA_VISIBLE_DEVICES": "-1",  # on a GPU an LSTM would become a cuDNN call
             "TF_CPP_MIN_LOG_LEVEL": "2",  # errors are wanted here
         }
-        try:
-            done = subprocess.run(
-                _worker_command(Path(model_path).absolute(), folder, options),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ConversionError(
-                f"The converter was stopped after {timeout:g} s without a result"
-            ) from error
-        if done.returncode == EXIT_BAD_INPUT:
-            raise InputError(last_words(done.stderr))
-        if done.returncode != 0:
-            raise ConversionError(f"{_ending(done.returncode)}: {last_words(done.stderr)}")
+        with subprocess.Popen(
+            _worker_command(Path(model_path).absolute(), folder, options),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            try:
+                _, stderr = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired as error:
+                raise ConversionError(
+                    f"The converter was stopped after {timeout:g} s without a result"
+                ) from error
+            finally:
+                process.kill()  # it may still run, after an interruption as well
+                process.wait()
+        if process.returncode == EXIT_BAD_INPUT:
+            raise InputError(last_words(stderr))
+        if process.returncode != 0:
+            raise ConversionError(f"{_ending(process.returncode)}: {last_words(stderr)}")
         paths = [Path(folder) / name for name in files]
         if not all(path.is_file() for path in paths):
-            raise ConversionError(f"The converter wrote no file: {last_words(done.stderr)}")
+            raise ConversionError(f"The converter wrote no file: {last_words(stderr)}")
         return [path.read_bytes() for path in paths]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
 import zipfile
 
 import keras
@@ -21,32 +20,14 @@ from doa_tf.models import POOLS
 from doa_tf.scenes.folder import read_scenes
 from doa_tf.training import RunOptions, TrainingData, TrainSettings, callbacks, keras_engine, start
 from doa_tf.training import train as train_run
-from doa_tf.training.interruption import StopBetweenBatches
-from doa_tf.training.run_folder import RunFolder, TrainingState, read_state
-from doa_tf.training.start import copy_weights
+from doa_tf.training.run_folder import read_state
 
 SETTINGS = TrainSettings(
     head="cartesian", epochs=2, sequences=16, batch_size=8, warmup_steps=1, seed=2
 )
 
 
-@pytest.fixture(autouse=True)
-def small_net(monkeypatch):
-    """The paper's network takes long to compile; test_resume trains it, test_layers its shape."""
-
-    def build_small(head, features, settings=None, synchronized=False):
-        features = features or doa_tf.FeatureSpec()
-        inputs = keras.Input(features.input_shape)
-        x = doa_tf.layers.FeatureInput(features)(inputs)
-        x = keras.layers.AveragePooling2D((1, features.bins))(x)
-        x = keras.layers.Reshape((features.frames, -1))(x)
-        x = keras.layers.Dropout(0.2, name="dropout")(x)
-        x = keras.layers.Dense(8, name="dense")(x)
-        x = keras.layers.Dense(head.outputs, name="directions")(x)
-        outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(x)
-        return keras.Model(inputs, outputs, name="small")
-
-    monkeypatch.setattr(start, "build_network", build_small)
+pytestmark = pytest.mark.usefixtures("small_net")
 
 
 def run(folder, mixer, scenes, settings=SETTINGS, **options):
@@ -106,33 +87,6 @@ def test_patience_counts_on_in_a_resumed_run(tmp_path, mixer, scenes, monkeypatc
     assert (state.best, state.waited) == (50.0, 3)
 
 
-def test_validation_measures_the_angle_to_the_true_directions(scenes):
-    features, directions = scenes_arrays(scenes, features=doa_tf.FeatureSpec())
-    assert features.shape == (6, 25, 513, 6)
-    head = doa_tf.heads.get("onehot")
-    judge = callbacks.Validation(features, directions, head, batch_size=4)
-
-    class Oracle:
-        """Answers each scene with its cell, the first two with the opposite one."""
-
-        def __init__(self):
-            self.number = 0
-
-        def __call__(self, x, training):
-            scores = head.encode(directions * np.where(np.arange(6) < 2, -1, 1)[:, None, None])
-            padded = np.concatenate([scores, np.zeros((2, 429))])[self.number : self.number + 4]
-            self.number += 4
-            return np.repeat(20.0 * padded[:, None], 25, axis=1).astype(np.float32)
-
-    judge.set_model(Oracle())
-    judge._predict = lambda x: judge.model(x, training=False)
-    figures = judge.figures()
-    # The cell is up to 7 degrees from the truth.
-    assert 0.5 < figures["val_median_angular_error"] < 7.0
-    assert figures["val_accuracy_within_10"] == pytest.approx(4 / 6)
-    assert figures["val_outliers_above_30"] == pytest.approx(2 / 6)
-
-
 def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
     run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "epochs": 1}))
     with pytest.raises(InputError, match="seed was 2, not 9"):
@@ -155,23 +109,6 @@ def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkey
     assert len(asked["sources"]["init_from_sha256"]) == 64
     with pytest.raises(InputError, match=r"init_from_sha256 was .*, not None"):
         run(folder, mixer, scenes, settings)
-
-
-def test_weights_are_copied_where_they_fit():
-    build = start.build_network
-    source = build(doa_tf.heads.get("cartesian"), features=None)
-    target = build(doa_tf.heads.get("gibbs-weighted"), features=None)
-    bias = target.get_layer("directions").get_weights()[1]
-    copy_weights(source, target)
-    for name in ("dense",):
-        for ours, theirs in zip(
-            target.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True
-        ):
-            np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(target.get_layer("directions").get_weights()[1], bias)
-    other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="elsewhere")])
-    with pytest.raises(InputError, match="shares none"):
-        copy_weights(other, target)
 
 
 @pytest.mark.parametrize(
@@ -222,36 +159,6 @@ def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkey
     assert (tmp_path / "last.keras").read_bytes() == good
 
 
-def test_ctrl_c_stops_between_batches_and_a_second_one_at_once():
-    stop = StopBetweenBatches()
-    stop.set_params({"steps": 3})
-    before = signal.getsignal(signal.SIGINT)
-    with stop.listening():
-        stop.on_train_batch_end(0)
-        signal.raise_signal(signal.SIGTERM)
-        stop.on_train_batch_end(2)  # the epoch's last: it may end
-        with pytest.raises(KeyboardInterrupt):
-            stop.on_train_batch_end(0)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_weights_that_are_nan_are_not_saved(tmp_path):
-    model = start.build_network(doa_tf.heads.get("cartesian"), features=None)
-    folder = RunFolder(path=tmp_path, state=TrainingState())
-    keep = callbacks.KeepState(folder, steps_per_epoch=2, patience=1, keep_metrics=False)
-    model.compile(keras.optimizers.Nadam())
-    model.optimizer.iterations.assign(1)
-    keep.set_model(model)
-    keep.back_up()
-    good = (tmp_path / "last.keras").read_bytes()
-    model.get_layer("dense").kernel.assign(model.get_layer("dense").kernel * np.inf)
-    with pytest.raises(FloatingPointError, match="weights of dense/kernel"):
-        keep.back_up()
-    assert (tmp_path / "last.keras").read_bytes() == good
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -265,12 +172,6 @@ def test_weights_that_are_nan_are_not_saved(tmp_path):
 def test_bad_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         TrainSettings(**{**vars(SETTINGS), **change})
-
-
-def test_the_learning_rate_rises_and_falls():
-    rate = callbacks.CosineLearningRate(highest=1e-3, warmup_steps=10, steps=2560)
-    seen = [rate.rate(step) for step in (0, 9, 1280, 2559, 5000)]
-    np.testing.assert_allclose(seen, [1e-4, 1e-3, 5.05e-4, 1e-5, 1e-5], rtol=0.01)
 
 
 def test_a_folder_of_scenes_is_training_data(tmp_path, scenes, capsys):
