@@ -26,7 +26,7 @@ test: .venv/ready  ## all tests, side by side on all processors
 	$(PYTEST)
 
 check: lint  ## within a minute: lint, and the tests that need no TensorFlow, without it
-	PYTHONPATH=tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
+	PYTHONPATH=$(CURDIR)/tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
 
 # docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR

@@ -14,6 +14,7 @@ import doa_tf
 
 PROGRAM = """
 import json, sys
+sys.modules.update(dict.fromkeys(("tensorflow", "sklearn", "matplotlib")))  # Keras looks for them
 import jax, numpy as np, keras
 import doa_tf
 assert keras.config.backend() == "jax"
