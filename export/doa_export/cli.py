@@ -202,3 +202,7 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+if __name__ == "__main__":
+    sys.exit(main())

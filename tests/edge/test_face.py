@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import doa_edge
+from tests.places import PROJECT
 
 STUB = Path(doa_edge.__file__).with_suffix(".pyi")
 
@@ -38,7 +39,9 @@ def test_the_engine_needs_numpy_alone():
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
+        env={
+            "PYTHONPATH": ":".join([str(PROJECT), str(PROJECT / "edge"), *filter(None, sys.path)])
+        },
         capture_output=True,
         text=True,
         check=False,
