@@ -1,9 +1,11 @@
 """Metadata of the distribution `doa-tf`; tool settings are in pyproject.toml."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 EDGE = [
     "sounddevice>=0.4.6",
@@ -71,6 +73,17 @@ README = re.sub(
     Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
 )
 
+
+class CleanBuild(build_py):
+    """Builds into an empty folder: what an older version left there is not packed."""
+
+    def run(self) -> None:
+        """Empty the folder, then build."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 setup(
     name="doa-tf",
     version="0.2.0",
@@ -94,6 +107,7 @@ setup(
         "doa_edge": ["models/*.tflite", "models/*.md"],
         "doa_edge.sinks.network": ["page.html"],
     },
+    cmdclass={"build_py": CleanBuild},
     install_requires=["lazy_loader>=0.4", "numpy>=1.24"],
     extras_require={
         "edge": EDGE + RUNTIME,

@@ -7,8 +7,8 @@
     model = doa_tf.build_crnn(head)
     model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
 
-Importing this is cheap: Keras is imported when something of it is used. docs/architecture.md has
-the house on one page.
+Importing this is cheap: Keras is imported when something of it is used. docs/architecture.md draws
+the sub-packages on one page.
 """
 
 import lazy_loader

@@ -113,7 +113,7 @@ def _of_one_size(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     if y_true.shape[-1] != y_pred.shape[-1]:
         raise ValueError(
             "`y_true` must have as many values as the network has outputs, encoded by its own "
-            f"head. Received: y_true.shape={tuple(y_true.shape)}, "
+            f"head; `head.loss()` takes directions. Received: y_true.shape={tuple(y_true.shape)}, "
             f"y_pred.shape={tuple(y_pred.shape)}"
         )
     return y_true, y_pred

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray
+from doa_tf.heads import registry
 from doa_tf.heads.base import Head, as_unit_vectors
 
 _Arguments = ParamSpec("_Arguments")
@@ -60,7 +61,8 @@ def without_head(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
 
     @wraps(function)
     def checked(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
-        if "head" in options or any(isinstance(value, Head) for value in args):
+        named = [value for value in args if isinstance(value, str) and value in registry.names()]
+        if "head" in options or named or any(isinstance(value, Head) for value in args):
             raise TypeError(
                 f"`{function.__name__}` takes no head: its targets are directions, "
                 "(batch, voices, 3), which `head.loss()` and `head.metrics()` take as they are. "

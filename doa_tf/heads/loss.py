@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from doa_tf.heads import registry
@@ -42,9 +43,13 @@ class DirectionLoss(keras.losses.Loss):
         Raises:
             ValueError: other shapes.
         """
-        encoded = self._head.encode_tensor(frame_directions(y_true, y_pred, self._head))
+        directions = frame_directions(y_true, y_pred, self._head)
+        encoded = self._head.encode_tensor(directions)
         encoded = ops.broadcast_to(ops.cast(encoded, y_pred.dtype), ops.shape(y_pred))
-        return self._of_encoded.call(encoded, y_pred)
+        losses = self._of_encoded.call(encoded, y_pred)
+        # A vector of another length, such as a row of zeros, is no direction: its loss is NaN.
+        length_off = ops.max(ops.abs(ops.sum(directions**2, axis=-1) - 1.0), axis=-1)
+        return ops.where(length_off < 1e-2, losses, np.float32(np.nan))
 
     def get_config(self) -> dict[str, Any]:
         """All arguments; Keras's own leaves the dtype out."""
@@ -65,10 +70,16 @@ def frame_directions(y_true: Any, y_pred: Any, head: Head) -> Any:
         head: decides how many voices and outputs there must be.
 
     Raises:
-        ValueError: other shapes. Values are not checked here: data sets refuse vectors that are not
-            of unit length.
+        ValueError: other shapes, or directions of both kinds given to one compiled model.
     """
-    voices, true, predicted = head.voices, tuple(y_true.shape), tuple(y_pred.shape)
+    voices, predicted = head.voices, tuple(y_pred.shape)
+    try:
+        true = tuple(y_true.shape)
+    except ValueError as error:  # TensorFlow has forgotten the rank
+        raise ValueError(
+            "`y_true` must be (batch, voices, 3) or (batch, frames, voices, 3), and always the "
+            "same of the two: to change it, or after a shape that was refused, compile anew"
+        ) from error
     if len(predicted) != 3 or predicted[-1] != head.outputs:
         raise ValueError(
             f"`y_pred` of the head '{head.name}' must be (batch, frames, {head.outputs}). "

@@ -1,3 +1,4 @@
+from . import bank as bank
 from .bank.bank import RoomBank as RoomBank
 from .bank.bank import read_bank as read_bank
 from .bank.dataset import bank_dataset as bank_dataset

@@ -230,7 +230,9 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
         raise InputError(
             f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the index of a bank: it lacks entries") from error
+    except ValueError as error:
         raise InputError(f"{path} is not the index of a bank: {error}") from error
     if found != version:
         advice = {

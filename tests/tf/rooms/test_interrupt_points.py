@@ -92,6 +92,7 @@ def test_where_signals_are_ignored_they_stay_so(points):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         listen(points, press, points.check)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
 
