@@ -143,7 +143,7 @@ def music(
 
 
 # Names that `doa_tf evaluate baseline:NAME` knows.
-BASELINES: dict[str, Callable[..., Estimate]] = {"intensity": intensity, "music": music}
+BASELINES: dict[str, Callable[..., Estimate]] = {"intensity": intensity, "music": music}  # by name
 
 
 def _bins_of_band(
