@@ -130,7 +130,7 @@ def test_a_stub_names_what_there_is(package):
     assert not hasattr(module, "nothing_of_this_name")
 
 
-@pytest.mark.parametrize("command", ["doa_edge", "doa_tf.cli"])
+@pytest.mark.parametrize("command", ["doa_edge", "doa_tf.cli", "doa_export.cli"])
 def test_a_command_is_a_module_as_well(command):
     done = subprocess.run(
         [sys.executable, "-m", command, "--help"], capture_output=True, text=True, cwd=PROJECT
