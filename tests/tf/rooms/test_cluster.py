@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_a_worker_with_other_software_is_named_and_its_rooms_are_not_taken(
     options = ["--rooms", "2", "--scheduler", address]
     assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "doa-tf 0.1.0+" in error
+    assert f"doa-tf {version('doa-tf')}+" in error
     assert "install the same there" in error
     assert not list((tmp_path / "bank").glob("*.tfrecord"))
 
