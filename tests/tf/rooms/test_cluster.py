@@ -153,7 +153,7 @@ def test_a_worker_with_other_software_is_named_and_its_rooms_are_not_taken(
     _, address = scheduler
     other = tmp_path / "other"
     shutil.copytree(PROJECT / "doa_tf", other / "doa_tf")
-    with (other / "doa_tf" / "rooms.py").open("a") as source:
+    with (other / "doa_tf" / "rooms" / "room.py").open("a") as source:
         source.write("\n# Another version.\n")
     worker(address, environment={"PYTHONPATH": str(other)})
     options = ["--rooms", "2", "--scheduler", address]
