@@ -7,8 +7,7 @@ SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
 
-# Of `make test` and `make check`: a process with TensorFlow needs a gigabyte and a half.
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8
+PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
 .PHONY: demo reproduce model test check lint arm64 dist format clean venv-check help
@@ -19,7 +18,7 @@ help:  ## what can be made
 demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; writes demo.png
 	.venv-demo/bin/python demo/localise.py --plot demo.png
 
-test: .venv/ready  ## all tests, side by side on all processors
+test: .venv/ready  ## all tests, side by side
 	$(PYTEST)
 
 check: lint  ## within a minute: lint, and the tests that need no TensorFlow, without it

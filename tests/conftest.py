@@ -28,6 +28,7 @@ TOGETHER = {
 }
 # What takes longest begins first, so that all processes end at about the same time.
 LONGEST_FIRST = (
+    *TOGETHER["real time"],
     "tests/export/",
     "tests/tf/training/",
     "tests/experiments/",
@@ -66,6 +67,12 @@ def pytest_configure(config):
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are processors, as some tests wait; each may need a gigabyte and a half."""
+    return min(len(os.sched_getaffinity(0)) + 1, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """A file is run by one process, and so is what belongs `TOGETHER`."""
     from xdist.scheduler import LoadFileScheduling
@@ -88,6 +95,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "shared_data" in item.fixturenames:
             item.add_marker(pytest.mark.shared)
+        if item.nodeid.startswith(TOGETHER["real time"]):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
