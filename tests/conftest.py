@@ -68,7 +68,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One more than there are processors, as some tests wait; each may need a gigabyte and a half."""
+    """One more than there are processors, as some tests wait; a process takes up to 1.5 GB."""
     return min(len(os.sched_getaffinity(0)) + 1, 8)
 
 
