@@ -18,7 +18,7 @@ help:  ## what can be made
 demo: .venv-demo/ready  ## localise the demo recordings with the shipped model; writes demo.png
 	.venv-demo/bin/python demo/localise.py --plot demo.png
 
-test: .venv/ready  ## all tests, side by side
+test: .venv/ready  ## all tests, side by side on all processors
 	$(PYTEST)
 
 check: lint  ## within a minute: lint, and the tests that need no TensorFlow, without it
