@@ -7,8 +7,7 @@ SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
 
-# Of `make test` and `make check`: a process with TensorFlow needs a gigabyte and a half.
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8
+PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
 .PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help

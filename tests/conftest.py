@@ -18,17 +18,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 EXPECT_SHARED = bool(os.environ.get("DOA_EXPECT_SHARED"))  # set by .ci/run where it has them
 
-# Sound in real time: one file after another.
-REAL_TIME = (
-    "tests/edge/input/live/test_live.py",
-    "tests/edge/input/live/test_live_rate.py",
-    "tests/edge/sinks/test_live_outputs.py",
-)
+# Run by one process each: sound in real time, and exports, which are made once for several files.
+TOGETHER = {
+    "real time": (
+        "tests/edge/input/live/test_live",
+        "tests/edge/sinks/test_live_outputs",
+    ),
+    "exports": ("tests/export/",),
+}
 # What takes longest begins first, so that all processes end at about the same time.
 LONGEST_FIRST = (
+    *TOGETHER["real time"],
+    "tests/export/",
     "tests/tf/training/",
     "tests/experiments/",
-    "tests/export/",
     "tests/test_readme.py",
     "tests/tf/",
 )
@@ -64,14 +67,21 @@ def pytest_configure(config):
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are processors, as some tests wait; a process takes up to 1.5 GB."""
+    return min(len(os.sched_getaffinity(0)) + 1, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file is run by one process, and so are all the files of `REAL_TIME`."""
+    """A file is run by one process, and so is what belongs `TOGETHER`."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             path = super()._split_scope(nodeid)
-            return "real time" if path in REAL_TIME else path
+            names = (name for name, paths in TOGETHER.items() if path.startswith(paths))
+            return next(names, path)
 
     return Scheduling(config, log)
 
@@ -85,6 +95,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "shared_data" in item.fixturenames:
             item.add_marker(pytest.mark.shared)
+        if item.nodeid.startswith(TOGETHER["real time"]):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

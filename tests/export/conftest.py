@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from doa_core.errors import InputError
 from doa_export.cli import main
 
 HEADS = ("cartesian", "gibbs-weighted")
@@ -25,31 +27,39 @@ ROOMY = ("--max-median-deg", "20", "--max-p99-deg", "60")
 
 @pytest.fixture(autouse=True, scope="session")
 def converter_here():
-    """The converter in this process, which has TensorFlow: one of its own takes seconds to begin.
+    """The worker in this process, which has TensorFlow: one of its own takes seconds to begin.
 
-    `converter_process` gives that back; tests/test_readme.py has it anyway.
+    Not where a test has another worker, or takes `converter_process`; and tests/test_readme.py
+    exports by the command.
     """
-    start = subprocess.run
+    from doa_export.convert import launch, worker
 
-    def run(command, **options):
-        if command[1:3] != ["-m", "doa_export.convert.worker"]:
-            return start(command, **options)
-        from doa_export.convert.worker import main as convert
+    start, command = launch.run_worker, launch._worker_command
 
+    def run(model_path, options, *, files, windows=None, **others):
+        if launch._worker_command is not command:
+            return start(model_path, options, files=files, windows=windows, **others)
         said = io.StringIO()
-        with contextlib.redirect_stderr(said):
-            status = convert(command[3:])
-        return subprocess.CompletedProcess(command, status, stderr=said.getvalue())
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
+            arguments = [str(model_path), folder, *options]
+            if windows is not None:
+                np.save(Path(folder) / "windows.npy", windows)
+                arguments += ["--windows", f"{folder}/windows.npy"]
+            if worker.main(arguments) != 0:
+                raise InputError(launch.last_words(said.getvalue()))
+            return [(Path(folder) / name).read_bytes() for name in files]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("subprocess.run", run)
+        for module in ("launch", "split"):
+            patch.setattr(f"doa_export.convert.{module}.run_worker", run)
         yield start
 
 
 @pytest.fixture
 def converter_process(converter_here, monkeypatch):
-    """The converter in a process of its own again, as a user has it."""
-    monkeypatch.setattr("subprocess.run", converter_here)
+    """The worker in a process of its own again, as a user has it."""
+    for module in ("launch", "split"):
+        monkeypatch.setattr(f"doa_export.convert.{module}.run_worker", converter_here)
 
 
 def small_model(head_name, *, channels=None):

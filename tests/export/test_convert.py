@@ -165,7 +165,7 @@ def test_spec_is_inside(exports, checkpoints, head, mode):
     assert embed_spec(flatbuffer, spec) == path.read_bytes()
 
 
-def test_equal_input_gives_equal_bytes(exports, checkpoints):
+def test_equal_input_gives_equal_bytes(exports, checkpoints, converter_process):
     path, _ = exports["gibbs-weighted", "dynamic"]
     assert convert(checkpoints["gibbs-weighted"], quantize="dynamic") == read_model(path)[0]
 

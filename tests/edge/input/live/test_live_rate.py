@@ -54,15 +54,17 @@ class Device:
             "JACK_NO_AUDIO_RESERVATION": "1",
         }
         options = f"-n {server} --no-realtime --no-mlock -d dummy -r {RATE} -C 4 -P 0".split()
-        log = folder / "log"
-        with log.open("wb") as file:
+        self.log = folder / "log"
+        with self.log.open("wb") as file:
             self.process = subprocess.Popen(
                 ["jackd", *options], env=self.environment, stdout=file, stderr=file
             )
+
+    def wait_until_ready(self):
         deadline = time.monotonic() + 20.0
         while not self.devices():
-            assert self.process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.2)
 
     def devices(self):
@@ -91,8 +93,11 @@ class Device:
 @pytest.fixture(scope="module")
 def device(tmp_path_factory):
     device = Device(tmp_path_factory.mktemp("jack"))
-    yield device
-    device.stop()
+    try:
+        device.wait_until_ready()
+        yield device
+    finally:
+        device.stop()
 
 
 def test_the_rate_that_it_has_is_found(device):
