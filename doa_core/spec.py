@@ -25,6 +25,8 @@ from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
 SPEC_VERSION = 1
+SEVERAL_VERSION = 2  # of files that know several voices, which doa_edge 0.1 cannot decode
+MOST_VOICES = 4
 SPEC_FILE_NAME = "doa_spec.json"  # its name inside a .tflite
 SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
@@ -124,6 +126,7 @@ class ModelSpec:
             where it was not calibrated.
         highpass_hz: high-pass cutoff [Hz], applied before the features (of an `audio` file: before
             its input); 0 for no high-pass. See `doa_core.highpass`.
+        voices: how many voices at once the network was trained on, 1 to 4.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -135,6 +138,7 @@ class ModelSpec:
     input: str = "features"
     calibration: Table = ()
     highpass_hz: float = 0.0
+    voices: int = 1
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +172,21 @@ class ModelSpec:
                 f"Received: highpass_hz={highpass_hz:g}"
             )
         object.__setattr__(self, "highpass_hz", highpass_hz)
+        if type(self.voices) is not int or not 1 <= self.voices <= MOST_VOICES:
+            raise ValueError(
+                f"`voices` must be an integer from 1 to {MOST_VOICES}. "
+                f"Received: voices={self.voices!r}"
+            )
+        if self.voices > 1 and self.head not in GRID_HEADS:
+            raise ValueError(
+                f"Only grid heads know several voices. Received: head={self.head!r}, "
+                f"voices={self.voices}"
+            )
+
+    @property
+    def version(self) -> int:
+        """Of the format: the oldest that can say what this spec says."""
+        return SEVERAL_VERSION if self.voices > 1 else SPEC_VERSION
 
     @property
     def grid(self) -> Grid | None:
@@ -214,7 +233,7 @@ class ModelSpec:
 
     def _behaviour(self) -> dict[str, Any]:
         behaviour = {
-            "version": SPEC_VERSION,
+            "version": self.version,
             "features": self.features.to_dict(),
             "head": self.head,
             "resolution_deg": self.resolution_deg,
@@ -227,6 +246,8 @@ class ModelSpec:
             behaviour["calibration"] = [list(pair) for pair in self.calibration]
         if self.highpass_hz:
             behaviour["highpass_hz"] = self.highpass_hz
+        if self.voices > 1:
+            behaviour["voices"] = self.voices
         return behaviour
 
     def to_json(self) -> str:
@@ -243,9 +264,10 @@ class ModelSpec:
         values = dict(values)
         version = values.pop("version", None)
         digest = values.pop("digest", None)
-        if version != SPEC_VERSION:
+        if version not in (SPEC_VERSION, SEVERAL_VERSION):
             raise ValueError(
-                f"The model's spec must have version {SPEC_VERSION}. Received: version={version!r}"
+                f"The model's spec must have version {SPEC_VERSION} or {SEVERAL_VERSION}. "
+                f"Received: version={version!r}"
             )
         _check_keys(cls, values)
         if isinstance(values.get("features"), Mapping):

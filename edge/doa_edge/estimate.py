@@ -15,8 +15,43 @@ LEVEL_FLOOR_DBFS = -120.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Talker:
+    """One of the voices that are heard.
+
+    Attributes:
+        id: counts up from 1; never used twice in a run.
+        slot: 1 to the most voices; the talker's while their track lives.
+        azimuth_deg: counter-clockwise from ahead, in (-180, 180].
+        elevation_deg: up from the horizon, in [-90, 90].
+        confidence: in [0, 1].
+        tentative: whether it is reported before it is confirmed.
+    """
+
+    id: int
+    slot: int
+    azimuth_deg: float
+    elevation_deg: float
+    confidence: float
+    tentative: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object in `talkers` that `doa_edge run` prints."""
+        values: dict[str, Any] = {
+            "id": self.id,
+            "slot": self.slot,
+            "azimuth_deg": rounded_azimuth(self.azimuth_deg),
+            "elevation_deg": round(self.elevation_deg, 2) + 0.0,
+            "confidence": round(self.confidence, 4),
+        }
+        return {**values, "tentative": True} if self.tentative else values
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The direction that one window gives.
+    """The directions that one window gives.
+
+    With several voices the direction and confidence are those of the talker of the highest
+    confidence, and `active` is whether there is one.
 
     Attributes:
         time_s: stream time of the window's end, samples over the rate, gaps included [seconds].
@@ -25,6 +60,8 @@ class Estimate:
         confidence: in [0, 1]; 0 where the window is below the gate.
         active: whether somebody talks, as far as `doa_edge.activity` can tell.
         level_dbfs: root mean square of W over the window; -120 at least.
+        of_s: the moment that the directions of several voices are of [seconds]; None of one voice.
+        talkers: the voices that are heard, highest confidence first; None of one voice.
         outputs: (K,) outputs of the head, averaged over frames, if asked for.
         audio: (N, 4) float32 AmbiX that ends at `time_s` and is new since the estimate before, if
             asked for; after a gap and at the start it is the whole window.
@@ -36,12 +73,14 @@ class Estimate:
     confidence: float
     active: bool
     level_dbfs: float
+    of_s: float | None = None
+    talkers: tuple[Talker, ...] | None = None
     outputs: FloatArray | None = field(default=None, compare=False, repr=False)
     audio: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `doa_edge run` prints: rounded, except for the time."""
-        return {
+        values: dict[str, Any] = {
             "time_s": self.time_s,
             "azimuth_deg": rounded_azimuth(self.azimuth_deg),
             "elevation_deg": round(self.elevation_deg, 2) + 0.0,
@@ -49,6 +88,9 @@ class Estimate:
             "active": self.active,
             "level_dbfs": round(self.level_dbfs, 2) + 0.0,
         }
+        if self.talkers is not None:
+            values |= {"of_s": self.of_s, "talkers": [one.to_dict() for one in self.talkers]}
+        return values
 
 
 def direction_deg(direction: npt.ArrayLike) -> tuple[float, float]:
