@@ -28,6 +28,11 @@ class Window:
     waveform: np.ndarray
     direction: np.ndarray
 
+    @property
+    def targets(self) -> np.ndarray:
+        """(1, 3) float32 unit vector to the talker."""
+        return self.direction[np.newaxis].astype(np.float32)
+
 
 class RecordedScenes:
     """The whole windows of all recordings, in place of a `SceneMixer`.
@@ -59,6 +64,11 @@ class RecordedScenes:
                 f"The scenes of {folder} must hold recordings of one window or more "
                 f"({self._features.samples / self._features.sample_rate:.3f} s). Received: none"
             )
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a window's targets."""
+        return (1, 3)
 
     def __len__(self) -> int:
         return len(self._windows)
