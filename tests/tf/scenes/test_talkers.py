@@ -16,7 +16,8 @@ from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings, speaker_of
 
 AZIMUTHS = (0.0, 10.0, 100.0, 200.0)
-HERTZ = (500.0, 900.0, 1300.0, 1700.0)
+BINS = (400, 700, 1100, 1400)  # of a scene's transform, where the talkers' tones are
+HERTZ = tuple(k * SAMPLE_RATE / 13_312 for k in BINS)
 SETTINGS = MixSettings(
     diffuse_fields=1,
     synthetic_noises=4,
@@ -70,8 +71,7 @@ def test_each_voice_comes_from_its_direction_at_its_level():
         spectrum = np.fft.rfft(scene.waveform * np.hanning(len(scene.waveform))[:, None], axis=0)
         levels = []
         for talker, direction in zip(draw.talkers, scene.directions, strict=True):
-            bin_ = round(HERTZ[talker.speech] * len(scene.waveform) / SAMPLE_RATE)
-            w, y, z, x = spectrum[bin_]
+            w, y, z, x = spectrum[BINS[talker.speech]]
             heard = np.real(np.conj(w) * np.array([x, y, z])) / np.abs(w) ** 2
             np.testing.assert_allclose(heard, direction, atol=1e-3)
             levels.append(20 * np.log10(np.abs(w)))
