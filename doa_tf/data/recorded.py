@@ -24,10 +24,12 @@ class Window:
         waveform: (N, 4) float32 AmbiX.
         directions: (T, V, 3) unit vectors to the talkers of its recording in the middle of each
             frame; zeros where one is silent.
+        targets: of a training, of `RecordedScenes.target_shape`.
     """
 
     waveform: np.ndarray
     directions: np.ndarray
+    targets: np.ndarray
 
     @property
     def direction(self) -> np.ndarray:
@@ -43,14 +45,6 @@ class Window:
                 f"{self.directions.shape[1]} talkers, or with pauses or moves"
             )
         return first
-
-    def targets(self, voices: int) -> np.ndarray:
-        """(T, voices, 3) float32 directions, filled up with zeros.
-
-        Raises:
-            InputError: more talkers than voices.
-        """
-        return filled_up(self.directions, voices).astype(np.float32)
 
 
 def frame_times(features: FeatureSpec, *, start: int = 0) -> np.ndarray:
@@ -78,11 +72,6 @@ def filled_up(directions: np.ndarray, voices: int) -> np.ndarray:
             f"There are places for {voices} talkers. Received: {talkers} in one window"
         )
     return np.concatenate([directions, np.zeros((frames, voices - talkers, 3))], axis=1)
-
-    @property
-    def targets(self) -> np.ndarray:
-        """(1, 3) float32 unit vector to the talker."""
-        return self.direction[np.newaxis].astype(np.float32)
 
 
 class RecordedScenes:
@@ -118,8 +107,8 @@ class RecordedScenes:
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """Of a window's targets."""
-        return (1, 3)
+        """Of a window's targets: (1, 3) of one talker all through, else (T, V, 3)."""
+        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -142,4 +131,7 @@ class RecordedScenes:
         waveform = scene.read(sample_rate=self._features.sample_rate)
         waveform = waveform[start : start + self._features.samples]
         times = frame_times(self._features, start=start)
-        return Window(waveform=waveform, directions=scene.directions_at(times))
+        directions = scene.directions_at(times)
+        targets = directions[0] if self.single else filled_up(directions, self.voices)
+        targets = targets.astype(np.float32)
+        return Window(waveform=waveform, directions=directions, targets=targets)
