@@ -105,6 +105,10 @@ class HeadOutput(keras.layers.Layer):
         head: its name.
         resolution_deg: grid step of a grid head.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`.
+        voices: how many voices at once the network is trained on.
+
+    Raises:
+        ValueError: several voices for a head of one talker.
     """
 
     def __init__(
@@ -112,10 +116,14 @@ class HeadOutput(keras.layers.Layer):
         head: str = "cartesian",
         resolution_deg: float | None = None,
         calibration: Any = (),
+        voices: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.head = heads.get(head, resolution_deg=resolution_deg)
+        if voices > 1 and not self.head.several:
+            raise ValueError(f"The head '{head}' takes one talker. Received: voices={voices}")
+        self.voices = voices
         self.calibration = check_table(calibration)
 
     def call(self, outputs: Any) -> Any:
@@ -130,6 +138,7 @@ class HeadOutput(keras.layers.Layer):
             "head": self.head.name,
             "resolution_deg": self.head.resolution_deg,
             "calibration": [list(pair) for pair in self.calibration],
+            "voices": self.voices,
         }
 
 

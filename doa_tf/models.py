@@ -33,6 +33,7 @@ def build_crnn(
     dense_units: int = 429,
     dropout: float = 0.2,
     highpass_hz: float = 0.0,
+    voices: int = 1,
     synchronized: bool = False,
 ) -> keras.Model:
     """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
@@ -48,11 +49,12 @@ def build_crnn(
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
         highpass_hz: high-pass cutoff [Hz], applied before the features; recorded in the spec.
+        voices: how many voices at once it will be trained on; recorded in the spec.
         synchronized: whether batch normalisation is computed over all replicas of a
             `tf.distribute` strategy.
 
     Raises:
-        ValueError: a head with `turns_in_hz` and no basis.
+        ValueError: a head with `turns_in_hz` and no basis, or several voices for a head of one.
 
     References:
         doi:10.1109/WASPAA.2019.8937277
@@ -96,7 +98,7 @@ def build_crnn(
     if basis is not None:
         directions.set_weights([basis, directions.get_weights()[1]])
         directions.trainable = False
-    outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
+    outputs = HeadOutput(head.name, head.resolution_deg, voices=voices, name="head")(x)
     return keras.Model(inputs, outputs, name="doa_crnn")
 
 
@@ -126,6 +128,7 @@ def model_spec(model: keras.Model) -> ModelSpec:
         decode=head.preferred_decode,
         calibration=heads[0].calibration,
         highpass_hz=features[0].highpass_hz,
+        voices=heads[0].voices,
     )
 
 

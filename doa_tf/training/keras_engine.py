@@ -95,7 +95,7 @@ class KerasEngine:
         done = state.epoch * settings.steps_per_epoch + state.step
         try:
             model.fit(
-                share_out(refuse_bad_batches(batches(state.epoch, state.step), first_batch=done)),
+                share_out(self._checked(batches(state.epoch, state.step), run, first_batch=done)),
                 initial_epoch=state.epoch,
                 epochs=state.epoch + 1 if state.step else settings.epochs,
                 steps_per_epoch=settings.steps_per_epoch - state.step,
@@ -114,6 +114,10 @@ class KerasEngine:
         except FloatingPointError as error:
             _free_iterators(error)
             raise
+
+    def _checked(self, dataset: Any, run: Run, *, first_batch: int) -> Any:
+        """The batches, with an error that names the first bad one."""
+        return refuse_bad_batches(dataset, first_batch=first_batch, several=run.head.several)
 
     def _callbacks(self, run: Run) -> list[Any]:
         """Learning rate, validation, logs."""

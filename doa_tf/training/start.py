@@ -28,7 +28,7 @@ class Run:
         settings: how to train.
         features: the network's input.
         inputs: (S, T, F, K) features of the validation scenes.
-        directions: (S, V, 3) unit vectors to their talkers.
+        directions: (S, V, 3) or (S, T, V, 3) unit vectors to their talkers; zeros for who is silent.
         origin: a network whose weights a new run starts from, or None.
     """
 
@@ -71,6 +71,7 @@ def build_network(
         dense_units=settings.dense_units,
         dropout=settings.dropout,
         highpass_hz=settings.highpass_hz,
+        voices=settings.voices,
         synchronized=synchronized,
     )
 

@@ -189,7 +189,7 @@ def step_program(
     rate_place = is_rate.index(True)
 
     def step(carry: Any, arrays: Arrays, batch: Arrays, rate: Any) -> Any:
-        waveforms, _ = mix_scenes(arrays, batch, samples=features.samples)
+        waveforms = mix_scenes(arrays, batch, samples=features.samples)
         exact = jax.lax.Precision.HIGHEST
         waveforms = jnp.einsum("bij,bnj->bni", batch["turn"], waveforms, precision=exact)
         inputs = features_of(waveforms)
