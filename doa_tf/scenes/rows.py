@@ -115,7 +115,9 @@ def _place(room: Room, source: int | None) -> tuple[float | str, float | str]:
 def _runs(active: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of the runs of frames that are active [samples]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]])))
-    before = (WINDOW_LENGTH - HOP) // 2  # of a frame's first sample and half a hop before its middle
+    before = (
+        WINDOW_LENGTH - HOP
+    ) // 2  # of a frame's first sample and half a hop before its middle
     return [
         (int(first) * HOP + before, int(after) * HOP + before)
         for first, after in edges.reshape(-1, 2)

@@ -32,17 +32,20 @@ class Source:
     Attributes:
         dry: its sound.
         srir: (L, 4) response to it.
-        gain: of amplitude.
     """
 
     dry: Dry
     srir: np.ndarray
-    gain: float = 1.0
 
     def __call__(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, 4) float32 of that part of the recording."""
-        image = convolve_valid(self.dry(start - len(self.srir) + 1, stop), self.srir).T
-        return np.float32(self.gain) * image
+        return convolve_valid(self.dry(start - len(self.srir) + 1, stop), self.srir).T
+
+
+def louder(image: Image, power: float) -> Image:
+    """The image, its power multiplied."""
+    gain = np.float32(power**0.5)
+    return lambda start, stop: gain * image(start, stop)
 
 
 def power_in(image: Image, stretches: Sequence[tuple[int, int]]) -> float:
@@ -102,12 +105,13 @@ class Background:
 
     @cached_property
     def _field(self) -> np.ndarray:
-        """(4, P) of the periodic diffuse field, turned, as the microphone hears it; power 1 at W."""
+        """(4, P) of the periodic diffuse field as the microphone hears it, of power 1 at W."""
         turn = rotation_to_ambix_matrix(self.diffuse_turn).astype(np.float32)
         field = turn @ self.mixer.field(self.diffuse_field)
         if self.diffuse_response is not None:
             past = len(self.diffuse_response) - 1
-            field = filter_field(np.concatenate([field[:, -past:], field], 1), self.diffuse_response)
+            before = field[:, field.shape[1] - past :]
+            field = filter_field(np.concatenate([before, field], axis=1), self.diffuse_response)
         field = field / np.sqrt(np.mean(np.square(field[0], dtype=np.float64)))
         return field.astype(np.float32)
 

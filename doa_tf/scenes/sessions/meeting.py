@@ -17,7 +17,7 @@ from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.rows import labels_row, talker_columns
-from doa_tf.scenes.sessions.background import Background, Source, draw_background, power_in
+from doa_tf.scenes.sessions.background import Image, Source, draw_background, louder, power_in
 from doa_tf.scenes.sessions.session import NOISE, Session, level_gain
 from doa_tf.scenes.sessions.voice import Turn, Voice
 
@@ -81,7 +81,7 @@ def draw_meeting(mixer: SceneMixer, key: Sequence[int], *, settings: MeetingSett
     room = mixer.rooms[number]
     samples = round(settings.seconds * SAMPLE_RATE)
     voices = _draw_voices(rng, mixer.speech, settings.people, samples)
-    below_db = rng.uniform(*settings.below_db, size=settings.people)
+    below_db = [float(level) for level in rng.uniform(*settings.below_db, size=settings.people)]
     below_db[int(rng.integers(settings.people))] = 0.0
     background = draw_background(
         rng,
@@ -92,45 +92,30 @@ def draw_meeting(mixer: SceneMixer, key: Sequence[int], *, settings: MeetingSett
         key=(*key, _HISS),
     )
     level_dbfs = float(rng.uniform(*mixer.settings.level_dbfs))
-    given = {
+    given: dict[str, Any] = {
         "condition": "meeting",
         "snr_db": background.snr_db,
         "sir_db": background.sir_db,
         "interferer": noise_place,
     }
-    people, rows, powers = {}, [], []
+    people: dict[str, Image] = {}
+    rows, powers = [], []
     for name, (place, voice, below) in enumerate(zip(places, voices, below_db, strict=True), 1):
         heard = [stretch for stretch in voice.heard() if stretch[0] < samples]
         if not heard:
             continue
         source = Source(dry=voice.dry, srir=_srir(room, place))
         powers.append(10.0 ** (-below / 10.0))
-        gain = (powers[-1] / power_in(source, heard)) ** 0.5
-        people[str(name)] = replace(source, gain=gain)
+        people[str(name)] = louder(source, powers[-1] / power_in(source, heard))
         row = labels_row(room, place, **given)
         rows += [{**row, **talker_columns(str(name), *each, below_db=below)} for each in heard]
     speech = float(np.mean(powers)) if powers else 1.0
     return Session(
         samples=samples,
-        images={**people, NOISE: _louder(background, speech)},
+        images={**people, NOISE: louder(background, speech)},
         gain=level_gain(level_dbfs, speech * (1.0 + background.power)),
         rows=rows or [{**labels_row(room, None, **given), **talker_columns("")}],
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Louder:
-    """A background beside speech of another power than 1."""
-
-    background: Background
-    gain: np.float32
-
-    def __call__(self, start: int, stop: int) -> np.ndarray:
-        return self.gain * self.background(start, stop)
-
-
-def _louder(background: Background, power: float) -> _Louder:
-    return _Louder(background=background, gain=np.float32(power**0.5))
 
 
 def _srir(room: Room, source: int) -> np.ndarray:
@@ -157,7 +142,7 @@ def _draw_places(
         if best[0] >= _APART_DEG:
             break
     if best is None and wanted > settings.people:
-        logger.warning("No room has a place left for a localised noise: meetings have none")
+        logger.info("No room has a place left for a localised noise: meetings have none")
         return _draw_places(rng, mixer, replace(settings, noise_share=0.0))
     if best is None:
         most = max(mixer.sources(number) for number in rooms)
@@ -224,9 +209,7 @@ def draw_speakers(
     return [(int(numbers[person % len(numbers)]),) for person in range(people)]
 
 
-def draw_turns(
-    rng: np.random.Generator, people: int, samples: int
-) -> list[list[tuple[int, int]]]:
+def draw_turns(rng: np.random.Generator, people: int, samples: int) -> list[list[tuple[int, int]]]:
     """Turns (start, stop) of each person [samples].
 
     Everybody has had a turn before anybody has the second. A turn begins soon after the last one;

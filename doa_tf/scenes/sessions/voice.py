@@ -67,7 +67,7 @@ class Voice:
         """
         starts, powers = [], []
         for turn in self.turns:
-            whole = turn.start + (turn.stop - turn.start) // _FRAME * _FRAME
+            whole = turn.start + -(-(turn.stop - turn.start) // _FRAME) * _FRAME
             for start in range(turn.start, whole, _PIECE):
                 dry = self.dry(start, min(start + _PIECE, whole)).reshape(-1, _FRAME)
                 powers.append(np.einsum("tn,tn->t", dry, dry) / _FRAME)
@@ -76,7 +76,9 @@ class Voice:
         if not power.any():
             return []
         heard = power > np.percentile(power, _LOUD) * 10.0 ** (-_HEARD_DB / 10.0)
-        return _stretches(np.concatenate(starts)[heard])
+        end = self.turns[-1].stop  # within its last frame
+        found = _stretches(np.concatenate(starts)[heard])
+        return [(start, min(stop, end)) for start, stop in found]
 
     def _said(self, at: int, samples: int) -> np.ndarray:
         """(samples,) of the person's recordings, joined and repeated, from sample `at` on."""
