@@ -24,7 +24,8 @@ class Window:
         waveform: (N, 4) float32 AmbiX.
         directions: (T, V, 3) unit vectors to the talkers of its recording in the middle of each
             frame; zeros where one is silent.
-        targets: of a training, of `RecordedScenes.target_shape`.
+        targets: float32, what a training aims at: (1, 3) where every recording is of one talker who
+            talks all through, else (T, voices, 3), with zeros for talkers who are not there.
     """
 
     waveform: np.ndarray
@@ -81,6 +82,9 @@ class RecordedScenes:
         folder: scenes, as every evaluation reads them.
         features: of the network; its window length applies.
 
+    Attributes:
+        single: whether one talker talks all through in every recording.
+
     Raises:
         InputError: no recording is as long as one window.
     """
@@ -88,6 +92,7 @@ class RecordedScenes:
     def __init__(self, folder: str | Path, *, features: FeatureSpec | None = None) -> None:
         self._features = features or FeatureSpec()
         self._scenes = read_scenes(folder)
+        self.single = all(scene.single for scene in self._scenes)
         digest = sha256(Path(folder) / LABELS_FILE)
         self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
         self._windows: list[tuple[int, int]] = []
@@ -105,11 +110,6 @@ class RecordedScenes:
                 f"({self._features.samples / self._features.sample_rate:.3f} s). Received: none"
             )
 
-    @property
-    def target_shape(self) -> tuple[int, ...]:
-        """Of a window's targets: (1, 3) of one talker all through, else (T, V, 3)."""
-        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
-
     def __len__(self) -> int:
         return len(self._windows)
 
@@ -119,9 +119,9 @@ class RecordedScenes:
         return max(self._scenes.voices, 1)
 
     @property
-    def single(self) -> bool:
-        """Whether one talker talks all through in every recording."""
-        return all(scene.single for scene in self._scenes)
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a window's targets: (1, 3), or (T, V, 3)."""
+        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
 
     def mix(self, key: Sequence[int]) -> Window:
         """The window numbered by the key's last element."""
@@ -133,5 +133,4 @@ class RecordedScenes:
         times = frame_times(self._features, start=start)
         directions = scene.directions_at(times)
         targets = directions[0] if self.single else filled_up(directions, self.voices)
-        targets = targets.astype(np.float32)
-        return Window(waveform=waveform, directions=directions, targets=targets)
+        return Window(waveform=waveform, directions=directions, targets=targets.astype(np.float32))
