@@ -48,10 +48,11 @@ def build_crnn(
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
         highpass_hz: high-pass cutoff [Hz], applied before the features; recorded in the spec.
-        voices: how many voices at once it will be trained on; recorded in the spec.
+        voices: how many voices at once the network is to know; recorded in the spec, which says
+            how many a board seeks. The network is the same for any number.
 
     Raises:
-        ValueError: a head with `turns_in_hz` and no basis, or several voices for a head of one.
+        ValueError: a head with `turns_in_hz` and no basis; several voices for a head of one.
 
     References:
         doi:10.1109/WASPAA.2019.8937277
@@ -75,10 +76,7 @@ def build_crnn(
             width, 3, padding="same", activation="relu", name=f"convolution_{number}"
         )(x)
         # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
-        normalisation = keras.layers.BatchNormalization(
-            momentum=0.95, name=f"normalisation_{number}"
-        )
-        x = normalisation(x)
+        x = keras.layers.BatchNormalization(momentum=0.95, name=f"normalisation_{number}")(x)
         x = keras.layers.MaxPooling2D((1, pool), name=f"pooling_{number}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
     x = keras.layers.Reshape((features.frames, -1), name="frames")(x)
@@ -127,6 +125,7 @@ def model_spec(model: keras.Model) -> ModelSpec:
         calibration=heads[0].calibration,
         highpass_hz=features[0].highpass_hz,
         voices=heads[0].voices,
+        apart_deg=heads[0].apart_deg,
     )
 
 
