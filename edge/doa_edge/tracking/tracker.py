@@ -29,8 +29,11 @@ from dataclasses import dataclass
 from doa_edge.tracking.assignment import assign
 from doa_edge.tracking.motion import SphereFilter, Vector, angle
 
+AT_ONCE = 2.0  # of these three see `TrackSettings` and `Tracker`
+GOES_ON = 0.7
 REMEMBERED = 8  # silent tracks that lost their slot
 _ROUNDING = 1e-9  # seconds
+_TINY = 1e-9  # confidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +42,10 @@ class TrackSettings:
 
     Attributes:
         slots: the most tracks, 1 or more.
-        birth: least confidence of a peak that begins a track at once.
-        agreed: of one that begins a track together with a second one, or wakes a silent one.
-        hold: of one that lets a track go on.
-        noise_deg: standard deviation of a peak of the confidence `birth`, on one axis.
+        confidence: least of a peak that begins a track together with a second one, or wakes a
+            silent one; `AT_ONCE` times that for one that begins a track at once, and `GOES_ON`
+            times that for one that lets a track go on.
+        noise_deg: standard deviation of a peak that begins a track at once, on one axis.
         gate_deg: farthest that a peak may be from where its track is expected.
         bridge_s: longest time without a peak that is bridged.
         confirm_s: time for which a track must be heard before it is confirmed.
@@ -52,9 +55,7 @@ class TrackSettings:
     """
 
     slots: int
-    birth: float
-    agreed: float
-    hold: float
+    confidence: float
     noise_deg: float = 8.0
     gate_deg: float = 22.0
     bridge_s: float = 0.36
@@ -124,14 +125,14 @@ class Tracker:
         peaks = [
             (direction, confidence)
             for direction, confidence in zip(directions, confidences, strict=True)
-            if confidence >= self.settings.hold
+            if confidence >= GOES_ON * self.settings.confidence
         ]
         owners = assign([self._costs(*peak) for peak in peaks])
         known = list(self._tracks)
         for (direction, confidence), owner in zip(peaks, owners, strict=True):
             if owner is not None:
                 self._hear(known[owner], direction, confidence)
-            elif confidence >= self.settings.agreed:
+            elif confidence >= self.settings.confidence:
                 motion = SphereFilter(direction, noise=self._noise(confidence))
                 self._tracks.append(Track(motion, confidence, time_s, time_s, time_s))
         self._meet()
@@ -145,7 +146,7 @@ class Tracker:
         costs = {}
         noise = self._noise(confidence)
         for index, track in enumerate(self._tracks):
-            needed = self.settings.hold if self._goes_on(track) else self.settings.agreed
+            needed = self.settings.confidence * (GOES_ON if self._goes_on(track) else 1.0)
             distance = angle(track.motion.direction, direction)
             variance = track.motion.variance + noise
             near = distance <= math.radians(self.settings.gate_deg)
@@ -155,7 +156,8 @@ class Tracker:
 
     def _noise(self, confidence: float) -> float:
         """Variance of a peak's direction on one axis [rad^2]."""
-        doubt = self.settings.birth / max(confidence, self.settings.birth / 4.0)
+        at_once = AT_ONCE * self.settings.confidence
+        doubt = 1.0 if confidence >= at_once else min(at_once / max(confidence, _TINY), 4.0)
         return doubt * math.radians(self.settings.noise_deg) ** 2
 
     def _hear(self, track: Track, direction: Vector, confidence: float) -> None:
@@ -222,12 +224,13 @@ class Tracker:
 
     def _give_slots(self) -> None:
         """A slot for each voice that is worth one and has none, the most confident one first."""
+        at_once = AT_ONCE * self.settings.confidence
         waiting = [
             track
             for track in self._tracks
             if track.slot == 0
             and track.heard_s == self._time_s
-            and (track.confidence >= self.settings.birth or track.born_s < self._time_s)
+            and (track.confidence >= at_once or track.born_s < self._time_s)
         ]
         for track in sorted(waiting, key=lambda track: -track.confidence):
             track.slot = self._free_slot(track)
