@@ -3,7 +3,7 @@ neighbour).
 
 References:
     Y. Bar-Shalom, X. R. Li, "Multitarget-multisensor tracking: principles and techniques", 1995,
-    ch. 2. With a handful of peaks and tracks every assignment is tried: no more than some hundred.
+    ch. 2. Of a handful of peaks every assignment is tried.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ def assign(costs: Sequence[Mapping[int, float]]) -> list[int | None]:
     Args:
         costs: of each peak, by the tracks that it may belong to; finite.
     """
-    return _assign(costs, 0, frozenset())[2]
+    # The other peaks can't take more than the cheapest of a peak's tracks: the rest is never used.
+    count = len(costs)
+    cheapest = [dict(sorted(each.items(), key=lambda item: item[1])[:count]) for each in costs]
+    return _assign(cheapest, 0, frozenset())[2]
 
 
 def _assign(

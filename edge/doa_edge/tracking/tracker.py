@@ -29,8 +29,7 @@ from dataclasses import dataclass
 from doa_edge.tracking.assignment import assign
 from doa_edge.tracking.motion import SphereFilter, Vector, angle
 
-AT_ONCE = 2.0  # of these three see `TrackSettings` and `Tracker`
-GOES_ON = 0.7
+GOES_ON = 0.7  # of the confidence that a voice needs to begin
 REMEMBERED = 8  # silent tracks that lost their slot
 _ROUNDING = 1e-9  # seconds
 _TINY = 1e-9  # confidence
@@ -43,8 +42,7 @@ class TrackSettings:
     Attributes:
         slots: the most tracks, 1 or more.
         confidence: least of a peak that begins a track together with a second one, or wakes a
-            silent one; `AT_ONCE` times that for one that begins a track at once, and `GOES_ON`
-            times that for one that lets a track go on.
+            silent one, in [0, 1]. `GOES_ON` times that lets a track go on.
         noise_deg: standard deviation of a peak that begins a track at once, on one axis.
         gate_deg: farthest that a peak may be from where its track is expected.
         bridge_s: longest time without a peak that is bridged.
@@ -63,6 +61,11 @@ class TrackSettings:
     meet_deg: float = 15.0
     meet_s: float = 1.0
     memory_s: float = 60.0
+
+    @property
+    def at_once(self) -> float:
+        """Least confidence of a peak that begins a track alone."""
+        return min(2.0 * self.confidence, 0.5 * (1.0 + self.confidence))
 
 
 @dataclass(eq=False)
@@ -156,7 +159,7 @@ class Tracker:
 
     def _noise(self, confidence: float) -> float:
         """Variance of a peak's direction on one axis [rad^2]."""
-        at_once = AT_ONCE * self.settings.confidence
+        at_once = self.settings.at_once
         doubt = 1.0 if confidence >= at_once else min(at_once / max(confidence, _TINY), 4.0)
         return doubt * math.radians(self.settings.noise_deg) ** 2
 
@@ -224,7 +227,7 @@ class Tracker:
 
     def _give_slots(self) -> None:
         """A slot for each voice that is worth one and has none, the most confident one first."""
-        at_once = AT_ONCE * self.settings.confidence
+        at_once = self.settings.at_once
         waiting = [
             track
             for track in self._tracks
@@ -235,7 +238,7 @@ class Tracker:
         for track in sorted(waiting, key=lambda track: -track.confidence):
             track.slot = self._free_slot(track)
             if not track.slot:
-                self.left_out += 1
+                self.left_out += track.born_s < self._time_s
             elif not track.id:
                 self._ids += 1
                 track.id = self._ids

@@ -101,7 +101,8 @@ class VoiceFollower:
         if grid is None:
             raise ValueError(f"Only grid heads have peaks. Received: head={self._spec.head!r}")
         scores = outputs.mean(axis=0, dtype=np.float64)
-        found, heights = find_peaks(scores, grid=grid, count=self._talkers)
+        # One more than can be reported, so that it is known who is left out.
+        found, heights = find_peaks(scores, grid=grid, count=self._talkers + 1)
         confidences = calibrate(np.clip(heights, 0.0, 1.0), self._spec.calibration)
         return [(x, y, z) for x, y, z in found.tolist()], confidences.tolist()
 
