@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from doa_core.angles import FloatArray
-from doa_core.calibration import calibrate
-from doa_core.peaks import find_peaks
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Talker, direction_deg
 from doa_edge.smoother import DirectionSmoother
@@ -96,14 +92,8 @@ class VoiceFollower:
         return of_s, tuple(self._talker(track, time_s) for track in speaking)
 
     def _peaks(self, outputs: FloatArray) -> tuple[list[Vector], list[float]]:
-        """Unit vectors and confidences of the peaks of the averaged scores."""
-        grid = self._spec.grid
-        if grid is None:
-            raise ValueError(f"Only grid heads have peaks. Received: head={self._spec.head!r}")
-        scores = outputs.mean(axis=0, dtype=np.float64)
-        # One more than can be reported, so that it is known who is left out.
-        found, heights = find_peaks(scores, grid=grid, count=self._talkers + 1)
-        confidences = calibrate(np.clip(heights, 0.0, 1.0), self._spec.calibration)
+        """Unit vectors and confidences of peaks: one more than can be reported, to count it."""
+        found, confidences = self._spec.peaks(outputs, count=self._talkers + 1)
         return [(x, y, z) for x, y, z in found.tolist()], confidences.tolist()
 
     def _talker(self, track: Track, time_s: float) -> Talker:

@@ -194,7 +194,7 @@ def test_confidence_is_that_of_a_peak_at_birth():
 def test_a_calibrated_confidence_is_the_tables():
     spec = replace(SPEC, calibration=((0.0, 0.0), (0.5, 0.9), (1.0, 1.0)))
     (estimate,) = run(lambda _: [(*CELL, 0.5)], 1, spec=spec)
-    assert estimate.talkers[0].confidence == pytest.approx(0.9, abs=1e-3)
+    assert estimate.talkers[0].confidence == pytest.approx(0.9, abs=0.01)
 
 
 def test_each_talker_has_a_smoother_of_their_own():

@@ -1,6 +1,7 @@
 """Who stays who: births, silences, crossings and slots, from peaks of known directions."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -151,7 +152,7 @@ def test_two_that_meet_become_the_older_one_without_flicker():
         near = azimuth < 20.0
         speaking = meeting.hear((0.0, SURE), *([] if near else [(azimuth, SURE)]))
         seen.append(tuple(sorted(ids(speaking))))
-    changes = [after for before, after in zip(seen, seen[1:], strict=False) if after != before]
+    changes = [after for before, after in pairwise(seen) if after != before]
     assert seen[0] == (1, 2)
     assert changes == [(1,)]
     assert ids(meeting.hear((0.0, SURE), (60.0, SURE))) == [1, 3]  # somebody else, or again
