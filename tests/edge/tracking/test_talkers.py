@@ -8,36 +8,16 @@ import numpy as np
 import pytest
 
 from doa_core.angles import great_circle_distance
-from doa_core.spec import ModelSpec
 from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.input.stream import Gap
 from doa_edge.tracking.voices import default_average, lag_s
 from tests.edge.conftest import unit_vector
+from tests.edge.tracking.lobe_model import SPEC, LobeModel
 
 WINDOW, STEP = 13_312, 5 * 512  # samples
 PERIOD_S = STEP / 16_000
 CELL = (-180.0 + 20.0 * 360.0 / 37.0, 0.0)  # a direction of the grid: its score is the height
-SPEC = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, voices=3)
 KEYS = ["time_s", "azimuth_deg", "elevation_deg", "confidence", "active", "level_dbfs"]
-
-
-class LobeModel:
-    """Scores of voices: `script(n)` has (azimuth_deg, elevation_deg, height) of window n."""
-
-    def __init__(self, script, spec=SPEC):
-        self.spec = spec
-        self.calls = 0
-        self._script = script
-
-    def predict(self, features):
-        voices = self._script(self.calls)
-        self.calls += 1
-        scores = np.zeros(len(self.spec.grid))
-        for azimuth_deg, elevation_deg, height in voices:
-            cosine = self.spec.grid.vectors @ unit_vector(azimuth_deg, elevation_deg)
-            distance = np.arccos(np.clip(cosine, -1.0, 1.0))
-            scores = np.maximum(scores, height * np.exp(-((distance / np.radians(14.0)) ** 2)))
-        return np.tile(scores.astype(np.float32), (self.spec.features.frames, 1))
 
 
 def noise(estimates, *, gain=0.1):
