@@ -88,6 +88,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
+        _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
@@ -126,17 +127,27 @@ def _engine_settings(options: argparse.Namespace) -> EngineSettings:
 
     asked = {
         "every": options.every,
+        "talkers": options.talkers,
         "average": options.average,
         "method": options.decode,
         "gate_dbfs": options.gate,
         "margin_db": options.margin,
         "min_confidence": options.confidence,
         "smooth_s": options.smooth,
+        "lead_s": options.lead,
     }
     return EngineSettings(
         **{name: value for name, value in asked.items() if value is not None},
         keep_outputs=bool(options.summary or options.plot),
     )
+
+
+def _tell_of_one_voice(options: argparse.Namespace, engine: DirectionEngine) -> None:
+    """Say so where more voices were asked for than the model knows."""
+    if (options.talkers or 1) > engine.talkers:
+        sys.stderr.write(
+            f"doa_edge: the model knows one voice: it runs as without --talkers {options.talkers}\n"
+        )
 
 
 @contextmanager
@@ -224,6 +235,11 @@ class _Follower:
             summary = summary_dict(self.average, method=method, duration_s=duration_s)
             sys.stdout.write(json_line(summary))
             sys.stdout.flush()
+        if self._engine.left_out:
+            sys.stderr.write(
+                f"doa_edge: {source.name}: {self._engine.left_out} times a voice was left out, as "
+                f"--talkers {self._engine.talkers} others were reported\n"
+            )
         lost = {name: count for name, count in source.statistics().items() if count}
         if lost:
             told = ", ".join(f"{name} {count:g}" for name, count in lost.items())

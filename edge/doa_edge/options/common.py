@@ -15,6 +15,7 @@ from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+MOST_TALKERS = 4  # `doa_core.spec.MOST_VOICES`, which would import numpy
 _SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
 
 
@@ -24,21 +25,26 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "--model FILE": MODEL_HELP,
         "--every FRAMES": "frames of 32 ms between two directions (default: 5)",
         "--average FRAMES": "frames whose outputs are averaged for one direction (default: a "
-        "window's, 25)",
+        "window's, 25; the last 13 of them with several voices)",
         "--decode peak|centroid": "(default: the model's own)",
         "--gate DBFS": "a window below this level is not active (default: -60)",
         "--margin DB": "nor is one that is not this far above the tracked noise floor; 0 for no "
-        "tracking (default: 3)",
+        "tracking (default: 3). Gate and margin are of the whole window, whoever talks in it",
         "--confidence SHARE": "nor is one whose confidence is below this (default: 0.4 where the "
-        "model calibrates it, else 0.07)",
-        "--smooth SECONDS": "smooth directions: time constant, which is also the delay (default: "
-        "none)",
+        "model calibrates it, else 0.07). Each of several voices needs it to begin, or to come "
+        "back, and less to go on (default: 0.2 where the model does not calibrate it)",
+        "--smooth SECONDS": "smooth directions, each talker's on their own: time constant, which "
+        "is also the delay (default: none)",
+        "--lead SECONDS": "seconds by which directions of several voices are led by how they move "
+        "(default: 0, they are of the moment `of_s`)",
         "--threads N": "threads of the network (default: %(default)s)",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "DBFS": _level}
     kinds |= dict.fromkeys(("FRAMES", "N"), integer(1))
     kinds |= dict.fromkeys(("DB", "SHARE", "SECONDS"), float)
     add_options(group, texts, kinds)
+    text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
+    add_options(group, {"--talkers N": text}, {"N": integer(1, MOST_TALKERS)})
     group.set_defaults(smooth=0.0, threads=1)
 
 
