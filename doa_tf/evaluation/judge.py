@@ -206,19 +206,23 @@ def evaluate(
     group_by = check_group(scenes, group_by)
     if decode is not None and decode not in METHODS:
         raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
-    check_one_talker_each(scenes)
+    _check_one_talker_each(scenes)
     predictions = predict(model, scenes, progress=progress)
     return judge(predictions, decode=decode, group_by=group_by)
 
 
-def check_one_talker_each(scenes: Scenes) -> None:
-    """Raise InputError unless one talker talks all through each scene."""
-    for scene in scenes:
-        if not scene.single:
-            raise InputError(
-                "One answer a scene is judged where one talker talks all through; others are "
-                f"judged by `evaluate_talkers`. Received: {scene.path}"
-            )
+def has_one_talker_each(scenes: Scenes) -> bool:
+    """Whether one talker talks all through each scene, so that a scene has one answer."""
+    return all(scene.single for scene in scenes)
+
+
+def _check_one_talker_each(scenes: Scenes) -> None:
+    if not has_one_talker_each(scenes):
+        others = next(scene.path for scene in scenes if not scene.single)
+        raise InputError(
+            "One answer a scene is judged where one talker talks all through; other scenes are "
+            f"judged by `doa_tf.evaluation.evaluate_talkers`. Received: {others}"
+        )
 
 
 def judge(

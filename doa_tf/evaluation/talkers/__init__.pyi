@@ -2,5 +2,4 @@ from .comparison import TalkerComparison as TalkerComparison
 from .comparison import compare_talkers as compare_talkers
 from .judge import TalkerEvaluation as TalkerEvaluation
 from .judge import evaluate_talkers as evaluate_talkers
-from .judge import has_one_talker_each as has_one_talker_each
 from .report import write_talker_report as write_talker_report

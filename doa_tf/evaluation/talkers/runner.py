@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +15,14 @@ from doa_core.angles import angles_to_vector
 from doa_core.spec import ModelSpec
 from doa_edge.engine import DirectionEngine, DirectionModel, EngineSettings
 from doa_edge.estimate import Estimate
-from doa_tf.evaluation.talkers.frames import Answers
+from doa_tf.evaluation.talkers.frames import NEAREST_S, Answers, judge_recording
+from doa_tf.evaluation.talkers.tallies import Tally
 from doa_tf.scenes.folder import Scene
 
 if TYPE_CHECKING:
     import keras
+
+_ROUNDING_S = 1e-3  # of times [seconds]
 
 
 class KerasModel:
@@ -58,20 +63,47 @@ def direction_model(model: str | os.PathLike[str] | keras.Model | DirectionModel
     return KerasModel(model)
 
 
-def hear(
-    model: DirectionModel, scene: Scene, settings: EngineSettings | None = None
-) -> tuple[list[Answers], float]:
-    """What the runner says of a recording, and how long that is [seconds].
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recording:
+    """A whole recording, who talks in it when, and what the runner says of it.
+
+    Attributes:
+        scene: the recording and its labels.
+        answers: of all estimates, in order.
+        duration_s: of the recording [seconds].
+        nearest_s: largest distance of a moment and the estimate that answers for it [seconds].
+    """
+
+    scene: Scene
+    answers: tuple[Answers, ...]
+    duration_s: float
+    nearest_s: float = NEAREST_S
+
+    @cached_property
+    def tally(self) -> Tally:
+        """The figures of this recording."""
+        times = {"duration_s": self.duration_s, "nearest_s": self.nearest_s}
+        return judge_recording(self.scene, self.answers, **times)
+
+
+def hear(model: DirectionModel, scene: Scene, settings: EngineSettings | None = None) -> Recording:
+    """Run the runner on a recording.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
     """
-    engine = DirectionEngine(model, settings)
-    rate = model.spec.features.sample_rate
+    settings = settings or EngineSettings()
+    features = model.spec.features
+    rate = features.sample_rate
     signal = scene.read(sample_rate=rate)
-    window_s = model.spec.features.samples / rate
-    answers = [answers_of(estimate, window_s=window_s) for estimate in engine.run([signal])]
-    return answers, len(signal) / rate
+    estimates = DirectionEngine(model, settings).run([signal])
+    step_s = settings.every * features.hop / rate
+    return Recording(
+        scene=scene,
+        answers=tuple(answers_of(each, window_s=features.samples / rate) for each in estimates),
+        duration_s=len(signal) / rate,
+        nearest_s=step_s / 2.0 + _ROUNDING_S,
+    )
 
 
 def answers_of(estimate: Estimate, *, window_s: float) -> Answers:

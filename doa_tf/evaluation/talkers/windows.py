@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,7 +19,12 @@ from doa_core.spec import MOST_VOICES, FeatureSpec, ModelSpec
 from doa_core.stft import frame_count
 from doa_edge.engine import EngineSettings
 from doa_tf.evaluation.predictions import Predictions
-from doa_tf.evaluation.talkers.matching import angles_between, errors_of_talkers, match
+from doa_tf.evaluation.talkers.matching import (
+    Match,
+    angles_between,
+    errors_of_talkers,
+    match,
+)
 from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
 from doa_tf.scenes.folder import Scene
 
@@ -57,11 +62,12 @@ class Window:
     confidence: FloatArray
     unknown: FloatArray | None
 
-    @property
-    def errors_deg(self) -> FloatArray:
-        """(V,) angles to the answers that belong to the talkers, where V is known [degrees]."""
-        return errors_of_talkers(self.truth, self.known)
+    @cached_property
+    def pairs(self) -> Match:
+        """Which of the answers belongs to which talker, where V is known."""
+        return match(angles_between(self.truth, self.known))
 
+    @cached_property
     def tally(self) -> Tally:
         """The figures of this window.
 
@@ -71,7 +77,7 @@ class Window:
         as many answers as talkers; `count_error`, the mean difference of the two numbers;
         `silence_answered`, windows of nobody with an answer.
         """
-        errors = self.errors_deg
+        errors = errors_of_talkers(self.truth, self.known)
         talkers = len(errors)
         sums = {name: (float(np.sum(errors <= deg)), talkers) for name, deg in _WITHIN.items()}
         sums["mean_deg"] = (float(np.sum(errors)), talkers)
@@ -133,7 +139,7 @@ def talkers_of(
     """
     features = features or FeatureSpec()
     times_s = np.zeros(1)
-    if is_timed(scene):
+    if scene.timed:
         samples = len(scene.read(sample_rate=features.sample_rate))
         frames = frame_count(samples, window_length=features.window_length, hop=features.hop)
         middle = features.window_length / 2  # samples
@@ -144,12 +150,6 @@ def talkers_of(
     sums = directions.sum(axis=0)[counts]
     names = [talker.name for talker, inside in zip(scene.talkers, counts, strict=True) if inside]
     return tuple(names), sums / np.linalg.norm(sums, axis=-1, keepdims=True)
-
-
-def is_timed(scene: Scene) -> bool:
-    """Whether its labels say when somebody talks."""
-    stretches = (stretch for talker in scene.talkers for stretch in talker.stretches)
-    return any(np.isfinite(stretch.end_s) for stretch in stretches)
 
 
 def network_windows(predictions: Predictions) -> list[Window]:
