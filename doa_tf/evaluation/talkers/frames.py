@@ -17,7 +17,7 @@ References:
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -133,8 +133,8 @@ def judge_recording(
     frames in which somebody talks with as many answers as talkers; `switches_per_minute`: how often
     an identity changes, see `count_switches`.
     """
-    parts: Counter[str] = Counter()
-    wholes: Counter[str] = Counter()
+    parts: dict[str, float] = defaultdict(float)
+    wholes: dict[str, float] = defaultdict(float)
     errors: list[float] = []
     matches: list[tuple[Frame, Match]] = []
     frames = list(frames_of(scene, answers, duration_s=duration_s, nearest_s=nearest_s))

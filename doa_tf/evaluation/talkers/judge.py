@@ -168,8 +168,9 @@ def evaluate_talkers(
     name = os.fspath(model) if named else str(getattr(model, "name", type(model).__name__))
     if named:
         check_model_name(name)
-    long = [scene for scene in scenes if is_recording(scene)]
-    short = tuple(scene for scene in scenes if scene not in long)
+    kinds = [is_recording(scene) for scene in scenes]
+    long = [scene for scene, whole in zip(scenes, kinds, strict=True) if whole]
+    short = tuple(scene for scene, whole in zip(scenes, kinds, strict=True) if not whole)
     results: dict[str, Window | Recording] = {}
     if name.startswith(BASELINE_PREFIX):
         _check_short(name, scenes, short)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import angles_to_vector
+from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.spec import ModelSpec
 from doa_edge.engine import DirectionEngine, DirectionModel, EngineSettings
 from doa_edge.estimate import Estimate
@@ -122,7 +122,7 @@ def answers_of(estimate: Estimate, *, window_s: float) -> Answers:
     return Answers(of_s=of_s, directions=_vectors(found), ids=ids)
 
 
-def _vectors(angles_deg: Sequence[tuple[float, float]]) -> npt.NDArray[np.float64]:
+def _vectors(angles_deg: Sequence[tuple[float, float]]) -> FloatArray:
     """(A, 3) unit vectors of azimuths and elevations [degrees]."""
     azimuth, elevation = np.radians(np.array(angles_deg).reshape(-1, 2).T)
     return angles_to_vector(azimuth, elevation)

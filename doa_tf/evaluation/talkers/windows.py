@@ -79,7 +79,9 @@ class Window:
         """
         errors = errors_of_talkers(self.truth, self.known)
         talkers = len(errors)
-        sums = {name: (float(np.sum(errors <= deg)), talkers) for name, deg in _WITHIN.items()}
+        sums: dict[str, tuple[float, float]] = {
+            name: (float(np.sum(errors <= deg)), talkers) for name, deg in _WITHIN.items()
+        }
         sums["mean_deg"] = (float(np.sum(errors)), talkers)
         sums["outliers30"] = (float(np.sum(errors > _OUTLIER_DEG)), talkers)
         if self.unknown is not None:
