@@ -18,6 +18,8 @@ Raw confidence, in [0, 1]; `doa_core.calibration` makes a probability of it:
     onehot                            softmax mass within two grid steps of the best cell
     gibbs, gibbs-weighted             score of the best cell
     gibbs-softmax                     score of the best cell over that of a sure answer there
+
+`decode` gives one direction, `decode_peaks` those of several voices.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, angles_to_vector, as_vectors, great_circle_distance
 from doa_core.calibration import Table, calibrate
 from doa_core.errors import check_choice
-from doa_core.grid import Grid
+from doa_core.grid import Grid, lobe_exponents
+from doa_core.peaks import APART_DEG, LOBE_STEPS, find_peaks
 
 REGRESSION_HEADS = {"spherical": 2, "spherical-angular": 2, "cartesian": 3}  # outputs of each
 GRID_HEADS = ("onehot", "gibbs", "gibbs-weighted", "gibbs-softmax")
@@ -83,6 +86,48 @@ def decode(
     else:
         direction, confidence = _decode_grid(mean, head, grid, method)
     return direction, calibrate(np.clip(confidence, 0.0, 1.0), calibration)
+
+
+def decode_peaks(
+    outputs: npt.ArrayLike,
+    *,
+    head: str,
+    grid: Grid | None,
+    count: int,
+    apart_deg: float = APART_DEG,
+    calibration: Table = (),
+) -> tuple[FloatArray, FloatArray]:
+    """(P, 3) unit vectors of several voices and (P,) confidences, highest first; P up to `count`.
+
+    The scores of the frames are averaged, and `doa_core.peaks.find_peaks` finds the peaks; the raw
+    confidence of a peak is its height. One peak alone is the answer of `decode` by `centroid`.
+
+    Args:
+        outputs: (T, G) float in [0, 1], the activated outputs of a head.
+        head: one whose scores are of each cell alone, `gibbs` or `gibbs-weighted`.
+        grid: its cells.
+        count: the most peaks.
+        apart_deg: least distance of two peaks [degrees].
+        calibration: the table of the model's spec; without one the confidence is the raw one.
+
+    Raises:
+        ValueError: another head, outputs that `decode` refuses or that are not of one window, a
+            count below 1, or a distance out of range.
+    """
+    check_choice("head", head, tuple(LOBE_STEPS))
+    outputs = _as_outputs(outputs, head, grid)
+    if outputs.ndim != 2 or grid is None:
+        raise ValueError(
+            f"`outputs` must be (frames, scores) of one window. Received: {outputs.shape}"
+        )
+    directions, heights = find_peaks(
+        outputs.mean(axis=0),
+        grid=grid,
+        count=count,
+        apart_deg=apart_deg,
+        lobe_deg=LOBE_STEPS[head] * grid.resolution_deg,
+    )
+    return directions, calibrate(np.clip(heights, 0.0, 1.0), calibration)
 
 
 def head_outputs(head: str, grid: Grid | None = None) -> int:
@@ -192,7 +237,7 @@ def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
     """
     peak = int(np.argmax(scores))
     relative = scores / max(float(scores[peak]), _TINY)
-    exponents = _lobe_exponents(grid)
+    exponents = lobe_exponents(grid)
     direction = np.append(grid.vectors[peak], 1.0)
     for _ in range(_CENTROID_STEPS):
         covered = exponents @ direction
@@ -204,14 +249,6 @@ def _centroid(scores: FloatArray, grid: Grid) -> FloatArray:
             return _FORWARD
         direction[:3] = centroid / length
     return direction[:3]
-
-
-@lru_cache(maxsize=8)
-def _lobe_exponents(grid: Grid) -> FloatArray:
-    """(G, 4) matrix whose product with (x, y, z, 1) is the exponent of a lobe's weight per cell."""
-    width = np.radians(grid.resolution_deg)
-    exponents: FloatArray = np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2
-    return exponents
 
 
 @lru_cache(maxsize=8)

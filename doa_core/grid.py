@@ -76,6 +76,18 @@ def sphere_grid(resolution_deg: float = 10.0) -> Grid:
     return Grid(float(resolution_deg), azimuth, elevation, vectors)
 
 
+@lru_cache(maxsize=8)
+def lobe_exponents(grid: Grid) -> FloatArray:
+    """(G, 4) matrix whose product with (x, y, z, 1) is the exponent of a lobe's weight per cell.
+
+    The lobe is exp((cos d - 1) / alpha^2) at the distance d of a cell to the direction (x, y, z): a
+    bell whose standard deviation is the grid step alpha.
+    """
+    width = np.radians(grid.resolution_deg)
+    exponents: FloatArray = np.column_stack([grid.vectors, -np.ones(len(grid))]) / width**2
+    return exponents
+
+
 def check_resolution(resolution_deg: float) -> None:
     """Raise ValueError for a grid step outside of [1, 90] degrees."""
     if not 1.0 <= resolution_deg <= 90.0:

@@ -10,7 +10,8 @@ from keras import ops
 
 from doa_core.calibration import check_table
 from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
-from doa_core.spec import FeatureSpec
+from doa_core.peaks import APART_DEG
+from doa_core.spec import FeatureSpec, check_voices
 from doa_core.stft import sine_window
 from doa_tf import heads
 
@@ -105,6 +106,11 @@ class HeadOutput(keras.layers.Layer):
         head: its name.
         resolution_deg: grid step of a grid head.
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`.
+        voices: how many voices at once the network is trained on.
+        apart_deg: least distance of two voices that are told apart [degrees].
+
+    Raises:
+        ValueError: a number of voices out of range, or several for a head of one.
     """
 
     def __init__(
@@ -112,11 +118,19 @@ class HeadOutput(keras.layers.Layer):
         head: str = "cartesian",
         resolution_deg: float | None = None,
         calibration: Any = (),
+        voices: int = 1,
+        apart_deg: float = APART_DEG,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.head = heads.get(head, resolution_deg=resolution_deg)
+        check_voices(voices)
+        if voices > 1 and not self.head.several:
+            raise ValueError(
+                f"The head '{self.head.name}' takes one voice. Received: voices={voices}"
+            )
         self.calibration = check_table(calibration)
+        self.voices, self.apart_deg = voices, apart_deg
 
     def call(self, outputs: Any) -> Any:
         return outputs if self.head.gives_logits else self.head.activate(outputs)
@@ -125,12 +139,15 @@ class HeadOutput(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
+        config = {
             **super().get_config(),
             "head": self.head.name,
             "resolution_deg": self.head.resolution_deg,
             "calibration": [list(pair) for pair in self.calibration],
         }
+        if self.voices > 1:  # left out of others, which older versions can then load
+            config |= {"voices": self.voices, "apart_deg": self.apart_deg}
+        return config
 
 
 def _feature_spec(features: Any) -> FeatureSpec:

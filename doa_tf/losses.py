@@ -61,14 +61,15 @@ def angular_distance(y_true: Any, y_pred: Any) -> Any:
 
 
 def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
-    """(...) loss  -log s_k - sum over i != k of (1 - G_i) log(1 - s_i).
+    """(...) loss  -sum over N of log s_k - sum over the rest of (1 - max_n G_in) log(1 - s_i).
 
-    A wrong cell costs less the closer it lies to the talker. k is the cell nearest to the
-    talker: where `y_true` is largest.
+    A wrong cell costs less the closer it lies to a talker. N are the cells nearest to a talker,
+    in which `y_true` is 1; where nobody talks `y_true` is zero and N is empty. A target without a 1
+    that is not zero throughout, as doa_tf 0.1 encoded one talker, has its largest cell in N.
 
     Args:
-        y_true: (..., G) float, G_i = exp(-delta_i^2 / beta^2) of each cell's distance delta_i to
-            the true direction, as `GibbsWeighted.encode` makes them.
+        y_true: (..., G) float, 1 in N, in the rest the largest G_in = exp(-delta_in^2 / beta^2) of
+            each cell's distance delta_in to talker n, as `GibbsWeighted.encode` makes them.
         y_pred: (..., G) float scores in (0, 1), or logits.
         from_logits: whether `y_pred` is logits; train from logits, where nothing saturates.
 
@@ -82,8 +83,16 @@ def gibbs_weighted_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fa
         epsilon = keras.config.epsilon()
         y_pred = ops.clip(y_pred, epsilon, 1.0 - epsilon)
         log_score, log_rest = ops.log(y_pred), ops.log1p(-y_pred)
-    nearest = ops.one_hot(ops.argmax(y_true, axis=-1), y_true.shape[-1], dtype=y_pred.dtype)
+    nearest = ops.cast(_nearest_cells(y_true), y_pred.dtype)
     return -ops.sum(nearest * log_score + (1.0 - nearest) * (1.0 - y_true) * log_rest, axis=-1)
+
+
+def _nearest_cells(y_true: Any) -> Any:
+    """(..., G) bool: where a target is 1; where none of its values is, the first largest one."""
+    largest = ops.max(y_true, axis=-1, keepdims=True)
+    first = ops.argmax(y_true, axis=-1)[..., None] == ops.arange(y_true.shape[-1])
+    first = ops.logical_and(first, largest > 0.0)
+    return ops.logical_or(y_true >= 1.0, ops.logical_and(first, largest < 1.0))
 
 
 def gibbs_softmax_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:

@@ -33,7 +33,7 @@ def build_crnn(
     dense_units: int = 429,
     dropout: float = 0.2,
     highpass_hz: float = 0.0,
-    synchronized: bool = False,
+    voices: int = 1,
 ) -> keras.Model:
     """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
 
@@ -48,11 +48,11 @@ def build_crnn(
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
         highpass_hz: high-pass cutoff [Hz], applied before the features; recorded in the spec.
-        synchronized: whether batch normalisation is computed over all replicas of a
-            `tf.distribute` strategy.
+        voices: how many voices at once the network is to know; recorded in the spec, which says
+            how many a board seeks. The network is the same for any number.
 
     Raises:
-        ValueError: a head with `turns_in_hz` and no basis.
+        ValueError: a head with `turns_in_hz` and no basis; several voices for a head of one.
 
     References:
         doi:10.1109/WASPAA.2019.8937277
@@ -76,9 +76,7 @@ def build_crnn(
             width, 3, padding="same", activation="relu", name=f"convolution_{number}"
         )(x)
         # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
-        x = keras.layers.BatchNormalization(
-            momentum=0.95, synchronized=synchronized, name=f"normalisation_{number}"
-        )(x)
+        x = keras.layers.BatchNormalization(momentum=0.95, name=f"normalisation_{number}")(x)
         x = keras.layers.MaxPooling2D((1, pool), name=f"pooling_{number}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
     x = keras.layers.Reshape((features.frames, -1), name="frames")(x)
@@ -96,7 +94,7 @@ def build_crnn(
     if basis is not None:
         directions.set_weights([basis, directions.get_weights()[1]])
         directions.trainable = False
-    outputs = HeadOutput(head.name, head.resolution_deg, name="head")(x)
+    outputs = HeadOutput(head.name, head.resolution_deg, voices=voices, name="head")(x)
     return keras.Model(inputs, outputs, name="doa_crnn")
 
 
@@ -126,6 +124,8 @@ def model_spec(model: keras.Model) -> ModelSpec:
         decode=head.preferred_decode,
         calibration=heads[0].calibration,
         highpass_hz=features[0].highpass_hz,
+        voices=heads[0].voices,
+        apart_deg=heads[0].apart_deg,
     )
 
 

@@ -1,4 +1,4 @@
-"""Training targets: (B, V, 3) unit vectors to the talkers, V = 1."""
+"""Training targets: (B, V, 3) or (B, T, V, 3) unit vectors to the talkers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-def as_targets(directions: npt.ArrayLike) -> FloatArray:
-    """(..., 1, 3) float32 targets of (..., 3) directions, one talker each.
+def as_targets(directions: npt.ArrayLike, *, several: bool = False) -> FloatArray:
+    """(..., V, 3) float32 targets.
+
+    Args:
+        directions: (..., 3) float unit vectors of one talker each, V = 1; (..., V, 3) of several,
+            with rows of zeros for who is silent.
+        several: which of the two.
 
     Raises:
-        ValueError: not three coordinates, or vectors that are not of unit length; rows of zeros,
-            for voices that are silent, are not supported yet.
+        ValueError: not three coordinates, or vectors that are not of unit length.
     """
-    return as_unit_vectors(np.asarray(directions)[..., np.newaxis, :]).astype(np.float32)
+    directions = np.asarray(directions)
+    if not several:
+        directions = directions[..., np.newaxis, :]
+    return as_unit_vectors(directions, several=several).astype(np.float32)
 
 
-def refuse_bad_batches(dataset: Any, *, first_batch: int = 0) -> Any:
+def refuse_bad_batches(dataset: Any, *, first_batch: int = 0, several: bool = False) -> Any:
     """The same (inputs, directions) batches, with an error that names the first bad one.
 
     Rectifiers turn NaN into zero, so that a network can train on NaN unnoticed; and a vector that
@@ -36,6 +43,7 @@ def refuse_bad_batches(dataset: Any, *, first_batch: int = 0) -> Any:
     Args:
         dataset: of batches.
         first_batch: number of its first batch, for the message.
+        several: whether rows of zeros, talkers who are silent, are allowed.
 
     Raises:
         tf.errors.InvalidArgumentError: at a batch with NaN, infinity or vectors of another length.
@@ -49,7 +57,10 @@ def refuse_bad_batches(dataset: Any, *, first_batch: int = 0) -> Any:
         if batch[1].shape.rank is None or batch[1].shape[-1] != 3:
             return batch  # the loss refuses the shape
         length = tf.norm(tf.cast(batch[1], tf.float32), axis=-1)
-        of_unit_length = tf.reduce_all(tf.abs(length - 1.0) < 1e-3)
+        good = tf.abs(length - 1.0) < 1e-3
+        if several:
+            good |= length == 0.0
+        of_unit_length = tf.reduce_all(good)
         tf.debugging.Assert(of_unit_length, ["targets are no unit vectors in batch", number])
         return batch
 

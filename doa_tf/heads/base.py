@@ -13,12 +13,16 @@ from doa_core.decode import decode as decode_scores
 from doa_core.grid import Grid
 from doa_tf.heads import registry
 
+_SAY_HOW_MANY = ("encode", "encode_tensor", "encoded_loss")  # decide what a head can be given
+
 
 class Head(ABC):
     """Base class of the heads; subclass and `register` to add one.
 
     Attributes:
-        voices: number of simultaneous directions that it is trained on, V.
+        several: whether it takes any number of talkers, V, and rows of zeros for those who are
+            silent; else V is 1 and every vector of unit length. A subclass that has an encoding or
+            a loss of its own takes one talker unless it says so itself.
         name: by which `get` and model files refer to it.
         decoded_as: the head in `doa_core.decode.HEADS` whose decoding reads these scores, on a
             board as well; the head's own name by default.
@@ -33,7 +37,7 @@ class Head(ABC):
         grid: the cells of a grid head, else None.
     """
 
-    voices: ClassVar[int] = 1
+    several: ClassVar[bool] = False
     name: ClassVar[str]
     decoded_as: ClassVar[str] = ""
     activation: ClassVar[str] = "sigmoid"
@@ -42,6 +46,12 @@ class Head(ABC):
     turns_in_hz: ClassVar[tuple[float, float] | None] = None
     outputs: int
     grid: Grid | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "several" not in own and not own.keys().isdisjoint(_SAY_HOW_MANY):
+            cls.several = False
 
     @property
     def resolution_deg(self) -> float | None:
@@ -57,9 +67,11 @@ class Head(ABC):
     def encode(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., K) float32 training targets of (..., V, 3) unit vectors: the specification.
 
+        Where the head takes several talkers, rows of zeros are left out: they are nobody.
+
         Raises:
-            ValueError: not three coordinates, another number of voices, or vectors that are not
-                of unit length.
+            ValueError: not three coordinates, several talkers for a head of one, or vectors that
+                are not of unit length.
         """
 
     @abstractmethod
@@ -166,25 +178,36 @@ def _definer(head: type[Head], method: str) -> type:
     return next(base for base in head.__mro__ if method in vars(base))
 
 
-def as_unit_vectors(directions: npt.ArrayLike, *, voices: int = 1) -> FloatArray:
+def as_unit_vectors(directions: npt.ArrayLike, *, several: bool = False) -> FloatArray:
     """(..., V, 3) float64 unit vectors.
 
     Args:
         directions: (..., V, 3) float.
-        voices: V.
+        several: whether V may be more than 1 and rows of zeros, talkers who are silent, are
+            allowed.
 
     Raises:
-        ValueError: not three coordinates, another number of voices, or vectors that are not of
-            unit length.
+        ValueError: not three coordinates, several talkers where one is allowed, or vectors that
+            are not of unit length.
     """
     vectors = as_vectors(directions, name="directions").astype(np.float64)
-    if vectors.ndim < 2 or vectors.shape[-2] != voices:
+    talkers = vectors.shape[-2] if vectors.ndim > 1 else 0
+    if talkers < 1 or (talkers > 1 and not several):
+        allowed = "(..., talkers, 3)" if several else "(..., 1, 3)"
+        why = "" if several else ", since the head takes one talker"
         raise ValueError(
-            f"`directions` must be (..., {voices}, 3): x, y and z of each voice. "
+            f"`directions` must be {allowed}: x, y and z of each{why}. "
             f"Received: directions.shape={vectors.shape}"
         )
     length = np.linalg.norm(vectors, axis=-1)
-    if not np.all(np.abs(length - 1.0) < 1e-3):  # also catches NaN
-        worst = length.flat[np.argmax(np.abs(length - 1.0))]
-        raise ValueError(f"`directions` must be unit vectors. Received: one of length {worst:.4g}")
+    off = np.abs(length - 1.0)
+    if several:
+        off[length == 0.0] = 0.0
+    if not np.all(off < 1e-3):  # also catches NaN
+        worst = length.flat[np.argmax(off)]
+        if several:
+            allowed = "unit vectors, or zeros for who is silent"
+        else:
+            allowed = "unit vectors, since the head takes one talker, in every frame"
+        raise ValueError(f"`directions` must be {allowed}. Received: one of length {worst:.4g}")
     return vectors

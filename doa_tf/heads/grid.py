@@ -20,10 +20,11 @@ _EQUALLY_NEAR = 2e-7  # [rad], three times the rounding errors of single precisi
 
 
 class GridHead(Head):
-    """One score per cell; the targets are Gibbs values G_i = exp(-delta_i^2 / beta^2).
+    """One score per cell; the targets are Gibbs values G_in = exp(-delta_in^2 / beta^2).
 
-    delta_i is the great-circle distance of cell i to the true direction. The nearest cell has the
-    largest value; of several equally near cells the first counts as nearest.
+    delta_in is the great-circle distance of cell i to the direction of talker n. The nearest cell
+    of a talker has the largest value; of several equally near cells the first counts as nearest.
+    Of several talkers the largest value counts, max_n G_in; where nobody talks it is zero.
 
     Args:
         resolution_deg: grid step alpha [degrees].
@@ -37,15 +38,16 @@ class GridHead(Head):
         self.beta = self.gibbs_width * np.radians(resolution_deg)  # [rad]
 
     def distances(self, directions: npt.ArrayLike) -> FloatArray:
-        """(..., G) angle [rad] of each cell to (..., 1, 3) unit vectors.
+        """(..., V, G) angle [rad] of each cell to (..., V, 3) unit vectors.
 
         Cells as near as the nearest one, apart from rounding, get exactly its distance, so that
-        ties are broken alike in single and in double precision.
+        ties are broken alike in single and in double precision. Infinite for a row of zeros.
         """
-        directions = as_unit_vectors(directions)
+        directions = as_unit_vectors(directions, several=self.several)[..., np.newaxis, :]
         distance = great_circle_distance(directions, self.grid.vectors)
         least = np.min(distance, axis=-1, keepdims=True)
-        return np.where(distance < least + _EQUALLY_NEAR, least, distance)
+        distance = np.where(distance < least + _EQUALLY_NEAR, least, distance)
+        return np.where(np.any(directions != 0.0, axis=-1), distance, np.inf)
 
     def distances_tensor(self, directions: Any) -> Any:
         """`distances` in `keras.ops`."""
@@ -53,19 +55,28 @@ class GridHead(Head):
 
         from doa_tf import losses
 
+        directions = directions[..., None, :]
         # Not a matrix product: accelerators compute those with a mantissa of 8 to 11 bits.
         distance = losses.great_circle_distance(directions, self._cells())
         least = ops.min(distance, axis=-1, keepdims=True)
-        return ops.where(distance < least + _EQUALLY_NEAR, least, distance)
+        distance = ops.where(distance < least + _EQUALLY_NEAR, least, distance)
+        return ops.where(ops.any(directions != 0.0, axis=-1), distance, np.float32(np.inf))
 
     def encode(self, directions: npt.ArrayLike) -> FloatArray:
-        """(..., G) float32 in [0, 1]: G_i of every cell."""
-        return np.exp(-((self.distances(directions) / self.beta) ** 2)).astype(np.float32)
+        """(..., G) float32 in [0, 1]: the largest G_in of every cell."""
+        return self._gibbs_values(self.distances(directions))
 
     def encode_tensor(self, directions: Any) -> Any:
+        return self._gibbs_values_tensor(self.distances_tensor(directions))
+
+    def _gibbs_values(self, distances: FloatArray) -> FloatArray:
+        nearest_talker = np.min(distances, axis=-2)
+        return np.exp(-((nearest_talker / self.beta) ** 2)).astype(np.float32)
+
+    def _gibbs_values_tensor(self, distances: Any) -> Any:
         from keras import ops
 
-        return ops.exp(-ops.square(self.distances_tensor(directions) / self.beta))
+        return ops.exp(-ops.square(ops.min(distances, axis=-2) / self.beta))
 
     def outputs_to_vectors(self, outputs: Any) -> Any:
         """Centres of the best cells."""
@@ -89,13 +100,13 @@ class Onehot(GridHead):
 
     def encode(self, directions: npt.ArrayLike) -> FloatArray:
         """(..., G) float32: 1 in the nearest cell, else 0."""
-        nearest = np.argmin(self.distances(directions), axis=-1)
+        nearest = np.argmin(self.distances(directions)[..., 0, :], axis=-1)
         return np.eye(self.outputs, dtype=np.float32)[nearest]
 
     def encode_tensor(self, directions: Any) -> Any:
         from keras import ops
 
-        nearest = ops.argmin(self.distances_tensor(directions), axis=-1)
+        nearest = ops.argmin(self.distances_tensor(directions)[..., 0, :], axis=-1)
         return ops.one_hot(nearest, self.outputs)
 
     def encoded_loss(self) -> Any:
@@ -105,9 +116,10 @@ class Onehot(GridHead):
 
 
 class Gibbs(GridHead):
-    """A sigmoid per cell; mean squared error against the Gibbs values."""
+    """A sigmoid per cell; mean squared error against the Gibbs values of any number of talkers."""
 
     name = "gibbs"
+    several = True
 
     def encoded_loss(self) -> Any:
         import keras
@@ -123,11 +135,30 @@ class Gibbs(GridHead):
 class GibbsWeighted(GridHead):
     """A sigmoid per cell; cross-entropy in which a wrong cell costs less the closer it is.
 
-    The targets are the Gibbs values, of which the loss takes the largest as the nearest cell.
+    Takes any number of talkers. The targets are 1 in the cell nearest to each, and the largest
+    Gibbs value in the rest, which is below 1: the loss finds the nearest cells by the ones.
     """
 
     name = "gibbs-weighted"
+    several = True
     gives_logits = True
+
+    def encode(self, directions: npt.ArrayLike) -> FloatArray:
+        """(..., G) float32 in [0, 1]: 1 in the cell nearest to each talker, else the largest G."""
+        distances = self.distances(directions)
+        nearest = np.argmin(distances, axis=-1)[..., np.newaxis] == np.arange(self.outputs)
+        nearest &= np.isfinite(distances)  # not of who is silent
+        values = self._gibbs_values(distances)
+        return np.where(np.any(nearest, axis=-2), np.float32(1.0), values)
+
+    def encode_tensor(self, directions: Any) -> Any:
+        from keras import ops
+
+        distances = self.distances_tensor(directions)
+        nearest = ops.argmin(distances, axis=-1)[..., None] == ops.arange(self.outputs)
+        nearest = ops.logical_and(nearest, ops.isfinite(distances))
+        values = self._gibbs_values_tensor(distances)
+        return ops.where(ops.any(nearest, axis=-2), 1.0, values)
 
     def encoded_loss(self) -> Any:
         from doa_tf.losses import GibbsWeightedCrossentropy

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from doa_core.spec import MOST_VOICES
 from doa_tf.heads import registry
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ class DirectionLoss(keras.losses.Loss):
         encoded = self._head.encode_tensor(directions)
         encoded = ops.broadcast_to(ops.cast(encoded, y_pred.dtype), ops.shape(y_pred))
         losses = self._of_encoded.call(encoded, y_pred)
-        # A vector of another length, such as a row of zeros, is no direction: its loss is NaN.
-        length_off = ops.max(ops.abs(ops.sum(directions**2, axis=-1) - 1.0), axis=-1)
-        return ops.where(length_off < 1e-2, losses, np.float32(np.nan))
+        # A vector of another length is no direction: its loss is NaN. Zeros are, where nobody can
+        # be a voice.
+        length_off = ops.abs(ops.sum(directions**2, axis=-1) - 1.0)
+        if self._head.several:
+            length_off = ops.where(ops.any(directions != 0.0, axis=-1), length_off, 0.0)
+        return ops.where(ops.max(length_off, axis=-1) < 1e-2, losses, np.float32(np.nan))
 
     def get_config(self) -> dict[str, Any]:
         """All arguments; Keras's own leaves the dtype out."""
@@ -65,14 +69,15 @@ def frame_directions(y_true: Any, y_pred: Any, head: Head) -> Any:
     """(B, T, V, 3) float32 directions; (B, 1, V, 3) where they hold for all frames.
 
     Args:
-        y_true: (B, V, 3) or (B, T, V, 3) unit vectors.
+        y_true: (B, V, 3) or (B, T, V, 3) unit vectors; rows of zeros are nobody, for a head that
+            takes several talkers.
         y_pred: (B, T, K) model outputs.
-        head: decides how many voices and outputs there must be.
+        head: decides how many talkers and outputs there may be.
 
     Raises:
         ValueError: other shapes, or directions of both kinds given to one compiled model.
     """
-    voices, predicted = head.voices, tuple(y_pred.shape)
+    predicted = tuple(y_pred.shape)
     try:
         true = tuple(y_true.shape)
     except ValueError as error:  # TensorFlow has forgotten the rank
@@ -85,16 +90,25 @@ def frame_directions(y_true: Any, y_pred: Any, head: Head) -> Any:
             f"`y_pred` of the head '{head.name}' must be (batch, frames, {head.outputs}). "
             f"Received: y_pred.shape={predicted}"
         )
-    frames = true[1] if len(true) == 4 else None
-    if (
-        len(true) not in (3, 4)
-        or true[-2:] != (voices, 3)
-        or (frames and predicted[1] and frames != predicted[1])
-    ):
+    if not _are_directions(true, predicted[1], several=head.several):
+        voices = "voices" if head.several else 1
+        only = "" if head.several else "; this head takes one talker"
         raise ValueError(
             f"`y_true` of the head '{head.name}' must be directions, (batch, {voices}, 3) or "
-            f"(batch, {predicted[1] or 'frames'}, {voices}, 3): x, y and z of each voice. "
+            f"(batch, {predicted[1] or 'frames'}, {voices}, 3): x, y and z of each voice{only}. "
             f"Received: y_true.shape={true}"
         )
     y_true = ops.cast(y_true, "float32")
     return y_true if len(true) == 4 else y_true[:, None]
+
+
+def _are_directions(true: tuple[Any, ...], frames: int | None, *, several: bool) -> bool:
+    """Whether targets of a shape can be directions; axes may be of unknown length, None."""
+    if len(true) not in (3, 4) or true[-1] != 3:
+        return False
+    if not several and true[-2] != 1:
+        return False
+    if len(true) == 4:
+        return true[1] is None or frames is None or true[1] == frames
+    # A direction a frame, without the axis of voices, would be taken for as many voices.
+    return true[1] is None or true[1] <= MOST_VOICES or true[1] != frames

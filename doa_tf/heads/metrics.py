@@ -1,6 +1,9 @@
 """Metrics of the angle [degrees] between estimate and truth, for `model.compile`.
 
-The outputs of a sequence's frames are averaged and decoded by the head's peak.
+The outputs of a sequence's frames are averaged and decoded by the head's peak. A talker's truth is
+the mean of their directions. Of several talkers the one nearest to the answer counts, of those who
+talk in at least 30 % of the frames: there is one answer, and whichever of them it names is right.
+Sequences without such a talker are left out. `doa_tf.training` judges every talker.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from keras import ops
 from doa_tf.heads import registry
 from doa_tf.heads.loss import frame_directions
 from doa_tf.losses import great_circle_distance
+
+TALKING_SHARE = 0.3  # of a sequence's frames; who talks less need not be found
+_ROUNDED = 1e-6  # of a share in single precision
 
 
 class _HeadMetric(keras.metrics.Metric):
@@ -31,8 +37,8 @@ class _HeadMetric(keras.metrics.Metric):
         self._head = registry.get(head, resolution_deg=resolution_deg)
         self._encoded = False
 
-    def _errors_deg(self, y_true: Any, y_pred: Any) -> Any:
-        """(B,) [degrees]; for a moving talker the truth is the mean of the frames' directions."""
+    def _errors_deg(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """(B,) angle [degrees] to the nearest talker, and (B,) weight: 0 where nobody talks."""
         if self._encoded:
             raise ValueError(
                 "This model was compiled by doa_tf 0.1, whose targets were encoded by the head. "
@@ -40,9 +46,14 @@ class _HeadMetric(keras.metrics.Metric):
                 "model.compile(optimizer, loss=head.loss(), metrics=head.metrics())"
             )
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
-        true = ops.mean(frame_directions(y_true, y_pred, self._head)[:, :, 0], axis=1)
-        true = ops.normalize(true, axis=-1)
-        return ops.rad2deg(great_circle_distance(true, self._head.outputs_to_vectors(y_pred)))
+        directions = frame_directions(y_true, y_pred, self._head)
+        talking = ops.cast(ops.any(directions != 0.0, axis=-1), "float32")
+        counts = ops.mean(talking, axis=1) >= TALKING_SHARE - _ROUNDED
+        true = ops.normalize(ops.mean(directions, axis=1), axis=-1)
+        answers = self._head.outputs_to_vectors(y_pred)[:, None]
+        errors_deg = ops.rad2deg(great_circle_distance(true, answers))
+        nearest_deg = ops.min(ops.where(counts, errors_deg, 180.0), axis=-1)
+        return nearest_deg, ops.cast(ops.any(counts, axis=-1), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, and what the targets are."""
@@ -71,14 +82,15 @@ class _MeanHeadMetric(_HeadMetric):
         self._total = self.add_weight(name="total", initializer="zeros")
         self._count = self.add_weight(name="count", initializer="zeros")
 
-    def _value(self, error_deg: Any) -> Any:
+    def _value(self, errors_deg: Any) -> Any:
         raise NotImplementedError
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
-        values = self._value(self._errors_deg(y_true, y_pred))
-        weight = ops.ones_like(values) if sample_weight is None else sample_weight
-        weight = ops.reshape(ops.cast(weight, values.dtype), (-1,))
+        errors_deg, weight = self._errors_deg(y_true, y_pred)
+        values = self._value(errors_deg)
+        if sample_weight is not None:
+            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         self._total.assign_add(ops.sum(values * weight))
         self._count.assign_add(ops.sum(weight))
 
@@ -99,8 +111,8 @@ class AngularError(_MeanHeadMetric):
 
     _default_name = "angular_error"
 
-    def _value(self, error_deg: Any) -> Any:
-        return error_deg
+    def _value(self, errors_deg: Any) -> Any:
+        return errors_deg
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
@@ -126,8 +138,8 @@ class AccuracyWithin(_MeanHeadMetric):
         super().__init__(head=head, resolution_deg=resolution_deg, name=name, dtype=dtype)
         self.tolerance_deg = tolerance_deg
 
-    def _value(self, error_deg: Any) -> Any:
-        return ops.cast(error_deg <= self.tolerance_deg, "float32")
+    def _value(self, errors_deg: Any) -> Any:
+        return ops.cast(errors_deg <= self.tolerance_deg, "float32")
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, and what the targets are."""
@@ -154,11 +166,12 @@ class MedianAngularError(_HeadMetric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add directions and (B, T, K) model outputs, weighted by (B,) if given."""
-        error_deg = self._errors_deg(y_true, y_pred)
-        cells = ops.cast(ops.clip(ops.floor(error_deg * 10.0), 0, 1800), "int32")
-        weight = ops.ones_like(error_deg) if sample_weight is None else sample_weight
-        weight = ops.reshape(ops.cast(weight, "float32"), (-1, 1))
-        self._histogram.assign_add(ops.sum(weight * ops.one_hot(cells, 1801), axis=0))
+        errors_deg, weight = self._errors_deg(y_true, y_pred)
+        cells = ops.cast(ops.clip(ops.floor(errors_deg * 10.0), 0, 1800), "int32")
+        if sample_weight is not None:
+            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        counted = weight[:, None] * ops.one_hot(cells, 1801)
+        self._histogram.assign_add(ops.sum(counted, axis=0))
 
     def result(self) -> Any:
         """Scalar: centre of the bin that holds the median."""

@@ -13,6 +13,7 @@ from doa_tf.files import MONITOR
 from doa_tf.heads import Head
 from doa_tf.models import predict_padded
 from doa_tf.training.run_folder import RunFolder
+from doa_tf.training.talkers import judge_talkers
 
 _NAN_ADVICE = "try a lower learning rate, and look for NaN in the data"
 
@@ -98,18 +99,33 @@ def validation_figures(outputs: FloatArray, directions: FloatArray, head: Head) 
 
     Args:
         outputs: (S, T, K) of the model.
-        directions: (S, 1, 3) float unit vectors.
+        directions: (S, V, 3) or (S, T, V, 3) float unit vectors; rows of zeros are talkers who are
+            silent.
         head: decodes the outputs.
+
+    Raises:
+        ValueError: several talkers for a head of one, or nobody who talks in any scene.
     """
-    answers, _ = head.decode(outputs, method="centroid")
-    error = np.degrees(great_circle_distance(answers, directions[:, 0]))
-    return {
-        "val_loss": float(head.loss()(directions, outputs)),
-        "val_angular_error": float(np.mean(error)),
-        MONITOR: float(np.median(error)),
-        "val_accuracy_within_10": float(np.mean(error <= 10.0)),
-        "val_outliers_above_30": float(np.mean(error > 30.0)),
+    if directions.shape[-2] == 1 and np.any(directions, axis=-1).all():
+        answers, _ = head.decode(outputs, method="centroid")
+        true = directions[:, 0] if directions.ndim == 3 else _mean_direction(directions[:, :, 0])
+        errors_deg = np.degrees(great_circle_distance(answers, true))
+        figures = {"val_loss": float(head.loss()(directions, outputs))}
+    else:
+        errors_deg, figures = judge_talkers(outputs, directions, head)
+    return figures | {
+        "val_angular_error": float(np.mean(errors_deg)),
+        MONITOR: float(np.median(errors_deg)),
+        "val_accuracy_within_10": float(np.mean(errors_deg <= 10.0)),
+        "val_outliers_above_30": float(np.mean(errors_deg > 30.0)),
     }
+
+
+def _mean_direction(directions: FloatArray) -> FloatArray:
+    """(S, 3) unit vectors of (S, T, 3)."""
+    mean = directions.mean(axis=1)
+    direction: FloatArray = mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+    return direction
 
 
 class Validation(keras.callbacks.Callback):
@@ -118,10 +134,11 @@ class Validation(keras.callbacks.Callback):
     Adds to the epoch's logs: val_loss, val_angular_error, val_median_angular_error [degrees],
     val_accuracy_within_10 and val_outliers_above_30, shares in [0, 1]. Grid heads are decoded by
     their centroid: the best cell alone would add its own 3.7 degrees and hide small differences.
+    Of several talkers all are judged (`doa_tf.training.talkers`), and val_silence_auc is added.
 
     Args:
         features: (S, T, F, K) float.
-        directions: (S, 1, 3) float unit vectors.
+        directions: (S, V, 3) or (S, T, V, 3) float unit vectors, zeros for who is silent.
         head: decodes the model's outputs.
         batch_size: scenes at once.
     """

@@ -62,8 +62,16 @@ class Run:
 def build_network(
     head: Head, features: FeatureSpec, settings: TrainSettings, *, synchronized: bool = False
 ) -> keras.Model:
-    """The network of the settings, see `doa_tf.build_crnn`."""
-    return build_crnn(
+    """The network of the settings, see `doa_tf.build_crnn`.
+
+    Args:
+        head: of the network.
+        features: its input.
+        settings: its sizes.
+        synchronized: whether batch normalisation is computed over all replicas of a
+            `tf.distribute` strategy.
+    """
+    model = build_crnn(
         head,
         features=features,
         filters=settings.filters,
@@ -71,8 +79,11 @@ def build_network(
         dense_units=settings.dense_units,
         dropout=settings.dropout,
         highpass_hz=settings.highpass_hz,
-        synchronized=synchronized,
     )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = synchronized
+    return model
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:

@@ -55,7 +55,8 @@ def export_model(
 
     Returns:
         What was made, ready for JSON: `out`, `bytes`, `quantization`, `lstm`, `input`, `head`,
-        `decode`, `digest`, the figures of `parity` and, of a file that was split, of `split`.
+        `decode`, `digest`, the figures of `parity`, of a file that was split those of `split`, and
+        `voices` of one that knows several.
 
     Raises:
         InputError: a file or folder that cannot be used.
@@ -108,7 +109,8 @@ def export_model(
         size = part.stat().st_size
     made = {"out": str(out), "bytes": size, "quantization": quantize, "lstm": form}
     made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
-    return {**made, "parity": spec.provenance["parity"], **halves}
+    several = {"voices": spec.voices} if spec.voices > 1 else {}
+    return {**made, "parity": spec.provenance["parity"], **halves, **several}
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
