@@ -93,8 +93,7 @@ def _as_scores(scores: npt.ArrayLike, grid: Grid) -> FloatArray:
     low, high = float(scores.min()), float(scores.max())  # NaN if one is
     if not (low >= 0.0 and high <= 1.0 + 1e-6):  # an average of ones may be above 1 by rounding
         raise ValueError(
-            "`scores` must be finite and in [0, 1]. Received: values from "
-            f"{low:.4g} to {high:.4g}"
+            f"`scores` must be finite and in [0, 1]. Received: values from {low:.4g} to {high:.4g}"
         )
     return scores
 

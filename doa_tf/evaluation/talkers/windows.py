@@ -13,8 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from doa_core.angles import FloatArray
-from doa_core.calibration import calibrate
-from doa_core.peaks import find_peaks
+from doa_core.peaks import LOBE_STEPS
 from doa_core.spec import MOST_VOICES, FeatureSpec, ModelSpec
 from doa_core.stft import frame_count
 from doa_edge.engine import EngineSettings
@@ -157,9 +156,9 @@ def talkers_of(
 def network_windows(predictions: Predictions) -> list[Window]:
     """What a network says of short recordings: the peaks of its averaged scores.
 
-    A regression head has one answer to each. Where the number of talkers is not known, answers are
-    those that `doa_edge run` would take for somebody by their confidence; a network of one voice
-    has one there.
+    A softmax or a regression head has one answer to each. Where the number of talkers is not known,
+    answers are those that `doa_edge run` would take for somebody by their confidence; a network of
+    one voice has one there.
     """
     spec = predictions.spec
     if spec is None:
@@ -173,8 +172,7 @@ def network_windows(predictions: Predictions) -> list[Window]:
 
 
 def _peaks(spec: ModelSpec, outputs: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
-    if spec.grid is None:
-        direction, confidence = spec.directions(outputs)
-        return direction[np.newaxis], np.atleast_1d(confidence)
-    directions, heights = find_peaks(outputs.mean(axis=0), grid=spec.grid, count=count)
-    return directions, calibrate(heights, spec.calibration)
+    if spec.head in LOBE_STEPS:
+        return spec.peaks(outputs, count=count)
+    direction, confidence = spec.directions(outputs)
+    return direction[np.newaxis], np.atleast_1d(confidence)

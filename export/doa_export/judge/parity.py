@@ -44,7 +44,9 @@ _OF_SEVERAL = ("mean_deg", "peaks", "different_counts")
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Angles between the directions of two networks, over recordings or, of several voices, windows.
+    """Angles between the directions of two networks, over recordings.
+
+    Those of networks of several voices are over windows, peak by peak.
 
     Attributes:
         n: number of recordings; of windows for networks of several voices.
@@ -119,10 +121,9 @@ def parity(
     means: list[tuple[FloatArray, FloatArray]] = []
     truth: list[FloatArray | None] = []
     several = spec.voices > 1
-    done = 0
     difference = 0.0
     digest = hashlib.sha256()
-    for clip in clips:
+    for done, clip in enumerate(clips, start=1):
         digest.update(clip.samples.tobytes())
         windows = spec.features.compute(clip.samples)
         expected = np.asarray(scoring.predict_on_batch(windows))
@@ -136,7 +137,6 @@ def parity(
         else:
             means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
             truth.append(clip.direction)
-        done += 1
         if progress is not None:
             progress(done)
     if not means:
