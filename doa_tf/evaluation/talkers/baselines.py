@@ -34,9 +34,9 @@ from doa_tf.scenes.folder import Scene
 
 MUSIC_SOURCES = 3  # at most: of four channels one is left for the noise
 APART_DEG = 20.0  # least distance of two peaks [degrees]
-SMOOTH_DEG = 12.0  # where the weight of a bin in the histogram has fallen to 1 / e [degrees]
+SMOOTH_DEG = 16.0  # where the weight of a bin in the histogram has fallen to 1 / e [degrees]
 _HISTOGRAM_DEG = 5.0  # its cells; finer ones than it is smooth gain nothing
-_SUMMIT_DEG = 4.0  # a peak is the highest cell so far around
+_SUMMIT_STEPS = 1.6  # grid steps: a peak is the highest cell so far around
 _REFINE_DEG = 10.0  # a peak is the centroid of the scores so far around it
 
 Peaks = tuple[FloatArray, FloatArray]
@@ -102,6 +102,7 @@ def sphere_peaks(scores: FloatArray, grid: Grid, count: int) -> Peaks:
     A summit is a cell that is the highest around, at least `APART_DEG` from higher ones. Each is
     refined to the centroid around it.
     """
+    around = np.cos(np.radians(_SUMMIT_STEPS * grid.resolution_deg))
     summits: list[int] = []
     for cell in np.argsort(-scores, kind="stable"):
         if len(summits) == count or scores[cell] <= 0.0:
@@ -109,7 +110,7 @@ def sphere_peaks(scores: FloatArray, grid: Grid, count: int) -> Peaks:
         cosine = grid.vectors @ grid.vectors[cell]
         if any(cosine[summit] > np.cos(np.radians(APART_DEG)) for summit in summits):
             continue
-        if scores[cell] >= np.max(scores[cosine >= np.cos(np.radians(_SUMMIT_DEG))]):
+        if scores[cell] >= np.max(scores[cosine >= around]):
             summits.append(int(cell))
     directions = [_centroid(scores, grid.vectors, grid.vectors[cell]) for cell in summits]
     return np.array(directions).reshape(-1, 3), scores[summits]

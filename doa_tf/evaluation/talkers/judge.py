@@ -23,7 +23,7 @@ from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.engine import EngineSettings
+from doa_edge.engine import DirectionModel, EngineSettings
 from doa_tf.evaluation.groups import check_group, group_names, grouped
 from doa_tf.evaluation.judge import interval_method
 from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name, predict
@@ -168,19 +168,23 @@ def evaluate_talkers(
     name = os.fspath(model) if named else str(getattr(model, "name", type(model).__name__))
     if named:
         check_model_name(name)
+    total = len(scenes)
     kinds = [is_recording(scene) for scene in scenes]
     long = [scene for scene, whole in zip(scenes, kinds, strict=True) if whole]
     short = tuple(scene for scene, whole in zip(scenes, kinds, strict=True) if not whole)
     results: dict[str, Window | Recording] = {}
     if name.startswith(BASELINE_PREFIX):
         _check_short(name, scenes, short)
-        results |= _by_file(baseline_windows(name, short, progress=progress))
+        follow = _counting(progress, total=len(short))
+        results |= _by_file(baseline_windows(name, short, progress=follow))
         long = []
     elif short:
         some = replace(scenes, scenes=short)
-        results |= _by_file(network_windows(predict(model, some, progress=progress)))
+        follow = _counting(progress, total=total)
+        results |= _by_file(network_windows(predict(model, some, progress=follow)))
     if long:
-        results |= _by_file(_heard(direction_model(model), long, settings, scenes, progress))
+        follow = _counting(progress, total=total, before=len(short))
+        results |= _by_file(_heard(direction_model(model), long, settings, follow))
     ordered = tuple(results[scene.file] for scene in scenes if scene.file in results)
     return TalkerEvaluation(model=name, group_by=group_by, results=ordered)
 
@@ -204,17 +208,20 @@ def _check_short(name: str, scenes: Scenes, short: Sequence[Scene]) -> None:
 
 
 def _heard(
-    model: Any,
+    model: DirectionModel,
     long: Sequence[Scene],
     settings: EngineSettings | None,
-    scenes: Scenes,
     progress: Progress | None,
 ) -> Iterator[Recording]:
-    before = len(scenes) - len(long)
     for number, scene in enumerate(long, start=1):
         yield hear(model, scene, settings)
         if progress is not None:
-            progress(before + number, len(scenes))
+            progress(number, len(long))
+
+
+def _counting(progress: Progress | None, *, total: int, before: int = 0) -> Progress | None:
+    """Progress of a part of the scenes as that of all."""
+    return None if progress is None else lambda done, _: progress(before + done, total)
 
 
 def _by_file(results: Any) -> dict[str, Window | Recording]:
