@@ -17,6 +17,7 @@ from doa_tf.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from doa_tf.files import Progress
+    from doa_tf.scenes.folder import Scenes
 
 
 def add_parser(commands: Commands) -> None:
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from doa_edge.sinks.plot import check_plot
     from doa_tf.evaluation.comparison import compare, model_labels
+    from doa_tf.evaluation.judge import has_one_talker_each
     from doa_tf.evaluation.report import figure_tables, write_report
 
     model_labels(args.models)
@@ -66,11 +68,34 @@ def run(args: argparse.Namespace) -> int:
         )
     # Each model is traced anew, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if not has_one_talker_each(scenes):
+        return _run_talkers(args, scenes)
     with progress_bar("models x scenes") as bar:
         progress = _overall(bar, models=len(args.models), scenes=len(scenes))
         comparison = compare(args.models, scenes, group_by=args.group_by, progress=progress)
     command = shlex.join(["doa_tf", *sys.argv[1:]])
     report = write_report(args.out, comparison, command=command, spheres=args.spheres)
+    sys.stdout.write("\n\n".join(figure_tables(comparison.to_dict())) + "\n")
+    sys.stderr.write(f"doa_tf: wrote {report}\n")
+    return 0
+
+
+def _run_talkers(args: argparse.Namespace, scenes: Scenes) -> int:
+    """The same for scenes of several talkers, of nobody, or with times."""
+    from doa_tf.evaluation.talkers.comparison import compare_talkers
+    from doa_tf.evaluation.talkers.report import figure_tables, write_talker_report
+
+    if args.spheres:
+        raise InputError(
+            "--spheres draws scenes of one talker each. "
+            f"Received: {', '.join(args.spheres)} of {args.data}"
+        )
+    with progress_bar("models x scenes") as bar:
+        progress = _overall(bar, models=len(args.models), scenes=len(scenes))
+        comparison = compare_talkers(args.models, scenes, group_by=args.group_by, progress=progress)
+    report = write_talker_report(
+        args.out, comparison, command=shlex.join(["doa_tf", *sys.argv[1:]])
+    )
     sys.stdout.write("\n\n".join(figure_tables(comparison.to_dict())) + "\n")
     sys.stderr.write(f"doa_tf: wrote {report}\n")
     return 0

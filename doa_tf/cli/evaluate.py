@@ -13,6 +13,7 @@ from doa_tf.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from doa_tf.evaluation.judge import Evaluation
+    from doa_tf.scenes.folder import Scenes
 
 _COLUMNS = ("mean_deg", "median_deg", "acc5", "acc10", "acc15", "outliers30")
 
@@ -25,7 +26,9 @@ def add_parser(commands: Commands) -> None:
         description=(
             "Judge a model on scenes with known directions: mean and median error in degrees, the "
             "percentage of scenes within 5, 10 and 15 degrees and above 30 (outliers). The JSON "
-            "has a 95 percent bootstrap interval of each figure."
+            "has a 95 percent bootstrap interval of each figure. Where several talk, nobody, or at "
+            "times, other tables come: angles by optimal assignment, recall and precision, and for "
+            "whole recordings the runner of doa_edge, moment by moment."
         ),
     )
     add_judged(parser, "model")
@@ -49,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
         InputError: a model, scenes or an option that cannot be used.
         OSError: a file cannot be written.
     """
-    from doa_tf.evaluation.judge import evaluate
+    from doa_tf.evaluation.judge import evaluate, has_one_talker_each
 
     _check_outputs(args)
     scenes = read_judged(args, [args.model])
+    if not has_one_talker_each(scenes):
+        return _run_talkers(args, scenes)
     with progress_bar("scenes") as progress:
         evaluation = evaluate(
             args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress
@@ -66,6 +71,30 @@ def run(args: argparse.Namespace) -> int:
         from doa_tf.evaluation.plot import plot_evaluation
 
         plot_evaluation(args.plot, evaluation)
+    return 0
+
+
+def _run_talkers(args: argparse.Namespace, scenes: Scenes) -> int:
+    """The same for scenes of several talkers, of nobody, or with times."""
+    from doa_tf.evaluation.talkers.judge import evaluate_talkers
+    from doa_tf.evaluation.talkers.report import text_tables
+
+    if args.decode is not None:
+        raise InputError(
+            "--decode is for scenes of one talker each; several are the peaks of the scores. "
+            f"Received: --decode {args.decode} for {args.data}"
+        )
+    with progress_bar("scenes") as progress:
+        evaluation = evaluate_talkers(args.model, scenes, group_by=args.group_by, progress=progress)
+    sys.stdout.write(text_tables(evaluation.to_dict(), group_by=evaluation.group_by))
+    if args.json is not None:
+        evaluation.write_json(args.json)
+    if args.per_scene is not None:
+        evaluation.write_per_scene(args.per_scene)
+    if args.plot is not None:
+        from doa_tf.evaluation.talkers.plot import plot_talkers
+
+        plot_talkers(args.plot, evaluation)
     return 0
 
 

@@ -10,3 +10,8 @@ from .judge import evaluate as evaluate
 from .predictions import Predictions as Predictions
 from .predictions import predict as predict
 from .report import write_report as write_report
+from .talkers import TalkerComparison as TalkerComparison
+from .talkers import TalkerEvaluation as TalkerEvaluation
+from .talkers import compare_talkers as compare_talkers
+from .talkers import evaluate_talkers as evaluate_talkers
+from .talkers import write_talker_report as write_talker_report

@@ -69,7 +69,7 @@ def intensity(
     Raises:
         ValueError: no frames, not four channels, or a band that holds no bin.
     """
-    bins = _bins_of_band(transform, band, sample_rate)
+    bins = bins_of_band(transform, band, sample_rate)
     w, dipoles = bins[..., :1], bins[..., [3, 1, 2]]
     active = np.sum((np.conj(w) * dipoles).real, axis=(0, 1))
     energy = 0.5 * float(np.sum(bins.real**2 + bins.imag**2))
@@ -112,41 +112,66 @@ def music(
         ValueError: no frames, not four channels, a band that holds no bin, or an unknown
             normalisation.
     """
+    scores = music_spectrum(bins_of_band(transform, band, sample_rate), normalisation=normalisation)
+    peak = int(np.argmax(scores))
+    if scores[peak] == 0.0:
+        return _no_direction()
+    confidence = float(scores[peak] - np.mean(scores))
+    return Estimate(
+        direction=search_grid().vectors[peak].copy(), confidence=confidence, scores=scores
+    )
+
+
+def music_spectrum(
+    bins: npt.NDArray[np.complex128], *, sources: int = 1, normalisation: str = "sn3d"
+) -> FloatArray:
+    """(G,) mean over the bins of their pseudo-spectra, each divided by its maximum, in [0, 1].
+
+    Args:
+        bins: (T, F, 4) of a band, from `bins_of_band`.
+        sources: dimensions of the signal subspace, 1 to 3.
+        normalisation: as in `music`.
+
+    Returns:
+        One score for each cell of `search_grid()`; zeros for digital silence.
+
+    Raises:
+        ValueError: another number of sources, or an unknown normalisation.
+    """
     if normalisation not in ("sn3d", "n3d"):
         raise ValueError(
             f"`normalisation` must be sn3d or n3d. Received: normalisation={normalisation!r}"
         )
-    bins = _bins_of_band(transform, band, sample_rate)
+    if not 1 <= sources <= 3:
+        raise ValueError(f"`sources` must be 1, 2 or 3. Received: sources={sources}")
+    grid = search_grid()
     energy = 0.5 * np.sum(bins.real**2 + bins.imag**2, axis=(0, 2))
     bins = bins[:, energy > ENERGY_FLOOR * len(bins)]
     if bins.shape[1] == 0:
-        return _no_direction()
+        return np.zeros(len(grid))
     dipole_gain = np.sqrt(3.0) if normalisation == "n3d" else 1.0
     gains = np.array([1.0, dipole_gain, dipole_gain, dipole_gain])
     bins = np.moveaxis(bins, 1, 0) * gains  # (F, T, C)
     covariance = np.swapaxes(bins, 1, 2) @ np.conj(bins)  # (F, C, C)
-    _, eigenvectors = np.linalg.eigh(covariance)  # ascending: the last is the signal's
-    grid = search_grid()
+    _, eigenvectors = np.linalg.eigh(covariance)  # ascending: the last are the signals'
     steering = steering_vector(grid.vectors) * gains
     steering /= np.linalg.norm(steering, axis=-1, keepdims=True)
     # |E_n^H a|^2 = a^T Re(E_n E_n^H) a because a is real: one real matrix product for all bins.
-    noise = eigenvectors[..., :3]
+    noise = eigenvectors[..., : 4 - sources]
     projector = (noise @ np.conj(np.swapaxes(noise, 1, 2))).real.reshape(-1, 16)  # (F, C C)
     products = (steering[:, :, np.newaxis] * steering[:, np.newaxis, :]).reshape(-1, 16)  # (G, C C)
     residue = projector @ products.T  # (F, G), the reciprocal of the pseudo-spectrum
     np.maximum(residue, _RESIDUE_FLOOR, out=residue)
     smallest = np.min(residue, axis=1)
-    scores = smallest @ np.reciprocal(residue, out=residue) / len(residue)
-    peak = int(np.argmax(scores))
-    confidence = float(scores[peak] - np.mean(scores))
-    return Estimate(direction=grid.vectors[peak].copy(), confidence=confidence, scores=scores)
+    scores: FloatArray = smallest @ np.reciprocal(residue, out=residue) / len(residue)
+    return scores
 
 
 # Names that `doa_tf evaluate baseline:NAME` knows.
 BASELINES: dict[str, Callable[..., Estimate]] = {"intensity": intensity, "music": music}  # by name
 
 
-def _bins_of_band(
+def bins_of_band(
     transform: npt.ArrayLike, band: tuple[float, float], sample_rate: int
 ) -> npt.NDArray[np.complex128]:
     """(T, F', 4) bins of the band, in double precision: long sums of squares need the digits."""

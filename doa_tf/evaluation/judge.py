@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -39,6 +39,15 @@ _RESULT_COLUMNS = {
     "error_deg": "error_deg",
     "confidence": "confidence",
 }
+
+
+class OfScene(Protocol):
+    """A result that belongs to a scene."""
+
+    @property
+    def scene(self) -> Scene:
+        """The recording and its label."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,19 +159,19 @@ def summarise(results: Sequence[SceneResult]) -> dict[str, Any]:
     return {"n": len(errors), **rounded, "intervals": intervals}
 
 
-def bootstrap_of(results: Sequence[SceneResult]) -> Bootstrap:
+def bootstrap_of(results: Sequence[OfScene]) -> Bootstrap:
     """Resamples of these scenes: whole rooms where they have a column `room`, else scenes."""
     rooms = [result.scene.columns.get(CLUSTER_COLUMN) for result in results]
     whole = resampled_unit(results) == CLUSTER_COLUMN
     return Bootstrap(len(results), clusters=rooms if whole else None)
 
 
-def interval_method(results: Sequence[SceneResult]) -> dict[str, Any]:
+def interval_method(results: Sequence[OfScene]) -> dict[str, Any]:
     """How the intervals of some results are made; JSON values."""
     return {"level": LEVEL, "resamples": RESAMPLES, "drawn": resampled_unit(results)}
 
 
-def resampled_unit(results: Sequence[SceneResult]) -> str:
+def resampled_unit(results: Sequence[OfScene]) -> str:
     """What a resample consists of: `room` or `scene`."""
     rooms = {result.scene.columns.get(CLUSTER_COLUMN, "") for result in results}
     return CLUSTER_COLUMN if len(rooms) > 1 and "" not in rooms else "scene"
@@ -189,15 +198,31 @@ def evaluate(
 
     Raises:
         InputError: a model that is none of these, an unknown column or decoding, a recording that
-            cannot be read or is shorter than one window.
+            cannot be read or is shorter than one window; scenes of several talkers or of nobody,
+            which `doa_tf.evaluation.evaluate_talkers` judges.
     """
     if not isinstance(scenes, Scenes):
         scenes = read_scenes(scenes)
     group_by = check_group(scenes, group_by)
     if decode is not None and decode not in METHODS:
         raise InputError(f"`decode` must be one of {', '.join(METHODS)}. Received: {decode!r}")
+    _check_one_talker_each(scenes)
     predictions = predict(model, scenes, progress=progress)
     return judge(predictions, decode=decode, group_by=group_by)
+
+
+def has_one_talker_each(scenes: Scenes) -> bool:
+    """Whether one talker talks all through each scene, so that a scene has one answer."""
+    return all(scene.single for scene in scenes)
+
+
+def _check_one_talker_each(scenes: Scenes) -> None:
+    if not has_one_talker_each(scenes):
+        others = next(scene.path for scene in scenes if not scene.single)
+        raise InputError(
+            "One answer a scene is judged where one talker talks all through; other scenes are "
+            f"judged by `doa_tf.evaluation.evaluate_talkers`. Received: {others}"
+        )
 
 
 def judge(

@@ -129,6 +129,27 @@ class Bootstrap:
         means = [counts @ values / counts.sum(axis=1) for counts in self._counts()]
         return np.concatenate(means)
 
+    def ratio(self, parts: npt.ArrayLike, wholes: npt.ArrayLike) -> FloatArray:
+        """(R,) sums of (N,) parts over sums of (N,) wholes; NaN where a resample has no whole."""
+        both = np.stack([np.asarray(parts, np.float64), np.asarray(wholes, np.float64)], axis=1)
+        sums = np.concatenate([counts @ both for counts in self._counts()])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios: FloatArray = sums[:, 0] / sums[:, 1]
+        return ratios
+
+    def ratio_interval(self, parts: npt.ArrayLike, wholes: npt.ArrayLike) -> Interval:
+        """The interval of `ratio`; resamples without a whole are left out."""
+        ratios = self.ratio(parts, wholes)
+        return percentile_interval(ratios[np.isfinite(ratios)])
+
+    def share_interval(self, parts: npt.ArrayLike, wholes: npt.ArrayLike) -> Interval:
+        """The interval of a share [percent], Wilson's where the share is 0 or 100 percent."""
+        share = float(np.sum(parts) / np.sum(wholes))
+        if share in (0.0, 1.0):
+            return _wilson_interval(share, len(set(self._members[np.asarray(wholes) > 0])))
+        low, high = self.ratio_interval(parts, wholes)
+        return 100.0 * low, 100.0 * high
+
     def intervals(self, errors_deg: npt.ArrayLike) -> dict[str, Interval]:
         """The interval of every figure of (N,) errors."""
         errors = _as_errors(errors_deg)

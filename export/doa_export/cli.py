@@ -29,8 +29,9 @@ _EPILOG = """\
 The file is compared with the checkpoint, window by window, and is written only if the angles
 between the two answers are within the budget. The answers of a grid head are compared by their
 centroid, because its peak jumps a whole grid step between cells with nearly equal scores; the share
-of windows with the same peak is reported beside it. The default budgets are meant for trained
-networks."""
+of windows with the same peak is reported beside it. Of a network of several voices the peaks are
+compared as sets, and the share of windows in which the file names another number of voices is
+limited as well. The default budgets are meant for trained networks."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -190,6 +191,8 @@ def _summary(made: dict[str, Any]) -> str:
     )
     if figures["equal_peaks"] is not None:
         text += f", {100.0 * figures['equal_peaks']:.1f} % with the same peak"
+    if "different_counts" in figures:
+        text += f", {100.0 * figures['different_counts']:.1f} % with another number of voices"
     return text
 
 

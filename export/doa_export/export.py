@@ -144,7 +144,7 @@ def _clips(
 ) -> Iterator[Clip]:
     """The recordings that both networks are compared on."""
     if scenes is None:
-        return synthetic_clips(spec.features)
+        return synthetic_clips(spec.features, several=spec.voices > 1)
     return scene_clips(_held_out(scenes, calibrated, calibration), spec)
 
 
@@ -226,5 +226,15 @@ def _check_budget(result: Parity, budget: Budget) -> None:
         raise ConversionError(
             f"The converted file answers {result.median_deg:.4f} degrees (median) and "
             f"{result.p99_deg:.4f} (99th percentile) away from the checkpoint over {result.n} "
-            f"windows; allowed are {budget.median_deg:g} and {budget.p99_deg:g}: no file written"
+            f"windows{_count_words(result, budget)}; allowed are {budget.median_deg:g} and "
+            f"{budget.p99_deg:g}: no file written"
         )
+
+
+def _count_words(result: Parity, budget: Budget) -> str:
+    if result.different_counts is None:
+        return ""
+    return (
+        f", and names another number of voices in {100.0 * result.different_counts:.1f} % of them "
+        f"(allowed: {100.0 * budget.different_counts:g} %)"
+    )

@@ -33,17 +33,21 @@ class Clip:
     Attributes:
         samples: (M, N, 4) float32 AmbiX of each window, M >= 1; each starts a hop before the end of
             the last, so that the frames are those of one stream.
-        direction: (3,) unit vector to the talker; None where it is not known.
+        direction: (3,) unit vector to the one talker; None where it is not known.
+        talkers: (V, 3) unit vectors to all who talk, all through; None where they are not known.
         file: as labels.csv has it.
     """
 
     samples: npt.NDArray[np.float32]
     direction: FloatArray | None = None
+    talkers: FloatArray | None = None
     file: str = ""
 
 
 def scene_clips(scenes: Iterable[Scene], spec: ModelSpec) -> Iterator[Clip]:
     """Every recording's windows with its label, high-passed first as the model's spec says.
+
+    Where the labels have times, nothing is said of who talks in a window.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
@@ -60,10 +64,14 @@ def scene_clips(scenes: Iterable[Scene], spec: ModelSpec) -> Iterator[Clip]:
         step = features.frames * features.hop
         starts = range(0, len(signal) - features.samples + 1, step)
         samples = np.stack([signal[start : start + features.samples] for start in starts])
-        yield Clip(samples=samples, direction=scene.direction, file=scene.file)
+        direction = scene.direction if scene.single else None
+        talkers = None if scene.timed else scene.directions_at([0.0])[0]
+        yield Clip(samples=samples, direction=direction, talkers=talkers, file=scene.file)
 
 
-def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) -> Iterator[Clip]:
+def synthetic_clips(
+    features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS, several: bool = False
+) -> Iterator[Clip]:
     """Noise and voices from directions all over the sphere, one window each.
 
     Each window holds one plane wave, modulated like syllables, and diffuse noise at -30 to -10 dB.
@@ -73,7 +81,20 @@ def synthetic_clips(features: FeatureSpec, *, count: int = SYNTHETIC_WINDOWS) ->
     Args:
         features: the path to the input of the network.
         count: number of windows.
+        several: whether every second window is the sum of two, at least 60 degrees apart.
     """
+    clips = _single_waves(features, count)
+    if not several:
+        yield from clips
+        return
+    samples = [clip.samples for clip in clips]
+    for number, own in enumerate(samples):
+        # Half of the spiral further on: the sines of the elevations are 1 apart.
+        other = samples[(number + count // 2) % count]
+        yield Clip(samples=own + other if number % 2 else own)
+
+
+def _single_waves(features: FeatureSpec, count: int) -> Iterator[Clip]:
     rng = np.random.default_rng(_SEED)
     time = np.arange(features.samples) / features.sample_rate
     around = sphere_directions(_DIFFUSE_WAVES)

@@ -8,7 +8,7 @@ import pytest
 from doa_core.angles import great_circle_distance
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_export.budget import BUDGETS, Budget
-from doa_export.judge.parity import Parity, parity
+from doa_export.judge.parity import Parity, compare_sets, parity
 from doa_export.windows import scene_clips, sphere_directions, synthetic_clips
 
 
@@ -146,3 +146,153 @@ def test_errors_of_both_are_compared_where_there_are_labels(exports, checkpoints
     unlabelled = [dataclasses.replace(clip, direction=None) for clip in clips]
     result = parity(model, exports["cartesian", "dynamic"][0], unlabelled)
     assert result.change_median_deg is result.change_acc10 is None
+
+
+# --- several voices -----------------------------------------------------------------------------
+
+SEVERAL = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, voices=3)
+
+
+def lobes(*places):
+    """(K,) scores with a lobe for each (azimuth [degrees], height), on the horizon."""
+    cells = SEVERAL.grid.vectors
+    scores = np.zeros(len(cells))
+    for azimuth_deg, height in places:
+        direction = [np.cos(np.radians(azimuth_deg)), np.sin(np.radians(azimuth_deg)), 0.0]
+        angles = np.degrees(np.arccos(np.clip(cells @ direction, -1.0, 1.0)))
+        scores = np.maximum(scores, height * np.exp(-((angles / 12.5) ** 2)))
+    return scores
+
+
+def compared(pairs, truth=None):
+    expected, outputs = (np.stack(side) for side in zip(*pairs, strict=True))
+    return compare_sets(expected, outputs, truth or [None] * len(pairs), SEVERAL)
+
+
+def test_equal_sets_have_no_angle_whatever_comes_first():
+    figures = compared(
+        [
+            (lobes((40, 0.8), (-100, 0.5)), lobes((40, 0.8), (-100, 0.5))),
+            # The weaker one has become the stronger one: the same set.
+            (lobes((40, 0.51), (-100, 0.5)), lobes((40, 0.5), (-100, 0.51))),
+        ]
+    )
+    assert figures["peaks"] == 4
+    assert figures["different_counts"] == 0.0
+    assert figures["equal_peaks"] == 0.5
+    assert figures["max_deg"] < 0.5
+    assert "change_median_deg" not in figures
+
+
+def test_angles_of_matched_peaks():
+    figures = compared([(lobes((40, 0.8), (-100, 0.5)), lobes((46, 0.8), (-100, 0.5)))])
+    assert figures["max_deg"] == pytest.approx(6.0, abs=1.0)  # refined below the grid's 10 degrees
+    assert figures["mean_deg"] == pytest.approx(figures["max_deg"] / 2.0, abs=0.5)
+    assert figures["median_deg"] == pytest.approx(figures["mean_deg"])
+
+
+def test_a_peak_that_falls_below_the_threshold_is_a_different_count_and_no_angle():
+    # Uncalibrated: somebody from 0.07 on.
+    figures = compared(
+        [
+            (lobes((40, 0.8), (-100, 0.09)), lobes((40, 0.8), (-100, 0.05))),
+            (lobes((40, 0.8)), lobes((40, 0.8))),
+        ]
+    )
+    assert figures["different_counts"] == 0.5
+    assert figures["max_deg"] < 0.5
+    # Nobody is confident enough: the best peak is compared all the same.
+    figures = compared([(lobes((40, 0.01)), lobes((60, 0.01)))])
+    assert figures["different_counts"] == 0.0
+    assert figures["max_deg"] == pytest.approx(20.0, abs=1.0)
+
+
+def test_a_peak_that_is_gone_is_180_degrees_off():
+    figures = compared(
+        [(lobes((40, 0.8), (-100, 0.5)), lobes((40, 0.8)) * (lobes((40, 1.0)) > 0.1))]
+    )
+    assert figures["max_deg"] == 180.0
+
+
+def test_errors_of_all_talkers_are_compared_where_they_are_known():
+    talkers = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    good, worse = lobes((0, 0.8), (90, 0.5)), lobes((0, 0.8), (110, 0.5))
+    figures = compared([(good, worse)], [talkers])
+    assert figures["change_acc10"] == pytest.approx(-50.0)
+    assert figures["change_median_deg"] == pytest.approx(10.0, abs=1.0)
+    assert "change_acc10" not in compared([(good, worse), (good, good)], [talkers, None])
+    # Windows of nobody have no errors.
+    nobody = np.zeros((0, 3))
+    figures = compared([(good, worse), (good, good)], [talkers, nobody])
+    assert figures["change_acc10"] == pytest.approx(-50.0)
+    assert "change_acc10" not in compared([(good, good)], [nobody])
+
+
+def test_a_budget_of_counts():
+    figures = {"n": 9, "median_deg": 0.0, "p99_deg": 0.0, "max_deg": 0.0, "equal_peaks": 1.0}
+    figures |= {"max_output_difference": 0.1, "peaks": 12, "mean_deg": 0.0}
+    result = Parity(**figures, different_counts=0.05)
+    assert result.within(BUDGETS["dynamic"])
+    assert not result.within(BUDGETS["none"])
+    assert not Parity(**figures, different_counts=float("nan")).within(BUDGETS["int8"])
+    assert result.to_dict()["different_counts"] == 0.05
+    with pytest.raises(ValueError, match="must be between 0 and 1. Received: different_counts=1.5"):
+        Budget(median_deg=1.0, p99_deg=1.0, different_counts=1.5)
+
+
+def test_a_file_of_one_voice_says_what_it_did(exports):
+    names = set(exports["gibbs-weighted", "none"][1]["parity"])
+    assert names == {
+        "windows", "n", "median_deg", "p99_deg", "max_deg", "max_output_difference", "equal_peaks",
+        "change_median_deg", "change_acc10", "sha256",
+    }  # fmt: skip
+
+
+def test_every_window_of_a_file_of_several_voices_is_compared(exports, checkpoints, monkeypatch):
+    import dataclasses
+
+    from doa_tf import models
+
+    loaded = models.load_scoring_model(checkpoints["gibbs-weighted"])
+    spec = dataclasses.replace(loaded[1], voices=3)
+    monkeypatch.setattr(models, "load_scoring_model", lambda _: (loaded[0], spec))
+    one, other = synthetic_clips(FeatureSpec(), count=2, several=True)
+    both = dataclasses.replace(one, samples=np.concatenate([one.samples, other.samples]))
+    path = exports["gibbs-weighted", "none"][0]
+    result = parity(checkpoints["gibbs-weighted"], path, [both])
+    assert result.n == 2
+    assert result.peaks >= 2
+    assert result.max_deg < 0.05
+    assert result.different_counts == 0.0
+
+
+def test_every_second_window_for_several_voices_holds_two():
+    single = [clip.samples for clip in synthetic_clips(FeatureSpec(), count=6)]
+    several = [clip.samples for clip in synthetic_clips(FeatureSpec(), count=6, several=True)]
+    for number, samples in enumerate(several):
+        other = single[(number + 3) % 6] if number % 2 else 0.0
+        np.testing.assert_array_equal(samples, single[number] + other)
+    directions = sphere_directions(64)
+    angles = great_circle_distance(directions, np.roll(directions, 32, axis=0))
+    assert np.degrees(angles.min()) > 60.0
+
+
+def test_scenes_of_several_of_nobody_and_with_times_give_windows(tmp_path):
+    from doa_tf.scenes.folder import read_scenes, write_scenes
+
+    samples = np.zeros((13_312, 4))
+    east, north = ({"azimuth_deg": a, "elevation_deg": 0.0} for a in (-90.0, 0.0))
+    always = {"start_s": None, "end_s": None}
+    scenes = [
+        ("two", samples, [{"talker": "a", **always, **east}, {"talker": "b", **always, **north}]),
+        ("one", samples, [{"talker": "a", **always, **north}]),
+        ("nobody", samples, [dict.fromkeys(("talker", *always, *east))]),
+        ("turn", samples, [{"talker": "a", "start_s": 0.1, "end_s": 0.5, **east}]),
+    ]
+    write_scenes(tmp_path / "s", scenes)
+    two, one, nobody, turn = scene_clips(read_scenes(tmp_path / "s"), ModelSpec())
+    np.testing.assert_allclose(two.talkers, [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(one.talkers, [one.direction], atol=1e-12)
+    assert nobody.talkers.shape == (0, 3)
+    assert turn.talkers is None
+    assert two.direction is nobody.direction is turn.direction is None

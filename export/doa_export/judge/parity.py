@@ -8,6 +8,11 @@ networks' errors are compared as well.
 A grid head is compared by its centroid, whatever decoding its file states: where the two best
 cells have nearly equal scores, a difference in the last digit moves the peak by a whole grid step,
 which is no fault of the file. The share of recordings with equal peaks is reported beside it.
+
+A file of several voices is compared window by window, by sets: each peak of the checkpoint's scores
+that is confident enough to be somebody, the best one at least, belongs to one of the file's peaks
+by the assignment whose angles have the smallest sum. A peak near the threshold may be somebody to
+the one and nobody to the other, so that is counted by itself, as windows of different counts.
 """
 
 from __future__ import annotations
@@ -23,23 +28,28 @@ import numpy as np
 
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.spec import AUDIO, ModelSpec
+from doa_edge.engine import EngineSettings
 from doa_edge.tflite.network import TfliteModel
 from doa_export.budget import Budget
 from doa_export.windows import Clip
+from doa_tf.evaluation.talkers.matching import errors_of_talkers
 
 if TYPE_CHECKING:
     import keras
 
 _DECIMALS = 4  # of an angle in JSON [degrees]
 _WITHIN_DEG = 10.0
+_OF_SEVERAL = ("mean_deg", "peaks", "different_counts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
     """Angles between the directions of two networks, over recordings.
 
+    Those of networks of several voices are over windows, peak by peak.
+
     Attributes:
-        n: number of recordings.
+        n: number of recordings; of windows for networks of several voices.
         median_deg: [degrees].
         p99_deg: 99th percentile [degrees].
         max_deg: [degrees].
@@ -49,6 +59,10 @@ class Parity:
             without labels.
         change_acc10: the same of the share within 10 degrees [percentage points].
         sha256: digest of the recordings.
+        mean_deg: mean angle of the peaks, of several voices [degrees].
+        peaks: how many peaks were compared, of several voices.
+        different_counts: share of windows, in [0, 1], in which another number of peaks is
+            confident enough to be somebody; None for a network of one voice.
     """
 
     n: int
@@ -60,16 +74,22 @@ class Parity:
     change_median_deg: float | None = None
     change_acc10: float | None = None
     sha256: str = ""
+    mean_deg: float | None = None
+    peaks: int | None = None
+    different_counts: float | None = None
 
     def within(self, budget: Budget) -> bool:
-        """Whether median and 99th percentile are within a budget; NaN never is."""
-        return self.median_deg <= budget.median_deg and self.p99_deg <= budget.p99_deg
+        """Whether all that a budget limits is within it; NaN never is."""
+        counts = self.different_counts is None or self.different_counts <= budget.different_counts
+        return self.median_deg <= budget.median_deg and self.p99_deg <= budget.p99_deg and counts
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, rounded, ready for JSON."""
+        """All figures, rounded, ready for JSON; those of several voices where there are any."""
+        left_out = _OF_SEVERAL if self.different_counts is None else ()
         return {
             name: round(value, _DECIMALS) if isinstance(value, float) else value
             for name, value in asdict(self).items()
+            if name not in left_out
         } | {"max_output_difference": float(f"{self.max_output_difference:.2g}")}
 
 
@@ -99,10 +119,11 @@ def parity(
     scoring, spec = load_scoring_model(model)
     network = TfliteModel(tflite)
     means: list[tuple[FloatArray, FloatArray]] = []
-    truth = []
+    truth: list[FloatArray | None] = []
+    several = spec.voices > 1
     difference = 0.0
     digest = hashlib.sha256()
-    for clip in clips:
+    for done, clip in enumerate(clips, start=1):
         digest.update(clip.samples.tobytes())
         windows = spec.features.compute(clip.samples)
         expected = np.asarray(scoring.predict_on_batch(windows))
@@ -110,10 +131,14 @@ def parity(
         outputs = np.stack([network.predict(window) for window in inputs])
         # numpy's maximum keeps a NaN, Python's may lose it.
         difference = float(np.maximum(difference, np.max(np.abs(expected - outputs))))
-        means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
-        truth.append(clip.direction)
+        if several:
+            means += zip(expected.mean(axis=1), outputs.mean(axis=1), strict=True)
+            truth += [clip.talkers] * len(expected)
+        else:
+            means.append((expected.mean(axis=(0, 1)), outputs.mean(axis=(0, 1))))
+            truth.append(clip.direction)
         if progress is not None:
-            progress(len(means))
+            progress(done)
     if not means:
         raise ValueError("`clips` must hold at least one recording. Received: none")
     figures: dict[str, Any] = {"n": len(means), "max_output_difference": difference}
@@ -122,7 +147,8 @@ def parity(
         figures |= dict.fromkeys(("median_deg", "p99_deg", "max_deg"), math.nan)
         return Parity(**figures, equal_peaks=None)
     expected, outputs = (np.stack(side) for side in zip(*means, strict=True))
-    return Parity(**figures, **_angles(expected, outputs, truth, spec))
+    angles = compare_sets if several else _angles
+    return Parity(**figures, **angles(expected, outputs, truth, spec))
 
 
 def _angles(
@@ -148,3 +174,57 @@ def _angles(
         before, after = 100.0 * np.mean(errors <= _WITHIN_DEG, axis=-1)
         figures["change_acc10"] = float(after - before)
     return figures
+
+
+def compare_sets(
+    expected: FloatArray,
+    outputs: FloatArray,
+    truth: list[FloatArray | None],
+    spec: ModelSpec,
+) -> dict[str, Any]:
+    """Figures of two networks of several voices.
+
+    Args:
+        expected: (N, K) mean outputs of the checkpoint, of N windows.
+        outputs: (N, K) those of the file.
+        truth: (V, 3) directions of those who talk in each window, or None.
+        spec: of the networks.
+    """
+    threshold = EngineSettings().detector(spec).min_confidence
+    angles: list[FloatArray] = []
+    different = 0
+    for before, after in zip(expected, outputs, strict=True):
+        found, certainty = spec.peaks(before[np.newaxis], count=spec.voices)
+        others, other_certainty = spec.peaks(after[np.newaxis], count=spec.voices)
+        count = int(np.sum(certainty >= threshold))
+        different += count != int(np.sum(other_certainty >= threshold))
+        angles.append(errors_of_talkers(found[: max(count, 1)], others))
+    angles_deg = np.concatenate(angles)
+    equal = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
+    figures: dict[str, Any] = {
+        "median_deg": float(np.median(angles_deg)),
+        "p99_deg": float(np.percentile(angles_deg, 99.0)),
+        "max_deg": float(np.max(angles_deg)),
+        "equal_peaks": float(np.mean(equal)),
+        "mean_deg": float(np.mean(angles_deg)),
+        "peaks": len(angles_deg),
+        "different_counts": different / len(expected),
+    }
+    labels = [talkers for talkers in truth if talkers is not None]
+    if len(labels) == len(truth) and any(len(talkers) for talkers in labels):
+        before, after = (_errors(side, labels, spec) for side in (expected, outputs))
+        figures["change_median_deg"] = float(np.median(after) - np.median(before))
+        shares = [100.0 * np.mean(errors <= _WITHIN_DEG) for errors in (before, after)]
+        figures["change_acc10"] = float(shares[1] - shares[0])
+    return figures
+
+
+def _errors(outputs: FloatArray, labels: list[FloatArray], spec: ModelSpec) -> FloatArray:
+    """Errors of all talkers, their count known, of (N, K) mean outputs [degrees]."""
+    return np.concatenate(
+        [
+            errors_of_talkers(talkers, spec.peaks(row[np.newaxis], count=len(talkers))[0])
+            for row, talkers in zip(outputs, labels, strict=True)
+            if len(talkers)
+        ]
+    )
