@@ -1,11 +1,23 @@
-"""The live page and a real browser that opens it."""
+"""Receivers: a UDP socket, the live page and a real browser that opens it."""
 
 from __future__ import annotations
+
+import socket
 
 import pytest
 
 from doa_edge.sinks.network.address import Address
-from tests.edge.browser import Browser, find_chromium
+from tests.edge.sinks.browser import Browser, find_chromium
+
+
+@pytest.fixture
+def udp():
+    """A socket at a port of its own."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    server.settimeout(5)
+    yield server
+    server.close()
 
 
 @pytest.fixture
