@@ -16,7 +16,7 @@ from doa_core.errors import InputError, MissingPackageError
 from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg
-from doa_edge.sinks.plot_talkers import Track, draw_talkers, mark_talkers, named, tracks_of
+from doa_edge.sinks.plot_talkers import draw_talkers, mark_talkers, tracks_of
 
 SUFFIXES = (".png", ".pdf", ".svg")
 STEP_DEG = 2.0  # of the map of scores
@@ -88,7 +88,9 @@ def plot_track(
     elif tracks is None:
         _mark_answer(sphere, outputs, spec, method or spec.decode)
     else:
-        _mark_tracks(sphere, tracks)
+        mark_talkers(sphere, tracks)
+        heading = "Scores of the windows in which somebody talks, and each talker's mean direction"
+        sphere.set_title(heading, fontsize=11, loc="left")
     _prepare_track(azimuth, elevation, end=max((e.time_s for e in estimates), default=1.0))
     if tracks is None:
         _draw_track(figure, azimuth, elevation, estimates)
@@ -153,13 +155,6 @@ def _mark_answer(axes: Any, outputs: FloatArray, spec: ModelSpec, method: str) -
         fontsize=11,
         loc="left",
     )
-
-
-def _mark_tracks(axes: Any, tracks: Sequence[Track]) -> None:
-    mark_talkers(axes, tracks)
-    marked = len(named(tracks))
-    title = f"Scores of the windows in which somebody talks; {marked} talkers and their numbers"
-    axes.set_title(title, fontsize=11, loc="left")
 
 
 def _prepare_track(azimuth: Any, elevation: Any, *, end: float) -> None:
