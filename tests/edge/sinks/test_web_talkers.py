@@ -9,7 +9,7 @@ from tests.edge.sinks.test_web import estimate, send_and_see
 
 pytest.importorskip("websockets")
 
-BLUE, VERMILLION, GREEN = "rgb(0, 114, 178)", "rgb(213, 94, 0)", "rgb(0, 158, 115)"  # Okabe, Ito
+BLUE, VERMILION, GREEN = "rgb(0, 114, 178)", "rgb(213, 94, 0)", "rgb(0, 158, 115)"  # Okabe, Ito
 
 
 def markers(browser, picture):
@@ -55,10 +55,10 @@ def two_voices(web, browser):
 @pytest.mark.slow
 def test_a_browser_shows_two_voices_in_their_colours(web, two_voices):
     on_compass, on_map = markers(two_voices, "pointers"), markers(two_voices, "places")
-    assert on_compass[7] == ("2", VERMILLION, 1.0, pytest.approx(-90.0), pytest.approx(0.0))
+    assert on_compass[7] == ("2", VERMILION, 1.0, pytest.approx(-90.0), pytest.approx(0.0))
     # Halfway up is halfway to the middle.
     assert on_compass[9] == ("1", BLUE, 1.0, pytest.approx(45.0), pytest.approx(0.0))
-    assert on_map[7] == ("2", VERMILLION, 1.0, 90.0, 140.0)  # of 360 times 280: left is left
+    assert on_map[7] == ("2", VERMILION, 1.0, 90.0, 140.0)  # of 360 times 280: left is left
     assert on_map[9] == ("1", BLUE, 1.0, 270.0, 70.0)
     assert legend(two_voices) == {
         9: (
@@ -66,7 +66,7 @@ def test_a_browser_shows_two_voices_in_their_colours(web, two_voices):
             BLUE,
             0.6,
         ),
-        7: ("2 talker 7 +90°, 0° 90 degrees to the left, level 0.90", VERMILLION, 0.9),
+        7: ("2 talker 7 +90°, 0° 90 degrees to the left, level 0.90", VERMILION, 0.9),
     }
     assert list(legend(two_voices)) == [9, 7]  # by slot
     assert two_voices.evaluate("document.getElementById('voice').textContent") == "2 voices"
@@ -93,7 +93,7 @@ def test_a_browser_keeps_trails_by_id_and_shows_silence(web, two_voices):
         "[...document.querySelectorAll('#trail g')].map(group => [Number(group.dataset.id),"
         " group.children.length, getComputedStyle(group.firstChild).fill])"
     )
-    assert sorted(two_voices.evaluate(trail)) == [[7, 2, VERMILLION], [9, 1, BLUE], [10, 1, GREEN]]
+    assert sorted(two_voices.evaluate(trail)) == [[7, 2, VERMILION], [9, 1, BLUE], [10, 1, GREEN]]
     send_and_see(web, two_voices, several(3.0))
     assert markers(two_voices, "pointers") == {}
     assert legend(two_voices) == {}
