@@ -22,11 +22,57 @@ class Window:
 
     Attributes:
         waveform: (N, 4) float32 AmbiX.
-        direction: (3,) unit vector to the talker.
+        directions: (T, V, 3) unit vectors to the talkers of its recording in the middle of each
+            frame; zeros where one is silent.
+        targets: float32, what a training aims at: (1, 3) where every recording is of one talker who
+            talks all through, else (T, voices, 3), with zeros for talkers who are not there.
     """
 
     waveform: np.ndarray
-    direction: np.ndarray
+    directions: np.ndarray
+    targets: np.ndarray
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(3,) unit vector to the one talker, who talks in all frames from one direction.
+
+        Raises:
+            InputError: several talkers, nobody, pauses or moves.
+        """
+        first = self.directions[0, 0] if self.directions.size else np.zeros(3)
+        if self.directions.shape[1] != 1 or not first.any() or np.any(self.directions != first):
+            raise InputError(
+                "A window of one talker who talks all through is needed. Received: one of "
+                f"{self.directions.shape[1]} talkers, or with pauses or moves"
+            )
+        return first
+
+
+def frame_times(features: FeatureSpec, *, start: int = 0) -> np.ndarray:
+    """(T,) the middle of each frame of the window that begins at sample `start` [seconds].
+
+    Frame t is made of the samples from start + t * hop on, as many as the window length.
+    """
+    first = start + features.window_length / 2
+    return (first + features.hop * np.arange(features.frames)) / features.sample_rate
+
+
+def filled_up(directions: np.ndarray, voices: int) -> np.ndarray:
+    """(T, voices, 3) directions of V talkers, with rows of zeros for the voices that are left.
+
+    Where there are more talkers than voices, those who are silent in all frames are left out.
+
+    Raises:
+        InputError: more talkers than voices who are heard.
+    """
+    if directions.shape[1] > voices:
+        directions = directions[:, directions.any(axis=(0, 2))]
+    frames, talkers, _ = directions.shape
+    if talkers > voices:
+        raise InputError(
+            f"There are places for {voices} talkers. Received: {talkers} in one window"
+        )
+    return np.concatenate([directions, np.zeros((frames, voices - talkers, 3))], axis=1)
 
 
 class RecordedScenes:
@@ -36,6 +82,9 @@ class RecordedScenes:
         folder: scenes, as every evaluation reads them.
         features: of the network; its window length applies.
 
+    Attributes:
+        single: whether one talker talks all through in every recording.
+
     Raises:
         InputError: no recording is as long as one window.
     """
@@ -43,6 +92,7 @@ class RecordedScenes:
     def __init__(self, folder: str | Path, *, features: FeatureSpec | None = None) -> None:
         self._features = features or FeatureSpec()
         self._scenes = read_scenes(folder)
+        self.single = all(scene.single for scene in self._scenes)
         digest = sha256(Path(folder) / LABELS_FILE)
         self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
         self._windows: list[tuple[int, int]] = []
@@ -63,6 +113,16 @@ class RecordedScenes:
     def __len__(self) -> int:
         return len(self._windows)
 
+    @property
+    def voices(self) -> int:
+        """The most talkers of any recording, at least 1."""
+        return max(self._scenes.voices, 1)
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a window's targets: (1, 3), or (T, V, 3)."""
+        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
+
     def mix(self, key: Sequence[int]) -> Window:
         """The window numbered by the key's last element."""
         number, window = self._windows[int(key[-1]) % len(self)]
@@ -70,4 +130,7 @@ class RecordedScenes:
         start = window * self._features.samples
         waveform = scene.read(sample_rate=self._features.sample_rate)
         waveform = waveform[start : start + self._features.samples]
-        return Window(waveform=waveform, direction=scene.direction)
+        times = frame_times(self._features, start=start)
+        directions = scene.directions_at(times)
+        targets = directions[0] if self.single else filled_up(directions, self.voices)
+        return Window(waveform=waveform, directions=directions, targets=targets.astype(np.float32))

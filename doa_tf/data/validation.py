@@ -9,28 +9,42 @@ import numpy as np
 from doa_core.angles import FloatArray
 from doa_core.spec import FeatureSpec
 from doa_tf.data.features import feature_windows
+from doa_tf.data.recorded import filled_up, frame_times
 from doa_tf.data.targets import as_targets, without_head
 from doa_tf.scenes.folder import read_scenes
 
 
 @without_head
 def scenes_arrays(
-    folder: str | Path, *, features: FeatureSpec, highpass_hz: float = 0.0
+    folder: str | Path,
+    *,
+    features: FeatureSpec,
+    highpass_hz: float = 0.0,
+    voices: int | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """(S, T, F, K) features of the first window of every scene, and (S, V, 3) directions.
+    """(S, T, F, K) features of the first window of every scene, and directions.
+
+    The directions are (S, 1, 3) where one talker talks all through in every scene. Otherwise they
+    are (S, T, V, 3), in the middle of each frame, with rows of zeros for who is silent.
 
     Args:
         folder: scenes, as every evaluation reads them.
         features: of the network.
         highpass_hz: high-pass cutoff [Hz], applied before the features; 0 for none.
+        voices: V, where scenes are not all of one talker; by default the most talkers of any.
 
     Raises:
         TypeError: a head, which 0.1 took.
-        InputError: no scenes, or one that is shorter than a window.
+        InputError: no scenes, one that is shorter than a window, or more talkers than voices.
     """
     scenes = read_scenes(folder)
     inputs = [
         feature_windows(scene.read(), features, highpass_hz=highpass_hz, name=str(scene.path))[0]
         for scene in scenes
     ]
-    return np.stack(inputs), as_targets(np.stack([scene.direction for scene in scenes]))
+    if all(scene.single for scene in scenes):
+        return np.stack(inputs), as_targets(np.stack([scene.direction for scene in scenes]))
+    times = frame_times(features)
+    room_for = max(scenes.voices, 1) if voices is None else voices
+    directions = [filled_up(scene.directions_at(times), room_for) for scene in scenes]
+    return np.stack(inputs), np.stack(directions).astype(np.float32)

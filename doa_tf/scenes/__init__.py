@@ -3,7 +3,8 @@
 draw, mixer         the random choices of a scene, and its waveform
 recordings, speaker_split       speech and recorded noise
 noise, convolution  synthetic noise, diffuse fields; convolution with room responses
-folder, render      scenes as files with labels.csv
+folder, labels      scenes as files with labels.csv
+render              mixed scenes written to such a folder
 plot                a picture of such a folder
 """
 

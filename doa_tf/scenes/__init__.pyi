@@ -1,6 +1,8 @@
 from .draw import MixSettings as MixSettings
 from .folder import Scene as Scene
 from .folder import Scenes as Scenes
+from .folder import SceneTalker as SceneTalker
+from .folder import Stretch as Stretch
 from .folder import read_scenes as read_scenes
 from .folder import write_scenes as write_scenes
 from .mixer import MixedScene as MixedScene

@@ -1,79 +1,49 @@
 """Scenes: a folder of recordings and `labels.csv`, the one format that every evaluation reads.
 
     my-recordings/
-        labels.csv      file,azimuth_deg,elevation_deg[,any further column]
+        labels.csv      file,azimuth_deg,elevation_deg[,talker[,start_s,end_s]][,any further column]
         kitchen_01.wav  WAV or FLAC, four channels, AmbiX (W, Y, Z, X; SN3D), any sample rate
         ...
 
 `file` is a path relative to the folder. Azimuth is counter-clockwise from forward in [-180, 180],
 elevation up from the horizon in [-90, 90], degrees. Further columns are free text or numbers
 (`condition`, `snr_db`, ...); `doa_tf evaluate --group-by COLUMN` can use each of them.
+
+One row a file: one talker all through. With the column `talker` a file may have several rows: one a
+talker, or one for each stretch in which a talker talks, from `start_s` to `end_s` [seconds]. A file
+in which nobody talks has one row with `talker` and both angles empty. docs/data.md has examples.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.scenes.labels import LABEL_COLUMNS as LABEL_COLUMNS
+from doa_tf.scenes.labels import LABELS_FILE as LABELS_FILE
+from doa_tf.scenes.labels import REQUIRED_COLUMNS as REQUIRED_COLUMNS
+from doa_tf.scenes.labels import Row, read_rows, scene_of_file, scenes_of_rows
+from doa_tf.scenes.labels import Scene as Scene
+from doa_tf.scenes.labels import SceneTalker as SceneTalker
+from doa_tf.scenes.labels import Stretch as Stretch
 
-LABELS_FILE = "labels.csv"
-LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
-REQUIRED_COLUMNS = ("file", *LABEL_COLUMNS)
+IMAGES_FOLDER = "images"  # of the talkers and the noise of scenes, beside the scenes
 
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """One recording with one talker.
-
-    Attributes:
-        file: as labels.csv has it, relative to the folder.
-        path: of the recording.
-        azimuth_deg: in [-180, 180] [degrees].
-        elevation_deg: in [-90, 90] [degrees].
-        columns: the further columns, as text.
-    """
-
-    file: str
-    path: Path
-    azimuth_deg: float
-    elevation_deg: float
-    columns: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def direction(self) -> FloatArray:
-        """(3,) unit vector towards the talker."""
-        return angles_to_vector(np.radians(self.azimuth_deg), np.radians(self.elevation_deg))
-
-    def number(self, column: str) -> float:
-        """The number in a column of labels.csv; NaN where there is none."""
-        if column in LABEL_COLUMNS:
-            return float(getattr(self, column))
-        try:
-            return float(self.columns.get(column, ""))
-        except ValueError:
-            return math.nan
-
-    def read(self, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
-        """(N, 4) AmbiX samples, resampled to `sample_rate` [hertz].
-
-        Raises:
-            InputError: the file is not a recording with four channels of finite samples.
-        """
-        from doa_edge.input.audio import read_recording
-
-        return read_recording(self.path, sample_rate=sample_rate)
+# Samples, or blocks of the images that add up to them; a row of labels, or several.
+Sound: TypeAlias = "npt.ArrayLike | Iterator[Mapping[str, np.ndarray]]"
+Rows: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +69,11 @@ class Scenes:
     def __getitem__(self, index: int) -> Scene:
         return self.scenes[index]
 
+    @property
+    def voices(self) -> int:
+        """The most talkers of any file."""
+        return max(len(scene.talkers) for scene in self.scenes)
+
 
 def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
     """The scenes of a folder. Labels and the existence of files are checked.
@@ -108,7 +83,9 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
     Raises:
         InputError: the folder or its labels.csv is missing, empty or not a table; a required
             column is missing; an angle is not a number or out of range; a file is missing, named
-            twice or outside of the folder. The message names the line.
+            twice without a column `talker`, or outside of the folder; rows of one talker overlap;
+            `start_s` or `end_s` stands alone, in some rows of a file only, or outside of the file,
+            whose length is looked up where there are times. The message names the line.
     """
     folder = Path(folder)
     labels = folder / LABELS_FILE
@@ -123,131 +100,66 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
     try:
         # Spreadsheets write a byte-order mark, which utf-8-sig skips.
         with labels.open(encoding="utf-8-sig", newline="") as file:
-            return _parse_labels(file, folder)
+            names, rows = read_rows(file, labels)
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{labels} must be UTF-8 text, comma-separated: {error}") from error
-
-
-def _parse_labels(file: TextIO, folder: Path) -> Scenes:
-    reader = csv.reader(file, strict=True)
-    labels = folder / LABELS_FILE
-    names = [name.strip() for name in next(reader, [])]
-    if not any(names):
-        raise InputError(
-            f"{labels} is empty: its first line must name the columns {', '.join(REQUIRED_COLUMNS)}"
-        )
-    missing = [name for name in REQUIRED_COLUMNS if name not in names]
-    if missing:
-        raise InputError(
-            f"{labels} lacks the column {', '.join(missing)}; required are "
-            f"{', '.join(REQUIRED_COLUMNS)}. Received: {', '.join(names)}"
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"{labels} names a column twice. Received: {', '.join(names)}")
-    further = tuple(name for name in names if name not in REQUIRED_COLUMNS)
-    scenes: list[Scene] = []
-    first_line: dict[PurePosixPath, int] = {}
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{labels}, line {reader.line_num}"
-        if len(cells) != len(names):
-            raise InputError(
-                f"{where}: a row must have {len(names)} cells, as the first line has. "
-                f"Received: {len(cells)}"
-            )
-        row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
-        relative = PurePosixPath(row["file"])
-        if not relative.parts or relative.is_absolute() or ".." in relative.parts:
-            raise InputError(
-                f"{where}: `file` must be a path inside of the folder. Received: {row['file']!r}"
-            )
-        if relative in first_line:
-            raise InputError(
-                f"{where}: {row['file']} is named a second time, first in line "
-                f"{first_line[relative]}"
-            )
-        first_line[relative] = reader.line_num
-        path = folder / relative
-        if not path.is_file():
-            raise InputError(f"{where}: there is no recording {path}")
-        scenes.append(
-            Scene(
-                file=row["file"],
-                path=path,
-                azimuth_deg=_parse_angle(row["azimuth_deg"], "azimuth_deg", 180.0, where),
-                elevation_deg=_parse_angle(row["elevation_deg"], "elevation_deg", 90.0, where),
-                columns={name: row[name] for name in further},
-            )
-        )
-    if not scenes:
+    if not rows:
         raise InputError(f"{labels} names its columns and holds no scene")
-    return Scenes(folder=folder, scenes=tuple(scenes), columns=further)
-
-
-def _parse_angle(text: str, column: str, limit: float, where: str) -> float:
-    try:
-        angle = float(text)
-    except ValueError:
-        angle = math.nan
-    if not -limit <= angle <= limit:
-        raise InputError(
-            f"{where}: `{column}` must be a number between {-limit:g} and {limit:g} degrees. "
-            f"Received: {text!r}"
-        )
-    return angle
+    further = tuple(name for name in names if name not in REQUIRED_COLUMNS)
+    return Scenes(folder=folder, scenes=tuple(scenes_of_rows(rows, folder)), columns=further)
 
 
 def write_scenes(
     folder: str | os.PathLike[str],
-    scenes: Iterable[tuple[str, npt.ArrayLike, Mapping[str, Any]]],
+    scenes: Iterable[tuple[str, Sound, Rows]],
     *,
     sample_rate: int = SAMPLE_RATE,
     subtype: str = "FLOAT",
+    images: bool = False,
 ) -> int:
-    """Write a scenes folder from (name, waveform, row) triples and return how many there were.
+    """Write a scenes folder from (name, sound, rows) triples and return how many there were.
 
     Recordings become WAV files, by default of 32-bit float samples: a scene is read back exactly
     as it was rendered, nothing clips at any level, and every audio editor opens it. FLAC has no
     float samples, and 16 bits add noise to quiet scenes.
 
     All is written into a folder beside and renamed at the end, so `folder` never holds an
-    incomplete set. Only one scene at a time is in memory.
+    incomplete set. Only one scene at a time is in memory, and of a scene in blocks only a block.
 
     Args:
         folder: must not exist, or be empty. Missing parents are made.
         scenes: name, which becomes NAME.wav and may not contain a directory; (N, 4) float AmbiX
-            samples; and the row of labels.csv with `azimuth_deg`, `elevation_deg` and further
-            columns, the same ones in each row. Values are written with `str`.
+            samples, or consecutive blocks of them, each a mapping of (n, 4) images by name whose
+            sum is the scene; and the row of labels.csv, or several, with `azimuth_deg`,
+            `elevation_deg` and further columns, the same ones in each row. Values are written with
+            `str`, None as an empty cell.
         sample_rate: [hertz] of the waveforms.
         subtype: of the WAV files, as soundfile names it; `PCM_16` where size matters more.
+        images: whether the images of scenes in blocks are kept too, as images/SCENE_IMAGE.wav.
 
     Raises:
-        InputError: `folder` holds something, is a file, or there are no scenes.
+        InputError: `folder` holds something, is a file, or there are no scenes; rows that
+            `read_scenes` would refuse.
         ValueError: a name, waveform or row that does not fit.
     """
-    import soundfile
-
     folder = Path(os.path.realpath(folder))
     check_scenes_target(folder)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
     partial.mkdir(parents=True)
+    files = _SoundFiles(folder=partial, sample_rate=sample_rate, subtype=subtype, images=images)
     try:
-        rows: dict[str, dict[str, Any]] = {}  # by file
-        for name, waveform, row in scenes:
-            samples = np.asarray(waveform, dtype=np.float32)
+        rows: dict[str, list[Row]] = {}  # by file
+        for name, sound, given in scenes:
             file = name if name.lower().endswith(".wav") else f"{name}.wav"
-            _check_scene(file, samples, row, rows)
-            soundfile.write(partial / file, samples, sample_rate, subtype=subtype, format="WAV")
-            rows[file] = {"file": file, **row}
+            _check_name(file, rows)
+            of_file = _rows_of(file, given, rows)
+            samples = files.write(file, sound)
+            scene_of_file(of_file, partial / file, seconds=samples / sample_rate)
+            rows[file] = of_file
         if not rows:
             raise InputError(f"There are no scenes to write to {folder}")
-        further = [column for column in row if column not in REQUIRED_COLUMNS]
-        with (partial / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels:
-            table = csv.DictWriter(labels, [*REQUIRED_COLUMNS, *further], lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows.values())
+        _write_labels(partial / LABELS_FILE, [row for of_file in rows.values() for row in of_file])
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # it is gone if all went well
@@ -264,28 +176,85 @@ def check_scenes_target(folder: str | os.PathLike[str]) -> None:
         )
 
 
-def _check_scene(
-    file: str, samples: np.ndarray, row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _SoundFiles:
+    """Writes the sound of scenes below a folder."""
+
+    folder: Path
+    sample_rate: int
+    subtype: str
+    images: bool
+
+    def write(self, file: str, sound: Sound) -> int:
+        """Write a scene, and its images where asked; returns its length [samples]."""
+        blocks = sound if isinstance(sound, Iterator) else iter([{"": np.asarray(sound)}])
+        length = 0
+        with ExitStack() as open_files:
+            scene = open_files.enter_context(self._open(file))
+            images: dict[str, Any] = {}
+            for block in blocks:
+                parts = {name: np.asarray(part, np.float32) for name, part in block.items()}
+                whole = reduce(np.add, parts.values())
+                _check_samples(file, whole)
+                scene.write(whole)
+                length += len(whole)
+                for name in parts if self.images else ():
+                    if name and name not in images:
+                        image = f"{Path(file).stem}_{name}.wav"
+                        _check_name(image, {})
+                        opened = self._open(f"{IMAGES_FOLDER}/{image}")
+                        images[name] = open_files.enter_context(opened)
+                for name, opened in images.items():
+                    opened.write(parts[name])
+        if not length:
+            _check_samples(file, np.zeros((0, 4)))
+        return length
+
+    def _open(self, file: str) -> Any:
+        import soundfile
+
+        path = self.folder / file
+        path.parent.mkdir(exist_ok=True)
+        options: dict[str, Any] = {"subtype": self.subtype, "format": "WAV"}
+        return soundfile.SoundFile(path, "w", self.sample_rate, 4, **options)
+
+
+def _check_name(file: str, others: Mapping[str, Any]) -> None:
     if PurePosixPath(file).name != file or "\\" in file:
         raise ValueError(f"A scene's name may not contain a directory. Received: {file!r}")
-    if file in rows:
+    if file in others:
         raise ValueError(f"Every scene needs a name of its own. Received twice: {file!r}")
+
+
+def _check_samples(file: str, samples: np.ndarray) -> None:
     if samples.ndim != 2 or samples.shape[1] != 4 or not len(samples):
         raise ValueError(
             f"A scene's waveform must be (samples, 4). Received: {file} with shape {samples.shape}"
         )
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"A scene's waveform must be finite. Received: {file} with NaN or inf")
-    columns = set(next(iter(rows.values()), {*REQUIRED_COLUMNS, *row}))
-    if {"file", *row} != columns or "file" in row:
-        raise ValueError(
-            f"The row of {file} must have the columns {', '.join(sorted(columns - {'file'}))}. "
-            f"Received: {', '.join(map(str, row))}"
-        )
-    for column, limit in (("azimuth_deg", 180.0), ("elevation_deg", 90.0)):
-        if not -limit <= float(row[column]) <= limit:
+
+
+def _rows_of(file: str, given: Rows, others: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """The rows of a scene as text, which must have the columns of the other scenes'."""
+    rows = [given] if isinstance(given, Mapping) else list(given)
+    if not rows:
+        raise ValueError(f"A scene needs at least one row of labels. Received: {file} without")
+    earlier = next(iter(others.values()), None)
+    columns = {*earlier[0].cells} if earlier else {*REQUIRED_COLUMNS, *rows[0]}
+    for row in rows:
+        if {"file", *row} != columns or "file" in row:
             raise ValueError(
-                f"`{column}` of {file} must lie between {-limit:g} and {limit:g} degrees. "
-                f"Received: {row[column]!r}"
+                f"The row of {file} must have the columns "
+                f"{', '.join(sorted(columns - {'file'}))}. Received: {', '.join(map(str, row))}"
             )
+    text = [{name: "" if value is None else str(value) for name, value in r.items()} for r in rows]
+    return [Row(f"{file}, row {n}", {"file": file, **row}) for n, row in enumerate(text, 1)]
+
+
+def _write_labels(path: Path, rows: Sequence[Row]) -> None:
+    further = [name for name in rows[0].cells if name not in REQUIRED_COLUMNS]
+    with path.open("w", encoding="utf-8", newline="") as labels:
+        table = csv.DictWriter(labels, [*REQUIRED_COLUMNS, *further], lineterminator="\n")
+        table.writeheader()
+        table.writerows(row.cells for row in rows)

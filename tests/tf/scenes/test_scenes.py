@@ -210,8 +210,14 @@ def test_nothing_is_left_after_an_error_half_way(tmp_path):
             [("a", waveform(), row(snr_db=1)), ("b", waveform(), row())],
             r"row of b\.wav must have the columns azimuth_deg, elevation_deg, snr_db",
         ),
-        ([("a", waveform(), row(181.0))], "`azimuth_deg` of a.wav must lie between -180 and 180"),
-        ([("a", waveform(), row(0.0, float("nan")))], "`elevation_deg` of a.wav must lie between"),
+        (
+            [("a", waveform(), row(181.0))],
+            "a.wav, row 1: `azimuth_deg` must be a number between -180 and 180",
+        ),
+        (
+            [("a", waveform(), row(0.0, float("nan")))],
+            "a.wav, row 1: `elevation_deg` must be .*'nan'",
+        ),
     ],
 )
 def test_a_scene_that_does_not_fit_is_refused(tmp_path, scenes, message):

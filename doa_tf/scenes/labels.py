@@ -1,0 +1,419 @@
+"""What `labels.csv` says of the recordings of a scenes folder: who talks, when, and from where."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from doa_core.angles import FloatArray, angles_to_vector
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE
+
+LABELS_FILE = "labels.csv"
+LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
+REQUIRED_COLUMNS = ("file", *LABEL_COLUMNS)
+TALKER_COLUMN = "talker"
+TIME_COLUMNS = ("start_s", "end_s")
+_LIMITS = {"azimuth_deg": 180.0, "elevation_deg": 90.0}
+_ROUNDING = 0.01  # seconds: a time of two decimals may lie by so much behind the file's end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A time in which a talker talks from one direction.
+
+    Attributes:
+        start_s: its first moment [seconds]; 0 where the labels give no times.
+        end_s: the first moment after it [seconds]; infinite where they give none.
+        azimuth_deg: in [-180, 180] [degrees].
+        elevation_deg: in [-90, 90] [degrees].
+    """
+
+    start_s: float = 0.0
+    end_s: float = math.inf
+    azimuth_deg: float
+    elevation_deg: float
+
+    @property
+    def direction(self) -> FloatArray:
+        """(3,) unit vector towards the talker."""
+        return angles_to_vector(np.radians(self.azimuth_deg), np.radians(self.elevation_deg))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it lasts from the recording's begin to its end."""
+        return self.start_s == 0.0 and math.isinf(self.end_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneTalker:
+    """Somebody who talks in a recording.
+
+    Attributes:
+        name: as the column `talker` has it; empty without that column.
+        stretches: at least one, in order of time; they do not overlap.
+    """
+
+    name: str
+    stretches: tuple[Stretch, ...]
+
+    def directions_at(self, times_s: npt.ArrayLike) -> FloatArray:
+        """(T, 3) unit vectors towards the talker at (T,) times [seconds]; zeros in silence."""
+        times = np.asarray(times_s, np.float64)
+        ends = np.array([stretch.end_s for stretch in self.stretches])
+        starts = np.array([stretch.start_s for stretch in self.stretches])
+        angles = [(each.azimuth_deg, each.elevation_deg) for each in self.stretches]
+        vectors = angles_to_vector(*np.radians(angles).T)
+        latest = np.searchsorted(starts, times, side="right") - 1
+        talks = (latest >= 0) & (times < ends[latest])
+        return np.where(talks[:, np.newaxis], vectors[latest], 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One recording, and who talks in it.
+
+    A scene of one talker who talks all through is made from two angles, any other from `talkers`.
+
+    Attributes:
+        file: as labels.csv has it, relative to the folder.
+        path: of the recording.
+        azimuth_deg: in [-180, 180] [degrees]; nan where not one talker talks all through.
+        elevation_deg: in [-90, 90] [degrees]; nan likewise.
+        columns: the further columns, as text; empty where a file's rows have different ones.
+        talkers: everybody who talks, in the order of labels.csv; empty where nobody does.
+    """
+
+    file: str
+    path: Path
+    azimuth_deg: float = math.nan
+    elevation_deg: float = math.nan
+    columns: Mapping[str, str] = field(default_factory=dict)
+    talkers: tuple[SceneTalker, ...] = ()
+
+    def __post_init__(self) -> None:
+        given = (self.azimuth_deg, self.elevation_deg)
+        if not self.talkers and not math.isnan(self.azimuth_deg):
+            name = self.columns.get(TALKER_COLUMN, "")
+            stretch = Stretch(azimuth_deg=given[0], elevation_deg=given[1])
+            object.__setattr__(self, "talkers", (SceneTalker(name=name, stretches=(stretch,)),))
+        (stretch,) = self.talkers[0].stretches if self.single else (_NOBODY,)
+        angles = (stretch.azimuth_deg, stretch.elevation_deg)
+        if not math.isnan(given[0]) and given != angles:
+            raise ValueError(f"`talkers` must agree with the angles. Received: {given}, {angles}")
+        object.__setattr__(self, "azimuth_deg", angles[0])
+        object.__setattr__(self, "elevation_deg", angles[1])
+
+    @property
+    def single(self) -> bool:
+        """Whether one talker talks all through, from one direction."""
+        return (
+            len(self.talkers) == 1
+            and len(self.talkers[0].stretches) == 1
+            and self.talkers[0].stretches[0].whole
+        )
+
+    @property
+    def timed(self) -> bool:
+        """Whether its labels give times."""
+        return any(not each.whole for talker in self.talkers for each in talker.stretches)
+
+    @property
+    def direction(self) -> FloatArray:
+        """(3,) unit vector towards the one talker.
+
+        Raises:
+            InputError: not one talker talks all through.
+        """
+        if not self.single:
+            pauses = ", with pauses or moves" if self.timed else ""
+            raise InputError(
+                "A recording of one talker who talks all through is needed. Received: "
+                f"{self.path} with {len(self.talkers)} talkers{pauses}"
+            )
+        return self.talkers[0].stretches[0].direction
+
+    def directions_at(self, times_s: npt.ArrayLike) -> FloatArray:
+        """(T, V, 3) unit vectors towards all V talkers; zeros where one is silent.
+
+        Args:
+            times_s: (T,) moments of the recording [seconds].
+        """
+        times = np.asarray(times_s, np.float64)
+        directions = [talker.directions_at(times) for talker in self.talkers]
+        return np.stack(directions, axis=1) if directions else np.zeros((len(times), 0, 3))
+
+    def number(self, column: str) -> float:
+        """The number in a column of labels.csv; NaN where there is none."""
+        if column in LABEL_COLUMNS:
+            return float(getattr(self, column))
+        try:
+            return float(self.columns.get(column, ""))
+        except ValueError:
+            return math.nan
+
+    def read(self, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
+        """(N, 4) AmbiX samples, resampled to `sample_rate` [hertz].
+
+        Raises:
+            InputError: the file is not a recording with four channels of finite samples.
+        """
+        from doa_edge.input.audio import read_recording
+
+        return read_recording(self.path, sample_rate=sample_rate)
+
+
+_NOBODY = Stretch(azimuth_deg=math.nan, elevation_deg=math.nan)
+
+
+class Row(NamedTuple):
+    """A row of labels: where it stands, for messages, and its cells by column."""
+
+    where: str
+    cells: Mapping[str, str]
+
+    @property
+    def talker(self) -> str:
+        """Who talks."""
+        return self.cells.get(TALKER_COLUMN, "")
+
+    @property
+    def nobody(self) -> bool:
+        """Whether it says that nobody talks: without a talker, and without both angles."""
+        names = (TALKER_COLUMN, *LABEL_COLUMNS)
+        return TALKER_COLUMN in self.cells and not any(self.cells[name] for name in names)
+
+
+def read_rows(file: TextIO, labels: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """The names of the columns and the rows of an open labels.csv.
+
+    Args:
+        file: of the table.
+        labels: its path, for messages.
+
+    Raises:
+        InputError: a required column is missing, one is named twice, or a row has not as many
+            cells as there are columns.
+    """
+    reader = csv.reader(file, strict=True)
+    names = tuple(name.strip() for name in next(reader, []))
+    _check_columns(names, labels)
+    rows = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        where = f"{labels}, line {reader.line_num}"
+        if len(cells) != len(names):
+            raise InputError(
+                f"{where}: a row must have {len(names)} cells, as the first line has. "
+                f"Received: {len(cells)}"
+            )
+        stripped = (cell.strip() for cell in cells)
+        rows.append(Row(where, dict(zip(names, stripped, strict=True))))
+    return names, rows
+
+
+def _check_columns(names: Sequence[str], labels: Path) -> None:
+    required = ", ".join(REQUIRED_COLUMNS)
+    if not any(names):
+        raise InputError(f"{labels} is empty: its first line must name the columns {required}")
+    missing = [name for name in REQUIRED_COLUMNS if name not in names]
+    if missing:
+        raise InputError(
+            f"{labels} lacks the column {', '.join(missing)}; required are {required}. "
+            f"Received: {', '.join(names)}"
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"{labels} names a column twice. Received: {', '.join(names)}")
+    times = [name for name in TIME_COLUMNS if name in names]
+    if len(times) == 1:
+        (absent,) = set(TIME_COLUMNS) - set(times)
+        raise InputError(f"{labels} has the column {times[0]} without {absent}")
+    if times and TALKER_COLUMN not in names:
+        raise InputError(
+            f"{labels} has the columns {', '.join(TIME_COLUMNS)}: they need the column "
+            f"{TALKER_COLUMN}, which says who talks from start to end"
+        )
+
+
+def scenes_of_rows(rows: Sequence[Row], folder: Path) -> Iterator[Scene]:
+    """A scene for each file that rows name, in the order in which they first name it.
+
+    Raises:
+        InputError: as `doa_tf.scenes.read_scenes`.
+    """
+    by_file: dict[PurePosixPath, list[Row]] = {}
+    for row in rows:
+        relative = PurePosixPath(row.cells["file"])
+        if not relative.parts or relative.is_absolute() or ".." in relative.parts:
+            raise InputError(
+                f"{row.where}: `file` must be a path inside of the folder. "
+                f"Received: {row.cells['file']!r}"
+            )
+        earlier = by_file.setdefault(relative, [])
+        if earlier and TALKER_COLUMN not in row.cells:
+            raise InputError(
+                f"{row.where}: {row.cells['file']} is named a second time, first in "
+                f"{_line(earlier[0])}; rows for several talkers need the column {TALKER_COLUMN}"
+            )
+        if not (folder / relative).is_file():
+            raise InputError(f"{row.where}: there is no recording {folder / relative}")
+        earlier.append(row)
+    for relative, of_file in by_file.items():
+        yield scene_of_file(of_file, folder / relative)
+
+
+def scene_of_file(rows: Sequence[Row], path: Path, *, seconds: float | None = None) -> Scene:
+    """The scene that the rows of one file describe.
+
+    Args:
+        rows: at least one.
+        path: of the recording.
+        seconds: its length; read from the file, where the rows give times, if None.
+
+    Raises:
+        InputError: as `doa_tf.scenes.read_scenes`.
+    """
+    first = rows[0].cells
+    columns = {
+        name: text if all(row.cells[name] == text for row in rows) else ""
+        for name, text in first.items()
+        if name not in REQUIRED_COLUMNS
+    }
+    talkers = _talkers(rows)
+    scene = Scene(file=first["file"], path=path, columns=columns, talkers=talkers)
+    if scene.timed:
+        _check_within(rows, _seconds(path) if seconds is None else seconds)
+    return scene
+
+
+def _talkers(rows: Sequence[Row]) -> tuple[SceneTalker, ...]:
+    """Everybody of the rows of one file; nobody where the only row says so."""
+    if any(row.nobody for row in rows):
+        _check_nobody(rows)
+        return ()
+    stretches: dict[str, list[tuple[Stretch, Row]]] = {}
+    timed = [bool(_given_times(row)) for row in rows]
+    for row, has_times in zip(rows, timed, strict=True):
+        if has_times != timed[0]:
+            with_times, without = (rows[timed.index(True)], rows[timed.index(False)])
+            raise InputError(
+                f"{row.where}: all rows of {row.cells['file']} need times, or none. "
+                f"Received: some in {_line(with_times)}, none in {_line(without)}"
+            )
+        if TALKER_COLUMN in row.cells and not row.talker:
+            raise InputError(
+                f"{row.where}: `{TALKER_COLUMN}` must name who talks; where nobody does, it and "
+                "both angles are empty, in the file's only row"
+            )
+        stretches.setdefault(row.talker, []).append((_stretch(row), row))
+    return tuple(
+        SceneTalker(name=name, stretches=_in_order(of_talker))
+        for name, of_talker in stretches.items()
+    )
+
+
+def _check_nobody(rows: Sequence[Row]) -> None:
+    (row, *_) = (row for row in rows if row.nobody)
+    if len(rows) > 1:
+        other = next(each for each in rows if each is not row)
+        raise InputError(
+            f"{row.where}: a row without talker and angles says that nobody talks in "
+            f"{row.cells['file']}, and must be its only one. Received: another in {_line(other)}"
+        )
+    if _given_times(row):
+        raise InputError(
+            f"{row.where}: nobody talks in all of {row.cells['file']}: its row must leave "
+            f"{' and '.join(TIME_COLUMNS)} empty"
+        )
+
+
+def _in_order(stretches: Sequence[tuple[Stretch, Row]]) -> tuple[Stretch, ...]:
+    """The stretches of one talker by time, which may not overlap."""
+    ordered = sorted(stretches, key=lambda pair: pair[0].start_s)
+    for (before, first), (after, second) in pairwise(ordered):
+        if after.start_s >= before.end_s:
+            continue
+        who = f"talker {second.talker!r} of {second.cells['file']}"
+        if before.whole:
+            raise InputError(
+                f"{second.where}: {who} is named a second time, first in {_line(first)}; several "
+                f"rows of one talker need {' and '.join(TIME_COLUMNS)}"
+            )
+        raise InputError(
+            f"{second.where}: rows of {who} must not overlap. Received: {before.start_s:g} to "
+            f"{before.end_s:g} s in {_line(first)}, and {after.start_s:g} to {after.end_s:g} s"
+        )
+    return tuple(stretch for stretch, _ in ordered)
+
+
+def _given_times(row: Row) -> list[str]:
+    return [name for name in TIME_COLUMNS if row.cells.get(name)]
+
+
+def _stretch(row: Row) -> Stretch:
+    angles = {name: _angle(row, name) for name in LABEL_COLUMNS}
+    given = _given_times(row)
+    if not given:
+        return Stretch(**angles)
+    if len(given) == 1:
+        (absent,) = set(TIME_COLUMNS) - set(given)
+        raise InputError(
+            f"{row.where}: `start_s` and `end_s` go together. Received: {given[0]}="
+            f"{row.cells[given[0]]} without {absent}"
+        )
+    start, end = (_number(row.cells[name]) for name in TIME_COLUMNS)
+    if not 0.0 <= start < end < math.inf:
+        raise InputError(
+            f"{row.where}: `start_s` and `end_s` must be seconds with 0 <= start_s < end_s. "
+            f"Received: start_s={row.cells['start_s']}, end_s={row.cells['end_s']}"
+        )
+    return Stretch(start_s=start, end_s=end, **angles)
+
+
+def _check_within(rows: Sequence[Row], seconds: float) -> None:
+    for row in rows:
+        if float(row.cells["end_s"]) > seconds + _ROUNDING:
+            raise InputError(
+                f"{row.where}: times must lie within {row.cells['file']}, which lasts "
+                f"{seconds:.3f} s. Received: end_s={row.cells['end_s']}"
+            )
+
+
+def _seconds(path: Path) -> float:
+    import soundfile
+
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+
+
+def _angle(row: Row, column: str) -> float:
+    angle, limit = _number(row.cells[column]), _LIMITS[column]
+    if not -limit <= angle <= limit:
+        raise InputError(
+            f"{row.where}: `{column}` must be a number between {-limit:g} and {limit:g} degrees. "
+            f"Received: {row.cells[column]!r}"
+        )
+    return angle
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _line(row: Row) -> str:
+    """The place of a row within its file, for a message that has named the file."""
+    return row.where.rpartition(", ")[2]
