@@ -95,7 +95,7 @@ def plot_track(
     if tracks is None:
         _draw_track(figure, azimuth, elevation, estimates)
     else:
-        draw_talkers(azimuth, elevation, tracks)
+        draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks)
         elevation.set_xlabel("time [s]")
     if title:
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,18 +67,18 @@ def tracks_of(estimates: Sequence[Estimate]) -> list[Track]:
     return list(tracks.values())
 
 
-def draw_talkers(azimuth: Any, elevation: Any, tracks: Sequence[Track]) -> None:
-    """Draw azimuth and elevation of every talker over time; where nobody talks nothing is drawn.
+def draw_talkers(panels: Mapping[str, Any], tracks: Sequence[Track]) -> None:
+    """Draw angles of every talker over time; where nobody talks nothing is drawn.
 
     Args:
-        azimuth: axes of Matplotlib.
-        elevation: axes below them.
-        tracks: to draw; the legend beside `azimuth` names those that `named` chooses.
+        panels: axes of Matplotlib by `azimuth_deg` or `elevation_deg`, the angle that they show.
+        tracks: to draw; the legend beside the first panel names those that `named` chooses.
     """
+    first = next(iter(panels.values()))
     names = {track.id: f"talker {track.id}" for track in named(tracks)}
     confirmed = sum(track.is_confirmed for track in tracks)
     for track in tracks:
-        for axes, angle in ((azimuth, "azimuth_deg"), (elevation, "elevation_deg")):
+        for angle, axes in panels.items():
             axes.scatter(
                 track.times_s,
                 [getattr(talker, angle) for talker in track.talkers],
@@ -91,15 +91,15 @@ def draw_talkers(azimuth: Any, elevation: Any, tracks: Sequence[Track]) -> None:
             )
         if track.id in names:  # as many as talk, and none of them pale
             look = {"color": track.colour, "marker": track.marker, "s": 30}
-            azimuth.scatter([], [], label=names[track.id], **look)
+            first.scatter([], [], label=names[track.id], **look)
     if confirmed > len(names):
-        azimuth.scatter([], [], label=f"and {confirmed - len(names)} more", alpha=0.0)
+        first.scatter([], [], label=f"and {confirmed - len(names)} more", alpha=0.0)
     if names:
-        azimuth.legend(
+        first.legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize=9, handletextpad=0
         )
     if any(talker.tentative for track in tracks for talker in track.talkers):
-        azimuth.set_title("pale: not certain yet", fontsize=9, loc="right", color="#70757f")
+        first.set_title("pale: not certain yet", fontsize=9, loc="right", color="#70757f")
 
 
 def mark_talkers(axes: Any, tracks: Sequence[Track]) -> None:

@@ -104,7 +104,7 @@ def test_the_picture_shows_tracks_with_a_legend_and_leaves_silence_blank():
     from doa_edge.sinks.plot_talkers import draw_talkers
 
     azimuth, elevation = figure.Figure().subplots(2)
-    draw_talkers(azimuth, elevation, tracks())
+    draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks())
     drawn = [own for own in azimuth.collections if len(own.get_offsets())]
     points = np.concatenate([own.get_offsets() for own in drawn])
     assert sorted(map(tuple, points)) == [
@@ -123,7 +123,7 @@ def test_the_legend_of_a_long_meeting_is_bounded():
 
     long = [heard(n, talker(max(1, n - 20), 1, 0.0)) for n in range(60)]
     azimuth, elevation = figure.Figure().subplots(2)
-    draw_talkers(azimuth, elevation, tracks_of(long))
+    draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks_of(long))
     texts = [text.get_text() for text in azimuth.get_legend().get_texts()]
     assert texts[0] == "talker 1"
     assert len(texts) == MOST_NAMED + 1
