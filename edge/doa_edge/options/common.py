@@ -52,8 +52,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
-        "--plot FILE.png": "draw the scores and the track, of several voices each in a colour "
-        "(.png, .pdf or .svg; needs Matplotlib)",
+        "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
         "--summary": "print one JSON object with the direction of the whole recording, and of "
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
