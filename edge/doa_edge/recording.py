@@ -79,8 +79,7 @@ class TalkerTally:
         self.several = False
         self._step_s = step_s
         self._heard: dict[int, _Heard] = {}
-        self._others = _Heard()
-        self._other_talkers = 0
+        self._other_talkers = self._other_estimates = 0
 
     def add(self, estimate: Estimate) -> None:
         """Count the talkers of an estimate; one of one voice changes nothing."""
@@ -103,7 +102,7 @@ class TalkerTally:
         """How many talkers are not told apart any more, and for how long they talked."""
         if not self._other_talkers:
             return None
-        talked_s = round(self._others.estimates * self._step_s, 3)
+        talked_s = round(self._other_estimates * self._step_s, 3)
         return {"talkers": self._other_talkers, "talked_s": talked_s}
 
     def _told(self, one: _Heard) -> dict[str, Any]:
@@ -127,7 +126,7 @@ class TalkerTally:
         one = self._heard.pop(shortest)
         if one.confirmed:
             self._other_talkers += 1
-            self._others.estimates += one.estimates
+            self._other_estimates += one.estimates
 
 
 @dataclass
