@@ -86,7 +86,7 @@ def _draw_name(axes: Any, talker: SceneTalker) -> None:
     above = first.azimuth_deg < 150.0
     place = (first.start_s, first.azimuth_deg + (RIGHT_DEG if above else -RIGHT_DEG))
     where = {"xytext": (2, 2 if above else -2), "va": "bottom" if above else "top"}
-    axes.annotate(talker.name, place, textcoords="offset points", **where, **_TEXT)
+    axes.annotate(f"person {talker.name}", place, textcoords="offset points", **where, **_TEXT)
 
 
 def _draw_bar(axes: Any, start_s: float, end_s: float, azimuth_deg: float) -> None:

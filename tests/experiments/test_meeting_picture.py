@@ -44,7 +44,7 @@ def test_bars_stand_where_and_when_people_talk(tmp_path, monkeypatch):
     )
     assert axes.collections[-2].get_offsets().tolist() == [[2.0, 42.0]]
     names = [text.get_text() for text in axes.texts]
-    assert names == ["anna", "ben"]
+    assert names == ["person anna", "person ben"]
 
 
 def test_a_recording_without_labels_and_a_model_of_one_voice_are_refused(tmp_path):
