@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
     from doa_edge.input.stream import Gap, Source
-    from doa_edge.recording import OutputAverage
+    from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
@@ -181,6 +181,7 @@ class _Follower:
 
     Attributes:
         average: outputs of the active windows, if the options need them.
+        tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
@@ -193,9 +194,12 @@ class _Follower:
         view: TerminalView | None,
         notifier: Notifier,
     ) -> None:
-        from doa_edge.recording import OutputAverage
+        from doa_edge.recording import OutputAverage, TalkerTally
 
+        features = engine.spec.features
+        step_s = engine.settings.every * features.hop / features.sample_rate
         self.average: OutputAverage = OutputAverage(engine.spec)
+        self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
         self.read_seconds = 0.0
         self._options = options
@@ -232,7 +236,9 @@ class _Follower:
 
             duration_s = self._engine.samples / self._rate
             method = self._engine.method
-            summary = summary_dict(self.average, method=method, duration_s=duration_s)
+            summary = summary_dict(
+                self.average, method=method, duration_s=duration_s, tally=self.tally
+            )
             sys.stdout.write(json_line(summary))
             sys.stdout.flush()
         if self._engine.left_out:
@@ -253,6 +259,7 @@ class _Follower:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:
             self.average.add(estimate)
+            self.tally.add(estimate)
         if self._options.plot:
             self.track.append(replace(estimate, outputs=None))
 

@@ -59,8 +59,8 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
         "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
-        "--summary": "print one JSON object with the direction of the whole recording, and no "
-        "others",
+        "--summary": "print one JSON object with the direction of the whole recording, and of "
+        "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
     kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "BYTES": _size, "N": integer(0)}
@@ -75,13 +75,14 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--web-name NAME": "a further name by which the page may be reached",
         "--osc HOST:PORT": "send OSC messages over UDP",
         "--osc-prefix /PREFIX": "prefix of their addresses; /StereoEncoder moves an IEM "
-        f"StereoEncoder, /adm/obj/1 is ADM-OSC (default: {DEFAULT_PREFIX})",
+        "StereoEncoder, /adm/obj/1 is ADM-OSC, /adm/obj with an object a talker (default: "
+        f"{DEFAULT_PREFIX})",
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
         "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt)",
-        "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status (default: "
-        f"{DEFAULT_TOPIC})",
+        "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
+        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }
     addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
     add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})
