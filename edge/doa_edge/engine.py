@@ -27,6 +27,7 @@ from doa_edge.activity import (
 )
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
 from doa_edge.input.stream import Gap
+from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.smoother import DirectionSmoother
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
@@ -81,6 +82,7 @@ class EngineSettings:
         smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
+        keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
 
     Raises:
         ValueError: a value out of range.
@@ -95,6 +97,7 @@ class EngineSettings:
     smooth_s: float = 0.0
     keep_outputs: bool = False
     keep_audio: bool = False
+    keep_voices: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("every", self.every), ("average", self.average)):
@@ -148,6 +151,7 @@ class DirectionEngine:
         self.settings = settings = settings or EngineSettings()
         features = self.spec.features
         self.method = settings.method or self.spec.decode
+        self._keep_audio = settings.keep_audio or settings.keep_voices
         self._average = settings.average or features.frames
         self._stream = model.stream() if isinstance(model, StreamModel) else None
         self._step = settings.every * features.hop  # samples between estimates
@@ -175,9 +179,21 @@ class DirectionEngine:
     def run(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         """Estimates of a stream of (N, 4) blocks and gaps, each as soon as it is known.
 
+        Those that carry voices come one later, as the last has all that is left.
+
         Raises:
             InputError: the stream ends before its first window is complete.
         """
+        estimates = self._estimates_of(items)
+        return with_voices(estimates, self.listener()) if self.settings.keep_voices else estimates
+
+    def listener(self) -> TalkerListener:
+        """What listens to each talker of a stream of this engine's estimates."""
+        features = self.spec.features
+        lag_s = self._average * features.hop / features.sample_rate / 2.0
+        return TalkerListener(sample_rate=features.sample_rate, lag_s=lag_s)
+
+    def _estimates_of(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         for item in items:
             if isinstance(item, Gap):
                 self.skip(item)
@@ -288,7 +304,7 @@ class DirectionEngine:
             active=active,
             level_dbfs=10.0 * math.log10(max(power, 10.0 ** (LEVEL_FLOOR_DBFS / 10.0))),
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
-            audio=sound[len(sound) - new_samples :].copy() if self.settings.keep_audio else None,
+            audio=sound[len(sound) - new_samples :].copy() if self._keep_audio else None,
         )
         self.seconds["features"] += computed - started
         self.seconds["network"] += predicted - computed
