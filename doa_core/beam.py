@@ -55,7 +55,7 @@ def beam_weights(
         ValueError: other shapes, or a vector that is not finite and of unit length.
     """
     look = _unit(look, name="look", dimensions=1)
-    others = np.asarray(nulls, dtype=np.float64)
+    others: FloatArray = np.asarray(nulls, dtype=np.float64)
     others = _unit(others if others.size else others.reshape(0, 3), name="nulls", dimensions=2)
     limit = 10.0 ** (max_noise_gain_db / 10.0)
     chosen = steering_vector(look)[np.newaxis]

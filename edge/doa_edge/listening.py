@@ -49,6 +49,9 @@ class _Moment:
 class TalkerListener:
     """Estimates with their sound in, the sound of each talker out.
 
+    Attributes:
+        sample_rate: of the sound [hertz].
+
     Args:
         sample_rate: of the sound [hertz].
         lag_s: how long before an estimate's end its direction is of, where `of_s` does not say:
@@ -63,7 +66,7 @@ class TalkerListener:
         lag_s: float = 0.0,
         max_noise_gain_db: float = MAX_NOISE_GAIN_DB,
     ) -> None:
-        self._rate = sample_rate
+        self.sample_rate = sample_rate
         self._lag = round(lag_s * sample_rate)
         self._before, self._after = round(BEFORE_S * sample_rate), round(AFTER_S * sample_rate)
         self._limit_db = max_noise_gain_db
@@ -91,12 +94,12 @@ class TalkerListener:
         """
         if estimate.audio is None:
             raise ValueError("`estimate` must carry audio: EngineSettings(keep_audio=True)")
-        end = round(estimate.time_s * self._rate)
+        end = round(estimate.time_s * self.sample_rate)
         start, last = end - len(estimate.audio), self._start + len(self._sound)
         if start < last:
             raise ValueError(
                 "`estimate` must hold sound from where the last one ended, or later. Received: "
-                f"from {start / self._rate:.3f} s after one until {last / self._rate:.3f} s"
+                f"sound from sample {start} on after sound up to {last}"
             )
         voices: list[VoiceSound] = []
         if start > last:
@@ -107,7 +110,7 @@ class TalkerListener:
             self._moments.append(_Moment(start, _talkers(estimate)))
         position = end - self._lag
         if estimate.of_s is not None:
-            position = round(estimate.of_s * self._rate)
+            position = round(estimate.of_s * self.sample_rate)
         position = max(self._moments[-1].position, min(position, end))
         self._moments.append(_Moment(position, _talkers(estimate)))
         return [*voices, *self._steer_until(position - self._before)]
@@ -189,7 +192,7 @@ class TalkerListener:
 
     def _forget(self, position: int) -> None:
         """Drop what no later moment needs, so that nothing grows with time."""
-        oldest = position - round(WAIT_S * self._rate)
+        oldest = position - round(WAIT_S * self.sample_rate)
         for id, voices in list(self._waiting.items()):
             self._waiting[id] = [voice for voice in voices if voice.start >= oldest]
             if not self._waiting[id]:
