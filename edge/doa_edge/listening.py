@@ -35,7 +35,6 @@ class _Heard:
 
     direction: FloatArray  # (3,)
     confidence: float
-    confirmed: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,7 @@ class TalkerListener:
             position = round(estimate.of_s * self.sample_rate)
         position = max(self._moments[-1].position, min(position, end))
         self._moments.append(_Moment(position, _talkers(estimate)))
+        self._confirmed |= _confirmed(estimate)
         return [*voices, *self._steer_until(position - self._before)]
 
     def finish(self) -> list[VoiceSound]:
@@ -130,9 +130,7 @@ class TalkerListener:
         voices: list[VoiceSound] = []
         while self._next < len(self._moments) and self._moments[self._next].position <= limit:
             position = self._moments[self._next].position
-            talkers = self._talkers_at(position)
-            self._confirmed |= {id for id, heard in talkers.items() if heard.confirmed}
-            weights = self._weights_of(talkers)
+            weights = self._weights_of(self._talkers_at(position))
             for voice in self._steer(position, weights):
                 voices += self._release(voice)
             self._weights = weights
@@ -141,9 +139,9 @@ class TalkerListener:
         return voices
 
     def _talkers_at(self, position: int) -> dict[int, _Heard]:
-        """Who is heard at a moment: reported then, or a little later, or a little before.
+        """Who is heard at a moment, where the nearest moment has them.
 
-        A talker is where the nearest moment has them, and confirmed if any has.
+        They are reported then, or a little later, or were a little before.
         """
         near = [
             moment
@@ -152,9 +150,7 @@ class TalkerListener:
         ]
         talkers: dict[int, _Heard] = {}
         for moment in sorted(near, key=lambda moment: abs(moment.position - position)):
-            for id, heard in moment.talkers.items():
-                nearest = talkers.get(id, heard)
-                talkers[id] = replace(nearest, confirmed=nearest.confirmed or heard.confirmed)
+            talkers = {**moment.talkers, **talkers}
         return talkers
 
     def _weights_of(self, talkers: Mapping[int, _Heard]) -> dict[int, FloatArray]:
@@ -221,16 +217,18 @@ def _talkers(estimate: Estimate) -> dict[int, _Heard]:
     """Talkers of an estimate by id; of one voice the id is 1, while it is active."""
     if estimate.talkers is None:
         direction = _direction(estimate.azimuth_deg, estimate.elevation_deg)
-        voice = _Heard(direction, estimate.confidence, confirmed=True)
-        return {_ONE_VOICE: voice} if estimate.active else {}
+        return {_ONE_VOICE: _Heard(direction, estimate.confidence)} if estimate.active else {}
     return {
-        talker.id: _Heard(
-            _direction(talker.azimuth_deg, talker.elevation_deg),
-            talker.confidence,
-            confirmed=not talker.tentative,
-        )
+        talker.id: _Heard(_direction(talker.azimuth_deg, talker.elevation_deg), talker.confidence)
         for talker in estimate.talkers
     }
+
+
+def _confirmed(estimate: Estimate) -> set[int]:
+    """Ids of the talkers who are not tentative."""
+    if estimate.talkers is None:
+        return {_ONE_VOICE}
+    return {talker.id for talker in estimate.talkers if not talker.tentative}
 
 
 def _direction(azimuth_deg: float, elevation_deg: float) -> FloatArray:
