@@ -189,14 +189,14 @@ def heard(
     return left
 
 
-def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, float] | None]:
+def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, Any] | None]:
     """What the beams at each talker gain over W while others talk; None without enough of that.
 
     `heard` is the share of that time in which there is a beam at the talker, and `gain_db` is of
-    that share; nan where it is none.
+    that share; None where it is none.
     """
     talks, w = meeting.talks, meeting.images[:, :, 0]
-    results: list[dict[str, float] | None] = []
+    results: list[dict[str, Any] | None] = []
     for number in range(len(w)):
         others = np.arange(len(w)) != number
         both = talks[number] & np.any(talks[others], axis=0)
@@ -204,7 +204,9 @@ def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, float] | None]:
             results.append(None)
             continue
         steered = both & np.any(left[number] != 0.0, axis=0)
-        gain_db = _ratio_db(left[number], number, steered) - _ratio_db(w, number, steered)
+        gain_db = None
+        if np.any(steered):
+            gain_db = _ratio_db(left[number], number, steered) - _ratio_db(w, number, steered)
         results.append({"gain_db": gain_db, "heard": float(np.mean(steered[both]))})
     return results
 
@@ -216,7 +218,7 @@ def table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return markdown(["steered by", *rows], [*cells, counts])
 
 
-def _cell(results: Sequence[Mapping[str, float]]) -> str:
+def _cell(results: Sequence[Mapping[str, Any]]) -> str:
     """Median and the middle four fifths of the gain, and how much of the time there is a beam."""
     gain_db = [result["gain_db"] for result in results if result["heard"]]
     if not gain_db:
@@ -227,9 +229,7 @@ def _cell(results: Sequence[Mapping[str, float]]) -> str:
 
 
 def _ratio_db(sounds: np.ndarray, number: int, where: np.ndarray) -> float:
-    """Energy of one of (V, N) sounds over that of the sum of the others [dB]; nan for nothing."""
-    if not np.any(where):
-        return float("nan")
+    """Energy of one of (V, N) sounds over that of the sum of the others, where it counts [dB]."""
     own = sounds[number, where].astype(np.float64)
     rest = np.delete(sounds, number, axis=0)[:, where].sum(axis=0, dtype=np.float64)
     return float(10.0 * np.log10(np.sum(own**2) / np.sum(rest**2)))
