@@ -15,6 +15,7 @@ import os
 import re
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,22 +161,21 @@ class TalkerFiles:
 def _new_folder(parent: Path) -> Path:
     """A new folder `run-NNNN`, whose number is above all that are there."""
     if parent.exists() and not parent.is_dir():
-        raise NotADirectoryError(f"--listen must name a folder. Received: {parent}")
+        raise OSError(f"--listen must name a folder. Received: {parent}")
     if not parent.resolve().parent.is_dir():
-        raise FileNotFoundError(
-            f"--listen must name a folder in one that exists. Received: {parent}"
-        )
-    parent.mkdir(mode=0o700, exist_ok=True)
-    names = (re.fullmatch(r"run-(\d+)", path.name) for path in parent.iterdir())
-    number = 1 + max((int(name[1]) for name in names if name), default=0)
-    while True:
-        folder = parent / f"run-{number:04d}"
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:  # another run was faster
+        raise OSError(f"--listen must name a folder in one that exists. Received: {parent}")
+    try:
+        parent.mkdir(mode=0o700, exist_ok=True)
+        names = (re.fullmatch(r"run-(\d+)", path.name) for path in parent.iterdir())
+        number = 1 + max((int(name[1]) for name in names if name), default=0)
+        while True:
+            folder = parent / f"run-{number:04d}"
+            with suppress(FileExistsError):  # another run was faster
+                folder.mkdir(mode=0o700)
+                return folder
             number += 1
-        else:
-            return folder
+    except OSError as error:
+        raise OSError(f"--listen cannot write to {parent}: {error.strerror or error}") from error
 
 
 def _header(samples: int, sample_rate: int) -> bytes:

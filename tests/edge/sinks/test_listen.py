@@ -200,10 +200,12 @@ def test_folders_that_cannot_be_made_are_refused(tmp_path):
         talker_files(tmp_path / "file")
     with pytest.raises(OSError, match="in one that exists"):
         talker_files(tmp_path / "none" / "heard")
-    if os.geteuid():  # root may write everywhere
+    with pytest.raises(OSError, match="--listen cannot write to /proc/heard: "):
+        talker_files("/proc/heard")  # where not even root may
+    if os.geteuid():
         tmp_path.chmod(0o500)
-        with pytest.raises(PermissionError):
-            talker_files(tmp_path / "heard")
+        with pytest.raises(OSError, match=r"--listen cannot write to .*: Permission denied"):
+            talker_files(tmp_path)
         tmp_path.chmod(0o700)
 
 
