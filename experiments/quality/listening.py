@@ -193,7 +193,7 @@ def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, Any] | None]:
     """What the beams at each talker gain over W while others talk; None without enough of that.
 
     `heard` is the share of that time in which there is a beam at the talker, and `gain_db` is of
-    that share; None where it is none.
+    that share; None where it is none. `kept` is the share of all their speech that is in their file.
     """
     talks, w = meeting.talks, meeting.images[:, :, 0]
     results: list[dict[str, Any] | None] = []
@@ -203,19 +203,27 @@ def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, Any] | None]:
         if np.count_nonzero(both) < LEAST_S * SAMPLE_RATE:
             results.append(None)
             continue
-        steered = both & np.any(left[number] != 0.0, axis=0)
+        in_file = np.any(left[number] != 0.0, axis=0)
+        steered = both & in_file
         gain_db = None
         if np.any(steered):
             gain_db = _ratio_db(left[number], number, steered) - _ratio_db(w, number, steered)
-        results.append({"gain_db": gain_db, "heard": float(np.mean(steered[both]))})
+        shares = {"heard": in_file[both], "kept": in_file[talks[number]]}
+        results.append(
+            {"gain_db": gain_db, **{name: float(np.mean(own)) for name, own in shares.items()}}
+        )
     return results
 
 
 def table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Markdown: a row for each way to steer, a column for each folder."""
     cells = [[way, *(_cell([row[way] for row in own]) for own in rows.values())] for way in STEERED]
-    counts = ["talkers of meetings", *(str(len(own)) for own in rows.values())]
-    return markdown(["steered by", *rows], [*cells, counts])
+    kept = [np.mean([row["tracks"]["kept"] for row in own]) for own in rows.values()]
+    cells.append(
+        ["speech that is in its talker's file", *(f"{100 * share:.0f} %" for share in kept)]
+    )
+    cells.append(["talkers of meetings", *(str(len(own)) for own in rows.values())])
+    return markdown(["steered by", *rows], cells)
 
 
 def _cell(results: Sequence[Mapping[str, Any]]) -> str:

@@ -60,7 +60,7 @@ def test_gains_have_a_closed_form(monkeypatch):
         left = (plain @ [1.0, *vector(null)[[1, 2, 0]]]) ** 2 + DIFFUSE * noise_gain(plain)
         expected_db = 10.0 * np.log10((1.0 + DIFFUSE * noise_gain(plain)) / left)
         assert row["labels, no nulls"]["gain_db"] == pytest.approx(expected_db, abs=0.1)
-        assert row["labels"]["heard"] == 1.0
+        assert row["labels"]["heard"] == row["labels"]["kept"] == 1.0
         assert row["tracks"]["heard"] == 0.0
         assert row["tracks"]["gain_db"] is None
 
@@ -69,6 +69,11 @@ def test_only_the_time_counts_in_which_others_talk(monkeypatch):
     monkeypatch.setattr(listening, "DirectionEngine", Nobody)
     both = meeting_of_two(talks=((0, 40), (20, 60)))  # 2 s
     assert len(listening.judge(both, None)) == 2
+    left = np.zeros((2, 2, 60 * STEP))
+    left[0, :, 30 * STEP :] = 1.0
+    first, second = listening.gains(both, left)
+    assert first == {"gain_db": pytest.approx(0.0, abs=0.3), "heard": 0.5, "kept": 0.25}
+    assert second == {"gain_db": None, "heard": 0.0, "kept": 0.0}
     apart = meeting_of_two(talks=((0, 34), (30, 60)))  # 0.4 s, too little
     assert listening.judge(apart, None) == []
 
