@@ -193,7 +193,8 @@ def gains(meeting: Meeting, left: np.ndarray) -> list[dict[str, Any] | None]:
     """What the beams at each talker gain over W while others talk; None without enough of that.
 
     `heard` is the share of that time in which there is a beam at the talker, and `gain_db` is of
-    that share; None where it is none. `kept` is the share of all their speech that is in their file.
+    that share; None where it is none. `kept` is the share of the talker's speech that is in their
+    file.
     """
     talks, w = meeting.talks, meeting.images[:, :, 0]
     results: list[dict[str, Any] | None] = []
