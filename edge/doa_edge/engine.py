@@ -27,6 +27,7 @@ from doa_edge.activity import (
 from doa_edge.direction_model import DirectionModel, StreamModel
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
 from doa_edge.input.stream import Gap
+from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking import voices
 from doa_edge.tracking.voices import VoiceFollower
@@ -62,6 +63,7 @@ class EngineSettings:
             later [seconds].
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
+        keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
 
     Raises:
         ValueError: a value out of range.
@@ -78,6 +80,7 @@ class EngineSettings:
     lead_s: float = 0.0
     keep_outputs: bool = False
     keep_audio: bool = False
+    keep_voices: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("every", self.every), ("average", self.average)):
@@ -167,6 +170,7 @@ class DirectionEngine:
         self.settings = settings = settings or EngineSettings()
         features = self.spec.features
         self.method = settings.method or self.spec.decode
+        self._keep_audio = settings.keep_audio or settings.keep_voices
         self.talkers = settings.voices_of(self.spec)
         usual = voices.default_average(features.frames) if self.talkers > 1 else features.frames
         self._average = settings.average or usual
@@ -202,9 +206,21 @@ class DirectionEngine:
     def run(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         """Estimates of a stream of (N, 4) blocks and gaps, each as soon as it is known.
 
+        Those that carry voices come one later, as the last has all that is left.
+
         Raises:
             InputError: the stream ends before its first window is complete.
         """
+        estimates = self._estimates_of(items)
+        return with_voices(estimates, self.listener()) if self.settings.keep_voices else estimates
+
+    def listener(self) -> TalkerListener:
+        """What listens to each talker of a stream of this engine's estimates."""
+        features = self.spec.features
+        lag_s = self._average * features.hop / features.sample_rate / 2.0
+        return TalkerListener(sample_rate=features.sample_rate, lag_s=lag_s)
+
+    def _estimates_of(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         for item in items:
             if isinstance(item, Gap):
                 self.skip(item)
@@ -327,7 +343,7 @@ class DirectionEngine:
             of_s=of_s,
             talkers=talkers,
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
-            audio=self._sound[-new_samples:].copy() if self.settings.keep_audio else None,
+            audio=self._sound[-new_samples:].copy() if self._keep_audio else None,
         )
 
     def _one(

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
     from doa_edge.engine import DirectionEngine
     from doa_edge.input.sources import open_source
+    from doa_edge.sinks.listen import open_listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.outputs import check_files
     from doa_edge.tflite.network import TfliteModel, default_model_path
@@ -92,8 +93,13 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
+        listening = open_listening(
+            options, engine.listener(), live=options.input is None, signals=signals
+        )
+        listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
+        follower.listen = listen
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -139,6 +145,7 @@ def _engine_settings(options: argparse.Namespace) -> EngineSettings:
     return EngineSettings(
         **{name: value for name, value in asked.items() if value is not None},
         keep_outputs=bool(options.summary or options.plot),
+        keep_audio=options.listen is not None,
     )
 
 
@@ -183,6 +190,7 @@ class _Follower:
         average: outputs of the active windows, if the options need them.
         tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
+        listen: takes each estimate with its sound, if an option asks for that.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -201,6 +209,7 @@ class _Follower:
         self.average: OutputAverage = OutputAverage(engine.spec)
         self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
+        self.listen: Callable[[Estimate], None] | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -255,13 +264,15 @@ class _Follower:
         from dataclasses import replace
 
         self._hub.send(estimate.to_dict())
+        if self.listen:
+            self.listen(estimate)
         if self._view:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:
             self.average.add(estimate)
             self.tally.add(estimate)
         if self._options.plot:
-            self.track.append(replace(estimate, outputs=None))
+            self.track.append(replace(estimate, outputs=None, audio=None))
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""

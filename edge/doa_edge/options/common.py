@@ -9,6 +9,7 @@ from pathlib import Path
 
 from doa_edge.options.command import Kind, add_options, integer
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
+from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
@@ -58,12 +59,19 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--listen DIR": "keep speech on disk: what each talker says, by a beam at them and away "
+        "from the others, as WAV files in a new folder in DIR; say so to who is in the room",
+        "--listen-size BYTES": "a talker whose file has grown to this has a new one (default: "
+        f"{DEFAULT_LISTEN_BYTES // 10**6}M)",
+        "--listen-count N": "files of a run; who comes later is not written (default: "
+        f"{DEFAULT_LISTEN_COUNT})",
         "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
         "--summary": "print one JSON object with the direction of the whole recording, and of "
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "BYTES": _size, "N": integer(0)}
+    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "DIR": Path}
+    kinds |= {"BYTES": _size, "N": integer(0)}
     add_options(group, texts, kinds)
 
 
