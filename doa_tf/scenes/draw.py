@@ -1,4 +1,4 @@
-"""The distributions that scenes are drawn from, and one draw: numbers, before any sound."""
+"""The distributions that scenes are drawn from, one draw before any sound, and one mixed scene."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from doa_core.spec import MOST_VOICES
+from doa_tf.rooms.room import Room
 
 CONDITIONS = ("clean", "diffuse", "interferer")
 COUNTS = ("talkers", "nobody")  # conditions of several talkers, and of none
@@ -169,3 +170,53 @@ class SceneDraw:
     noise_recorded: bool = False
     noise: int = 0
     noise_start: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedScene:
+    """One scene.
+
+    Attributes:
+        waveform: (N, 4) float32 AmbiX.
+        directions: (P, 3) unit vectors to those who talk; P is 0 where nobody does.
+        activity: (P, T) in which frames each of them is heard.
+        targets: of a training, see `doa_tf.scenes.mixer.SceneMixer.targets`.
+        condition: a name in `CONDITIONS` or `COUNTS`.
+        room: in which it was mixed.
+        sources: (P,) which of the room's sources they are.
+        interferer: which is the interferer; None where there is none.
+        snr_db, sir_db: as drawn; nan where the condition has none.
+    """
+
+    waveform: np.ndarray
+    directions: np.ndarray
+    activity: np.ndarray
+    targets: np.ndarray
+    condition: str
+    room: Room
+    sources: tuple[int, ...]
+    interferer: int | None
+    snr_db: float
+    sir_db: float
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(3,) unit vector to the first talker.
+
+        Raises:
+            ValueError: nobody talks.
+        """
+        if not len(self.directions):
+            raise ValueError("A scene in which nobody talks has no direction")
+        direction: np.ndarray = self.directions[0]
+        return direction
+
+    @property
+    def source(self) -> int:
+        """Which of the room's sources the first talker is."""
+        return self.sources[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(P,) what the talkers are called."""
+        return tuple(str(number) for number in range(1, len(self.sources) + 1))

@@ -19,7 +19,6 @@ randomness. Other draws have keys of four numbers, the last of which tells them 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from doa_tf.scenes.draw import (
     CONDITIONS,
     COUNTS,
     USUAL_COUNTS,
+    MixedScene,
     MixSettings,
     SceneDraw,
     TalkerDraw,
@@ -46,56 +46,6 @@ from doa_tf.scenes.talkers import draw_part, draw_talkers, dry_voice, wanted_gai
 TURN_STREAM, ORDER_STREAM, _FIELD_STREAM, _NOISE_STREAM, _HISS_STREAM, RENDER_STREAM = range(1, 7)
 _FIELD_SECONDS = 6  # of a diffuse field and of a synthetic interferer, at least
 _HISS_SAMPLES = 2**21
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixedScene:
-    """One scene.
-
-    Attributes:
-        waveform: (N, 4) float32 AmbiX.
-        directions: (P, 3) unit vectors to those who talk; P is 0 where nobody does.
-        activity: (P, T) in which frames each of them is heard.
-        targets: of a training, see `SceneMixer.targets`.
-        condition: a name in `CONDITIONS` or `COUNTS`.
-        room: in which it was mixed.
-        sources: (P,) which of the room's sources they are.
-        interferer: which is the interferer; None where there is none.
-        snr_db, sir_db: as drawn; nan where the condition has none.
-    """
-
-    waveform: np.ndarray
-    directions: np.ndarray
-    activity: np.ndarray
-    targets: np.ndarray
-    condition: str
-    room: Room
-    sources: tuple[int, ...]
-    interferer: int | None
-    snr_db: float
-    sir_db: float
-
-    @property
-    def direction(self) -> np.ndarray:
-        """(3,) unit vector to the first talker.
-
-        Raises:
-            ValueError: nobody talks.
-        """
-        if not len(self.directions):
-            raise ValueError("A scene in which nobody talks has no direction")
-        direction: np.ndarray = self.directions[0]
-        return direction
-
-    @property
-    def source(self) -> int:
-        """Which of the room's sources the first talker is."""
-        return self.sources[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """(P,) what the talkers are called."""
-        return tuple(str(number) for number in range(1, len(self.sources) + 1))
 
 
 class SceneMixer:

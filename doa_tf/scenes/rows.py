@@ -10,8 +10,7 @@ from doa_core.angles import vector_to_angles
 from doa_core.spec import SAMPLE_RATE
 from doa_core.stft import HOP, WINDOW_LENGTH
 from doa_tf.rooms.room import Room
-from doa_tf.scenes.draw import CONDITIONS
-from doa_tf.scenes.mixer import MixedScene
+from doa_tf.scenes.draw import CONDITIONS, MixedScene
 
 
 def scene_row(scene: MixedScene) -> dict[str, Any]:
