@@ -106,8 +106,9 @@ class Estimate:
             "active": self.active,
             "level_dbfs": round(self.level_dbfs, 2) + 0.0,
         }
-        if self.talkers is not None:
-            values |= {"of_s": self.of_s, "talkers": [one.to_dict() for one in self.talkers]}
+        if self.talkers is not None and self.of_s is not None:
+            talkers = [talker.to_dict() for talker in self.talkers]
+            values |= {"of_s": round(self.of_s, 6), "talkers": talkers}
         return values
 
 
