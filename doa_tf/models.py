@@ -34,7 +34,6 @@ def build_crnn(
     dropout: float = 0.2,
     highpass_hz: float = 0.0,
     voices: int = 1,
-    synchronized: bool = False,
 ) -> keras.Model:
     """The CRNN of Perotin et al.: (B, T, F, K) features to (B, T, outputs), a functional model.
 
@@ -50,8 +49,6 @@ def build_crnn(
         dropout: share of activations dropped after each pooling.
         highpass_hz: high-pass cutoff [Hz], applied before the features; recorded in the spec.
         voices: how many voices at once it will be trained on; recorded in the spec.
-        synchronized: whether batch normalisation is computed over all replicas of a
-            `tf.distribute` strategy.
 
     Raises:
         ValueError: a head with `turns_in_hz` and no basis, or several voices for a head of one.
@@ -78,9 +75,10 @@ def build_crnn(
             width, 3, padding="same", activation="relu", name=f"convolution_{number}"
         )(x)
         # Keras's own momentum, 0.99, leaves validation near chance for the first epochs.
-        x = keras.layers.BatchNormalization(
-            momentum=0.95, synchronized=synchronized, name=f"normalisation_{number}"
-        )(x)
+        normalisation = keras.layers.BatchNormalization(
+            momentum=0.95, name=f"normalisation_{number}"
+        )
+        x = normalisation(x)
         x = keras.layers.MaxPooling2D((1, pool), name=f"pooling_{number}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
     x = keras.layers.Reshape((features.frames, -1), name="frames")(x)

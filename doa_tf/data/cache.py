@@ -117,9 +117,10 @@ class FeatureCache:
         return len(self.directions)
 
     @property
-    def several(self) -> bool:
-        """Whether directions are (S, T, V, 3), of any number of talkers."""
-        return self.directions.ndim == 4
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a scene's targets: (1, 3), or (T, V, 3) of any number of talkers."""
+        stored = self.directions.shape[1:]
+        return stored if len(stored) == 3 else (1, 3)
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
@@ -163,7 +164,7 @@ def cached_dataset(
     check_augment(augment)
     channels = len(features.channels)
     batches = len(cache) // batch_size
-    shape = (batch_size, *(cache.directions.shape[1:] if cache.several else (1, 3)))
+    shape = (batch_size, *cache.target_shape)
 
     def epoch_batches() -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         for epoch in epochs:

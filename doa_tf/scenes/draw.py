@@ -78,11 +78,24 @@ class MixSettings:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
 
-
     @property
     def voices(self) -> int:
         """The most talkers of a scene, V."""
         return max(1, len(self.talkers) - 1)
+
+
+def usual_counts(most: int) -> tuple[float, ...]:
+    """Shares of scenes of no talker, one, ..., up to `most`: the first of `USUAL_COUNTS`.
+
+    Raises:
+        ValueError: fewer than one, or more than there are shares of.
+    """
+    if not 1 <= most < len(USUAL_COUNTS):
+        raise ValueError(
+            f"`talkers` must be 1 to {len(USUAL_COUNTS) - 1}. Received: talkers={most}"
+        )
+    shares = USUAL_COUNTS[: most + 1]
+    return tuple(share / sum(shares) for share in shares)
 
 
 def _check_counts(shares: tuple[float, ...]) -> None:

@@ -1,8 +1,9 @@
 """Mixing scenes from a bank of rooms and folders of speech and noise.
 
 A scene is one talker in one room, or several, or nobody, and, depending on its condition, diffuse
-noise and one localised interferer in the same room, recorded by that room's microphone. All randomness derives from the
-scene's key, so a scene can be made again alone, in any order and by any number of workers.
+noise and one localised interferer in the same room, recorded by that room's microphone. All
+randomness derives from the scene's key, so a scene can be made again alone, in any order and by any
+number of workers.
 
 Keys are (seed, epoch, index); `numpy.random.default_rng` of a key is the scene's only source of
 randomness. Other draws have keys of four numbers, the last of which tells them apart:
@@ -201,9 +202,7 @@ class SceneMixer:
         kind = self._draw_condition(rng)
         room, order = self._draw_room(rng)
         sources = [(source, self.direction(room, source)) for source in order]
-        talkers = draw_talkers(
-            rng, sources, speech=self.speech, settings=settings, count=count
-        )
+        talkers = draw_talkers(rng, sources, speech=self.speech, settings=settings, count=count)
         taken = {talker.source for talker in talkers}
         others = [source for source in order if source not in taken]
         if kind == "interferer" and not others:

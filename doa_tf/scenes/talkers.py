@@ -161,9 +161,7 @@ def _another_speaker(rng: np.random.Generator, speech: Recordings, heard: set[st
     return number
 
 
-def _draw_turn(
-    rng: np.random.Generator, settings: MixSettings
-) -> tuple[int | None, int | None]:
+def _draw_turn(rng: np.random.Generator, settings: MixSettings) -> tuple[int | None, int | None]:
     """Where a talker begins or ends within the scene."""
     if rng.random() >= settings.turns:
         return None, None

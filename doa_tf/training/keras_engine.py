@@ -29,7 +29,7 @@ from doa_tf.training.distribute import adapt_to_workers, is_chief, make_strategy
 from doa_tf.training.interruption import StopBetweenBatches
 from doa_tf.training.run_folder import LAST, seed_states
 from doa_tf.training.settings import Batches, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run
+from doa_tf.training.start import Run, check_targets
 
 _Error = TypeVar("_Error", bound=BaseException)
 _BAD_BATCH = re.compile(r"((?:features|targets) \w[\w ]+) in batch\D*(\d+)")
@@ -150,6 +150,7 @@ class KerasEngine:
             raise ValueError("Without `batches` a `mixer` is needed. Received: neither")
         if settings.live:
             live = mixer()
+            check_targets(live.target_shape, settings)
             # Batches across the border of two epochs would put positions off.
             whole = settings.steps_per_epoch * settings.batch_size
 
@@ -171,6 +172,7 @@ class KerasEngine:
             seed=settings.seed,
             progress=self._options.progress,
         )
+        check_targets(stored.target_shape, settings)
 
         def cached(epoch: int, step: int) -> Any:
             epochs = range(epoch, settings.epochs)

@@ -133,10 +133,7 @@ def draw_arrays(draws: Sequence[SceneDraw], *, voices: int, synthetic_noises: in
 def _talker_arrays(scenes: Sequence[Sequence[TalkerDraw]], voices: int) -> Arrays:
     """(B, V) numbers of the talkers; where there are fewer, `present` is 0."""
     shape = (len(scenes), voices)
-    arrays: Arrays = {
-        name: np.zeros(shape, np.int32)
-        for name in _NUMBERS
-    }
+    arrays: Arrays = {name: np.zeros(shape, np.int32) for name in _NUMBERS}
     arrays |= {name: np.zeros(shape, np.float32) for name in _LEVELS}
     for row, talkers in enumerate(scenes):
         for place, talker in enumerate(talkers):

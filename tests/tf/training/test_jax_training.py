@@ -53,13 +53,13 @@ def test_scenes_are_those_of_the_mixer(jax_mixer):
     assert {draw.noise_recorded for draw in draws} == {True, False}
     assert {draw.room for draw in draws} == {0, 1, 2, 3}
     arrays = scene_arrays(jax_mixer)
-    assert_same_scenes(jax_mixer, draws, mix_scenes(arrays, drawn(jax_mixer, draws), samples=13_312))
+    assert_same_scenes(
+        jax_mixer, draws, mix_scenes(arrays, drawn(jax_mixer, draws), samples=13_312)
+    )
 
 
 def drawn(mixer, draws):
-    return draw_arrays(
-        draws, voices=mixer.voices, synthetic_noises=mixer.settings.synthetic_noises
-    )
+    return draw_arrays(draws, voices=mixer.voices, synthetic_noises=mixer.settings.synthetic_noises)
 
 
 def assert_same_scenes(mixer, draws, waveforms):
