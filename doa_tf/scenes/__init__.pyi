@@ -9,4 +9,7 @@ from .folder import write_scenes as write_scenes
 from .mixer import SceneMixer as SceneMixer
 from .recordings import Recordings as Recordings
 from .recordings import read_recordings as read_recordings
+from .render import RecordingSettings as RecordingSettings
 from .render import render_scenes as render_scenes
+from .sessions.meeting import MeetingSettings as MeetingSettings
+from .sessions.moving import MovingSettings as MovingSettings

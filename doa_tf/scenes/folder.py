@@ -11,7 +11,8 @@ elevation up from the horizon in [-90, 90], degrees. Further columns are free te
 
 One row a file: one talker all through. With the column `talker` a file may have several rows: one a
 talker, or one for each stretch in which a talker talks, from `start_s` to `end_s` [seconds]. A file
-in which nobody talks has one row with `talker` and both angles empty. docs/data.md has examples.
+in which nobody talks has one row with `talker` and both angles empty.
+docs/conventions.md has examples.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.rows import labels_row, talker_columns
 from doa_tf.scenes.sessions.background import Image, Source, draw_background, louder, power_in
-from doa_tf.scenes.sessions.session import NOISE, Session, level_gain
+from doa_tf.scenes.sessions.session import NOISE, Session, check_seconds, level_gain
 from doa_tf.scenes.sessions.voice import Turn, Voice
 
 logger = logging.getLogger(__name__)
@@ -56,8 +56,7 @@ class MeetingSettings:
     def __post_init__(self) -> None:
         if not 2 <= self.people <= 4:
             raise ValueError(f"`people` must be 2, 3 or 4. Received: people={self.people}")
-        if not 1.0 <= self.seconds < float("inf"):
-            raise ValueError(f"`seconds` must be at least 1. Received: seconds={self.seconds}")
+        check_seconds(self.seconds)
         if not 0.0 <= self.noise_share <= 1.0:
             raise ValueError(f"`noise_share` must be in [0, 1]. Received: {self.noise_share}")
 

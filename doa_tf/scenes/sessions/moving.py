@@ -1,4 +1,4 @@
-"""Talkers who walk: to and fro through one room, around the microphone."""
+"""Talkers who walk: back and forth through one room, around the microphone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.rows import degrees, labels_row, talker_columns
 from doa_tf.scenes.sessions.background import Dry, Image, draw_background, louder, power_in
 from doa_tf.scenes.sessions.meeting import draw_speakers
-from doa_tf.scenes.sessions.session import NOISE, Session, level_gain
+from doa_tf.scenes.sessions.session import NOISE, Session, check_seconds, level_gain
 from doa_tf.scenes.sessions.voice import Turn, Voice
 
 STEP = SAMPLE_RATE // 10  # samples from one place on a path to the next
@@ -52,8 +52,7 @@ class MovingSettings:
     def __post_init__(self) -> None:
         if self.walkers not in (1, 2):
             raise ValueError(f"`walkers` must be 1 or 2. Received: walkers={self.walkers}")
-        if not 1.0 <= self.seconds < math.inf:
-            raise ValueError(f"`seconds` must be at least 1. Received: seconds={self.seconds}")
+        check_seconds(self.seconds)
         if not 0.0 < self.speed_deg[0] <= self.speed_deg[1]:
             raise ValueError(f"`speed_deg` must be 0 < low <= high. Received: {self.speed_deg}")
 
@@ -181,7 +180,7 @@ def _draw_walks(
     low, high = np.clip(rooms.talker_height, margin, plan.size[2] - margin)
     heights = rng.uniform(low, high, size=settings.walkers)
     distances = rng.uniform(*_DISTANCE, size=settings.walkers)
-    swing = _to_and_fro(rng, count, half_arc, settings.speed_deg)
+    swing = _back_and_forth(rng, count, half_arc, settings.speed_deg)
     walks = []
     for sign, height, distance in zip((1.0, -1.0), heights, distances, strict=False):
         # Far above or below the microphone, a step changes the azimuth by more.
@@ -200,7 +199,7 @@ def _draw_walks(
     return walks
 
 
-def _to_and_fro(
+def _back_and_forth(
     rng: np.random.Generator, count: int, half_arc: float, speed_deg: tuple[float, float]
 ) -> np.ndarray:
     """(count,) angle from the middle of a walk, every `STEP` samples; a new speed each way."""

@@ -12,6 +12,7 @@ from doa_core.spec import SAMPLE_RATE
 from doa_tf.scenes.sessions.background import Image
 
 NOISE = "noise"  # the name of the background's image
+LONGEST = 4 * 3600.0  # seconds: a WAV file of four float channels can be little longer
 BLOCK = 4 * SAMPLE_RATE  # samples that are rendered at once
 
 
@@ -42,3 +43,11 @@ class Session:
 def level_gain(level_dbfs: float, power: float) -> float:
     """The amplitude gain that gives a sound of that mean power at W its level [dB full scale]."""
     return float(10.0 ** (level_dbfs / 20.0) / power**0.5)
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise ValueError for a length that no recording can have [seconds]."""
+    if not 1.0 <= seconds <= LONGEST:
+        raise ValueError(
+            f"`seconds` must lie between 1 and {LONGEST:g}. Received: seconds={seconds}"
+        )

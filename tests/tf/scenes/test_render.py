@@ -56,6 +56,7 @@ def test_the_command_renders_all_conditions_or_those_asked_for(tmp_path, bank, s
     assert cli.main([*command, "--condition", "all", "--out", str(tmp_path / "all")]) == 0
     found = [scene.columns["condition"] for scene in read_scenes(tmp_path / "all")]
     assert found == ["clean", "diffuse", "interferer"]
+    assert not {"talker", "start_s"} & set(read_scenes(tmp_path / "all").columns)
     asked = ["--condition", "interferer", "--condition", "clean", "--out", str(tmp_path / "two")]
     assert cli.main([*command, *asked]) == 0
     assert len(read_scenes(tmp_path / "two")) == 2
@@ -150,7 +151,7 @@ def test_the_command_renders_walks_in_rooms_of_the_bank(tmp_path, bank, speech):
         (["--seconds", "9"], "--seconds needs --condition meeting or --condition moving"),
         (["--images"], "--images needs --condition meeting or"),
         (["--condition", "meeting", "--people", "9"], "`people` must be 2, 3 or 4"),
-        (["--condition", "meeting", "--seconds", "0"], "`seconds` must be at least 1"),
+        (["--condition", "meeting", "--seconds", "0"], "`seconds` must lie between 1 and 14400"),
         (["--condition", "meeting"], "A meeting of 3 people needs a room with as many sources"),
     ],
 )
