@@ -229,5 +229,5 @@ def test_outputs_that_cannot_be_decoded(head):
     with pytest.raises(ValueError, match="needs a grid"):
         decode_peaks(np.zeros((25, 429)), head=head, grid=None, count=2)
     # Scores that sum to one are shared among directions: a second voice takes from the first.
-    with pytest.raises(ValueError, match="`head` must be one of gibbs, gibbs-weighted. Received"):
+    with pytest.raises(ValueError, match=r"must be one of gibbs, gibbs-weighted\. Received"):
         decode_peaks(np.zeros((25, 429)), head="gibbs-softmax", grid=GRID, count=2)

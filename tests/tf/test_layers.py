@@ -97,7 +97,7 @@ def test_a_head_of_one_voice_says_so(name):
 
 @pytest.mark.parametrize("voices", [0, 5, 2.0, None])
 def test_a_number_of_voices_out_of_range(voices):
-    with pytest.raises(ValueError, match="`voices` must be an integer from 1 to 4. Received:"):
+    with pytest.raises(ValueError, match=r"`voices` must be an integer from 1 to 4. Received:"):
         doa_tf.build_crnn(doa_tf.heads.get("gibbs"), voices=voices, **SMALL)
 
 

@@ -10,11 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from doa_core.errors import InputError
+from doa_core.spec import FeatureSpec
+from doa_tf import heads
 from doa_tf.training.distribute import is_chief, make_strategy
+from doa_tf.training.settings import TrainSettings
+from doa_tf.training.start import build_network
 
 PROGRAM = Path(__file__).with_name("training_program.py")
 WAIT_S = 900.0  # seconds; a minute on an idle machine
@@ -97,6 +102,16 @@ def test_mirrored_on_one_device_is_plain_training(tmp_path, scenes, one_process)
     run = tmp_path / "run"
     finish([start(run, scenes, "mirrored")])
     same_curves(run, one_process)
+
+
+def test_statistics_are_common_to_all_replicas_where_there_are_several():
+    settings = TrainSettings(head="gibbs", filters=(2, 2, 2), lstm_units=2, dense_units=4)
+    for synchronized in (False, True):
+        model = build_network(
+            heads.get("gibbs"), FeatureSpec(), settings, synchronized=synchronized
+        )
+        layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+        assert [layer.synchronized for layer in layers] == [synchronized] * 3
 
 
 def test_who_writes(monkeypatch):
