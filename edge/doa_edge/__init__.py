@@ -10,6 +10,7 @@ Nothing is imported before it is used, so that a command answers at once. The su
 
     input       a file, a pipe or a live device as blocks and gaps
     engine      blocks in, one `Estimate` a window out; activity, smoother, recording beside it
+    tracking    who talks, from one estimate to the next
     tflite      a .tflite file with its spec, run by LiteRT
     sinks       where directions go
     options     options of the command line and of configuration files
@@ -29,6 +30,7 @@ _HOMES = {
     "Estimate": "estimate",
     "Gap": "input.stream",
     "InputFormat": "input.format",
+    "Talker": "estimate",
     "TfliteModel": "tflite.network",
     "default_model_path": "tflite.network",
     "open_source": "input.sources",

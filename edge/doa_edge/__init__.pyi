@@ -1,6 +1,7 @@
 from .engine import DirectionEngine as DirectionEngine
 from .engine import EngineSettings as EngineSettings
 from .estimate import Estimate as Estimate
+from .estimate import Talker as Talker
 from .input.audio import read_blocks as read_blocks
 from .input.format import InputFormat as InputFormat
 from .input.sources import open_source as open_source

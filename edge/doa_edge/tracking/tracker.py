@@ -54,7 +54,7 @@ class TrackSettings:
 
     slots: int
     confidence: float
-    noise_deg: float = 8.0
+    noise_deg: float = 6.0
     gate_deg: float = 22.0
     bridge_s: float = 0.36
     confirm_s: float = 0.3

@@ -13,10 +13,6 @@ DEFAULT_TALKERS = 3
 # Scores of 0.2 are a voice within 10 degrees in 4 of 10 cases, as are probabilities of 0.4.
 DEFAULT_MIN_SCORE = 0.2
 DEFAULT_MIN_PROBABILITY = 0.4
-# What a network says of a frame it says of its whole window for the most part: with talkers who
-# walk, the mean over the last frames is of a moment nine tenths of the way from their centre to the
-# window's. Measured with 8, 13, 18 and 25 of 25 frames; see edge/README.md.
-_WINDOWS_SHARE = 0.9
 
 
 def default_average(frames: int) -> int:
@@ -25,18 +21,20 @@ def default_average(frames: int) -> int:
 
 
 def lag_s(spec: ModelSpec, average: int) -> float:
-    """How long before a window's end the directions are of [seconds].
+    """How long before a window's end the directions are of [seconds]: up to its centre.
+
+    What a network says of a frame it says for the most part of its whole window, and the filter of
+    a track comes a little later still. So with talkers who walk, the directions are of the window's
+    centre, however few of its frames are averaged; see edge/README.md.
 
     Args:
         spec: of the model.
-        average: latest frames whose outputs are averaged.
+        average: latest frames whose outputs are averaged. Beyond those of a window, the directions
+            are of their centre.
     """
     features = spec.features
-    hop_s = features.hop / features.sample_rate
-    half_frame_s = 0.5 * features.window_length / features.sample_rate
-    frames_s = half_frame_s + 0.5 * (average - 1) * hop_s
-    window_s = half_frame_s + 0.5 * (features.frames - 1) * hop_s
-    return frames_s + _WINDOWS_SHARE * max(0.0, window_s - frames_s)
+    samples = features.window_length + (max(average, features.frames) - 1) * features.hop
+    return 0.5 * samples / features.sample_rate
 
 
 class VoiceFollower:
