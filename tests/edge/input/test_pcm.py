@@ -12,7 +12,8 @@ import pytest
 from doa_core.errors import InputError
 from doa_edge.input.audio import read_recording
 from doa_edge.input.format import InputFormat
-from doa_edge.input.pcm import PcmFormat, PipeSource, decode_pcm
+from doa_edge.input.pcm import PcmFormat, decode_pcm
+from doa_edge.input.pipe import PipeSource
 from doa_edge.input.sources import open_source
 
 soundfile = pytest.importorskip("soundfile")

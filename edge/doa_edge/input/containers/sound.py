@@ -1,0 +1,232 @@
+"""The sound of a container: all that is there, whatever its header says of the length."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doa_edge.input.containers.broadcast import Broadcast
+from doa_edge.input.containers.byte_stream import READ_BYTES, ByteStream
+from doa_edge.input.containers.chunks import Header, is_chunk
+from doa_edge.input.pcm import PcmDecoder, PcmFormat, Warn, evidence_of_words
+from doa_edge.input.stream import Samples
+
+logger = logging.getLogger(__name__)
+
+_WRAP = 1 << 32  # what a length of 32 bits loses
+_PADDING = 4096  # bytes of zeros behind the sound that are no more sound
+_SCAN_BYTES = 1 << 20
+_Result = TypeVar("_Result")
+
+
+class Sound:
+    """A recording that is read from front to back, once.
+
+    Attributes:
+        path: of the file.
+        rate: [hertz].
+        channels: C.
+        audio_format: `ambix` or `fuma` where the file declares one; None where it does not.
+        broadcast: of a Broadcast Wave file; None of any other.
+        certain: whether `frames` are there; else it is what a header says.
+    """
+
+    certain = False
+    path: Path
+    rate: int
+    channels: int
+    audio_format: str | None = None
+    broadcast: Broadcast | None = None
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel; None where the header does not say."""
+        raise NotImplementedError
+
+    def blocks(self) -> Iterator[Samples]:
+        """(N, C) float32 blocks of all samples, full scale 1.
+
+        Raises:
+            InputError: nothing of it can be read.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file."""
+        raise NotImplementedError
+
+
+class PcmSound(Sound):
+    """A file of linear PCM, whose samples are read here as those of a pipe are.
+
+    Args:
+        path: of the file.
+        descriptor: of the file, at its beginning; closed with the sound.
+        header: what was read of it.
+        stream: of the descriptor, at the begin of the sound.
+    """
+
+    certain = True
+
+    def __init__(self, path: Path, descriptor: int, header: Header, stream: ByteStream) -> None:
+        self._pcm = _pcm_of(header)
+        self.path = path
+        self.rate, self.channels = self._pcm.rate, self._pcm.channels
+        self.audio_format, self.broadcast = header.audio_format, header.broadcast
+        self._descriptor = descriptor
+        self._stream = stream
+        self._header = header
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel that are there."""
+        return (self._end() - self._header.start) // self._pcm.frame_bytes
+
+    def blocks(self) -> Iterator[Samples]:
+        """(N, C) float32 blocks of all samples, full scale 1."""
+        header = self._header
+        if self._pcm.words and self._is_loud():
+            header = replace(header, pcm=replace(self._pcm, words=""))
+        for block in pcm_blocks(self._stream, header, name=str(self.path), once=True):
+            if block is not None:
+                yield block
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _end(self) -> int:
+        """Where the sound ends [bytes]."""
+        header, size = self._header, os.fstat(self._descriptor).st_size
+        end = header.start + header.promised
+        streamed = header.streamed
+        while end < size:
+            if not _goes_on(os.pread(self._descriptor, _PADDING, end), header, streamed=streamed):
+                return end
+            end, streamed = end + _WRAP, True
+        return max(size, header.start)
+
+    def _is_loud(self) -> bool:
+        """Whether any word needs more than 24 bits; a pipe can only look at its beginning."""
+        start, end = self._header.start, self._end()
+        step = _SCAN_BYTES // self._pcm.frame_bytes * self._pcm.frame_bytes
+        for at in range(start, end, step):
+            block = os.pread(self._descriptor, min(step, end - at), at)
+            if evidence_of_words(block[: len(block) // 4 * 4], self._pcm) == "loud":
+                return True
+        return False
+
+
+def pcm_blocks(
+    stream: ByteStream, header: Header, *, name: str, once: bool = False
+) -> Iterator[Samples | None]:
+    """(N, C) float32 blocks of a stream from the begin of its sound; None while nothing comes.
+
+    A header that promises too much or too little is corrected by what is there, with one warning:
+    the sound ends with the stream, or where a chunk or padding follows what was promised.
+
+    Args:
+        stream: bytes of linear PCM.
+        header: what was read before them.
+        name: of the stream, for messages.
+        once: whether a message that was given before is not given again.
+    """
+    pcm = _pcm_of(header)
+    warn = warn_once if once else logger.warning
+    decoder = PcmDecoder(pcm, name=name, warn=warn)
+    left, streamed, given = header.promised, header.streamed, 0
+    while True:
+        size = min(len(stream), left, READ_BYTES) // pcm.frame_bytes * pcm.frame_bytes
+        if size:
+            left, given = left - size, given + size
+            yield from decoder.push(stream.take(size))
+        elif left < pcm.frame_bytes:
+            for _ in _fill_to(stream, left + _PADDING, patient=streamed):
+                yield None
+            following = stream.peek(left + _PADDING)[left:]
+            if not _goes_on(following, header, streamed=streamed):
+                break
+            if not streamed or not header.promised:
+                warn("%s: %s", name, _too_little(header, pcm))
+            left, streamed = left + _WRAP, True
+        elif stream.ended:
+            _tell_end(warn, name, given=given, rest=len(stream), header=header, extended=streamed)
+            break
+        elif not stream.fill():
+            yield None
+    yield from decoder.finish()
+
+
+def result_of(steps: Generator[Any, None, _Result]) -> _Result:
+    """What a generator returns, whose steps are of no interest: a file never waits."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+
+
+@lru_cache(maxsize=1024)
+def warn_once(message: str, *values: object) -> None:
+    """A warning of a file, which is read again and again in an evaluation."""
+    logger.warning(message, *values)
+
+
+def _pcm_of(header: Header) -> PcmFormat:
+    if header.pcm is None:
+        raise ValueError("`header` must be one of linear PCM")
+    return header.pcm
+
+
+def _fill_to(stream: ByteStream, count: int, *, patient: bool) -> Iterator[None]:
+    """Wait for that many bytes; the impatient stop as soon as the sound alone is all that comes."""
+    before = len(stream)
+    while len(stream) < count and not stream.ended:
+        if stream.fill():
+            continue
+        if not patient and len(stream) == before:
+            return
+        yield None
+
+
+def _goes_on(following: bytes, header: Header, *, streamed: bool) -> bool:
+    """Whether the bytes behind what a header promised are more sound."""
+    starts = [following] if header.promised % 2 == 0 else [following, following[1:]]
+    if any(len(start) >= 8 and is_chunk(start) for start in starts):
+        return False
+    if streamed:
+        return bool(following)
+    return len(following) >= 8 and any(following)
+
+
+def _too_little(header: Header, pcm: PcmFormat) -> str:
+    """The line for a header that promises less sound than there is."""
+    if not header.promised:
+        return "its header does not say how much sound it holds: read to its end"
+    return (
+        f"its header promises {header.promised // pcm.frame_bytes} samples per channel, and more "
+        "sound follows: read to its end"
+    )
+
+
+def _tell_end(
+    warn: Warn, name: str, *, given: int, rest: int, header: Header, extended: bool
+) -> None:
+    """The line for a stream that ended before its header said, or inside a sample."""
+    pcm = _pcm_of(header)
+    if not extended and given:
+        warn(
+            "%s is cut short, or its header counts too much: it promises %d samples per channel. "
+            "Received: %d, which are heard",
+            *(name, header.promised // pcm.frame_bytes, given // pcm.frame_bytes),
+        )
+    elif rest:
+        warn("%s ended inside a sample: %d bytes dropped", name, rest)
