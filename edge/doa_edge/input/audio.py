@@ -71,6 +71,8 @@ class FileSource(Source):
                 sample_rate=self._sound.rate,
                 name=str(path),
             )
+            if self.frames == 0:
+                raise InputError(f"The recording must hold sound. Received: {path} with 0 samples")
         except InputError:
             self.close()
             raise

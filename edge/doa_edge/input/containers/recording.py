@@ -18,7 +18,7 @@ def open_sound(path: str | os.PathLike[str]) -> Sound:
     """A recording, ready to be read from front to back.
 
     Raises:
-        InputError: not found, a folder, empty, no sound, or nothing that can be read.
+        InputError: not found, a folder, empty, or nothing that can be read.
         MissingPackageError: soundfile is needed and not installed.
     """
     path = Path(path)
@@ -33,29 +33,7 @@ def open_sound(path: str | os.PathLike[str]) -> Sound:
     sound = _open_file(path)
     if sound.audio_format is None and path.suffix.lower() == FUMA_SUFFIX:
         sound.audio_format = "fuma"
-    if sound.frames == 0:
-        sound.close()
-        raise InputError(f"The recording must hold sound. Received: {path} with 0 samples")
     return sound
-
-
-def count_samples(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """How many samples per channel a recording holds, and its rate [hertz].
-
-    Of linear PCM that is what is there, of other formats what the header says. Where it says
-    nothing, the recording is read once.
-
-    Raises:
-        InputError: like `open_sound`.
-    """
-    sound = open_sound(path)
-    try:
-        frames = sound.frames
-        if frames is None:
-            frames = sum(map(len, sound.blocks()))
-        return frames, sound.rate
-    finally:
-        sound.close()
 
 
 def _open_file(path: Path) -> Sound:

@@ -8,13 +8,16 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from doa_edge.input.containers.broadcast import Broadcast
 from doa_edge.input.containers.byte_stream import READ_BYTES, ByteStream
 from doa_edge.input.containers.chunks import Header, is_chunk
 from doa_edge.input.pcm import PcmDecoder, PcmFormat, Warn, evidence_of_words
 from doa_edge.input.stream import Samples
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,16 @@ class Sound:
     def close(self) -> None:
         """Close the file."""
         raise NotImplementedError
+
+    def count(self) -> int:
+        """Samples per channel; where the header does not say, they are read, once for all."""
+        return sum(map(len, self.blocks())) if self.frames is None else self.frames
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class PcmSound(Sound):
