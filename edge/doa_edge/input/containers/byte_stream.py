@@ -25,6 +25,8 @@ class ByteStream:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._ready = select.poll()  # select() takes no descriptor above 1023
+        self._ready.register(descriptor, select.POLLIN)
         self._held = bytearray()
         self.ended = False
         self.position = 0
@@ -34,8 +36,7 @@ class ByteStream:
 
     def fill(self, timeout: float = WAIT_S) -> bool:
         """Wait for more, `timeout` [seconds] at most; False if nothing came."""
-        ready, _, _ = select.select([self._descriptor], [], [], timeout)
-        if not ready:
+        if not self._ready.poll(1000.0 * timeout):
             return False
         data = os.read(self._descriptor, READ_BYTES)
         self.ended = not data

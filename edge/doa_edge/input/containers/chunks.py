@@ -27,6 +27,7 @@ _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 ._-]{4}")
 _LONGEST_HELD = 1 << 16  # bytes of a chunk that are looked at
 _LONGEST_BEHIND = 1 << 26  # bytes of a chunk behind the sound
 _STREAMED = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+_ENDLESS = 1 << 62
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _AMBISONIC_B = bytes.fromhex("8644c8c1ca000000")  # the last bytes of its GUIDs
 _WAVE64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -145,7 +146,9 @@ def _read_chunks(
             found = _kept(found, kind, body, layout=layout, name=name)
     if not found.encoding and layout is not _AIFF:
         raise InputError(f"The {name} has no format in its {layout.name} header")
-    streamed = length <= 0 or any(length in lengths for lengths in _STREAMED)
+    if length < 0:  # as CAF says it
+        length = _ENDLESS
+    streamed = _is_streamed(length)
     if streamed and long_length:
         streamed, length = False, long_length
     skip = {_AIFF: 8, _CAF: 4}.get(layout, 0)  # of the chunk, before the sound
@@ -255,9 +258,14 @@ def _read_au(stream: ByteStream, name: str) -> Generator[Samples, None, Header]:
         raise InputError(f"The {name} is cut short inside its AU header")
     start, length, kind, rate, channels = struct.unpack(">5I", head[4:])
     yield from stream.skip(max(0, start - 24))
-    streamed = length == 0 or any(length in lengths for lengths in _STREAMED)
+    streamed = _is_streamed(length)
     found = Header(start=stream.position, promised=length, streamed=streamed)
     return _with_pcm(found, f"AU encoding {kind}", _AU.get(kind, ""), rate, channels)
+
+
+def _is_streamed(length: int) -> bool:
+    """Whether a length is what a writer leaves who cannot know it."""
+    return length == 0 or length >= _ENDLESS or any(length in lengths for lengths in _STREAMED)
 
 
 def _with_pcm(found: Header, text: str, encoding: str, rate: int, channels: int) -> Header:

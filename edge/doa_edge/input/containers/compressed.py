@@ -16,6 +16,7 @@ from doa_edge.input.stream import Samples
 
 _UNKNOWN = 2**62  # libsndfile's count for a stream that does not state it is above this
 _BLOCK_S = 0.25  # seconds
+_LONGEST_PAGE = 1 << 16  # bytes of a page of Ogg
 
 
 class CompressedSound(Sound):
@@ -69,6 +70,12 @@ class CompressedSound(Sound):
                 "channel. Received: %d, which are heard",
                 *(self.path, self._frames, position),
             )
+        elif self._sound.format == "OGG" and not _has_last_page(self.path):
+            warn_once(
+                "%s is cut short: its last page is missing. Received: %d samples per channel, "
+                "which are heard",
+                *(self.path, position),
+            )
 
     def _read(self, size: int) -> Samples:
         """(N, C) of the next samples, as many as can be decoded."""
@@ -114,6 +121,16 @@ class _Feeder:
         """End the thread."""
         os.close(self.reading)
         self._thread.join()
+
+
+def _has_last_page(path: Path) -> bool:
+    """Whether an Ogg file ends with a page that says that it is the last (RFC 3533)."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LONGEST_PAGE))
+        end = file.read()
+    page = end[max(0, end.rfind(b"OggS")) :]
+    return len(page) > 5 and page[:4] == b"OggS" and bool(page[5] & 4)
 
 
 def _open(path: Path, descriptor: int | None = None) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from doa_edge.input.containers.broadcast import Broadcast
 from doa_edge.input.containers.byte_stream import READ_BYTES, ByteStream
 from doa_edge.input.containers.chunks import Header, is_chunk
-from doa_edge.input.pcm import PcmDecoder, PcmFormat, Warn, evidence_of_words
+from doa_edge.input.containers.packing import PcmDecoder, Warn, WordEvidence, tell_packing
+from doa_edge.input.pcm import PcmFormat
 from doa_edge.input.stream import Samples
 
 if TYPE_CHECKING:
@@ -102,10 +103,9 @@ class PcmSound(Sound):
 
     def blocks(self) -> Iterator[Samples]:
         """(N, C) float32 blocks of all samples, full scale 1."""
-        header = self._header
-        if self._pcm.words and self._is_loud():
-            header = replace(header, pcm=replace(self._pcm, words=""))
-        for block in pcm_blocks(self._stream, header, name=str(self.path), once=True):
+        header = replace(self._header, pcm=self._unpacked())
+        size = os.fstat(self._descriptor).st_size
+        for block in pcm_blocks(self._stream, header, name=str(self.path), size=size):
             if block is not None:
                 yield block
 
@@ -121,24 +121,30 @@ class PcmSound(Sound):
         end = header.start + header.promised
         streamed = header.streamed
         while end < size:
-            if not _goes_on(os.pread(self._descriptor, _PADDING, end), header, streamed=streamed):
+            following = os.pread(self._descriptor, _PADDING, end)
+            if not _goes_on(following, header, streamed=streamed, behind=size - end):
                 return end
             end, streamed = end + _WRAP, True
         return max(size, header.start)
 
-    def _is_loud(self) -> bool:
-        """Whether any word needs more than 24 bits; a pipe can only look at its beginning."""
-        start, end = self._header.start, self._end()
-        step = _SCAN_BYTES // self._pcm.frame_bytes * self._pcm.frame_bytes
-        for at in range(start, end, step):
-            block = os.pread(self._descriptor, min(step, end - at), at)
-            if evidence_of_words(block[: len(block) // 4 * 4], self._pcm) == "loud":
-                return True
-        return False
+    def _unpacked(self) -> PcmFormat:
+        """How its words are packed, by all of them; a pipe can only look at its beginning."""
+        if not self._pcm.words:
+            return self._pcm
+        evidence = WordEvidence(self._pcm)
+        end = self._header.start + self.frames * self._pcm.frame_bytes
+        for at in range(self._header.start, end, _SCAN_BYTES):
+            block = os.pread(self._descriptor, min(_SCAN_BYTES, end - at), at)
+            evidence.add(block[: len(block) // 4 * 4])
+            if evidence.loud:
+                break
+        if evidence.encoding != self._pcm.encoding:
+            tell_packing(str(self.path), warn_once)
+        return replace(self._pcm, encoding=evidence.encoding, words="")
 
 
 def pcm_blocks(
-    stream: ByteStream, header: Header, *, name: str, once: bool = False
+    stream: ByteStream, header: Header, *, name: str, size: int | None = None
 ) -> Iterator[Samples | None]:
     """(N, C) float32 blocks of a stream from the begin of its sound; None while nothing comes.
 
@@ -149,22 +155,24 @@ def pcm_blocks(
         stream: bytes of linear PCM.
         header: what was read before them.
         name: of the stream, for messages.
-        once: whether a message that was given before is not given again.
+        size: of a file [bytes]; None of a pipe. Messages of a file are given once, however often it
+            is read.
     """
     pcm = _pcm_of(header)
-    warn = warn_once if once else logger.warning
+    warn = logger.warning if size is None else warn_once
     decoder = PcmDecoder(pcm, name=name, warn=warn)
     left, streamed, given = header.promised, header.streamed, 0
     while True:
-        size = min(len(stream), left, READ_BYTES) // pcm.frame_bytes * pcm.frame_bytes
-        if size:
-            left, given = left - size, given + size
-            yield from decoder.push(stream.take(size))
+        count = min(len(stream), left, READ_BYTES) // pcm.frame_bytes * pcm.frame_bytes
+        if count:
+            left, given = left - count, given + count
+            yield from decoder.push(stream.take(count))
         elif left < pcm.frame_bytes:
             for _ in _fill_to(stream, left + _PADDING, patient=streamed):
                 yield None
             following = stream.peek(left + _PADDING)[left:]
-            if not _goes_on(following, header, streamed=streamed):
+            behind = 0 if size is None else size - stream.position - left
+            if not _goes_on(following, header, streamed=streamed, behind=behind):
                 break
             if not streamed or not header.promised:
                 warn("%s: %s", name, _too_little(header, pcm))
@@ -200,18 +208,26 @@ def _pcm_of(header: Header) -> PcmFormat:
 
 
 def _fill_to(stream: ByteStream, count: int, *, patient: bool) -> Iterator[None]:
-    """Wait for that many bytes; the impatient stop as soon as the sound alone is all that comes."""
-    before = len(stream)
+    """Wait for that many bytes; the impatient give up where nothing comes for a while."""
     while len(stream) < count and not stream.ended:
         if stream.fill():
             continue
-        if not patient and len(stream) == before:
+        if not patient:
             return
         yield None
 
 
-def _goes_on(following: bytes, header: Header, *, streamed: bool) -> bool:
-    """Whether the bytes behind what a header promised are more sound."""
+def _goes_on(following: bytes, header: Header, *, streamed: bool, behind: int) -> bool:
+    """Whether the bytes behind what a header promised are more sound.
+
+    Args:
+        following: the first of them.
+        header: that promised.
+        streamed: whether the promise was none.
+        behind: how many there are, of a file [bytes]; 0 of a pipe.
+    """
+    if behind >= _WRAP:  # the length was more than 32 bits can hold
+        return True
     starts = [following] if header.promised % 2 == 0 else [following, following[1:]]
     if any(len(start) >= 8 and is_chunk(start) for start in starts):
         return False
