@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -98,6 +99,7 @@ class WaveformStore:
         with self._file_lock:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the store)
+                weakref.finalize(self, self._file.close)
             begin, samples = self._file.seek(0, os.SEEK_END), 0
             for block in blocks:
                 self._file.write(block.tobytes())

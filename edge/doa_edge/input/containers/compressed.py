@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,23 +105,25 @@ class _Feeder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.reading, self._writing = os.pipe()
-        self._path = path
-        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self.reading, writing = os.pipe()
+        self._close = weakref.finalize(self, os.close, self.reading)
+        self._thread = threading.Thread(target=_feed, args=(path, writing), daemon=True)
         self._thread.start()
-
-    def _feed(self) -> None:
-        try:
-            with self._path.open("rb") as file, os.fdopen(self._writing, "wb") as pipe:
-                while data := file.read(1 << 16):
-                    pipe.write(data)
-        except OSError:  # nobody reads any more; or the disk fails, and the sound ends here
-            return
 
     def close(self) -> None:
         """End the thread."""
-        os.close(self.reading)
+        self._close()  # which the thread notices
         self._thread.join()
+
+
+def _feed(path: Path, descriptor: int) -> None:
+    try:
+        with path.open("rb") as file, os.fdopen(descriptor, "wb", buffering=0) as pipe:
+            while data := file.read(1 << 16):
+                while data:
+                    data = data[pipe.write(data) :]
+    except OSError:  # nobody reads any more; or the disk fails, and the sound ends here
+        return
 
 
 def _has_last_page(path: Path) -> bool:

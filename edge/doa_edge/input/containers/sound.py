@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -93,6 +94,7 @@ class PcmSound(Sound):
         self.rate, self.channels = self._pcm.rate, self._pcm.channels
         self.audio_format, self.broadcast = header.audio_format, header.broadcast
         self._descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
         self._stream = stream
         self._header = header
 
@@ -111,9 +113,7 @@ class PcmSound(Sound):
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close()
 
     def _end(self) -> int:
         """Where the sound ends [bytes]."""
