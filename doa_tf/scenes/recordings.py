@@ -41,6 +41,7 @@ OTHER_SUFFIXES = (
 )
 SHORTEST = 4_000  # samples: less than 0.25 s is a click or a cut, not an utterance
 IN_MEMORY = 2**30  # bytes
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000  # hertz
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
 _VERSION = 2  # of the cached files
@@ -239,6 +240,10 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
 
     with _opened(path) as sound:
         rate = sound.rate
+        if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+            raise InputError(
+                f"a rate from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz is needed. Received: {rate} Hz"
+            )
         channels = np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()])
     if not np.all(np.isfinite(channels)):
         raise InputError(f"{path} holds samples that are no finite numbers")

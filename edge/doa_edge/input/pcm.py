@@ -48,6 +48,8 @@ class PcmFormat:
             raise InputError(
                 f"A stream must have 1 to 1024 channels. Received: channels={self.channels}"
             )
+        if self.rate < 1:
+            raise InputError(f"A stream must have a rate of 1 Hz or more. Received: {self.rate} Hz")
 
     @property
     def frame_bytes(self) -> int:

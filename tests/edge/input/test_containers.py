@@ -28,7 +28,7 @@ def chunk(name, body):
 
 
 def wave_format(tag=1, *, align=8, bits=16, rate=16_000):
-    return struct.pack("<HHIIHH", tag, 4, rate, rate * align, align, bits)
+    return struct.pack("<HHIIHH", tag, 4, rate, rate * align % 2**32, align, bits)
 
 
 def extensible(guid, *, tag=1, align=8, bits=16, valid=None):
@@ -173,6 +173,22 @@ def test_what_follows_the_sound_is_no_sound(sound, both, caplog, behind):
     assert not caplog.messages
 
 
+@pytest.mark.parametrize("samples", [19_197, 19_198, 19_199, 19_200])
+def test_padding_of_wave64_and_what_follows_are_no_sound(sound, both, tmp_path, samples):
+    path = tmp_path / "original"
+    soundfile.write(path, sound[:samples, :3], 16_000, format="W64", subtype="PCM_24")
+    data = path.read_bytes()
+    end = data.index(b"data\xf3\xac\xd3\x11") + 24 + 9 * samples
+    listing = (
+        b"levl" + bytes.fromhex("f3acd3118cd100c04f8edb8a") + struct.pack("<Q", 32) + b"some" * 2
+    )
+    path.write_bytes(data[:end] + bytes(-9 * samples % 8) + listing)
+    with open_sound(path) as opened:
+        assert opened.frames == samples
+        heard = np.concatenate(list(opened.blocks()))
+    assert np.array_equal(heard, sound[:samples, :3])
+
+
 def test_an_empty_file_with_a_chunk_behind_holds_no_sound(tmp_path):
     path = tmp_path / "empty.wav"
     path.write_bytes(wave(b"", behind=chunk(b"LIST", b"INFO")))
@@ -205,6 +221,8 @@ def test_a_block_size_that_is_not_true_is_not_used(sound, both, align):
         (wave(bytes(80), before=b"LIST\xff\xff\xff\x7f"), "cut short inside its WAV header"),
         (wave(bytes(80), form=struct.pack("<HHIIHH", 1, 0, 16_000, 0, 0, 16)), "1 to 1024"),
         (b"\0" * 100, "that libsndfile reads"),
+        (wave(bytes(80), form=wave_format(rate=0)), "rate of 1 Hz or more"),
+        (wave(bytes(80), form=wave_format(rate=4_000_000_000)), "8000 to 192000 Hz"),
     ],
 )
 def test_what_cannot_be_sound_is_refused(tmp_path, data, message):

@@ -124,6 +124,16 @@ def test_an_interrupted_decoding_leaves_nothing_that_looks_whole(tmp_path, speec
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.parametrize("rate", [1, 4_000_000_000])
+def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", tone(300, 1.0), SAMPLE_RATE)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.wav.* 1000 to 1000000 Hz .*{rate} Hz"):
+        read_recordings(tmp_path, cache=tmp_path / "cache")
+
+
 def test_what_lies_beside_speech_is_no_speech_or_is_named(tmp_path, caplog):
     soundfile.write(tmp_path / "a.wav", tone(300, 1.0), SAMPLE_RATE)
     (tmp_path / "._a.wav").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")

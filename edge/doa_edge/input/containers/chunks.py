@@ -46,6 +46,7 @@ class Header:
         encoding: of the samples, for messages.
         start: where the sound begins [bytes].
         promised: bytes of sound.
+        align: what the length of a chunk is filled up to [bytes].
         streamed: whether `promised` is what a writer leaves who cannot know it.
         audio_format: `ambix` or `fuma` where the header declares one; None where it does not.
         broadcast: of a Broadcast Wave file; None without.
@@ -55,6 +56,7 @@ class Header:
     encoding: str = ""
     start: int = 0
     promised: int = 0
+    align: int = 1
     streamed: bool = False
     audio_format: str | None = None
     broadcast: Broadcast | None = None
@@ -107,7 +109,7 @@ def is_chunk(start: bytes) -> bool:
     """Whether bytes behind the sound, eight or more, begin a chunk instead of more sound."""
     if start[:3] == b"TAG" or start[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX", b"FORM"):
         return True  # an ID3 tag, or one file after another
-    if start[:16] == _WAVE64 or start[4:16] == _WAVE64_WAVE[4:]:
+    if start[:16] == _WAVE64 or start[4:16] in (_WAVE64[4:], _WAVE64_WAVE[4:]):
         return True
     if not _CHUNK_NAME.fullmatch(start[:4]):
         return False
@@ -154,8 +156,8 @@ def _read_chunks(
     skip = {_AIFF: 8, _CAF: 4}.get(layout, 0)  # of the chunk, before the sound
     yield from stream.wait_for(skip)
     stream.take(skip)
-    promised = max(0, length - skip)
-    return replace(found, start=stream.position, promised=promised, streamed=streamed)
+    found = replace(found, promised=max(0, length - skip), streamed=streamed)
+    return replace(found, start=stream.position, align=layout.align)
 
 
 def _read_head(

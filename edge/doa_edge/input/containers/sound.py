@@ -228,7 +228,7 @@ def _goes_on(following: bytes, header: Header, *, streamed: bool, behind: int) -
     """
     if behind >= _WRAP:  # the length was more than 32 bits can hold
         return True
-    starts = [following] if header.promised % 2 == 0 else [following, following[1:]]
+    starts = (following, following[-header.promised % header.align :])
     if any(len(start) >= 8 and is_chunk(start) for start in starts):
         return False
     if streamed:
