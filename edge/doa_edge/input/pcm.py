@@ -61,7 +61,8 @@ def decode_pcm(data: bytes, *, encoding: str, channels: int) -> Samples:
     """(N, channels) float32, full scale 1, of whole frames of interleaved PCM."""
     size, order = ENCODINGS[encoding], ">" if encoding.endswith("be") else "<"
     if encoding.startswith("f"):
-        samples = np.frombuffer(data, f"{order}f{size}").astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no sound is refused later
+            samples = np.frombuffer(data, f"{order}f{size}").astype(np.float32)
     elif encoding == "u8":
         samples = (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / np.float32(128)
     elif size == 3:

@@ -217,9 +217,9 @@ def _with_wave_format(found: Header, body: bytes, *, order: str) -> Header:
         valid = struct.unpack_from(order + "H", body, 18)[0] or bits
         tag = struct.unpack_from(order + "I", body, 24)[0]
         audio_format = "fuma" if _is_ambisonic_b(body[28:40], order) else None
-    width = align // channels if channels and align % channels == 0 else 0
-    if 8 * width < bits:  # the block is said to be smaller than its samples
-        width = (bits + 7) // 8
+    width = (bits + 7) // 8
+    if width == 3 and align == 4 * channels:  # the one size of a block that says more than bits
+        width = 4
     found = replace(found, encoding=f"format {tag}, {bits} bits", audio_format=audio_format)
     kind = {_PCM: "s", _FLOAT: "f"}.get(tag, "")
     encoding = "u8" if (kind, width) == ("s", 1) else f"{kind}{8 * width}{'bl'[order == '<']}e"
@@ -234,7 +234,8 @@ def _with_wave_format(found: Header, body: bytes, *, order: str) -> Header:
 
 def _with_aiff_format(found: Header, body: bytes) -> Header:
     channels, _, bits, exponent, mantissa = struct.unpack_from(">hIhHQ", body)
-    rate = round(mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63))  # an 80-bit float
+    power = exponent - 16_383  # of an 80-bit float
+    rate = round(mantissa / 2 ** (63 - power)) if 0 <= power < 32 else 0
     kind, width = body[18:22] or b"NONE", (bits + 7) // 8
     encoding = _AIFC_FLOATS.get(kind, "")
     if kind in (b"NONE", b"twos", b"in24", b"in32"):
