@@ -77,7 +77,7 @@ def stages(mixer: SceneMixer, batch_size: int) -> tuple[dict[str, Callable[[], i
 
     network = build_network(head, features, settings)
     carry, optimizer = new_carry(network, settings)
-    mix = jax.jit(lambda a, b: mix_scenes(a, b, samples=features.samples)[0])
+    mix = jax.jit(lambda a, b: mix_scenes(a, b, samples=features.samples))
     hear = jax.jit(lambda a, b: IntensityFeatures(features)(mix(a, b)))
     step = jax.jit(step_program(network, optimizer, head, features, settings))
     rate = np.float32(1e-3)

@@ -2,7 +2,9 @@
 
 A table of (raw, calibrated) pairs, fitted on validation scenes, is part of the model's spec.
 Between pairs the calibrated confidence is interpolated; beyond the first and last it is constant.
-"Right" means that the direction is within `WITHIN_DEG` of the talker's.
+"Right" means that the direction is within `WITHIN_DEG` of the talker's; of several voices, that it
+is so near to somebody who talks in at least `TALKING_SHARE` of the window's frames. One table is
+for all peaks of a network, whether first or last.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray
 
 WITHIN_DEG = 10.0  # what a calibrated confidence is the probability of
+TALKING_SHARE = 0.3  # of a window's frames; who talks less need not be found
 Table = tuple[tuple[float, float], ...]
 
 

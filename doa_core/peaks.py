@@ -24,7 +24,7 @@ APART_DEG = 20.0  # least distance of two peaks: of voices 25 degrees apart each
 # values themselves; `gibbs-weighted` comes to narrower ones, as measured.
 LOBE_STEPS = {"gibbs": 2.0, "gibbs-weighted": 1.25}
 _STEPS = 3  # of all peaks together
-_STRIDE = 1.5  # a centroid alone would come half of the way in a step
+_STRIDE = 1.7  # of what a centroid moves, which is about half of the way
 _LEAST = 1e-12  # height below which there is no peak
 _TINY = 1e-100
 
@@ -116,6 +116,7 @@ class _Lobes:
         """(P, 3) directions and (P,) heights of peaks, each in what those before it have left."""
         cells, left = self.grid.vectors, scores.copy()
         allowed = np.ones(len(cells), dtype=bool)
+        far = (self.nearest - 1.0) / np.radians(self.grid.resolution_deg) ** 2
         directions, heights = np.zeros((count, 3)), np.zeros(count)
         for number in range(count):
             cell = int(np.argmax(left * allowed))
@@ -125,12 +126,12 @@ class _Lobes:
             found = _move(start, left * np.exp(self._exponents(start)), cells)
             if number and (directions[:number] @ found[0]).max() > self.nearest:
                 found = start
-            cosines = cells @ found[0]
-            directions[number], heights[number] = found[0], left[int(np.argmax(cosines))]
+            exponents = self._exponents(found)[0]
+            directions[number], heights[number] = found[0], left[int(np.argmax(exponents))]
             if number + 1 < count:
-                lobe = np.exp(self.sharpness * self._exponents(found)[0])
-                left = np.maximum(left - heights[number] * lobe, 0.0)
-                allowed &= cosines < self.nearest
+                allowed &= exponents < far
+                left -= heights[number] * np.exp(self.sharpness * exponents)
+                np.maximum(left, 0.0, out=left)
         return directions, heights
 
     def move(

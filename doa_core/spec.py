@@ -309,7 +309,7 @@ class ModelSpec:
         if isinstance(values.get("features"), Mapping):
             values["features"] = FeatureSpec.from_dict(values["features"])
         spec = cls(**values)
-        if digest != spec.digest:
+        if digest != spec.digest or version != spec.version:
             raise ValueError(
                 f"The model's spec does not match its digest {spec.digest[:12]}: it was changed "
                 f"after it was written. Received: digest={str(digest)[:12]}"

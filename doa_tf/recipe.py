@@ -24,7 +24,7 @@ from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
 from doa_tf.rooms.plan import RoomSettings
-from doa_tf.scenes.draw import CONDITIONS, MixSettings
+from doa_tf.scenes.draw import CONDITIONS, COUNTS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.preparation import Bars, Rooms, fill_bank, mixer_of_part, split_recordings
 from doa_tf.scenes.render import render_scenes
@@ -87,13 +87,16 @@ def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Reci
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
         valid = dict(sections["valid"])
+        mixing = MixSettings(**_known(MixSettings, sections["mixing"]))
+        if "voices" in training:
+            raise ValueError("[training] has no voices: [mixing] says how many talk, `talkers`")
         recipe = Recipe(
             rooms=_rooms(sections["rooms"]),
             valid_rooms=_rooms(sections["valid_rooms"]),
             valid_scenes=int(valid.pop("scenes")),
             valid_seed=int(valid.pop("seed", 0)),
-            mixing=MixSettings(**_known(MixSettings, sections["mixing"])),
-            training=TrainSettings(**_known(TrainSettings, training)),
+            mixing=mixing,
+            training=TrainSettings(**_known(TrainSettings, training), voices=mixing.voices),
             features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
             engine=engine,
         )
@@ -191,7 +194,7 @@ def prepare(
             render_scenes(
                 folder / "valid",
                 mixer=mixer("valid_rooms", "valid", recipe.valid_seed),
-                conditions=CONDITIONS,
+                conditions=(*CONDITIONS, *COUNTS) if recipe.mixing.talkers else CONDITIONS,
                 scenes=recipe.valid_scenes,
                 seed=recipe.valid_seed,
                 progress=progress,

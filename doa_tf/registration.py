@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_REGISTERING = ("layers", "turning", "losses", "heads.loss", "metrics")
+_REGISTERING = ("layers", "turning", "losses", "heads.loss", "heads.metrics")
 
 
 def register_with_keras() -> None:

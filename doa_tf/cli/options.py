@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors
 from doa_tf.cli.imports import import_quietly
 
 if TYPE_CHECKING:
@@ -76,20 +76,29 @@ def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
 
 
 def read_mixer(args: argparse.Namespace, progress: Progress) -> SceneMixer:
-    """The mixer of the options --bank, --speech, --noise, --seed and --skip-broken."""
+    """The mixer of the options --bank, --speech, --noise, --seed, --talkers and --skip-broken."""
     from doa_tf.rooms.bank.bank import read_bank
+    from doa_tf.scenes.draw import MixSettings, usual_counts
     from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
 
     rooms = read_bank(args.bank, skip_broken=args.skip_broken)
     speech = read_recordings(args.speech, progress=progress)
     noise = read_recordings(args.noise, progress=progress) if args.noise else ()
-    return SceneMixer(rooms, speech, noise, seed=args.seed)
+    most = getattr(args, "talkers", None)
+    settings = MixSettings(talkers=usual_counts(most) if most else ())
+    return SceneMixer(rooms, speech, noise, settings=settings, seed=args.seed)
 
 
 def check_sources(args: argparse.Namespace) -> None:
     """Raise InputError unless the options name what to train on, and only one source of it."""
-    mixed = [name for name in ("bank", "speech", "noise", "sequences") if getattr(args, name)]
+    names = ("bank", "speech", "noise", "talkers", "sequences")
+    mixed = [name for name in names if getattr(args, name) is not None]
+    if args.talkers is not None:
+        from doa_tf.scenes.draw import usual_counts
+
+        with as_input_errors():
+            usual_counts(args.talkers)
     if args.scenes and (mixed or args.live):
         others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
         raise InputError(f"--scenes stands for itself: leave out {others}")

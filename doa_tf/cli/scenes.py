@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import InputError, as_input_errors
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, read_mixer
 from doa_tf.cli.progress import progress_bar
 
+if TYPE_CHECKING:
+    from doa_tf.scenes.render import RecordingSettings
+
 CONDITIONS = ("clean", "diffuse", "interferer")  # of `doa_tf.scenes.draw`, without its imports
+COUNTS = ("talkers", "nobody")  # likewise
+RECORDINGS = ("meeting", "moving")
 
 
 def add_render(commands: Commands) -> None:
@@ -18,11 +24,21 @@ def add_render(commands: Commands) -> None:
     parser.add_argument("--bank", required=True)
     parser.add_argument("--speech", required=True, metavar="DIR")
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
-    several = "may be given several times (default: all)"
-    parser.add_argument("--condition", choices=(*CONDITIONS, "all"), action="append", help=several)
+    parser.add_argument(
+        "--condition",
+        choices=(*CONDITIONS, "all", *COUNTS, *RECORDINGS),
+        action="append",
+        help="may be given several times; all (the default) are clean, diffuse and interferer",
+    )
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
+    add = parser.add_argument_group("meeting, moving").add_argument
+    add("--seconds", type=float, metavar="T", help="length of each recording (default: 24)")
+    add("--people", type=int, metavar="N", help="in a meeting, 2 to 4 (default: 3)")
+    add("--walkers", type=int, metavar="N", help="who move: 1, or 2 who cross (default: 1)")
+    images = "keep the sound of each talker and of the noise beside their sum, in images/"
+    add("--images", action="store_true", help=images)
     add_skip_broken(parser)
     parser.set_defaults(run=_render)
 
@@ -35,6 +51,8 @@ def _render(args: argparse.Namespace) -> int:
     check_scenes_target(args.out)  # before the bank and the speech are read
     asked = args.condition or ["all"]
     conditions = [name for name in CONDITIONS if name in asked or "all" in asked]
+    conditions += [name for name in (*COUNTS, *RECORDINGS) if name in asked]
+    recordings = _recordings(args, conditions)
     with progress_bar("reading, mixing") as progress, as_input_errors():
         render_scenes(
             args.out,
@@ -42,9 +60,36 @@ def _render(args: argparse.Namespace) -> int:
             conditions=conditions,
             scenes=args.scenes,
             seed=args.seed,
+            recordings=recordings,
             progress=progress,
         )
     return 0
+
+
+def _recordings(args: argparse.Namespace, conditions: list[str]) -> RecordingSettings:
+    """How meetings and walks are rendered; refuses options that none of the conditions has."""
+    from doa_tf.scenes.render import RecordingSettings
+    from doa_tf.scenes.sessions.meeting import MeetingSettings
+    from doa_tf.scenes.sessions.moving import MovingSettings
+
+    length = {} if args.seconds is None else {"seconds": args.seconds}
+    people = {} if args.people is None else {"people": args.people}
+    walkers = {} if args.walkers is None else {"walkers": args.walkers}
+    for option, needs, given in (
+        ("--seconds", RECORDINGS, length),
+        ("--images", RECORDINGS, args.images),
+        ("--people", RECORDINGS[:1], people),
+        ("--walkers", RECORDINGS[1:], walkers),
+    ):
+        if given and not set(needs) & set(conditions):
+            wanted = " or ".join(f"--condition {name}" for name in needs)
+            raise InputError(f"{option} needs {wanted}. Received: {', '.join(conditions)}")
+    with as_input_errors():
+        return RecordingSettings(
+            meeting=MeetingSettings(**length, **people),
+            moving=MovingSettings(**length, **walkers),
+            images=args.images,
+        )
 
 
 def add_scenes(commands: Commands) -> None:

@@ -83,6 +83,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
     data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    data.add_argument(
+        "--talkers",
+        type=int,
+        metavar="N",
+        help="scenes of none to N talkers, up to 3, for a network of several voices",
+    )
     data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
     data.add_argument(
         "--augment",
@@ -158,10 +164,12 @@ def _data(
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+        if args.talkers is not None:
+            sources["talkers"] = args.talkers
         mixer = partial(read_mixer, args, progress)
-        return TrainingData(mixer=mixer, sources=sources, **given), {}
+        return TrainingData(mixer=mixer, sources=sources, **given), {"voices": args.talkers or 1}
     from doa_tf.data.recorded import RecordedScenes
 
     recorded = RecordedScenes(args.scenes, features=features)
     data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
-    return data, {"sequences": len(recorded)}
+    return data, {"sequences": len(recorded), "voices": recorded.voices}

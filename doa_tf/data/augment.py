@@ -67,6 +67,18 @@ def check_augment(augment: str) -> None:
         )
 
 
+def turned(directions: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(..., 3) float32 unit vectors, turned; rows of zeros stay.
+
+    Args:
+        directions: (..., 3) unit vectors, or zeros.
+        turn: (3, 3), from `random_turns`.
+    """
+    vectors = np.asarray(directions, np.float64) @ turn.T
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.where(length > 0.5, length, 1.0)).astype(np.float32)
+
+
 def feature_blocks(turns: np.ndarray, channels: int) -> np.ndarray:
     """(B, K, K) float32 matrices M with `features @ M` the features of turned scenes.
 

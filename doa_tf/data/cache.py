@@ -18,10 +18,10 @@ from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
-from doa_tf.data.augment import check_augment, feature_blocks, random_turns
+from doa_tf.data.augment import check_augment, feature_blocks, random_turns, turned
 from doa_tf.data.features import waveform_features
 from doa_tf.data.recorded import RecordedScenes
-from doa_tf.data.targets import as_targets, without_head
+from doa_tf.data.targets import without_head
 from doa_tf.files import Progress, write_json
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
@@ -76,7 +76,7 @@ class FeatureCache:
         scenes, seed = made_with["scenes"], made_with["seed"]
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
         index_path = folder / "cache.json"
-        done = 0
+        done, target_shape = 0, [1, 3]
         if index_path.exists():
             index = json.loads(index_path.read_text(encoding="utf-8"))
             if index["digest"] != digest:
@@ -84,18 +84,23 @@ class FeatureCache:
                     f"The cache {folder} was made with other settings or data: name another "
                     "folder, or delete it"
                 )
-            done = index["done"]
+            done, target_shape = index["done"], index.get("target_shape", target_shape)
         mode = "r+" if done else "w+"
         shape = (scenes, *self.spec.input_shape)
         self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
-        self.directions = _open_array(folder / "directions.npy", mode, np.float32, (scenes, 3))
-        if done < scenes:
-            mix = mixer()
+        mix = None if done == scenes else mixer()
+        if mix is not None and not done:
+            target_shape = list(mix.target_shape)
+        # (S, 3), or (S, T, V, 3) where any number talks.
+        shape = (scenes, *(target_shape[1:] if len(target_shape) == 2 else target_shape))
+        self.directions = _open_array(folder / "directions.npy", mode, np.float32, shape)
+        if mix is not None:
+            several = {} if len(target_shape) == 2 else {"target_shape": target_shape}
 
             def store(index: int) -> None:
                 scene = mix.mix((seed, 0, index))
                 self.features[index] = waveform_features(scene.waveform, self.spec)
-                self.directions[index] = scene.direction
+                self.directions[index] = scene.targets.reshape(shape[1:])
 
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 for start in range(done, scenes, _CHUNK):
@@ -103,12 +108,19 @@ class FeatureCache:
                     list(pool.map(store, indices))  # raises the error of any of them
                     self.features.flush()
                     self.directions.flush()
-                    write_json(index_path, {"digest": digest, "done": indices.stop, **made_with})
+                    state = {"digest": digest, "done": indices.stop, **several, **made_with}
+                    write_json(index_path, state)
                     if progress:
                         progress(indices.stop, scenes)
 
     def __len__(self) -> int:
         return len(self.directions)
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a scene's targets: (1, 3), or (T, V, 3) of any number of talkers."""
+        stored = self.directions.shape[1:]
+        return stored if len(stored) == 3 else (1, 3)
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
@@ -130,7 +142,7 @@ def cached_dataset(
     epochs: Sequence[int],
     augment: str = "vertical",
 ) -> Any:
-    """A `tf.data.Dataset` of (B, T, F, K) features and (B, V, 3) directions.
+    """A `tf.data.Dataset` of (B, T, F, K) features and directions, as `mixed_dataset` has them.
 
     Each epoch is shuffled and augmented anew, as a function of (seed, epoch): a resumed run sees
     the batches of an uninterrupted one.
@@ -152,6 +164,7 @@ def cached_dataset(
     check_augment(augment)
     channels = len(features.channels)
     batches = len(cache) // batch_size
+    shape = (batch_size, *cache.target_shape)
 
     def epoch_batches() -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         for epoch in epochs:
@@ -160,10 +173,10 @@ def cached_dataset(
             for batch in range(batches):
                 chosen = np.sort(order[batch * batch_size : (batch + 1) * batch_size])
                 turns = random_turns(rng, batch_size, augment)
-                directions = np.einsum("bij,bj->bi", turns, cache.directions[chosen])
-                directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+                stored = zip(cache.directions[chosen], turns, strict=True)
+                targets = np.stack([turned(directions, turn) for directions, turn in stored])
                 blocks = feature_blocks(turns, channels)
-                yield cache.features[chosen], blocks, as_targets(directions)
+                yield cache.features[chosen], blocks, targets.reshape(shape)
 
     def turn(stored: Any, blocks: Any, target: Any) -> tuple[Any, Any]:
         stored = tf.cast(stored[..., :channels], tf.float32)
@@ -174,7 +187,7 @@ def cached_dataset(
     signature = (
         tf.TensorSpec((batch_size, *cache.spec.input_shape), tf.float16),
         tf.TensorSpec((batch_size, channels, channels), tf.float32),
-        tf.TensorSpec((batch_size, 1, 3), tf.float32),
+        tf.TensorSpec(shape, tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(epoch_batches, output_signature=signature)
     return dataset.map(turn, num_parallel_calls=1).prefetch(2)

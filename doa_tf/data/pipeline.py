@@ -16,10 +16,11 @@ import numpy.typing as npt
 from doa_core.ambisonics import rotate_ambix
 from doa_core.angles import FloatArray
 from doa_core.spec import FeatureSpec
-from doa_tf.data.augment import check_augment, random_turns
+from doa_core.stft import HOP, WINDOW_LENGTH
+from doa_tf.data.augment import check_augment, random_turns, turned
 from doa_tf.data.features import waveform_features
 from doa_tf.data.recorded import RecordedScenes
-from doa_tf.data.targets import as_targets, without_head
+from doa_tf.data.targets import without_head
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 
 OUTPUTS = ("features", "waveforms")
@@ -91,7 +92,10 @@ def mixed_dataset(
     seed: int = 0,
     **batches: Any,
 ) -> Any:
-    """A `tf.data.Dataset` of inputs and (B, V, 3) directions of their talkers, mixed live.
+    """A `tf.data.Dataset` of inputs and directions of their talkers, mixed live.
+
+    Directions are (B, 1, 3); or, where the mixer draws how many talk, (B, T, V, 3), with rows of
+    zeros for those who are silent in a frame.
 
     Every iteration yields the same: for new scenes in each epoch of `fit`, number the epochs,
     `epochs=range(60)`, and give `fit` `steps_per_epoch`. `tf.data`'s autotuning is off, also in
@@ -124,24 +128,24 @@ def mixed_dataset(
         )
     if keys is None:
         keys = scene_keys(scenes=scenes or 0, epochs=epochs, seed=seed)
+    target_shape = targets_of_network(mixer, features)
     as_features = settings.output == "features"
     shape = features.input_shape if as_features else (features.samples, 4)
 
     def mix(key: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
         words = tuple(int(word) for word in key)
         scene = mixer.mix(words)
-        waveform, direction = scene.waveform[: features.samples], scene.direction
+        waveform, targets = scene.waveform[: features.samples], scene.targets[: target_shape[0]]
         if settings.augment != "none":
             rng = np.random.default_rng((*words, TURN_STREAM))
             (turn,) = random_turns(rng, 1, settings.augment)
-            waveform, direction = rotate_ambix(waveform, turn), turn @ direction
-            direction /= np.linalg.norm(direction)
+            waveform, targets = rotate_ambix(waveform, turn), turned(targets, turn)
         given = waveform_features(waveform, features) if as_features else waveform
-        return np.ascontiguousarray(given), as_targets(direction)
+        return np.ascontiguousarray(given), np.ascontiguousarray(targets)
 
     def to_tensors(key: Any) -> tuple[Any, Any]:
         given, target = tf.numpy_function(mix, [key], (tf.float32, tf.float32), stateful=False)
-        return tf.ensure_shape(given, shape), tf.ensure_shape(target, (1, 3))
+        return tf.ensure_shape(given, shape), tf.ensure_shape(target, target_shape)
 
     dataset = keys.map(to_tensors, num_parallel_calls=settings.workers or os.cpu_count())
     dataset = dataset.batch(settings.batch_size, drop_remainder=settings.drop_remainder)
@@ -150,3 +154,23 @@ def mixed_dataset(
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)
+
+
+def targets_of_network(
+    mixer: SceneMixer | RecordedScenes, features: FeatureSpec
+) -> tuple[int, ...]:
+    """Shape of a scene's targets: (1, 3), or (T, V, 3) with the frames of the network.
+
+    Raises:
+        ValueError: targets by frames that are not the network's.
+    """
+    shape = mixer.target_shape
+    if len(shape) == 2 or isinstance(mixer, RecordedScenes):
+        return shape
+    if (features.window_length, features.hop) != (WINDOW_LENGTH, HOP):
+        raise ValueError(
+            "In which frames somebody talks is known for windows of "
+            f"{WINDOW_LENGTH} samples, {HOP} apart. Received: windows of "
+            f"{features.window_length}, {features.hop} apart"
+        )
+    return (min(shape[0], features.frames), *shape[1:])

@@ -24,10 +24,13 @@ class Window:
         waveform: (N, 4) float32 AmbiX.
         directions: (T, V, 3) unit vectors to the talkers of its recording in the middle of each
             frame; zeros where one is silent.
+        targets: float32, what a training aims at: (1, 3) where every recording is of one talker who
+            talks all through, else (T, voices, 3), with zeros for talkers who are not there.
     """
 
     waveform: np.ndarray
     directions: np.ndarray
+    targets: np.ndarray
 
     @property
     def direction(self) -> np.ndarray:
@@ -43,14 +46,6 @@ class Window:
                 f"{self.directions.shape[1]} talkers, or with pauses or moves"
             )
         return first
-
-    def targets(self, voices: int) -> np.ndarray:
-        """(T, voices, 3) float32 directions, filled up with zeros.
-
-        Raises:
-            InputError: more talkers than voices.
-        """
-        return filled_up(self.directions, voices).astype(np.float32)
 
 
 def frame_times(features: FeatureSpec, *, start: int = 0) -> np.ndarray:
@@ -87,6 +82,9 @@ class RecordedScenes:
         folder: scenes, as every evaluation reads them.
         features: of the network; its window length applies.
 
+    Attributes:
+        single: whether one talker talks all through in every recording.
+
     Raises:
         InputError: no recording is as long as one window.
     """
@@ -94,6 +92,7 @@ class RecordedScenes:
     def __init__(self, folder: str | Path, *, features: FeatureSpec | None = None) -> None:
         self._features = features or FeatureSpec()
         self._scenes = read_scenes(folder)
+        self.single = all(scene.single for scene in self._scenes)
         digest = sha256(Path(folder) / LABELS_FILE)
         self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
         self._windows: list[tuple[int, int]] = []
@@ -120,9 +119,9 @@ class RecordedScenes:
         return max(self._scenes.voices, 1)
 
     @property
-    def single(self) -> bool:
-        """Whether one talker talks all through in every recording."""
-        return all(scene.single for scene in self._scenes)
+    def target_shape(self) -> tuple[int, ...]:
+        """Of a window's targets: (1, 3), or (T, V, 3)."""
+        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
 
     def mix(self, key: Sequence[int]) -> Window:
         """The window numbered by the key's last element."""
@@ -132,4 +131,6 @@ class RecordedScenes:
         waveform = scene.read(sample_rate=self._features.sample_rate)
         waveform = waveform[start : start + self._features.samples]
         times = frame_times(self._features, start=start)
-        return Window(waveform=waveform, directions=scene.directions_at(times))
+        directions = scene.directions_at(times)
+        targets = directions[0] if self.single else filled_up(directions, self.voices)
+        return Window(waveform=waveform, directions=directions, targets=targets.astype(np.float32))

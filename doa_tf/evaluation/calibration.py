@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import great_circle_distance
-from doa_core.calibration import WITHIN_DEG, Table, check_table
+from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.calibration import TALKING_SHARE, WITHIN_DEG, Table, calibrate, check_table
 from doa_core.errors import InputError
-from doa_tf.evaluation.predictions import predict
+from doa_tf.data.recorded import frame_times
+from doa_tf.evaluation.predictions import predict, predict_windows
 from doa_tf.files import Progress
 from doa_tf.scenes.folder import Scenes
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger(__name__)
 
 FEWEST = 50  # scenes; with fewer, a table would be noise
 _SCENES_A_POINT = 25
@@ -85,51 +92,132 @@ def calibrate_model(
     scenes: Scenes,
     *,
     out: str | os.PathLike[str] | None = None,
+    apart_deg: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Fit a checkpoint's calibration on scenes and write it into the checkpoint.
 
-    Grid heads are decoded by their centroid.
+    Grid heads are decoded by their centroid. Of a network of several voices every peak of every
+    window enters the fit, those that are nobody as well.
 
     Args:
         model: a .keras file of this package.
-        scenes: validation scenes; on training scenes the confidence would be too high.
+        scenes: validation scenes; on training scenes the confidence would be too high. For a
+            network of several voices with nobody, one and several talkers: a table that never saw
+            silence is too sure of it.
         out: where to write; by default the model itself is overwritten.
+        apart_deg: least distance of two voices from now on [degrees], of a network of several; as
+            the checkpoint has it if None.
         progress: called with (scenes done, all scenes).
 
     Returns:
-        `scenes`, and the calibration errors `before` and `after`, on the same scenes.
+        `scenes`, and the calibration errors `before` and `after`, on the same scenes; of a network
+        of several voices also the number of `peaks`.
 
     Raises:
-        InputError: not a checkpoint of this package, or too few scenes.
+        InputError: not a checkpoint of this package, too few scenes, or scenes of other than one
+            talker for a network of one.
     """
     import keras
 
     from doa_tf.checkpoint import save_model
     from doa_tf.layers import HeadOutput
-    from doa_tf.models import load_model
+    from doa_tf.models import load_model, model_spec
 
     load_model(Path(model))  # its errors say what is wrong with a file
     network = keras.saving.load_model(model)
     (layer,) = (layer for layer in network.layers if isinstance(layer, HeadOutput))
     layer.calibration = ()
-    predictions = predict(network, scenes, progress=progress)
-    # As exported files are decoded: the best cell alone would hide which answers are near.
-    method = None if layer.head.grid is None else "centroid"
-    directions, raw = predictions.decode(method)
-    truths = np.stack([scene.direction for scene in scenes])
-    error_deg = np.degrees(great_circle_distance(directions, truths))
+    try:
+        if apart_deg is not None:
+            layer.apart_deg = apart_deg
+        spec = model_spec(network)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    several = spec.voices > 1
+    if several:
+        _warn_of_gaps(scenes)
+    raw, error_deg = (_judged_peaks if several else _judged_answers)(network, scenes, progress)
     try:
         layer.calibration = fit_calibration(raw, error_deg)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if predictions.spec is None:
-        raise InputError("Baselines have no spec to write a calibration into")
-    spec = replace(predictions.spec, calibration=layer.calibration)
-    _, calibrated = replace(predictions, spec=spec).decode(method)
     save_model(Path(out or model), network)
-    return {
+    figures = {
         "scenes": float(len(scenes)),
         "before": calibration_error(raw, error_deg),
-        "after": calibration_error(calibrated, error_deg),
+        "after": calibration_error(calibrate(raw, layer.calibration), error_deg),
     }
+    return {**figures, "peaks": float(len(raw))} if several else figures
+
+
+def _judged_answers(
+    network: keras.Model, scenes: Scenes, progress: Progress | None
+) -> tuple[FloatArray, FloatArray]:
+    """(S,) raw confidences and (S,) errors [degrees] of the answers to scenes of one talker."""
+    truths = np.stack([scene.direction for scene in scenes])
+    predictions = predict(network, scenes, progress=progress)
+    spec = predictions.spec
+    # As exported files are decoded: the best cell alone would hide which answers are near.
+    method = None if spec is None or spec.grid is None else "centroid"
+    directions, raw = predictions.decode(method)
+    return raw, np.degrees(great_circle_distance(directions, truths))
+
+
+def _judged_peaks(
+    network: keras.Model, scenes: Scenes, progress: Progress | None
+) -> tuple[FloatArray, FloatArray]:
+    """(N,) raw confidences and (N,) angles [degrees] to the nearest talker of all peaks.
+
+    The peaks of all windows of all scenes, as many as a window has and the network knows voices.
+    """
+    from doa_tf.models import model_spec
+
+    spec = model_spec(network)
+    features = spec.features
+    raw: list[FloatArray] = []
+    error_deg: list[FloatArray] = []
+    for scene, windows in predict_windows(network, scenes, progress=progress):
+        for number, outputs in enumerate(windows):
+            start = number * features.frames * features.hop
+            talkers = talkers_of(scene.directions_at(frame_times(features, start=start)))
+            directions, heights = spec.peaks(outputs)
+            raw.append(heights)
+            error_deg.append(_to_nearest(directions, talkers))
+    if len(raw) < FEWEST:
+        raise InputError(f"A calibration needs {FEWEST} windows or more. Received: {len(raw)}")
+    return np.concatenate(raw), np.concatenate(error_deg)
+
+
+def _warn_of_gaps(scenes: Scenes) -> None:
+    """Say what a table of several voices will not have seen."""
+    counts = {min(len(scene.talkers), 2) for scene in scenes}
+    kinds = ("nobody", "one talker", "several talkers")
+    missing = [kind for count, kind in enumerate(kinds) if count not in counts]
+    if missing:
+        logger.warning(
+            "%s has no scenes of %s: confidences there will be wrong",
+            scenes.folder,
+            " and of ".join(missing),
+        )
+
+
+def talkers_of(directions: FloatArray) -> FloatArray:
+    """(W, 3) unit vectors to those who talk in `TALKING_SHARE` of a window's frames or more.
+
+    Args:
+        directions: (T, V, 3) unit vectors to V talkers, zeros where one is silent. Where one moves,
+            they are at the mean of their directions.
+    """
+    talks = directions.any(axis=-1).mean(axis=0) >= TALKING_SHARE
+    means = directions.sum(axis=0)[talks]
+    unit: FloatArray = means / np.linalg.norm(means, axis=-1, keepdims=True)
+    return unit
+
+
+def _to_nearest(directions: FloatArray, talkers: FloatArray) -> FloatArray:
+    """(P,) angle [degrees] of each direction to the nearest talker; 180 where nobody talks."""
+    if not len(talkers):
+        return np.full(len(directions), 180.0)
+    distances = great_circle_distance(directions[:, np.newaxis], talkers)
+    return np.degrees(distances.min(axis=1))

@@ -142,6 +142,31 @@ def predict(
     return _network_predictions(name, scenes, spec, predict_windows, progress=progress)
 
 
+def predict_windows(
+    model: keras.Model, scenes: Scenes, *, progress: Progress | None = None
+) -> Iterator[tuple[Scene, npt.NDArray[np.float32]]]:
+    """Each scene with the (M, T, K) outputs of its whole windows, one after the other.
+
+    Args:
+        model: built by this package.
+        scenes: from `read_scenes`.
+        progress: called with (scenes done, all scenes).
+
+    Raises:
+        InputError: as `predict`.
+    """
+    from doa_tf.models import load_scoring_model, predict_padded
+
+    scoring, spec = load_scoring_model(model)
+    predict_batch = partial(predict_padded, scoring.predict_on_batch, size=BATCH_WINDOWS)
+    outputs = _scene_outputs(scenes, spec, predict_batch, BATCH_WINDOWS)
+    for done, (scene, frames) in enumerate(outputs, start=1):
+        _check_finite(frames, scoring.name, scene)
+        yield scene, frames.reshape(-1, spec.features.frames, spec.outputs)
+        if progress is not None:
+            progress(done, len(scenes))
+
+
 def check_model_name(model: str | os.PathLike[str]) -> None:
     """Raise InputError unless `predict` knows this kind of model and its file exists."""
     text = os.fspath(model)
@@ -187,15 +212,19 @@ def _network_predictions(
 ) -> Predictions:
     outputs: list[npt.NDArray[np.float32]] = []
     for scene, frames in _scene_outputs(scenes, spec, predict_windows, batch_windows):
-        if not np.all(np.isfinite(frames)):
-            raise InputError(
-                f"The model must give finite outputs. Received: NaN or infinity from {name} for "
-                f"{scene.path}"
-            )
+        _check_finite(frames, name, scene)
         outputs.append(frames if spec.grid is None else frames.mean(axis=0, keepdims=True))
         if progress is not None:
             progress(len(outputs), len(scenes))
     return Predictions(model=name, scenes=scenes, spec=spec, outputs=tuple(outputs))
+
+
+def _check_finite(frames: npt.NDArray[np.float32], name: str, scene: Scene) -> None:
+    if not np.all(np.isfinite(frames)):
+        raise InputError(
+            f"The model must give finite outputs. Received: NaN or infinity from {name} for "
+            f"{scene.path}"
+        )
 
 
 def _scene_outputs(

@@ -1,7 +1,7 @@
 """Output heads: what a network's outputs mean, and how they are trained and read.
 
     head = doa_tf.heads.get("gibbs-weighted")
-    targets = head.encode(directions)        # (..., 3) unit vectors -> (..., K)
+    targets = head.encode(directions)        # (..., V, 3) unit vectors -> (..., K)
     model.compile(..., loss=head.loss(), metrics=head.metrics())
     directions, confidence = head.decode(model.predict(features))
 

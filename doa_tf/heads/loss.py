@@ -48,8 +48,8 @@ class DirectionLoss(keras.losses.Loss):
         encoded = self._head.encode_tensor(directions)
         encoded = ops.broadcast_to(ops.cast(encoded, y_pred.dtype), ops.shape(y_pred))
         losses = self._of_encoded.call(encoded, y_pred)
-        # A vector of another length is no direction: its loss is NaN. Zeros are, where nobody can
-        # be a voice.
+        # A vector of another length is no direction: its loss is NaN. So is that of a row of zeros,
+        # unless it may be a talker who is silent.
         length_off = ops.abs(ops.sum(directions**2, axis=-1) - 1.0)
         if self._head.several:
             length_off = ops.where(ops.any(directions != 0.0, axis=-1), length_off, 0.0)
@@ -106,7 +106,7 @@ def _are_directions(true: tuple[Any, ...], frames: int | None, *, several: bool)
     """Whether targets of a shape can be directions; axes may be of unknown length, None."""
     if len(true) not in (3, 4) or true[-1] != 3:
         return False
-    if not several and true[-2] != 1:
+    if true[-2] == 0 or (true[-2] != 1 and not several):
         return False
     if len(true) == 4:
         return true[1] is None or frames is None or true[1] == frames

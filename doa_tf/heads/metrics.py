@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from doa_tf.heads import registry
-from doa_tf.heads.loss import frame_directions
-from doa_tf.losses import great_circle_distance
+from doa_tf import losses
+from doa_tf.heads import loss, registry
 
 TALKING_SHARE = 0.3  # of a sequence's frames; who talks less need not be found
 _ROUNDED = 1e-6  # of a share in single precision
@@ -46,12 +45,12 @@ class _HeadMetric(keras.metrics.Metric):
                 "model.compile(optimizer, loss=head.loss(), metrics=head.metrics())"
             )
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
-        directions = frame_directions(y_true, y_pred, self._head)
+        directions = loss.frame_directions(y_true, y_pred, self._head)
         talking = ops.cast(ops.any(directions != 0.0, axis=-1), "float32")
         counts = ops.mean(talking, axis=1) >= TALKING_SHARE - _ROUNDED
         true = ops.normalize(ops.mean(directions, axis=1), axis=-1)
         answers = self._head.outputs_to_vectors(y_pred)[:, None]
-        errors_deg = ops.rad2deg(great_circle_distance(true, answers))
+        errors_deg = ops.rad2deg(losses.great_circle_distance(true, answers))
         nearest_deg = ops.min(ops.where(counts, errors_deg, 180.0), axis=-1)
         return nearest_deg, ops.cast(ops.any(counts, axis=-1), "float32")
 

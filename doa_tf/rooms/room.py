@@ -87,8 +87,8 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
         srir = render_images(images, microphone, samples=plan.samples)
         if not dry and joint < plan.samples:
             tail = tail_of(powers=powers, diffuse_response=diffuse_response)
-            srir = _cross_faded(srir, tail, joint)
-        srirs.append(_without_rumble(srir))
+            srir = cross_faded(srir, tail, joint)
+        srirs.append(without_rumble(srir))
     offsets = plan.sources - plan.microphone
     distances = np.linalg.norm(offsets, axis=-1)
     decays = [0.0 if dry else t30(srir[:, 0]) for srir in srirs]
@@ -109,7 +109,7 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     )
 
 
-def _cross_faded(early: np.ndarray, tail: np.ndarray, joint: int) -> np.ndarray:
+def cross_faded(early: np.ndarray, tail: np.ndarray, joint: int) -> np.ndarray:
     """(N, 4) images up to the joint, then the tail: uncorrelated, so their powers are faded."""
     start = (1.0 - _FADE) * joint
     fade = np.clip((np.arange(len(early)) - start) / (joint - start), 0.0, 1.0)
@@ -117,7 +117,7 @@ def _cross_faded(early: np.ndarray, tail: np.ndarray, joint: int) -> np.ndarray:
     return early * np.sqrt(1.0 - fade) + tail * np.sqrt(fade)
 
 
-def _without_rumble(response: np.ndarray) -> np.ndarray:
+def without_rumble(response: np.ndarray) -> np.ndarray:
     """(N, 4) float32, high-passed: image sources all have one sign and add up towards 0 Hz."""
     from scipy import signal
 

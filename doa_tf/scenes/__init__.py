@@ -3,8 +3,9 @@
 draw, mixer         the random choices of a scene, and its waveform
 recordings, speaker_split       speech and recorded noise
 noise, convolution  synthetic noise, diffuse fields; convolution with room responses
-folder, labels      scenes as files with labels.csv
-render              mixed scenes written to such a folder
+scene, labels, folder           scenes as files with labels.csv
+render, rows        mixed scenes written to such a folder
+sessions            recordings of any length: meetings, talkers who walk
 plot                a picture of such a folder
 """
 

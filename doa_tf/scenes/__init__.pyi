@@ -1,3 +1,4 @@
+from .draw import MixedScene as MixedScene
 from .draw import MixSettings as MixSettings
 from .folder import Scene as Scene
 from .folder import Scenes as Scenes
@@ -5,8 +6,10 @@ from .folder import SceneTalker as SceneTalker
 from .folder import Stretch as Stretch
 from .folder import read_scenes as read_scenes
 from .folder import write_scenes as write_scenes
-from .mixer import MixedScene as MixedScene
 from .mixer import SceneMixer as SceneMixer
 from .recordings import Recordings as Recordings
 from .recordings import read_recordings as read_recordings
+from .render import RecordingSettings as RecordingSettings
 from .render import render_scenes as render_scenes
+from .sessions.meeting import MeetingSettings as MeetingSettings
+from .sessions.moving import MovingSettings as MovingSettings

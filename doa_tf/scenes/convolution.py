@@ -34,6 +34,22 @@ def convolve_valid(dry: np.ndarray, srir: np.ndarray) -> np.ndarray:
     return irfft(response, size, overwrite_x=True)[:, len(srir) - 1 : len(dry)]
 
 
+def convolve_full(dry: np.ndarray, srir: np.ndarray) -> np.ndarray:
+    """(4, N + L - 1) float32 convolution of a dry signal with an SRIR, from begin to end.
+
+    Args:
+        dry: (N,) float32.
+        srir: (L, 4) float32.
+    """
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    samples = len(dry) + len(srir) - 1
+    size = next_fast_len(samples, real=True)
+    response = rfft(srir.T, size)
+    response *= rfft(dry, size)
+    return irfft(response, size, overwrite_x=True)[:, :samples]
+
+
 def filter_field(field: np.ndarray, response: np.ndarray) -> np.ndarray:
     """(4, N) float32 field as a microphone records it, block by block (overlap-save).
 

@@ -1,4 +1,4 @@
-"""The distributions that scenes are drawn from, and one draw: numbers, before any sound."""
+"""The distributions that scenes are drawn from, one draw before any sound, and one mixed scene."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from doa_core.spec import MOST_VOICES
+from doa_tf.rooms.room import Room
+
 CONDITIONS = ("clean", "diffuse", "interferer")
+COUNTS = ("talkers", "nobody")  # conditions of several talkers, and of none
+USUAL_COUNTS = (0.06, 0.44, 0.36, 0.14)  # shares of scenes of no talker, one, two and three
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,13 @@ class MixSettings:
             which is exact since a field is isotropic. 1.5 MB each.
         synthetic_noises: how many different synthetic interferers there are. 0.4 MB each.
         drift_db: (low, high) by how much the talker becomes louder from start to end of a scene.
+        talkers: shares of scenes of no talker, one, two, ...; empty for one talker who talks in
+            every frame, for heads of one talker. The settings below are of these scenes alone.
+        below_db: (low, high) level of a further talker below the first, while both talk.
+        apart_deg: least angle between two talkers [degrees].
+        pauses: share of talkers whose part of a recording may be a pause; of the others the first
+            part that is speech is taken.
+        turns: share of talkers who begin or end within a scene.
     """
 
     samples: int = 13_312
@@ -42,9 +54,14 @@ class MixSettings:
     diffuse_fields: int = 64
     synthetic_noises: int = 64
     drift_db: tuple[float, float] = (-6.0, 6.0)
+    talkers: tuple[float, ...] = ()
+    below_db: tuple[float, float] = (0.0, 10.0)
+    apart_deg: float = 15.0
+    pauses: float = 0.35
+    turns: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db", "drift_db"):
+        for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db", "drift_db", "below_db"):
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"`{name}` must be (low, high). Received: ({low}, {high})")
@@ -52,11 +69,70 @@ class MixSettings:
             shares = getattr(self, name)
             if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-6:
                 raise ValueError(f"`{name}` must be three that sum to 1. Received: {shares}")
-        if not 0.0 <= self.recorded_share <= 1.0:
-            raise ValueError(f"`recorded_share` must be in [0, 1]. Received: {self.recorded_share}")
+        _check_counts(self.talkers)
+        for name in ("recorded_share", "pauses", "turns"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"`{name}` must be in [0, 1]. Received: {getattr(self, name)}")
+        if not 0.0 <= self.apart_deg < 120.0:  # three can be 120 degrees apart
+            raise ValueError(f"`apart_deg` must be in [0, 120). Received: {self.apart_deg}")
         for name in ("samples", "diffuse_fields", "synthetic_noises"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+
+    @property
+    def voices(self) -> int:
+        """The most talkers of a scene, V."""
+        return max(1, len(self.talkers) - 1)
+
+
+def usual_counts(most: int) -> tuple[float, ...]:
+    """Shares of scenes of no talker, one, ..., up to `most`: the first of `USUAL_COUNTS`.
+
+    Raises:
+        ValueError: fewer than one, or more than there are shares of.
+    """
+    if not 1 <= most < len(USUAL_COUNTS):
+        raise ValueError(
+            f"`talkers` must be 1 to {len(USUAL_COUNTS) - 1}. Received: talkers={most}"
+        )
+    shares = USUAL_COUNTS[: most + 1]
+    return tuple(share / sum(shares) for share in shares)
+
+
+def _check_counts(shares: tuple[float, ...]) -> None:
+    if not shares:
+        return
+    sound = 2 <= len(shares) <= MOST_VOICES + 1 and min(shares) >= 0.0
+    if not sound or abs(sum(shares) - 1.0) > 1e-6:
+        raise ValueError(
+            f"`talkers` must be shares of no talker, one, ..., up to {MOST_VOICES}, that sum to 1. "
+            f"Received: {shares}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkerDraw:
+    """The random choices of one talker.
+
+    Attributes:
+        source: which of the room's sources.
+        speech, speech_end: recording, and the sample of it where the scene ends.
+        drift_db: by how much the talker becomes louder from start to end of the scene.
+        begin, end: [samples] of the scene between which they talk; None for all through, with what
+            they said before the scene reverberating into it.
+        below_db: level below the first talker, while they talk; None for the only talker of a
+            scene, who is as loud as the room makes them.
+        active: (T,) in which frames their dry voice is heard; None for all of them.
+    """
+
+    source: int
+    speech: int
+    speech_end: int
+    drift_db: float
+    begin: int | None = None
+    end: int | None = None
+    below_db: float | None = None
+    active: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +140,9 @@ class SceneDraw:
     """The random choices of one scene, before any sound.
 
     Attributes:
-        condition: a name in `CONDITIONS`.
+        condition: a name in `CONDITIONS` or `COUNTS`.
         room: its number among the mixer's rooms.
-        source: which of the room's sources is the talker.
-        speech, speech_end: recording, and the sample of it where the scene ends.
-        drift_db: by how much the talker becomes louder from start to end of the scene.
+        talkers: who talks.
         self_noise_db: level over the microphone's own noise, at W.
         hiss_starts: (4,) where each channel's noise begins.
         level_dbfs: of W.
@@ -83,10 +157,7 @@ class SceneDraw:
 
     condition: str
     room: int
-    source: int
-    speech: int
-    speech_end: int
-    drift_db: float
+    talkers: tuple[TalkerDraw, ...]
     self_noise_db: float
     hiss_starts: np.ndarray
     level_dbfs: float
@@ -99,3 +170,53 @@ class SceneDraw:
     noise_recorded: bool = False
     noise: int = 0
     noise_start: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedScene:
+    """One scene.
+
+    Attributes:
+        waveform: (N, 4) float32 AmbiX.
+        directions: (P, 3) unit vectors to those who talk; P is 0 where nobody does.
+        activity: (P, T) in which frames each of them is heard.
+        targets: of a training, see `doa_tf.scenes.mixer.SceneMixer.targets`.
+        condition: a name in `CONDITIONS` or `COUNTS`.
+        room: in which it was mixed.
+        sources: (P,) which of the room's sources they are.
+        interferer: which is the interferer; None where there is none.
+        snr_db, sir_db: as drawn; nan where the condition has none.
+    """
+
+    waveform: np.ndarray
+    directions: np.ndarray
+    activity: np.ndarray
+    targets: np.ndarray
+    condition: str
+    room: Room
+    sources: tuple[int, ...]
+    interferer: int | None
+    snr_db: float
+    sir_db: float
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(3,) unit vector to the first talker.
+
+        Raises:
+            ValueError: nobody talks.
+        """
+        if not len(self.directions):
+            raise ValueError("A scene in which nobody talks has no direction")
+        direction: np.ndarray = self.directions[0]
+        return direction
+
+    @property
+    def source(self) -> int:
+        """Which of the room's sources the first talker is."""
+        return self.sources[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(P,) what the talkers are called."""
+        return tuple(str(number) for number in range(1, len(self.sources) + 1))

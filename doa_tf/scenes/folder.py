@@ -11,7 +11,8 @@ elevation up from the horizon in [-90, 90], degrees. Further columns are free te
 
 One row a file: one talker all through. With the column `talker` a file may have several rows: one a
 talker, or one for each stretch in which a talker talks, from `start_s` to `end_s` [seconds]. A file
-in which nobody talks has one row with `talker` and both angles empty. docs/data.md has examples.
+in which nobody talks has one row with `talker` and both angles empty.
+docs/conventions.md has examples.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ import numpy.typing as npt
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.scenes.labels import LABEL_COLUMNS as LABEL_COLUMNS
 from doa_tf.scenes.labels import LABELS_FILE as LABELS_FILE
 from doa_tf.scenes.labels import REQUIRED_COLUMNS as REQUIRED_COLUMNS
 from doa_tf.scenes.labels import Row, read_rows, scene_of_file, scenes_of_rows
-from doa_tf.scenes.labels import Scene as Scene
-from doa_tf.scenes.labels import SceneTalker as SceneTalker
-from doa_tf.scenes.labels import Stretch as Stretch
+from doa_tf.scenes.scene import LABEL_COLUMNS as LABEL_COLUMNS
+from doa_tf.scenes.scene import Scene as Scene
+from doa_tf.scenes.scene import SceneTalker as SceneTalker
+from doa_tf.scenes.scene import Stretch as Stretch
 
 IMAGES_FOLDER = "images"  # of the talkers and the noise of scenes, beside the scenes
 

@@ -1,8 +1,9 @@
 """Mixing scenes from a bank of rooms and folders of speech and noise.
 
-A scene is one talker in one room and, depending on its condition, diffuse noise and one localised
-interferer in the same room, recorded by that room's microphone. All randomness derives from the
-scene's key, so a scene can be made again alone, in any order and by any number of workers.
+A scene is one talker in one room, or several, or nobody, and, depending on its condition, diffuse
+noise and one localised interferer in the same room, recorded by that room's microphone. All
+randomness derives from the scene's key, so a scene can be made again alone, in any order and by any
+number of workers.
 
 Keys are (seed, epoch, index); `numpy.random.default_rng` of a key is the scene's only source of
 randomness. Other draws have keys of four numbers, the last of which tells them apart:
@@ -18,7 +19,6 @@ randomness. Other draws have keys of four numbers, the last of which tells them 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,41 +27,25 @@ import numpy as np
 from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_core.angles import random_rotation
 from doa_core.spec import SAMPLE_RATE
+from doa_core.stft import HOP, WINDOW_LENGTH, frame_count
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.convolution import audible_length, convolve_valid, filter_field
-from doa_tf.scenes.draw import CONDITIONS, MixSettings, SceneDraw
+from doa_tf.scenes.draw import (
+    CONDITIONS,
+    COUNTS,
+    USUAL_COUNTS,
+    MixedScene,
+    MixSettings,
+    SceneDraw,
+    TalkerDraw,
+)
 from doa_tf.scenes.noise import DIFFUSE_DIRECTIONS, INTERFERERS, coloured_noise, diffuse_field
 from doa_tf.scenes.recordings import Recordings
+from doa_tf.scenes.talkers import draw_part, draw_talkers, dry_voice, wanted_gain
 
 TURN_STREAM, ORDER_STREAM, _FIELD_STREAM, _NOISE_STREAM, _HISS_STREAM, RENDER_STREAM = range(1, 7)
 _FIELD_SECONDS = 6  # of a diffuse field and of a synthetic interferer, at least
 _HISS_SAMPLES = 2**21
-_ACTIVE_DB = 15.0  # a part counts as speech down to this far below its recording's mean power
-_TRIES = 20  # to find a part that is speech
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixedScene:
-    """One scene.
-
-    Attributes:
-        waveform: (N, 4) float32 AmbiX.
-        direction: (3,) unit vector to the talker.
-        condition: a name in `CONDITIONS`.
-        room: in which it was mixed.
-        source: which of the room's sources is the talker.
-        interferer: which is the interferer; None where there is none.
-        snr_db, sir_db: as drawn; nan where the condition has none.
-    """
-
-    waveform: np.ndarray
-    direction: np.ndarray
-    condition: str
-    room: Room
-    source: int
-    interferer: int | None
-    snr_db: float
-    sir_db: float
 
 
 class SceneMixer:
@@ -119,7 +103,8 @@ class SceneMixer:
 
         Args:
             key: non-negative integers, such as (seed, epoch, index).
-            condition: a name in `CONDITIONS`; drawn by the settings' shares if None.
+            condition: a name in `CONDITIONS` for one talker in every frame; `talkers` for two or
+                more, `nobody` for none; drawn by the settings' shares if None.
 
         Raises:
             ValueError: unknown condition, or an interferer where rooms have one source.
@@ -132,68 +117,166 @@ class SceneMixer:
         Raises:
             ValueError: as `mix`.
         """
-        settings = self.settings
         rng = np.random.default_rng(key)
+        if condition in COUNTS or (condition is None and self.settings.talkers):
+            return self._draw_several(rng, condition)
         if condition is None:
-            condition = CONDITIONS[np.searchsorted(np.cumsum(settings.shares[:2]), rng.random())]
+            condition = self._draw_condition(rng)
         if condition not in CONDITIONS:
             raise ValueError(
-                f"`condition` must be one of {', '.join(CONDITIONS)}. Received: {condition!r}"
+                f"`condition` must be one of {', '.join((*CONDITIONS, *COUNTS))}. "
+                f"Received: {condition!r}"
             )
-        room = int(rng.integers(len(self.rooms)))
-        source, *others = (int(position) for position in rng.permutation(self.sources(room)))
+        room, (source, *others) = self._draw_room(rng)
         if condition == "interferer" and not others:
             raise ValueError("An interferer needs rooms with at least two sources. Received: one")
-        speech, speech_end = self._draw_speech(rng)
-        drift_db = float(rng.uniform(*settings.drift_db))
-        more: dict[str, Any] = {}
+        number = int(rng.integers(len(self.speech)))
+        talker = TalkerDraw(
+            source=source,
+            speech=number,
+            speech_end=draw_part(rng, self.speech, number, self.settings.samples),
+            drift_db=float(rng.uniform(*self.settings.drift_db)),
+        )
+        noise = self._draw_noise(rng, condition, others)
+        return self._draw_level(rng, room, condition, (talker,), noise)
+
+    def _draw_several(self, rng: np.random.Generator, condition: str | None) -> SceneDraw:
+        """A scene of several talkers, or of nobody; noise as the settings' shares have it."""
+        settings = self.settings
+        shares = np.array(settings.talkers or USUAL_COUNTS)
+        if condition == "nobody":
+            shares[1:] = 0.0
+        elif condition == "talkers":
+            shares[:2] = 0.0
+        count = int(np.searchsorted(np.cumsum(shares) / max(shares.sum(), 1e-9), rng.random()))
+        kind = self._draw_condition(rng)
+        room, order = self._draw_room(rng)
+        sources = [(source, self.direction(room, source)) for source in order]
+        talkers = draw_talkers(rng, sources, speech=self.speech, settings=settings, count=count)
+        taken = {talker.source for talker in talkers}
+        others = [source for source in order if source not in taken]
+        if kind == "interferer" and not others:
+            kind = "diffuse"
+        noise = self._draw_noise(rng, kind, others)
+        return self._draw_level(rng, room, COUNTS[not talkers], talkers, noise)
+
+    def _draw_condition(self, rng: np.random.Generator) -> str:
+        """Which noise a scene has."""
+        return CONDITIONS[np.searchsorted(np.cumsum(self.settings.shares[:2]), rng.random())]
+
+    def _draw_room(self, rng: np.random.Generator) -> tuple[int, list[int]]:
+        """A room, and its sources in random order."""
+        room = int(rng.integers(len(self.rooms)))
+        return room, [int(position) for position in rng.permutation(self.sources(room))]
+
+    def _draw_noise(
+        self, rng: np.random.Generator, condition: str, others: Sequence[int]
+    ) -> dict[str, Any]:
+        """What a condition has beside the talkers: fields of `SceneDraw`."""
+        settings = self.settings
+        noise: dict[str, Any] = {}
         if condition != "clean":
-            more |= {
+            noise |= {
                 "snr_db": float(rng.uniform(*settings.snr_db)),
                 "diffuse_field": int(rng.integers(settings.diffuse_fields)),
                 "diffuse_start": int(rng.integers(self.field_samples)),
                 "diffuse_turn": random_rotation(rng),
             }
         if condition == "interferer":
-            more |= {"interferer": others[0], "sir_db": float(rng.uniform(*settings.sir_db))}
-            more |= self._draw_interferer(rng)
+            noise |= {"interferer": others[0], "sir_db": float(rng.uniform(*settings.sir_db))}
+            noise |= self._draw_interferer(rng)
+        return noise
+
+    def _draw_level(
+        self,
+        rng: np.random.Generator,
+        room: int,
+        condition: str,
+        talkers: tuple[TalkerDraw, ...],
+        noise: dict[str, Any],
+    ) -> SceneDraw:
+        """The whole draw: what is left are the microphone's noise and the level."""
+        settings = self.settings
         return SceneDraw(
             condition=condition,
             room=room,
-            source=source,
-            speech=speech,
-            speech_end=speech_end,
-            drift_db=drift_db,
+            talkers=talkers,
             self_noise_db=float(rng.uniform(*settings.self_noise_db)),
             hiss_starts=rng.integers(len(self.hiss) - settings.samples + 1, size=4),
             level_dbfs=float(rng.uniform(*settings.level_dbfs)),
-            **more,
+            **noise,
         )
 
     def render(self, draw: SceneDraw) -> MixedScene:
         """The sound of a draw."""
-        room = self.rooms[draw.room]
-        srir = self._srir(draw.room, room, draw.source)
-        scene = convolve_valid(self._speech_part(draw, len(srir)), srir)
-        speech_power = _power(scene)
-        if draw.condition != "clean":
-            scene += _at_ratio(self._field_part(draw, room), speech_power, draw.snr_db)
+        room, samples = self.rooms[draw.room], self.settings.samples
+        scene = np.zeros((4, samples), np.float32)
+        for talker in draw.talkers:
+            srir = self._srir(draw.room, room, talker.source)
+            voice = convolve_valid(dry_voice(self.speech, talker, samples, len(srir)), srir)
+            voice *= wanted_gain(talker, _power(voice))
+            scene += voice
+        # Beside nobody, noise is as loud as beside a voice of power 1 that is not there.
+        absent = 0.0 if draw.talkers else 1.0
+        power = _power(scene) + absent
+        if np.isfinite(draw.snr_db):
+            scene += _at_ratio(self._field_part(draw, room), power, draw.snr_db)
         if draw.interferer is not None:
             srir = self._srir(draw.room, room, draw.interferer)
             dry = self._interferer_part(draw, len(srir))
-            scene += _at_ratio(convolve_valid(dry, srir), speech_power, draw.sir_db)
-        self._add_hiss(draw, room, scene)
+            scene += _at_ratio(convolve_valid(dry, srir), power, draw.sir_db)
+        self._add_hiss(draw, room, scene, _power(scene) + absent)
         scene *= 10.0 ** (draw.level_dbfs / 20.0) / _power(scene) ** 0.5
+        sources = tuple(talker.source for talker in draw.talkers)
         return MixedScene(
             waveform=scene.T,
-            direction=room.directions[draw.source],
+            directions=room.directions[list(sources)].reshape(-1, 3),
+            activity=self._activity(draw),
+            targets=self.targets(draw),
             condition=draw.condition,
             room=room,
-            source=draw.source,
+            sources=sources,
             interferer=draw.interferer,
             snr_db=draw.snr_db,
             sir_db=draw.sir_db,
         )
+
+    def targets(self, draw: SceneDraw) -> np.ndarray:
+        """float32 unit vectors to those who talk, of `target_shape`: what a training aims at.
+
+        (1, 3) of the one talker; or, where the settings draw how many talk, (T, V, 3), with rows of
+        zeros in the frames in which one is silent, and for talkers who are not there.
+        """
+        directions = [self.direction(draw.room, talker.source) for talker in draw.talkers]
+        if not self.settings.talkers:
+            return np.array(directions, np.float32)
+        targets = np.zeros(self.target_shape, np.float32)
+        if directions:
+            heard = self._activity(draw).T[:, :, np.newaxis] * np.array(directions)
+            targets[:, : len(directions)] = heard
+        return targets
+
+    def _activity(self, draw: SceneDraw) -> np.ndarray:
+        """(P, T) in which frames each talker is heard."""
+        active = np.ones((len(draw.talkers), self._frames), bool)
+        for row, talker in zip(active, draw.talkers, strict=True):
+            if talker.active is not None:
+                row[:] = talker.active
+        return active
+
+    @property
+    def _frames(self) -> int:
+        return frame_count(self.settings.samples, window_length=WINDOW_LENGTH, hop=HOP)
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of `targets`: (1, 3), or (T, V, 3)."""
+        return (self._frames, self.voices, 3) if self.settings.talkers else (1, 3)
+
+    @property
+    def voices(self) -> int:
+        """The most talkers of a scene, V."""
+        return self.settings.voices
 
     def sources(self, number: int) -> int:
         """How many sources room `number` has."""
@@ -235,27 +318,6 @@ class SceneMixer:
             noise = self._synthetic.setdefault(number, make(rng, _FIELD_SECONDS * SAMPLE_RATE))
         return noise
 
-    def _draw_speech(self, rng: np.random.Generator) -> tuple[int, int]:
-        """(recording, end) of N samples that hold speech.
-
-        Up to `_TRIES` positions are drawn; the first that is speech is taken, else the loudest. A
-        recording shorter than a scene lies somewhere in it, padded with silence.
-        """
-        samples = self.settings.samples
-        number = int(rng.integers(len(self.speech)))
-        length = self.speech.length(number)
-        needed = self.speech.power[number] * 10.0 ** (-_ACTIVE_DB / 10.0)
-        loudest, best = -1.0, 0
-        for _ in range(_TRIES):
-            end = int(rng.integers(min(samples, length), max(samples, length) + 1))
-            part = self.speech.part(number, end - samples, end)
-            power = float(np.dot(part, part)) / samples
-            if power > loudest:
-                loudest, best = power, end
-            if power >= needed:
-                break
-        return number, best
-
     def _draw_interferer(self, rng: np.random.Generator) -> dict[str, Any]:
         """A recorded noise, or a synthetic one where there is no recording or it is silent."""
         if self.noise and rng.random() < self.settings.recorded_share:
@@ -273,13 +335,6 @@ class SceneMixer:
         if length is None:
             length = self._lengths[number, source] = audible_length(srir)
         return srir[:length]
-
-    def _speech_part(self, draw: SceneDraw, taps: int) -> np.ndarray:
-        """(N + taps - 1,) speech, with the past that reverberates into the scene's start."""
-        samples = self.settings.samples
-        part = self.speech.part(draw.speech, draw.speech_end - samples - taps + 1, draw.speech_end)
-        part *= drift_gains(draw.drift_db, samples, taps)
-        return part
 
     def _interferer_part(self, draw: SceneDraw, taps: int) -> np.ndarray:
         """(N + taps - 1,) noise, the scene's own samples from `noise_start` on."""
@@ -299,24 +354,12 @@ class SceneMixer:
         part = rotation_to_ambix_matrix(draw.diffuse_turn).astype(np.float32) @ part
         return part if response is None else filter_field(part, response)
 
-    def _add_hiss(self, draw: SceneDraw, room: Room, scene: np.ndarray) -> None:
+    def _add_hiss(self, draw: SceneDraw, room: Room, scene: np.ndarray, power: float) -> None:
         """Add the microphone's own noise, white and uncorrelated, to a (4, N) scene."""
         samples = scene.shape[1]
-        level = _power(scene) ** 0.5 * 10.0 ** (-draw.self_noise_db / 20.0)
+        level = power**0.5 * 10.0 ** (-draw.self_noise_db / 20.0)
         for channel, start, gain in zip(scene, draw.hiss_starts, room.noise_gains, strict=True):
             channel += float(level * gain) * self.hiss[start : start + samples]
-
-
-def drift_gains(drift_db: float, samples: int, taps: int) -> np.ndarray:
-    """(N + taps - 1,) float32 gains of a talker whose level moves evenly through the N samples.
-
-    Args:
-        drift_db: from the scene's first sample to its last, 0 dB in its middle.
-        samples: N.
-        taps: samples of the past, whose gain is that of the first.
-    """
-    time = np.maximum(np.arange(1 - taps, samples, dtype=np.float32), 0.0) / samples - 0.5
-    return np.power(np.float32(10.0), np.float32(drift_db / 20.0) * time, dtype=np.float32)
 
 
 def _as_recordings(signals: Recordings | Sequence[np.ndarray]) -> Recordings:

@@ -34,7 +34,8 @@ def plot_scenes(path: str | os.PathLike[str], scenes: Scenes) -> None:
     rows = 1 + -(-(len(shown) + ("condition" in scenes.columns)) // 3)
     figure = new_figure(path, 12.5, 3.4 * rows)
     grid = figure.add_gridspec(rows, 3)
-    directions = np.stack([scene.direction for scene in scenes])
+    stretches = [each for scene in scenes for who in scene.talkers for each in who.stretches]
+    directions = np.array([each.direction for each in stretches]).reshape(-1, 3)
     draw_directions(figure.add_subplot(grid[0, :]), directions, title="Directions of the talkers")
     for place, column in enumerate(shown, 3):
         title, unit = _QUANTITIES[column]

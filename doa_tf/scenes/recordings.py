@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,7 @@ SHORTEST = 4_000  # samples: less than 0.25 s is a click or a cut, not an uttera
 IN_MEMORY = 2**30  # bytes
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
-_VERSION = 1  # of the cached files
+_VERSION = 2  # of the cached files
 
 
 class Recordings(Sequence[np.ndarray]):
@@ -44,12 +45,20 @@ class Recordings(Sequence[np.ndarray]):
         samples: (N,) int16, one recording after the other.
         starts: (K + 1,) where each begins, and the end of the last.
         power: (K,) mean power of each, its peak being 1.
+        speakers: (K,) who speaks in each; by default somebody else in each.
     """
 
-    def __init__(self, samples: np.ndarray, starts: np.ndarray, power: np.ndarray) -> None:
+    def __init__(
+        self,
+        samples: np.ndarray,
+        starts: np.ndarray,
+        power: np.ndarray,
+        speakers: Sequence[str] = (),
+    ) -> None:
         self.samples = samples
         self.starts = starts
         self.power = power
+        self.speakers = np.asarray(speakers if len(speakers) else np.arange(len(power)))
 
     @classmethod
     def from_signals(cls, signals: Iterable[np.ndarray]) -> Recordings:
@@ -129,30 +138,43 @@ def read_recordings(
         raise InputError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}). Received: none")
     size = sum(_expected_bytes(path) for path in paths)
     if size <= IN_MEMORY:
-        return Recordings(*_joined(list(_usable(folder, paths, shortest, progress))))
+        read = list(_usable(folder, paths, shortest, progress))
+        speakers = [speaker_of(path, folder) for path, _ in read]
+        return Recordings(*_joined([signal for _, signal in read]), speakers)
     path = _cache_folder(cache) / f"recordings-{_digest(paths, shortest)}.pcm"
     index = path.with_suffix(".json")
     if not index.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         logger.info("%s: writing some %.1f GB of samples to %s", folder, size / 1e9, path)
-        lengths, power = [], []
+        lengths, power, speakers = [], [], []
         with write_beside(path) as beside, beside.open("wb") as file:
-            for signal in _usable(folder, paths, shortest, progress):
+            for source, signal in _usable(folder, paths, shortest, progress):
                 file.write(signal.tobytes())
+                speakers.append(speaker_of(source, folder))
                 lengths.append(len(signal))
                 power.append(_power(signal))
         with write_beside(index) as beside:
-            beside.write_text(json.dumps({"lengths": lengths, "power": power}), encoding="utf-8")
+            facts = {"lengths": lengths, "power": power, "speakers": speakers}
+            beside.write_text(json.dumps(facts), encoding="utf-8")
     stored = json.loads(index.read_text(encoding="utf-8"))
     starts = np.concatenate([[0], np.cumsum(stored["lengths"], dtype=np.int64)])
     samples = np.memmap(path, np.int16, mode="r", shape=(int(starts[-1]),))
-    return Recordings(samples, starts, np.array(stored["power"]))
+    return Recordings(samples, starts, np.array(stored["power"]), stored["speakers"])
+
+
+def speaker_of(path: Path, folder: Path) -> str:
+    """Who speaks in a recording below a folder.
+
+    The first sub-folder on the way to it; without one the start of its name, up to `-` or `_`.
+    """
+    folders = path.relative_to(folder).parts[:-1]
+    return folders[0] if folders else re.split(r"[-_]", path.stem)[0]
 
 
 def _usable(
     folder: Path, paths: Sequence[Path], shortest: int, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    """(N,) int16 of each usable file; logs at the end what was left out or mixed down."""
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each usable file and its (N,) int16; logs at the end what was left out or mixed down."""
     short: list[Path] = []
     mixed_down = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -162,7 +184,7 @@ def _usable(
             for number, (path, (signal, channels)) in enumerate(decoded, start + 1):
                 mixed_down += channels > 1
                 if len(signal) >= shortest and np.any(signal):
-                    yield _to_16_bits(signal)
+                    yield path, _to_16_bits(signal)
                 else:
                     short.append(path)
                 if progress:

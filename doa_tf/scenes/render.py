@@ -1,18 +1,38 @@
-"""Mixed scenes written to a folder with labels.csv."""
+"""Scenes written to a folder with labels.csv: windows of a mixer, and whole recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
 from doa_tf.files import Progress
+from doa_tf.scenes.draw import CONDITIONS
 from doa_tf.scenes.folder import write_scenes
-from doa_tf.scenes.mixer import RENDER_STREAM, MixedScene, SceneMixer
+from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
+from doa_tf.scenes.rows import scene_row as scene_row
+from doa_tf.scenes.rows import scene_rows
+from doa_tf.scenes.sessions.meeting import MeetingSettings, draw_meeting
+from doa_tf.scenes.sessions.moving import MovingSettings, draw_walk
+
+Written = tuple[str, Any, Any]  # what `write_scenes` takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingSettings:
+    """How whole recordings are rendered.
+
+    Attributes:
+        meeting: what meetings are drawn from.
+        moving: what walks are drawn from.
+        images: whether the images of their talkers and their noise are kept, in `images/`.
+    """
+
+    meeting: MeetingSettings = field(default_factory=MeetingSettings)
+    moving: MovingSettings = field(default_factory=MovingSettings)
+    images: bool = False
 
 
 def render_scenes(
@@ -22,6 +42,7 @@ def render_scenes(
     conditions: Sequence[str],
     scenes: int,
     seed: int = 0,
+    recordings: RecordingSettings | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write `scenes` scenes of each condition to a scenes folder; all of them, or nothing.
@@ -29,56 +50,48 @@ def render_scenes(
     Args:
         folder: a new or an empty one.
         mixer: mixes them.
-        conditions: names in `doa_tf.scenes.draw.CONDITIONS`.
+        conditions: names in `doa_tf.scenes.draw.CONDITIONS` or `COUNTS`, `meeting`, `moving`.
         scenes: how many of each.
         seed: of the draws.
+        recordings: how meetings and walks are rendered.
         progress: called with scenes done and scenes in all.
 
     Raises:
-        InputError: the folder is not new, or no scene is asked for.
+        InputError: the folder is not new, or no scene is asked for; no room has the places of a
+            meeting, or the rooms of a walk cannot be simulated.
+        ValueError: an unknown condition.
     """
     if scenes < 1:
         raise InputError(f"`scenes` must be at least 1. Received: scenes={scenes}")
+    settings = recordings or RecordingSettings()
+    one_talker = all(condition in CONDITIONS for condition in conditions)
 
-    def rows() -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+    def written() -> Iterator[Written]:
         for number, condition in enumerate(conditions):
             for index in range(scenes):
-                scene = mixer.mix((seed, number, index, RENDER_STREAM), condition=condition)
-                yield f"{condition}_{index:04d}.wav", scene.waveform, scene_row(scene)
+                key = (seed, number, index, RENDER_STREAM)
+                name = f"{condition}_{index:04d}.wav"
+                yield name, *_rendered(mixer, key, condition, settings, one_talker=one_talker)
                 if progress:
                     progress(number * scenes + index + 1, len(conditions) * scenes)
 
-    write_scenes(folder, rows())
+    write_scenes(folder, written(), images=settings.images)
 
 
-def scene_row(scene: MixedScene) -> dict[str, Any]:
-    """The row of a scene in labels.csv; a cell is empty where a value does not apply."""
-    room, source, other = scene.room, scene.source, scene.interferer
-    azimuth, elevation = _degrees(room.directions[source])
-    interferer = ("", "") if other is None else _degrees(room.directions[other])
-    asked = room.rt60 if np.isfinite(room.rt60) else room.rt60_measured
-    drr_db = float(room.drr_db[source]) if len(room.drr_db) else float("nan")
-    return {
-        "azimuth_deg": azimuth,
-        "elevation_deg": elevation,
-        "condition": scene.condition,
-        "rt60_s": round(float(asked), 3),
-        "rt60_measured_s": round(float(room.rt60_measured), 3),
-        "snr_db": _decibels(scene.snr_db),
-        "sir_db": _decibels(scene.sir_db),
-        "distance_m": round(float(room.distances[source]), 3),
-        "drr_db": _decibels(drr_db),
-        "microphone": room.microphone_kind,
-        "room": room.number,
-        "interferer_azimuth_deg": interferer[0],
-        "interferer_elevation_deg": interferer[1],
-    }
-
-
-def _degrees(direction: np.ndarray) -> tuple[float, float]:
-    azimuth, elevation = vector_to_angles(direction)
-    return round(float(np.degrees(azimuth)), 3), round(float(np.degrees(elevation)), 3)
-
-
-def _decibels(value: float) -> float | str:
-    return "" if np.isnan(value) else round(value, 2)
+def _rendered(
+    mixer: SceneMixer,
+    key: tuple[int, ...],
+    condition: str,
+    settings: RecordingSettings,
+    *,
+    one_talker: bool,
+) -> tuple[Any, Any]:
+    """Sound and rows of a scene, as `write_scenes` takes them."""
+    if condition == "meeting":
+        session = draw_meeting(mixer, key, settings=settings.meeting)
+        return session.blocks(), session.rows
+    if condition == "moving":
+        session = draw_walk(mixer, key, settings=settings.moving)
+        return session.blocks(), session.rows
+    scene = mixer.mix(key, condition=condition)
+    return scene.waveform, scene_row(scene) if one_talker else scene_rows(scene)

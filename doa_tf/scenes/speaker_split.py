@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_tf.scenes.recordings import SUFFIXES
+from doa_tf.scenes.recordings import SUFFIXES, speaker_of
 
 PARTS = ("train", "valid", "test")
 _STARTS = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "eval")}
@@ -60,9 +60,7 @@ def _speakers(source: Path) -> dict[str, list[Path]]:
     for path in sorted(source.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
-        folder = path.relative_to(source).parts[:-1]
-        name = folder[0] if folder else re.split(r"[-_]", path.stem)[0]
-        speakers.setdefault(name, []).append(path)
+        speakers.setdefault(speaker_of(path, source), []).append(path)
     if len(speakers) < len(PARTS):
         raise InputError(
             f"{source} must hold sub-folders train, valid and test, or recordings of at least "

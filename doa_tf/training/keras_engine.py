@@ -29,7 +29,7 @@ from doa_tf.training.distribute import adapt_to_workers, is_chief, make_strategy
 from doa_tf.training.interruption import StopBetweenBatches
 from doa_tf.training.run_folder import LAST, seed_states
 from doa_tf.training.settings import Batches, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run
+from doa_tf.training.start import Run, check_targets
 
 _Error = TypeVar("_Error", bound=BaseException)
 _BAD_BATCH = re.compile(r"((?:features|targets) \w[\w ]+) in batch\D*(\d+)")
@@ -95,7 +95,7 @@ class KerasEngine:
         done = state.epoch * settings.steps_per_epoch + state.step
         try:
             model.fit(
-                share_out(refuse_bad_batches(batches(state.epoch, state.step), first_batch=done)),
+                share_out(self._checked(batches(state.epoch, state.step), run, first_batch=done)),
                 initial_epoch=state.epoch,
                 epochs=state.epoch + 1 if state.step else settings.epochs,
                 steps_per_epoch=settings.steps_per_epoch - state.step,
@@ -114,6 +114,10 @@ class KerasEngine:
         except FloatingPointError as error:
             _free_iterators(error)
             raise
+
+    def _checked(self, dataset: Any, run: Run, *, first_batch: int) -> Any:
+        """The batches, with an error that names the first bad one."""
+        return refuse_bad_batches(dataset, first_batch=first_batch, several=run.head.several)
 
     def _callbacks(self, run: Run) -> list[Any]:
         """Learning rate, validation, logs."""
@@ -146,6 +150,7 @@ class KerasEngine:
             raise ValueError("Without `batches` a `mixer` is needed. Received: neither")
         if settings.live:
             live = mixer()
+            check_targets(live.target_shape, settings)
             # Batches across the border of two epochs would put positions off.
             whole = settings.steps_per_epoch * settings.batch_size
 
@@ -167,6 +172,7 @@ class KerasEngine:
             seed=settings.seed,
             progress=self._options.progress,
         )
+        check_targets(stored.target_shape, settings)
 
         def cached(epoch: int, step: int) -> Any:
             epochs = range(epoch, settings.epochs)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doa_core.spec import MOST_VOICES
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
 from doa_tf.files import Progress
@@ -33,6 +34,8 @@ class TrainSettings:
         learning_rate: of Nadam, at its highest, after `warmup_steps`.
         warmup_steps: steps over which it rises from zero.
         patience: epochs without a better validation median before training stops.
+        voices: the most talkers of a scene, V; more than 1, and scenes of nobody, for heads that
+            take them.
         seed: of the scenes, their order and rotations, and the initial weights.
         augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
         live: whether every epoch has new scenes, mixed while the network trains; otherwise
@@ -54,6 +57,7 @@ class TrainSettings:
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     patience: int = 20
+    voices: int = 1
     seed: int = 0
     augment: str = "vertical"
     live: bool = False
@@ -65,7 +69,11 @@ class TrainSettings:
     average: float = 0.0
 
     def __post_init__(self) -> None:
-        heads.get(self.head)
+        head = heads.get(self.head)
+        if self.voices > 1 and not head.several:
+            raise ValueError(
+                f"The head '{self.head}' takes one talker. Received: voices={self.voices}"
+            )
         check_augment(self.augment)
         object.__setattr__(self, "filters", tuple(int(number) for number in self.filters))
         if len(self.filters) != _CONVOLUTIONS or min(self.filters) < 1:
@@ -76,6 +84,8 @@ class TrainSettings:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"`{name}` must be in [0, 1). Received: {getattr(self, name)}")
         sizes = ("lstm_units", "dense_units")
+        if not 1 <= self.voices <= MOST_VOICES:
+            raise ValueError(f"`voices` must be 1 to {MOST_VOICES}. Received: {self.voices}")
         for name in ("epochs", "sequences", "batch_size", "patience", *sizes):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")

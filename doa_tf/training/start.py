@@ -28,7 +28,8 @@ class Run:
         settings: how to train.
         features: the network's input.
         inputs: (S, T, F, K) features of the validation scenes.
-        directions: (S, V, 3) unit vectors to their talkers.
+        directions: (S, V, 3) or (S, T, V, 3) unit vectors to their talkers; zeros for those who are
+            silent.
         origin: a network whose weights a new run starts from, or None.
     """
 
@@ -51,27 +52,25 @@ class Run:
         return state.epoch >= self.settings.epochs or state.waited >= self.settings.patience
 
     def new_network(self, *, synchronized: bool = False) -> keras.Model:
-        """The network with its initial weights."""
+        """The network with its initial weights.
+
+        Args:
+            synchronized: whether batch normalisation is computed over all replicas of a
+                `tf.distribute` strategy.
+        """
         keras.utils.set_random_seed(self.settings.seed)
-        model = build_network(self.head, self.features, self.settings, synchronized=synchronized)
+        model = build_network(self.head, self.features, self.settings)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = synchronized
         if self.origin is not None:
             copy_weights(self.origin, model)
         return model
 
 
-def build_network(
-    head: Head, features: FeatureSpec, settings: TrainSettings, *, synchronized: bool = False
-) -> keras.Model:
-    """The network of the settings, see `doa_tf.build_crnn`.
-
-    Args:
-        head: of the network.
-        features: its input.
-        settings: its sizes.
-        synchronized: whether batch normalisation is computed over all replicas of a
-            `tf.distribute` strategy.
-    """
-    model = build_crnn(
+def build_network(head: Head, features: FeatureSpec, settings: TrainSettings) -> keras.Model:
+    """The network of the settings, see `doa_tf.build_crnn`."""
+    return build_crnn(
         head,
         features=features,
         filters=settings.filters,
@@ -79,11 +78,28 @@ def build_network(
         dense_units=settings.dense_units,
         dropout=settings.dropout,
         highpass_hz=settings.highpass_hz,
+        voices=settings.voices,
     )
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = synchronized
-    return model
+
+
+def check_targets(shape: tuple[int, ...], settings: TrainSettings) -> None:
+    """Raise InputError unless the head takes the talkers of the scenes.
+
+    Args:
+        shape: of a scene's targets: (1, 3), or (T, V, 3) of any number of talkers.
+        settings: with the head and the number of voices.
+    """
+    several = [name for name in heads.names() if heads.get(name).several]
+    if len(shape) == 3 and settings.head not in several:
+        raise InputError(
+            f"The head '{settings.head}' takes one talker, who is in every frame; scenes of "
+            f"several talkers, of nobody or with pauses need one of {', '.join(several)}"
+        )
+    if shape[-2] != settings.voices:
+        raise InputError(
+            f"The settings must have as many voices as the scenes have talkers, {shape[-2]}. "
+            f"Received: voices={settings.voices}"
+        )
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from doa_core.angles import FloatArray
 from doa_core.decode import METHODS
 from doa_core.errors import InputError, check_choice
 from doa_core.highpass import HighPass
-from doa_core.spec import AUDIO, ModelSpec
+from doa_core.spec import AUDIO, MOST_VOICES, ModelSpec
 from doa_core.stft import samples_of_frames
 from doa_edge.activity import (
     DEFAULT_GATE_DBFS,
@@ -25,42 +24,17 @@ from doa_edge.activity import (
     DEFAULT_MIN_PROBABILITY,
     ActivityDetector,
 )
+from doa_edge.direction_model import DirectionModel, StreamModel
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
 from doa_edge.input.stream import Gap
+from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.smoother import DirectionSmoother
+from doa_edge.tracking import voices
+from doa_edge.tracking.voices import VoiceFollower
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
 LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
-
-
-class DirectionModel(Protocol):
-    """What the engine needs of a model; `doa_edge.tflite.network.TfliteModel` is one."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Features, head and decoding."""
-        ...
-
-    def predict(self, features: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
-        """(T, K) outputs of one window of the spec's shape; must not keep the array."""
-        ...
-
-
-class WindowNetwork(Protocol):
-    """A network that keeps intermediate results from one window of a stream to the next."""
-
-    def predict(self, window: npt.NDArray[np.float32], moved: int, /) -> npt.NDArray[np.float32]:
-        """(T, K) outputs of a window, `moved` frames after the last one; T for a fresh start."""
-        ...
-
-
-@runtime_checkable
-class StreamModel(Protocol):
-    """A model that may have such a network; `doa_edge.tflite.network.TfliteModel` is one."""
-
-    def stream(self) -> WindowNetwork | None:
-        """The network for the windows of one stream."""
-        ...
+LONGEST_LEAD_S = 1.0  # seconds; where somebody will be later is anyone's guess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,32 +43,44 @@ class EngineSettings:
 
     Attributes:
         every: frames between estimates.
-        average: latest frames whose outputs are averaged before decoding; the window's T if None.
-            Fewer follow a voice sooner, more are steadier. Beyond T, outputs that earlier windows
-            gave for earlier frames count as well, as far back as there are any; each frame counts
-            once, with the outputs of the latest window that held it.
-        method: `peak` or `centroid`; the spec's choice if None.
+        talkers: the most voices at once, 1 to 4; if None 3 where the model knows several, else 1. A
+            model of one voice runs with 1, whatever is asked for.
+        average: latest frames whose outputs are averaged before decoding; if None the window's T
+            for one voice, and the later half of them for several. Fewer follow a voice sooner, more
+            are steadier. Beyond T, outputs that earlier windows gave for earlier frames count as
+            well, as far back as there are any; each frame counts once, with the outputs of the
+            latest window that held it.
+        method: `peak` or `centroid`; the spec's choice if None. Of one voice, and of where the
+            scores point while several are silent.
         gate_dbfs: a window below this level is not active, and its confidence is 0.
         margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
         min_confidence: least confidence of an active window; if None 0.4 where the spec
-            calibrates it, a probability, else 0.07.
+            calibrates it, a probability, else 0.07. With several voices it is that of a new voice,
+            and 0.2 where the spec does not calibrate it.
         smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
+            Each of several voices has its own.
+        lead_s: how far the directions of several voices are led by how they move: `of_s` is so much
+            later [seconds].
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
+        keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
 
     Raises:
         ValueError: a value out of range.
     """
 
     every: int = DEFAULT_EVERY
+    talkers: int | None = None
     average: int | None = None
     method: str | None = None
     gate_dbfs: float = DEFAULT_GATE_DBFS
     margin_db: float = DEFAULT_MARGIN_DB
     min_confidence: float | None = None
     smooth_s: float = 0.0
+    lead_s: float = 0.0
     keep_outputs: bool = False
     keep_audio: bool = False
+    keep_voices: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("every", self.every), ("average", self.average)):
@@ -102,6 +88,15 @@ class EngineSettings:
                 raise ValueError(
                     f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
                 )
+        if self.talkers is not None and not 1 <= self.talkers <= MOST_VOICES:
+            raise ValueError(
+                f"`talkers` must be an integer from 1 to {MOST_VOICES}. "
+                f"Received: talkers={self.talkers}"
+            )
+        if not 0.0 <= self.lead_s <= LONGEST_LEAD_S:
+            raise ValueError(
+                f"`lead` must be 0 to {LONGEST_LEAD_S:g} seconds. Received: lead={self.lead_s}"
+            )
         if self.method is not None:
             check_choice("decode", self.method, METHODS)
         self.detector(ModelSpec())  # both check their own values
@@ -124,6 +119,29 @@ class EngineSettings:
         """What smooths directions; None if nothing does."""
         return DirectionSmoother(self.smooth_s) if self.smooth_s else None
 
+    def voices_of(self, spec: ModelSpec) -> int:
+        """The most voices at once that a model can be asked for."""
+        several = voices.DEFAULT_TALKERS if self.talkers is None else self.talkers
+        return several if spec.voices > 1 else 1
+
+    def follower(self, spec: ModelSpec) -> VoiceFollower | None:
+        """What follows several voices of a model; None where there is one."""
+        if self.voices_of(spec) == 1:
+            return None
+        min_confidence = self.min_confidence
+        if min_confidence is None:
+            is_probability = bool(spec.calibration)
+            min_confidence = (
+                voices.DEFAULT_MIN_PROBABILITY if is_probability else voices.DEFAULT_MIN_SCORE
+            )
+        return VoiceFollower(
+            spec,
+            talkers=self.voices_of(spec),
+            min_confidence=min_confidence,
+            smooth_s=self.smooth_s,
+            lead_s=self.lead_s,
+        )
+
 
 class DirectionEngine:
     """AmbiX blocks of any size -> estimates.
@@ -132,7 +150,11 @@ class DirectionEngine:
     the frames that are new are computed, once, and T frames go through the network. The arrays are
     the same however the stream was cut into blocks, and so are the estimates.
 
+    With a model of several voices every estimate has `talkers`, and who speaks is followed from one
+    estimate to the next, over gaps of the stream, too; with `talkers=1` it has none.
+
     Attributes:
+        talkers: the most voices at once.
         samples: stream time: samples received so far, and those that gaps left out.
         missed: those of gaps alone.
         seconds: time spent per stage: features, network, decode [seconds].
@@ -148,7 +170,10 @@ class DirectionEngine:
         self.settings = settings = settings or EngineSettings()
         features = self.spec.features
         self.method = settings.method or self.spec.decode
-        self._average = settings.average or features.frames
+        self._keep_audio = settings.keep_audio or settings.keep_voices
+        self.talkers = settings.voices_of(self.spec)
+        usual = voices.default_average(features.frames) if self.talkers > 1 else features.frames
+        self._average = settings.average or usual
         self._stream = model.stream() if isinstance(model, StreamModel) else None
         self._step = settings.every * features.hop  # samples between estimates
         # An estimate is due when this is full; its last samples are the window.
@@ -169,15 +194,33 @@ class DirectionEngine:
         self._estimates = 0
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
-        self._smoother = self.settings.smoother()
+        self._voices = self.settings.follower(self.spec)
+        self._smoother = None if self._voices else self.settings.smoother()
         self._start_window()
+
+    @property
+    def left_out(self) -> int:
+        """How often so far a voice was left out as `talkers` others were reported."""
+        return self._voices.left_out if self._voices else 0
 
     def run(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         """Estimates of a stream of (N, 4) blocks and gaps, each as soon as it is known.
 
+        Those that carry voices come one later, as the last has all that is left.
+
         Raises:
             InputError: the stream ends before its first window is complete.
         """
+        estimates = self._estimates_of(items)
+        return with_voices(estimates, self.listener()) if self.settings.keep_voices else estimates
+
+    def listener(self) -> TalkerListener:
+        """What listens to each talker of a stream of this engine's estimates."""
+        features = self.spec.features
+        lag_s = self._average * features.hop / features.sample_rate / 2.0
+        return TalkerListener(sample_rate=features.sample_rate, lag_s=lag_s)
+
+    def _estimates_of(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         for item in items:
             if isinstance(item, Gap):
                 self.skip(item)
@@ -253,7 +296,6 @@ class DirectionEngine:
 
     def _estimate(self) -> Estimate:
         """The estimate of the window that is complete."""
-        spec, sound = self.spec, self._sound
         started = time.perf_counter()
         new_frames = self._update_window()
         computed = time.perf_counter()
@@ -266,34 +308,56 @@ class DirectionEngine:
         if not np.all(np.isfinite(outputs)):
             raise InputError(
                 "The model must give finite numbers. Received: NaN or infinity in the window that "
-                f"ends at {self.samples / spec.features.sample_rate:.3f} s"
+                f"ends at {self.samples / self.spec.features.sample_rate:.3f} s"
             )
         outputs = self._latest(outputs, new_frames)
-        direction, certainty = spec.directions(outputs, method=self.method)
-        new_samples = spec.features.samples if self._fresh else self._step
-        power = self._power(new_samples)
-        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
-        active = self._detector.is_active(power, confidence)
-        time_s = self.samples / spec.features.sample_rate
-        if self._smoother:
-            direction = self._smoother.update(
-                direction, confidence=confidence, active=active, time_s=time_s
-            )
-        azimuth_deg, elevation_deg = direction_deg(direction)
-        estimate = Estimate(
-            time_s=time_s,
-            azimuth_deg=azimuth_deg,
-            elevation_deg=elevation_deg,
-            confidence=confidence,
-            active=active,
-            level_dbfs=10.0 * math.log10(max(power, 10.0 ** (LEVEL_FLOOR_DBFS / 10.0))),
-            outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
-            audio=sound[len(sound) - new_samples :].copy() if self.settings.keep_audio else None,
-        )
+        estimate = self._decoded(outputs)
         self.seconds["features"] += computed - started
         self.seconds["network"] += predicted - computed
         self.seconds["decode"] += time.perf_counter() - predicted
         return estimate
+
+    def _decoded(self, outputs: FloatArray) -> Estimate:
+        """The estimate that (A, K) outputs of the latest frames give."""
+        new_samples = self.spec.features.samples if self._fresh else self._step
+        power = self._power(new_samples)
+        time_s = self.samples / self.spec.features.sample_rate
+        of_s, talkers = None, None
+        if self._voices:
+            heard = self._detector.is_active(power, 1.0)
+            of_s, talkers = self._voices.update(outputs, time_s=time_s, heard=heard)
+        if talkers:
+            first = talkers[0]
+            azimuth_deg, elevation_deg = first.azimuth_deg, first.elevation_deg
+            confidence, active = first.confidence, True
+        else:
+            direction, confidence, active = self._one(outputs, power, time_s)
+            azimuth_deg, elevation_deg = direction_deg(direction)
+        return Estimate(
+            time_s=time_s,
+            azimuth_deg=azimuth_deg,
+            elevation_deg=elevation_deg,
+            confidence=confidence,
+            active=active and talkers != (),
+            level_dbfs=10.0 * math.log10(max(power, 10.0 ** (LEVEL_FLOOR_DBFS / 10.0))),
+            of_s=of_s,
+            talkers=talkers,
+            outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
+            audio=self._sound[-new_samples:].copy() if self._keep_audio else None,
+        )
+
+    def _one(
+        self, outputs: FloatArray, power: float, time_s: float
+    ) -> tuple[FloatArray, float, bool]:
+        """(3,) direction, confidence and activity of one voice: where the scores point."""
+        direction, certainty = self.spec.directions(outputs, method=self.method)
+        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
+        active = self._detector.is_active(power, confidence)
+        if self._smoother:
+            direction = self._smoother.update(
+                direction, confidence=confidence, active=active, time_s=time_s
+            )
+        return direction, confidence, active
 
     def _power(self, new_samples: int) -> float:
         """Mean power of W over the window; the noise floor is updated with the new hops."""

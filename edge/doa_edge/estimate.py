@@ -46,6 +46,21 @@ class Talker:
         return {**values, "tentative": True} if self.tentative else values
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VoiceSound:
+    """A stretch of what a beam at one talker hears. See `doa_edge.listening`.
+
+    Attributes:
+        id: the talker's.
+        start: stream time of its first sample [samples].
+        samples: (N,) float32 at the model's rate.
+    """
+
+    id: int
+    start: int
+    samples: npt.NDArray[np.float32] = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The directions that one window gives.
@@ -65,6 +80,8 @@ class Estimate:
         outputs: (K,) outputs of the head, averaged over frames, if asked for.
         audio: (N, 4) float32 AmbiX that ends at `time_s` and is new since the estimate before, if
             asked for; after a gap and at the start it is the whole window.
+        voices: what is new of the sound of each talker, if asked for: stretches that follow one
+            another, some of them of a while ago.
     """
 
     time_s: float
@@ -77,6 +94,7 @@ class Estimate:
     talkers: tuple[Talker, ...] | None = None
     outputs: FloatArray | None = field(default=None, compare=False, repr=False)
     audio: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    voices: tuple[VoiceSound, ...] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `doa_edge run` prints: rounded, except for the time."""
@@ -88,8 +106,9 @@ class Estimate:
             "active": self.active,
             "level_dbfs": round(self.level_dbfs, 2) + 0.0,
         }
-        if self.talkers is not None:
-            values |= {"of_s": self.of_s, "talkers": [one.to_dict() for one in self.talkers]}
+        if self.talkers is not None and self.of_s is not None:
+            talkers = [talker.to_dict() for talker in self.talkers]
+            values |= {"of_s": round(self.of_s, 6), "talkers": talkers}
         return values
 
 

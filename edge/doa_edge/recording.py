@@ -1,15 +1,18 @@
-"""One direction of a whole recording, from the outputs of its active windows."""
+"""A whole recording in a few numbers: one direction, or who talked from where and for how long."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from doa_core.angles import FloatArray
+from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import GRID_HEADS
 from doa_core.spec import ModelSpec
-from doa_edge.estimate import Estimate, direction_deg, rounded_azimuth
+from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth
+
+MOST_TALKERS = 256  # that a tally remembers one by one
 
 
 class OutputAverage:
@@ -59,13 +62,121 @@ class OutputAverage:
         return (*direction_deg(direction), float(confidence))
 
 
-def summary_dict(average: OutputAverage, *, method: str, duration_s: float) -> dict[str, Any]:
-    """The object that `doa_edge run --summary` prints: one direction of a whole recording."""
+class TalkerTally:
+    """Who was heard in a stream of several voices, from where, and for how long each talked.
+
+    Talkers who were tentative all their life are left out. Memory is bounded: beyond 256 talkers
+    the one heard shortest is no longer told apart, but counted among the others.
+
+    Attributes:
+        several: whether the estimates told of talkers at all: a run of one voice does not.
+
+    Args:
+        step_s: time between two estimates, which each of them stands for [seconds].
+    """
+
+    def __init__(self, *, step_s: float) -> None:
+        self.several = False
+        self._step_s = step_s
+        self._heard: dict[int, _Heard] = {}
+        self._other_talkers = self._other_estimates = 0
+
+    def add(self, estimate: Estimate) -> None:
+        """Count the talkers of an estimate; one of one voice changes nothing."""
+        if estimate.talkers is None:
+            return
+        self.several = True
+        present = {talker.id for talker in estimate.talkers}
+        for talker in estimate.talkers:
+            if talker.id not in self._heard:
+                self._make_room(present)
+            self._heard.setdefault(talker.id, _Heard()).add(talker)
+
+    def talkers(self) -> list[dict[str, Any]]:
+        """The talkers as `--summary` prints them, whoever talked longest first."""
+        confirmed = [(number, one) for number, one in self._heard.items() if one.confirmed]
+        confirmed.sort(key=lambda pair: (-pair[1].estimates, pair[0]))
+        return [{"id": number, **self._told(one)} for number, one in confirmed]
+
+    def others(self) -> dict[str, Any] | None:
+        """How many talkers are not told apart any more, and for how long they talked."""
+        if not self._other_talkers:
+            return None
+        talked_s = round(self._other_estimates * self._step_s, 3)
+        return {"talkers": self._other_talkers, "talked_s": talked_s}
+
+    def _told(self, one: _Heard) -> dict[str, Any]:
+        azimuth_deg, elevation_deg = direction_deg(one.weighted)
+        return {
+            "azimuth_deg": rounded_azimuth(azimuth_deg),
+            "elevation_deg": round(elevation_deg, 2) + 0.0,
+            "confidence": round(one.confidence / one.estimates, 4),
+            "talked_s": round(one.estimates * self._step_s, 3),
+        }
+
+    def _make_room(self, present: set[int]) -> None:
+        """Forget whoever talked shortest and is silent now, where the tally is full."""
+        if len(self._heard) < MOST_TALKERS:
+            return
+        silent = [number for number in self._heard if number not in present]
+        shortest = min(
+            silent,
+            key=lambda number: (self._heard[number].confirmed, self._heard[number].estimates),
+        )
+        one = self._heard.pop(shortest)
+        if one.confirmed:
+            self._other_talkers += 1
+            self._other_estimates += one.estimates
+
+
+@dataclass
+class _Heard:
+    """Sums over the estimates of one talker."""
+
+    estimates: int = 0
+    confidence: float = 0.0
+    weighted: FloatArray = field(default_factory=lambda: np.zeros(3))  # directions by confidence
+    confirmed: bool = False
+
+    def add(self, talker: Talker) -> None:
+        azimuth, elevation = np.radians((talker.azimuth_deg, talker.elevation_deg))
+        self.estimates += 1
+        self.confidence += talker.confidence
+        self.weighted = self.weighted + talker.confidence * angles_to_vector(azimuth, elevation)
+        self.confirmed |= not talker.tentative
+
+
+def summary_dict(
+    average: OutputAverage,
+    *,
+    method: str,
+    duration_s: float,
+    tally: TalkerTally | None = None,
+) -> dict[str, Any]:
+    """The object that `doa_edge run --summary` prints.
+
+    Of one voice it has the direction of the whole recording. Of several, the direction at the top
+    is that of whoever talked longest, zeros if nobody did, and `talkers` lists everybody.
+
+    Args:
+        average: of the outputs.
+        method: `peak` or `centroid`.
+        duration_s: of the recording [seconds].
+        tally: of the talkers; ignored where the run was of one voice.
+    """
     azimuth_deg, elevation_deg, confidence = average.direction(method=method)
-    return {
+    summary: dict[str, Any] = {
         "azimuth_deg": rounded_azimuth(azimuth_deg),
         "elevation_deg": round(elevation_deg, 2) + 0.0,
         "confidence": round(confidence, 4),
         "active_share": round(average.active_share, 4),
         "duration_s": duration_s,
     }
+    if tally is None or not tally.several:
+        return summary
+    talkers = tally.talkers()
+    for key in ("azimuth_deg", "elevation_deg", "confidence"):
+        summary[key] = talkers[0][key] if talkers else 0.0
+    summary["talkers"] = talkers
+    others = tally.others()
+    return summary if others is None else {**summary, "others": others}

@@ -1,12 +1,14 @@
 """Pictures of how good models are, for the pages of results.
 
     python -m experiments.quality.pictures MODEL... --scenes DIR...
-        [--robustness FILE.json] [--work DIR] [--out docs/images]
+        [--robustness FILE.json] [--meeting RECORDING] [--work DIR] [--out docs/images]
 
 distributions.png   distribution of the error, a panel for each folder and condition
 reliability.png     confidence against the share of right answers; what a threshold keeps
 against.png         median error against SNR, SIR, RT60, ..., from `robustness --json`
 robustness.png      the same for everything else that it changes
+meeting.png         a recording of a scenes folder: who talks where and when, and what the runner
+                    makes of it with the first model, a .tflite of several voices
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
 from doa_tf.plotting import GREY, finish, new_figure, save_figure, styled
 from experiments.quality.confidence import LEAST_KEPT, MOST_OUTLIERS, reliability
+from experiments.quality.meeting_picture import find_scene, hear, plot_meeting
 from experiments.quality.options import MODEL, add_scenes, one_thread
 from experiments.quality.robustness_plot import WIDTH, legend_of, plot_lines, plot_robustness
 from experiments.scenes.answers import default_threshold, judge_folders
@@ -44,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("models", nargs="+", **MODEL)
     add_scenes(parser, required=False)
     parser.add_argument("--robustness", type=Path, metavar="FILE", help="of robustness --json")
+    text = "of a scenes folder, with several talkers"
+    parser.add_argument("--meeting", type=Path, metavar="RECORDING", help=text)
     parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="DIR")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -64,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
             if plot(args.out / name, values):
                 drawn.append(name)
+    if args.meeting:
+        scene = find_scene(args.meeting)
+        plot_meeting(args.out / "meeting.png", scene, hear(args.models[0], scene))
+        drawn.append("meeting.png")
     for name in drawn:
         print(args.out / name)
 

@@ -183,8 +183,9 @@ def _defaults(name: str) -> str:
 
 def _summary(made: dict[str, Any]) -> str:
     figures = made["parity"]
+    voices = f", {made['voices']} voices" if "voices" in made else ""
     text = (
-        f"{made['out']}, {made['bytes'] / 1e6:.2f} MB, {made['quantization']}: "
+        f"{made['out']}, {made['bytes'] / 1e6:.2f} MB, {made['quantization']}{voices}: "
         f"{figures['median_deg']:g} degrees from the checkpoint (median; 99th percentile "
         f"{figures['p99_deg']:g}) over {figures['n']} windows"
     )

@@ -1,10 +1,12 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
+from doa_core.angles import angles_to_vector
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
-from doa_core.spec import SPEC_VERSION, FeatureSpec, ModelSpec
+from doa_core.spec import SEVERAL_VERSION, SPEC_VERSION, FeatureSpec, ModelSpec
 
 # Nothing in these is a default.
 FEATURES = FeatureSpec(
@@ -24,6 +26,8 @@ SPEC = ModelSpec(
     input="audio",
     calibration=((0.1, 0.0), (0.5, 0.75)),
     highpass_hz=30.0,
+    voices=3,
+    apart_deg=25.0,
     provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
 )
 
@@ -98,6 +102,8 @@ def test_digest_ignores_the_provenance():
         {"input": "features"},
         {"calibration": ()},
         {"calibration": ((0.1, 0.0), (0.5, 0.8))},
+        {"voices": 2},
+        {"apart_deg": 20.0},
         *(
             {"features": dataclasses.replace(FEATURES, **feature)}
             for feature in (
@@ -135,17 +141,56 @@ def test_specs_are_frozen_and_hashable():
 
 
 def test_unknown_key():
-    with pytest.raises(ValueError, match=r"ModelSpec has the keys calibration, .*Received: colour"):
+    with pytest.raises(ValueError, match=r"ModelSpec has the keys apart_deg, .*Received: colour"):
         ModelSpec.from_dict(changed(colour="red"))
     features = {**FeatureSpec().to_dict(), "padding": 0}
     with pytest.raises(ValueError, match=r"FeatureSpec has the keys channels, .*Received: padding"):
         ModelSpec.from_dict(changed(features=features))
 
 
-@pytest.mark.parametrize("version", [SPEC_VERSION + 1, None, "1"])
+@pytest.mark.parametrize("version", [SEVERAL_VERSION + 1, None, "1"])
 def test_another_version(version):
-    with pytest.raises(ValueError, match=f"must have version {SPEC_VERSION}. Received: version="):
+    words = "must have version 1 or 2; a later one needs a later doa-tf. Received: version="
+    with pytest.raises(ValueError, match=words):
         ModelSpec.from_dict(changed(version=version))
+
+
+def test_the_version_is_the_oldest_that_can_say_it():
+    # doa_edge 0.1 reads version 1 alone, and can decode what knows one voice.
+    assert json.loads(ModelSpec().to_json())["version"] == SPEC_VERSION == 1
+    assert json.loads(SPEC.to_json())["version"] == SEVERAL_VERSION == 2
+    several = SPEC.to_dict()
+    for version in (1, 3):
+        with pytest.raises(ValueError, match="version" if version == 3 else "digest"):
+            ModelSpec.from_dict({**several, "version": version})
+    without = {name: value for name, value in several.items() if name != "voices"}
+    with pytest.raises(ValueError, match="`apart_deg` belongs to networks of several voices"):
+        ModelSpec.from_dict(without)
+
+
+def test_a_spec_without_voices_knows_one():
+    values = ModelSpec(head="gibbs", resolution_deg=10.0).to_dict()
+    assert not {"voices", "apart_deg"} & set(values)
+    assert ModelSpec.from_dict(values).voices == 1
+
+
+def test_peaks_of_several_voices():
+    spec = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, voices=2)
+    angles = np.radians([0.0, 60.0, 150.0])
+    cells = spec.grid.nearest(angles_to_vector(angles, np.zeros(3)))
+    outputs = np.zeros((25, spec.outputs))
+    outputs[:, cells] = 0.8, 0.6, 0.4
+    directions, confidences = spec.peaks(outputs)
+    np.testing.assert_allclose(directions, spec.grid.vectors[cells[:2]], atol=1e-9)
+    np.testing.assert_allclose(confidences, [0.8, 0.6])
+    assert len(spec.peaks(outputs, count=3)[0]) == 3
+    assert len(spec.peaks(outputs, count=1)[0]) == 1
+    assert len(spec.peaks(0.0 * outputs)[0]) == 0
+    calibrated = dataclasses.replace(spec, calibration=((0.0, 0.0), (1.0, 0.5)))
+    np.testing.assert_allclose(calibrated.peaks(outputs)[1], [0.4, 0.3])
+    # The least distance is the spec's.
+    directions, _ = dataclasses.replace(spec, apart_deg=90.0).peaks(outputs)
+    np.testing.assert_allclose(directions, spec.grid.vectors[cells[[0, 2]]], atol=1e-9)
 
 
 def test_no_version():
@@ -201,6 +246,18 @@ def test_json_that_is_no_object(text, kind):
         ({"calibration": "none"}, "`calibration` must.*'none'"),
         ({"features": "stft"}, "`features` must be a FeatureSpec. Received: str"),
         ({"features": None}, "`features` must be a FeatureSpec. Received: NoneType"),
+        ({"voices": 0}, "`voices` must be an integer from 1 to 4. Received: voices=0"),
+        ({"voices": 5}, "voices=5"),
+        ({"voices": True}, "voices=True"),
+        ({"voices": 2.0}, "voices=2.0"),
+        ({"voices": 2}, "Several voices need one of the heads gibbs, gibbs-weighted. .*cartesian"),
+        (
+            {"voices": 2, "head": "gibbs-softmax", "resolution_deg": 10.0},
+            "Several voices need.*gibbs-softmax",
+        ),
+        ({"apart_deg": 25.0}, "`apart_deg` belongs to networks of several.*voices=1, apart_deg=25"),
+        ({"apart_deg": 0.0}, "`apart_deg` must lie above 0 and not above 90 degrees"),
+        ({"apart_deg": "20"}, "`apart_deg` must be a finite number"),
         ({"provenance": "me"}, "`provenance` must be a dictionary. Received: str"),
     ],
 )

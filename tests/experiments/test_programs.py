@@ -7,7 +7,9 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("threadpoolctl")
 
-QUALITY = ("causes", "confidence", "model_card", "own_scenes", "pictures", "robustness")
+QUALITY = (
+    *("causes", "confidence", "listening", "model_card", "own_scenes", "pictures", "robustness"),
+)
 PROGRAMS = (
     *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),

@@ -62,7 +62,7 @@ def converter_process(converter_here, monkeypatch):
         monkeypatch.setattr(f"doa_export.convert.{module}.run_worker", converter_here)
 
 
-def small_model(head_name, *, channels=None):
+def small_model(head_name, *, channels=None, voices=1):
     """A network of few weights whose answers are directions, not the noise of an untrained one.
 
     Twelve filters, because the converter leaves tensors of less than 1,024 weights as they are.
@@ -81,6 +81,7 @@ def small_model(head_name, *, channels=None):
         filters=12,
         lstm_units=4,
         dense_units=8,
+        voices=voices,
     )
     rng = np.random.default_rng(3)
     for number in (1, 2, 3):  # statistics that a training leaves

@@ -74,6 +74,23 @@ def test_decode_is_stated_for_grid_heads(checkpoints, folder, head, decode):
 
 
 @pytest.mark.usefixtures("no_converter")
+def test_a_file_of_several_voices_says_so(folder, tmp_path, capfd):
+    from doa_edge.commands.main import main as doa_edge
+
+    checkpoint, out = tmp_path / "gibbs-weighted.keras", folder / "net.tflite"
+    small_model("gibbs-weighted", voices=3).save(checkpoint)
+    assert run(checkpoint, "--quantize", "none", "--out", out) == 0
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["voices"] == 3
+    assert "3 voices" in printed.err
+    spec = read_spec(out)
+    assert (spec.voices, spec.apart_deg, spec.version) == (3, 20.0, 2)
+    assert doa_edge(["info", str(out)]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["voices"], told["apart_deg"], told["version"]) == (3, 20.0, 2)
+
+
+@pytest.mark.usefixtures("no_converter")
 @pytest.mark.parametrize("option", ["--max-median-deg", "--max-p99-deg"])
 def test_above_the_budget(checkpoints, folder, capfd, option):
     out = folder / "net.tflite"

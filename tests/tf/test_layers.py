@@ -70,6 +70,37 @@ def test_a_saved_model_comes_back_without_custom_objects(tmp_path, name):
     assert doa_tf.model_spec(again).head == name
 
 
+def test_a_saved_model_knows_how_many_voices(tmp_path):
+    head = doa_tf.heads.get("gibbs-harmonic")
+    model = doa_tf.build_crnn(head, voices=3, **SMALL)
+    model.get_layer("head").apart_deg = 25.0
+    model.save(tmp_path / "x.keras")
+    spec = doa_tf.model_spec(load_model(tmp_path / "x.keras"))
+    assert (spec.voices, spec.apart_deg, spec.version) == (3, 25.0, 2)
+    assert doa_tf.model_spec(doa_tf.scoring_model(model)) == spec
+    # The network is the same for any number.
+    assert model.count_params() == doa_tf.build_crnn(head, **SMALL).count_params()
+
+
+def test_a_checkpoint_of_one_voice_is_as_older_versions_have_it():
+    config = doa_tf.build_crnn(doa_tf.heads.get("gibbs"), **SMALL).get_layer("head").get_config()
+    assert not {"voices", "apart_deg"} & set(config)
+    older = doa_tf.layers.HeadOutput.from_config(config)
+    assert (older.voices, older.apart_deg) == (1, 20.0)
+
+
+@pytest.mark.parametrize("name", ["cartesian", "spherical", "onehot", "gibbs-softmax"])
+def test_a_head_of_one_voice_says_so(name):
+    with pytest.raises(ValueError, match=f"'{name}' takes one voice. Received: voices=2"):
+        doa_tf.build_crnn(doa_tf.heads.get(name), voices=2, **SMALL)
+
+
+@pytest.mark.parametrize("voices", [0, 5, 2.0, None])
+def test_a_number_of_voices_out_of_range(voices):
+    with pytest.raises(ValueError, match=r"`voices` must be an integer from 1 to 4. Received:"):
+        doa_tf.build_crnn(doa_tf.heads.get("gibbs"), voices=voices, **SMALL)
+
+
 LOAD_ALL = """
 loaded = []
 for name in sys.argv[2:]:

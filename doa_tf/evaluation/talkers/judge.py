@@ -23,7 +23,8 @@ from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.engine import DirectionModel, EngineSettings
+from doa_edge.direction_model import DirectionModel
+from doa_edge.engine import EngineSettings
 from doa_tf.evaluation.groups import check_group, group_names, grouped
 from doa_tf.evaluation.judge import interval_method
 from doa_tf.evaluation.predictions import BASELINE_PREFIX, check_model_name, predict

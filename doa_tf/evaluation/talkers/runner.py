@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.spec import ModelSpec
-from doa_edge.engine import DirectionEngine, DirectionModel, EngineSettings
+from doa_edge.direction_model import DirectionModel
+from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.estimate import Estimate
 from doa_tf.evaluation.talkers.frames import NEAREST_S, Answers, judge_recording
 from doa_tf.evaluation.talkers.tallies import Tally

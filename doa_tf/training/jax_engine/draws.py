@@ -16,8 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
-from doa_tf.data.augment import random_turns
-from doa_tf.data.targets import as_targets
+from doa_tf.data.augment import random_turns, turned
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
 from doa_tf.training.settings import TrainSettings
@@ -30,7 +29,7 @@ class DrawnBatches:
 
     A context manager whose value is their iterator, which raises OSError when a process was
     killed. A batch holds what `draw_arrays` says, `turn`, the (B, 4, 4) matrices that scenes are
-    turned by, and `targets`, (B, 1, 3).
+    turned by, and `targets`, (B, 1, 3), or (B, T, V, 3) where talkers may be silent.
 
     Args:
         mixer: draws the scenes; scene k of an epoch has the key (seed, epoch, k).
@@ -86,13 +85,14 @@ def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int
     draws = [mixer.draw(key) for key in keys]
     generators = (np.random.default_rng((*key, TURN_STREAM)) for key in keys)
     turns = np.concatenate([random_turns(rng, 1, settings.augment) for rng in generators])
-    directions = np.stack([mixer.direction(draw.room, draw.source) for draw in draws])
-    directions = np.einsum("bij,bj->bi", turns, directions)
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    numbers = draw_arrays(
+        draws, voices=mixer.voices, synthetic_noises=mixer.settings.synthetic_noises
+    )
+    targets = [turned(mixer.targets(draw), turn) for draw, turn in zip(draws, turns, strict=True)]
     return {
-        **draw_arrays(draws, synthetic_noises=mixer.settings.synthetic_noises),
+        **numbers,
         "turn": np.stack([rotation_to_ambix_matrix(turn) for turn in turns]).astype(np.float32),
-        "targets": as_targets(directions),
+        "targets": np.stack(targets),
     }
 
 

@@ -18,11 +18,14 @@ import numpy as np
 from doa_core.ambisonics import rotation_to_ambix_matrix
 from doa_tf.files import Progress
 from doa_tf.scenes.convolution import audible_length
-from doa_tf.scenes.draw import SceneDraw
+from doa_tf.scenes.draw import SceneDraw, TalkerDraw
 from doa_tf.scenes.mixer import SceneMixer
+from doa_tf.scenes.talkers import LOUDEST, RAMP, turn_limits, wanted_gain
 
 LONGEST = 19_457  # taps: with a scene of 13,312 samples a transform of 32,768
 _FULL_SCALE = 32_767.0
+_NUMBERS = ("source", "speech", "speech_end", "begin", "end", "leveled")  # of each talker
+_LEVELS = ("present", "drift_db", "voice_gain")
 
 Arrays = dict[str, Any]
 
@@ -96,24 +99,25 @@ def _read_room(mixer: SceneMixer, number: int) -> _ReadRoom:
     return _ReadRoom(responses, scales, room.directions, room.noise_gains, room.diffuse_response)
 
 
-def draw_arrays(draws: Sequence[SceneDraw], *, synthetic_noises: int) -> Arrays:
+def draw_arrays(draws: Sequence[SceneDraw], *, voices: int, synthetic_noises: int) -> Arrays:
     """A batch of draws as numpy arrays.
 
     Args:
         draws: B of them.
+        voices: V, the most talkers of a scene.
         synthetic_noises: of the mixer's settings; recorded ones follow them in `noises`.
     """
 
     def of_all(name: str, dtype: Any = np.int32) -> np.ndarray:
         return np.array([getattr(draw, name) for draw in draws], dtype)
 
-    interferers = [draw.source if draw.interferer is None else draw.interferer for draw in draws]
+    interferers = [0 if draw.interferer is None else draw.interferer for draw in draws]
     noises = [draw.noise + synthetic_noises * draw.noise_recorded for draw in draws]
     turns = [rotation_to_ambix_matrix(draw.diffuse_turn) for draw in draws]
-    same = ("room", "source", "speech", "speech_end", "noise_start", "hiss_starts")
+    same = ("room", "noise_start", "hiss_starts")
     return {
         **{name: of_all(name) for name in same},
-        "drift_db": of_all("drift_db", np.float32),
+        **_talker_arrays([draw.talkers for draw in draws], voices),
         "field": of_all("diffuse_field"),
         "field_start": of_all("diffuse_start"),
         "field_turn": np.array(turns, np.float32),
@@ -126,8 +130,25 @@ def draw_arrays(draws: Sequence[SceneDraw], *, synthetic_noises: int) -> Arrays:
     }
 
 
-def mix_scenes(arrays: Arrays, draws: Arrays, *, samples: int) -> tuple[Any, Any]:
-    """(B, N, 4) float32 AmbiX waveforms and (B, 3) directions of their talkers.
+def _talker_arrays(scenes: Sequence[Sequence[TalkerDraw]], voices: int) -> Arrays:
+    """(B, V) numbers of the talkers; where there are fewer, `present` is 0."""
+    shape = (len(scenes), voices)
+    arrays: Arrays = {name: np.zeros(shape, np.int32) for name in _NUMBERS}
+    arrays |= {name: np.zeros(shape, np.float32) for name in _LEVELS}
+    for row, talkers in enumerate(scenes):
+        for place, talker in enumerate(talkers):
+            for name in ("source", "speech", "speech_end", "drift_db"):
+                arrays[name][row, place] = getattr(talker, name)
+            begin, end = turn_limits(talker)
+            arrays["begin"][row, place], arrays["end"][row, place] = begin, end
+            arrays["present"][row, place] = 1.0
+            arrays["leveled"][row, place] = talker.below_db is not None
+            arrays["voice_gain"][row, place] = wanted_gain(talker, 1.0)
+    return arrays
+
+
+def mix_scenes(arrays: Arrays, draws: Arrays, *, samples: int) -> Any:
+    """(B, N, 4) float32 AmbiX waveforms.
 
     Args:
         arrays: of `scene_arrays`, on the device.
@@ -138,18 +159,12 @@ def mix_scenes(arrays: Arrays, draws: Arrays, *, samples: int) -> tuple[Any, Any
 
     taps = arrays["srirs"].shape[-1]
     past = jnp.arange(1 - taps, samples)  # from the first sample that still rings
-    talker = arrays["first_source"][draws["room"]] + draws["source"]
     size = 1 << (samples + taps - 2).bit_length()
-
-    begins = arrays["speech_starts"][draws["speech"]][:, None]
-    ends = arrays["speech_starts"][draws["speech"] + 1][:, None]
-    places = begins + draws["speech_end"][:, None] - samples + past
-    inside = (places >= begins) & (places < ends)
-    speech = jnp.where(inside, jnp.take(arrays["speech"], places, mode="clip"), 0)
-    drift = draws["drift_db"][:, None] * (jnp.maximum(past, 0) / samples - 0.5)
-    speech = speech.astype(jnp.float32) / _FULL_SCALE * 10.0 ** (drift / 20.0)
-    scene = _convolve(arrays, talker, speech, samples=samples, size=size)
-    power = _power(scene)
+    voices = draws["source"].shape[1]
+    scene = sum(_voice(arrays, draws, place, past, samples) for place in range(voices))
+    # Beside nobody, noise is as loud as beside a voice of power 1 that is not there.
+    absent = 1.0 - jnp.max(draws["present"], axis=1)
+    power = _power(scene) + absent
 
     field = _diffuse(arrays, draws, samples=samples)
     scene += field * _gain(draws["field_gain"], power, field)
@@ -163,9 +178,32 @@ def mix_scenes(arrays: Arrays, draws: Arrays, *, samples: int) -> tuple[Any, Any
 
     places = draws["hiss_starts"][:, :, None] + jnp.arange(samples)
     gains = arrays["noise_gains"][draws["room"]] * draws["hiss_gain"][:, None]
-    scene += (gains * jnp.sqrt(_power(scene))[:, None])[:, :, None] * arrays["hiss"][places]
+    level = jnp.sqrt(_power(scene) + absent)
+    scene += (gains * level[:, None])[:, :, None] * arrays["hiss"][places]
     scene *= (draws["level"] / jnp.sqrt(_power(scene)))[:, None, None]
-    return jnp.swapaxes(scene, 1, 2), arrays["directions"][talker]
+    return jnp.swapaxes(scene, 1, 2)
+
+
+def _voice(arrays: Arrays, draws: Arrays, place: int, past: Any, samples: int) -> Any:
+    """(B, 4, N) of the talkers in one place, as `SceneMixer.render` mixes them."""
+    import jax.numpy as jnp
+
+    draw = {name: draws[name][:, place] for name in (*_NUMBERS, *_LEVELS)}
+    begins = arrays["speech_starts"][draw["speech"]][:, None]
+    ends = arrays["speech_starts"][draw["speech"] + 1][:, None]
+    places = begins + draw["speech_end"][:, None] - samples + past
+    inside = (places >= begins) & (places < ends)
+    speech = jnp.where(inside, jnp.take(arrays["speech"], places, mode="clip"), 0)
+    drift = draw["drift_db"][:, None] * (jnp.maximum(past, 0) / samples - 0.5)
+    speech = speech.astype(jnp.float32) / _FULL_SCALE * 10.0 ** (drift / 20.0)
+    speech *= jnp.clip((past - draw["begin"][:, None]) / RAMP, 0.0, 1.0)
+    speech *= jnp.clip((draw["end"][:, None] - past) / RAMP, 0.0, 1.0)
+    talker = arrays["first_source"][draws["room"]] + draw["source"]
+    size = 1 << (len(past) - 1).bit_length()
+    voice = _convolve(arrays, talker, speech, samples=samples, size=size)
+    wanted = jnp.minimum(draw["voice_gain"] / jnp.sqrt(_power(voice)), LOUDEST)
+    gain = draw["present"] * jnp.where(draw["leveled"] > 0, wanted, 1.0)
+    return gain[:, None, None] * voice
 
 
 def _convolve(arrays: Arrays, rows: Any, dry: Any, *, samples: int, size: int) -> Any:

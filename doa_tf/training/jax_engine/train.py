@@ -37,7 +37,7 @@ from doa_tf.training.jax_engine.draws import DrawnBatches
 from doa_tf.training.jax_engine.mixing import Arrays, mix_scenes, scene_arrays
 from doa_tf.training.run_folder import LAST
 from doa_tf.training.settings import RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run
+from doa_tf.training.start import Run, check_targets
 
 _CARRY = "jax_state.npz"  # in last.keras
 _WEIGHTS, _STATES, _OPTIMIZER, _AVERAGES = "weights", "states", "optimizer", "averages"
@@ -66,6 +66,7 @@ class JaxEngine:
         mixer = None if data.mixer is None else data.mixer()
         if mixer is None or isinstance(mixer, RecordedScenes) or options.strategy != "none":
             raise InputError("The engine jax mixes as it trains: no scenes, batches or strategy")
+        check_targets(mixer.target_shape, settings)
         self._mixer, self._data = mixer, data
         self._settings, self._options = settings, options
 
@@ -189,7 +190,7 @@ def step_program(
     rate_place = is_rate.index(True)
 
     def step(carry: Any, arrays: Arrays, batch: Arrays, rate: Any) -> Any:
-        waveforms, _ = mix_scenes(arrays, batch, samples=features.samples)
+        waveforms = mix_scenes(arrays, batch, samples=features.samples)
         exact = jax.lax.Precision.HIGHEST
         waveforms = jnp.einsum("bij,bnj->bni", batch["turn"], waveforms, precision=exact)
         inputs = features_of(waveforms)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
     from doa_edge.input.stream import Gap, Source
-    from doa_edge.recording import OutputAverage
+    from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
@@ -70,6 +70,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     started = time.perf_counter()
     from doa_edge.engine import DirectionEngine
     from doa_edge.input.sources import open_source
+    from doa_edge.sinks.listen import open_listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.outputs import check_files
     from doa_edge.tflite.network import TfliteModel, default_model_path
@@ -88,11 +89,17 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
+        _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
+        listening = open_listening(
+            options, engine.listener(), live=options.input is None, signals=signals
+        )
+        listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
+        follower.listen = listen
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -126,17 +133,28 @@ def _engine_settings(options: argparse.Namespace) -> EngineSettings:
 
     asked = {
         "every": options.every,
+        "talkers": options.talkers,
         "average": options.average,
         "method": options.decode,
         "gate_dbfs": options.gate,
         "margin_db": options.margin,
         "min_confidence": options.confidence,
         "smooth_s": options.smooth,
+        "lead_s": options.lead,
     }
     return EngineSettings(
         **{name: value for name, value in asked.items() if value is not None},
         keep_outputs=bool(options.summary or options.plot),
+        keep_audio=options.listen is not None,
     )
+
+
+def _tell_of_one_voice(options: argparse.Namespace, engine: DirectionEngine) -> None:
+    """Say so where more voices were asked for than the model knows."""
+    if (options.talkers or 1) > engine.talkers:
+        sys.stderr.write(
+            f"doa_edge: the model knows one voice: it runs as without --talkers {options.talkers}\n"
+        )
 
 
 @contextmanager
@@ -170,7 +188,9 @@ class _Follower:
 
     Attributes:
         average: outputs of the active windows, if the options need them.
+        tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
+        listen: takes each estimate with its sound, if an option asks for that.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -182,10 +202,14 @@ class _Follower:
         view: TerminalView | None,
         notifier: Notifier,
     ) -> None:
-        from doa_edge.recording import OutputAverage
+        from doa_edge.recording import OutputAverage, TalkerTally
 
+        features = engine.spec.features
+        step_s = engine.settings.every * features.hop / features.sample_rate
         self.average: OutputAverage = OutputAverage(engine.spec)
+        self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
+        self.listen: Callable[[Estimate], None] | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -221,9 +245,16 @@ class _Follower:
 
             duration_s = self._engine.samples / self._rate
             method = self._engine.method
-            summary = summary_dict(self.average, method=method, duration_s=duration_s)
+            summary = summary_dict(
+                self.average, method=method, duration_s=duration_s, tally=self.tally
+            )
             sys.stdout.write(json_line(summary))
             sys.stdout.flush()
+        if self._engine.left_out:
+            sys.stderr.write(
+                f"doa_edge: {source.name}: {self._engine.left_out} times a voice was left out, as "
+                f"--talkers {self._engine.talkers} others were reported\n"
+            )
         lost = {name: count for name, count in source.statistics().items() if count}
         if lost:
             told = ", ".join(f"{name} {count:g}" for name, count in lost.items())
@@ -233,12 +264,15 @@ class _Follower:
         from dataclasses import replace
 
         self._hub.send(estimate.to_dict())
+        if self.listen:
+            self.listen(estimate)
         if self._view:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:
             self.average.add(estimate)
+            self.tally.add(estimate)
         if self._options.plot:
-            self.track.append(replace(estimate, outputs=None))
+            self.track.append(replace(estimate, outputs=None, audio=None))
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""

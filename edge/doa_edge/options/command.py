@@ -56,15 +56,14 @@ def number(lowest: float, highest: float, unit: str) -> Callable[[str], float]:
     return parse
 
 
-def integer(lowest: int) -> Callable[[str], int]:
-    """The type of an option: an integer from `lowest` on, which is 0 or more."""
+def integer(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    """The type of an option: an integer from `lowest` on, 0 or more, up to `highest` if given."""
+    allowed = f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
 
     def parse(text: str) -> int:
         value = int(text) if text.isdecimal() else -1
-        if value < lowest:
-            raise argparse.ArgumentTypeError(
-                f"must be an integer, {lowest} or more. Received: {text!r}"
-            )
+        if value < lowest or (highest is not None and value > highest):
+            raise argparse.ArgumentTypeError(f"must be an integer, {allowed}. Received: {text!r}")
         return value
 
     return parse

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from doa_edge.options.command import Kind, add_options, integer
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
+from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+MOST_TALKERS = 4  # `doa_core.spec.MOST_VOICES`, which would import numpy
 _SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
 
 
@@ -24,21 +26,26 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "--model FILE": MODEL_HELP,
         "--every FRAMES": "frames of 32 ms between two directions (default: 5)",
         "--average FRAMES": "frames whose outputs are averaged for one direction (default: a "
-        "window's, 25)",
+        "window's, 25; the last 13 of them with several voices)",
         "--decode peak|centroid": "(default: the model's own)",
         "--gate DBFS": "a window below this level is not active (default: -60)",
         "--margin DB": "nor is one that is not this far above the tracked noise floor; 0 for no "
-        "tracking (default: 3)",
+        "tracking (default: 3). Gate and margin are of the whole window, whoever talks in it",
         "--confidence SHARE": "nor is one whose confidence is below this (default: 0.4 where the "
-        "model calibrates it, else 0.07)",
-        "--smooth SECONDS": "smooth directions: time constant, which is also the delay (default: "
-        "none)",
+        "model calibrates it, else 0.07). Each of several voices needs it to begin, or to come "
+        "back, and less to go on (default: 0.2 where the model does not calibrate it)",
+        "--smooth SECONDS": "smooth directions, each talker's on their own: time constant, which "
+        "is also the delay (default: none)",
+        "--lead SECONDS": "seconds by which directions of several voices are led by how they move "
+        "(default: 0, they are of the moment `of_s`)",
         "--threads N": "threads of the network (default: %(default)s)",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "DBFS": _level}
     kinds |= dict.fromkeys(("FRAMES", "N"), integer(1))
     kinds |= dict.fromkeys(("DB", "SHARE", "SECONDS"), float)
     add_options(group, texts, kinds)
+    text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
+    add_options(group, {"--talkers N": text}, {"N": integer(1, MOST_TALKERS)})
     group.set_defaults(smooth=0.0, threads=1)
 
 
@@ -52,12 +59,19 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--listen DIR": "keep speech on disk: what each talker says, by a beam at them and away "
+        "from the others, as WAV files in a new folder in DIR; say so to who is in the room",
+        "--listen-size BYTES": "a talker whose file has grown to this has a new one (default: "
+        f"{DEFAULT_LISTEN_BYTES // 10**6}M)",
+        "--listen-count N": "files of a run; who comes later is not written (default: "
+        f"{DEFAULT_LISTEN_COUNT})",
         "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
-        "--summary": "print one JSON object with the direction of the whole recording, and no "
-        "others",
+        "--summary": "print one JSON object with the direction of the whole recording, and of "
+        "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "BYTES": _size, "N": integer(0)}
+    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "DIR": Path}
+    kinds |= {"BYTES": _size, "N": integer(0)}
     add_options(group, texts, kinds)
 
 
@@ -69,13 +83,14 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--web-name NAME": "a further name by which the page may be reached",
         "--osc HOST:PORT": "send OSC messages over UDP",
         "--osc-prefix /PREFIX": "prefix of their addresses; /StereoEncoder moves an IEM "
-        f"StereoEncoder, /adm/obj/1 is ADM-OSC (default: {DEFAULT_PREFIX})",
+        "StereoEncoder, /adm/obj/1 is ADM-OSC, /adm/obj with an object a talker (default: "
+        f"{DEFAULT_PREFIX})",
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
         "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt)",
-        "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status (default: "
-        f"{DEFAULT_TOPIC})",
+        "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
+        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }
     addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
     add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})

@@ -67,7 +67,7 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         raise InputError(
             f"{path}: `{key}` must be a text, a number or a list of them. Received: {value!r}"
         )
-    names_a_file = isinstance(action.metavar, str) and action.metavar.startswith("FILE")
+    names_a_file = isinstance(action.metavar, str) and action.metavar.startswith(("FILE", "DIR"))
     if names_a_file and text != "-" and not (action.type is model_path and text in SHIPPED):
         text = str(path.parent / text)
     try:

@@ -16,6 +16,7 @@ from doa_core.errors import InputError, MissingPackageError
 from doa_core.files import write_beside
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg
+from doa_edge.sinks.plot_talkers import draw_talkers, mark_talkers, tracks_of
 
 SUFFIXES = (".png", ".pdf", ".svg")
 STEP_DEG = 2.0  # of the map of scores
@@ -52,7 +53,8 @@ def plot_track(
     """Draw the scores over azimuth and elevation, with the answer, and the track over time.
 
     Azimuths run from 180 on the left to -180 on the right, so that left is on the left. The file
-    is written whole or not at all.
+    is written whole or not at all. Of several voices, the map marks the mean direction of each, and
+    the track has the colour of their slot; where nobody talks it is blank.
 
     Args:
         path: a .png, .pdf or .svg file.
@@ -75,8 +77,26 @@ def plot_track(
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(3, 1, height_ratios=[1.9, 1.0, 1.0])
     sphere, azimuth, elevation = (figure.add_subplot(grid[row]) for row in range(3))
-    _draw_scores(figure, sphere, np.asarray(outputs), spec, method or spec.decode)
-    _draw_track(figure, azimuth, elevation, estimates)
+    tracks = None
+    if any(estimate.talkers is not None for estimate in estimates):
+        tracks = tracks_of(estimates)
+    outputs = np.asarray(outputs)
+    _draw_scores(figure, sphere, outputs, spec)
+    if not len(outputs):
+        nobody = "No window was above the gate" if tracks is None else "Nobody talks"
+        sphere.set_title(nobody, fontsize=11, loc="left")
+    elif tracks is None:
+        _mark_answer(sphere, outputs, spec, method or spec.decode)
+    else:
+        mark_talkers(sphere, tracks)
+        heading = "Scores of the windows in which somebody talks, and each talker's mean direction"
+        sphere.set_title(heading, fontsize=11, loc="left")
+    _prepare_track(azimuth, elevation, end=max((e.time_s for e in estimates), default=1.0))
+    if tracks is None:
+        _draw_track(figure, azimuth, elevation, estimates)
+    else:
+        draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks)
+        elevation.set_xlabel("time [s]")
     if title:
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
     with write_beside(path) as part:
@@ -103,7 +123,7 @@ def score_map(
     return azimuth_deg, elevation_deg, scores
 
 
-def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, method: str) -> None:
+def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec) -> None:
     axes.set(
         xlim=(180, -180),
         ylim=(-90, 90),
@@ -114,13 +134,16 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
     )
     axes.set_xticklabels([f"{tick}{_PLACES.get(tick, '')}" for tick in range(-180, 181, 45)])
     if not len(outputs):
-        axes.set_title("No window was above the gate", fontsize=11, loc="left")
         return
     azimuth_deg, elevation_deg, scores = score_map(outputs, spec=spec)
     image = axes.pcolormesh(
         azimuth_deg, elevation_deg, scores, cmap="magma", shading="nearest", rasterized=True
     )
     figure.colorbar(image, ax=axes, label="score", pad=0.01)
+    axes.grid(color="white", alpha=0.18, lw=0.6)
+
+
+def _mark_answer(axes: Any, outputs: FloatArray, spec: ModelSpec, method: str) -> None:
     direction, confidence = spec.directions(outputs, method=method)
     answer = direction_deg(direction)
     axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
@@ -132,18 +155,31 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec, m
         fontsize=11,
         loc="left",
     )
-    axes.grid(color="white", alpha=0.18, lw=0.6)
+
+
+def _prepare_track(azimuth: Any, elevation: Any, *, end: float) -> None:
+    for axes, name, limit, step in (
+        (azimuth, "azimuth", 180, 90),
+        (elevation, "elevation", 90, 45),
+    ):
+        axes.set(
+            xlim=(0.0, end * 1.02),
+            ylim=(-limit * 1.05, limit * 1.05),
+            yticks=range(-limit, limit + 1, step),
+            ylabel=f"{name} [degrees]",
+        )
+        axes.grid(color="#d9dce1", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    azimuth.set_title("Track", fontsize=11, loc="left")
+    azimuth.tick_params(labelbottom=False)
 
 
 def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[Estimate]) -> None:
     active = [e for e in estimates if e.active]
     silent = [e for e in estimates if not e.active]
-    end = max((e.time_s for e in estimates), default=1.0)
     points = None
-    for axes, name, limit, step in (
-        (azimuth, "azimuth_deg", 180, 90),
-        (elevation, "elevation_deg", 90, 45),
-    ):
+    for axes, name in ((azimuth, "azimuth_deg"), (elevation, "elevation_deg")):
         axes.scatter(
             [e.time_s for e in silent], [getattr(e, name) for e in silent], s=12, color=_GREY
         )
@@ -159,18 +195,7 @@ def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[E
             linewidths=0.3,
             zorder=3,
         )
-        axes.set(
-            xlim=(0.0, end * 1.02),
-            ylim=(-limit * 1.05, limit * 1.05),
-            yticks=range(-limit, limit + 1, step),
-            ylabel=f"{name.removesuffix('_deg')} [degrees]",
-        )
-        axes.grid(color="#d9dce1", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    azimuth.set_title("Track", fontsize=11, loc="left")
     if silent:
         azimuth.set_title("grey: below the gate", fontsize=9, loc="right", color="#70757f")
-    azimuth.tick_params(labelbottom=False)
     elevation.set_xlabel("time at the window's end [s]")
     figure.colorbar(points, ax=[azimuth, elevation], label="confidence", pad=0.01)

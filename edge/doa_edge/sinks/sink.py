@@ -6,7 +6,7 @@ import contextlib
 import json
 import queue
 import threading
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 Message = dict[str, Any]  # that `doa_edge run` prints as one line
 
@@ -14,8 +14,12 @@ QUEUE_LENGTH = 64  # messages: ten seconds of six estimates
 CLOSE_SECONDS = 2.0  # how long a slow receiver may delay the end
 
 
-class Sink(Protocol):
-    """A destination of messages."""
+Item = TypeVar("Item")
+TakenItem = TypeVar("TakenItem", contravariant=True)
+
+
+class Receiver(Protocol[TakenItem]):
+    """A destination of what a run gives."""
 
     @property
     def name(self) -> str:
@@ -27,8 +31,8 @@ class Sink(Protocol):
         """Messages that were not delivered so far."""
         ...
 
-    def send(self, message: Message, /) -> None:
-        """Take a message; an OSError, such as that of a full disk, ends the run."""
+    def send(self, item: TakenItem, /) -> None:
+        """Take the next one; an OSError, such as that of a full disk, ends the run."""
         ...
 
     def close(self) -> None:
@@ -36,7 +40,11 @@ class Sink(Protocol):
         ...
 
 
-class Queued:
+class Sink(Receiver[Message], Protocol):
+    """A destination of messages."""
+
+
+class Queued(Generic[Item]):
     """A bounded queue and a thread in front of a sink that may block.
 
     When the queue is full the oldest message is dropped: a direction that is late is wrong. An
@@ -47,10 +55,10 @@ class Queued:
         length: most messages that may wait.
     """
 
-    def __init__(self, sink: Sink, *, length: int = QUEUE_LENGTH) -> None:
+    def __init__(self, sink: Receiver[Item], *, length: int = QUEUE_LENGTH) -> None:
         self.name = sink.name
         self._sink = sink
-        self._queue: queue.Queue[Message | None] = queue.Queue(length)
+        self._queue: queue.Queue[Item | None] = queue.Queue(length)
         self._lost = 0
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._deliver, name=f"sink {sink.name}", daemon=True)
@@ -61,7 +69,7 @@ class Queued:
         """Messages that were not delivered so far."""
         return self._lost + self._sink.dropped
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Item) -> None:
         """Put a message in the queue; never waits."""
         if self._error is not None:
             raise self._error
@@ -83,7 +91,7 @@ class Queued:
         if self._error is not None:
             raise self._error
 
-    def _put(self, message: Message | None) -> None:
+    def _put(self, message: Item | None) -> None:
         while True:
             try:
                 self._queue.put_nowait(message)

@@ -17,15 +17,15 @@ RECORDING = PROJECT / "demo" / "recordings" / "office.wav"
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The first two examples, one after the other, on a demo recording: (folder, lines)."""
+    """All examples but the last, one after the other, on a demo recording: (folder, lines)."""
     pytest.importorskip("ai_edge_litert")
     folder = tmp_path_factory.mktemp("examples")
     (folder / "recording.wav").symlink_to(RECORDING)
     section = README[README.index("## From Python") :]
     examples = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     result = subprocess.run(
-        [sys.executable, "-c", "\n".join(examples[:2])],
+        [sys.executable, "-c", "\n".join(examples[:3])],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -37,8 +37,9 @@ def done(tmp_path_factory):
 
 def test_directions_are_printed(done):
     _, lines = done
-    assert len(lines) > 40
-    assert all(len(line.split()) == 3 for line in lines)
+    directions = [line for line in lines if not line.startswith("talker")]
+    assert len(directions) > 40
+    assert all(len(line.split()) == 3 for line in directions)
 
 
 def test_sound_and_direction_go_together(done):
@@ -48,13 +49,23 @@ def test_sound_and_direction_go_together(done):
     recording, _ = soundfile.read(RECORDING, dtype="float32")
     assert rate == 16_000
     # Somebody speaks all the time: everything up to the last estimate, once.
-    assert len(voice) == round(float(lines[-1].split()[0]) * rate)
+    directions = [line for line in lines if not line.startswith("talker")]
+    assert len(voice) == round(float(directions[-1].split()[0]) * rate)
     np.testing.assert_array_equal(voice, recording[: len(voice)])
+
+
+def test_each_talker_is_listened_to(done):
+    _, lines = done
+    heard = [re.fullmatch(r"talker (\d+) from ([\d.]+) s: (\d+) samples", line) for line in lines]
+    stretches = [(int(m[1]), float(m[2]), int(m[3])) for m in heard if m]
+    assert stretches[0][:2] == (1, 0.0)
+    recording_s = 16_000 * float([line for line in lines if line[0] != "t"][-1].split()[0])
+    assert sum(length for id, _, length in stretches if id == 1) > 0.9 * recording_s
 
 
 def test_the_example_of_a_microphone_asks_for_what_there_is(monkeypatch):
     section = README[README.index("## From Python") :]
-    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[2]
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[3]
     microphone = fake.install(monkeypatch, AMBEO=(4, (48_000,), None))
     engine = SimpleNamespace(run=lambda source: [])
     exec(compile(code, "edge/README.md", "exec"), {"engine": engine})

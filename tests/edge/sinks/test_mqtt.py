@@ -12,6 +12,7 @@ import time
 import pytest
 
 from doa_edge.sinks.network.address import Address
+from tests.edge.sinks.messages import several, talker
 
 pytest.importorskip("paho.mqtt.client")
 
@@ -186,3 +187,46 @@ def test_the_password_comes_from_the_environment(tmp_path):
     wrong.close()
     right.close()
     broker.stop()
+
+
+# --- several voices
+
+
+def test_mqtt_has_a_topic_for_each_slot(broker):
+    listener = Listener(broker.port)
+    sink = MqttSink(Address("127.0.0.1", broker.port))
+    assert wait_until(lambda: listener.of("doa/status") == ["online"])
+    two = several(0.8, talker(7, 2, 90.0, 30.0, 0.75), talker(9, 4, -90.0, 0.0, 0.5))
+    alone, nobody = several(1.0, talker(9, 4, -80.0, 0.0, 0.5)), several(1.2)
+    for message in (two, alone, nobody, nobody, GAP):
+        sink.send(message)
+    assert wait_until(lambda: listener.of("doa/event"))
+    directions = [json.loads(payload) for payload in listener.of("doa/direction")]
+    assert directions == [two, alone, nobody, nobody]
+    assert listener.of("doa/count") == ["2", "1", "0", "0"]
+    second, fourth = (list(map(json.loads, listener.of(f"doa/talker/{n}"))) for n in (2, 4))
+    assert second == [two["talkers"][0], None]  # once, when the slot falls empty
+    assert fourth == [two["talkers"][1], alone["talkers"][0], None]
+    assert listener.of("doa/talker/1") == []
+    retained = {topic for topic, _, _, retain in listener.heard if retain}
+    assert retained <= {"doa/status"}
+    assert sink.dropped == 0
+    sink.close()
+    listener.close()
+
+
+def test_mqtt_tells_after_an_absence_that_a_slot_fell_empty(broker):
+    sink = MqttSink(Address("127.0.0.1", broker.port))
+    assert wait_until(sink._client.is_connected)
+    sink.send(several(1.0, talker(1, 1, 0.0)))
+    broker.stop()
+    assert wait_until(lambda: not sink._client.is_connected())
+    sink.send(several(2.0))  # nobody hears of it
+    broker.start()
+    listener = Listener(broker.port)
+    assert wait_until(sink._client.is_connected, 20)
+    sink.send(several(3.0))
+    assert wait_until(lambda: listener.of("doa/talker/1") == ["null"])
+    assert sink.dropped == 1
+    sink.close()
+    listener.close()

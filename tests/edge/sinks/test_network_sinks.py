@@ -27,15 +27,6 @@ def read_osc(server, count):
     return messages
 
 
-@pytest.fixture
-def udp():
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 0))
-    server.settimeout(5)
-    yield server
-    server.close()
-
-
 def osc_sink(udp, **options):
     pytest.importorskip("pythonosc")
     from doa_edge.sinks.network.osc import OscSink

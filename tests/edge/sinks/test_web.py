@@ -18,7 +18,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from doa_edge.sinks.network.web import WebSink
-from tests.edge.browser import Browser, find_chromium
 
 
 def estimate(time_s=0.832, *, azimuth_deg=40.0, elevation_deg=20.0, active=True):
@@ -39,13 +38,6 @@ def wait_until(condition, seconds=10.0):
             return True
         time.sleep(0.02)
     return False
-
-
-@pytest.fixture
-def web():
-    sink = WebSink(Address("127.0.0.1", 0))
-    yield sink
-    sink.close()
 
 
 def get(web, path="/", **headers):
@@ -263,15 +255,6 @@ def test_a_client_that_reads_nothing_is_let_go(monkeypatch):
 
 
 # --- a real browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = find_chromium()
-    if program is None:
-        pytest.skip("needs Chromium: apt install chromium")
-    with Browser(program, tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
 
 
 def pointer(browser):

@@ -183,6 +183,30 @@ def test_batches_that_are_no_good_are_refused(part, value, message):
         next(batches)
 
 
+def test_batches_of_several_talkers_may_hold_nobody():
+    talkers = np.tile(np.float32([[0, 0, 1], [0, 0, 0]]), (4, 5, 1, 1))
+    talkers[3, 4, 1] = 0.0, 0.5, 0.0
+    arrays = np.ones((4, 2, 2), np.float32), talkers
+    dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(2)
+    batches = iter(refuse_bad_batches(dataset, several=True))
+    np.testing.assert_array_equal(next(batches)[1], talkers[:2])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"no unit vectors in batch\D*1"):
+        next(batches)
+
+
 def test_training_data_need_directions_of_unit_length():
     with pytest.raises(ValueError, match="length 0"):
         as_targets(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="takes one talker"):
+        as_targets(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"or zeros for who is silent.*length 0\.5"):
+        as_targets(np.full((2, 2, 3), [[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]]), several=True)
+
+
+def test_targets_of_one_talker_and_of_several():
+    forward = np.array([1.0, 0.0, 0.0])
+    one = as_targets(np.stack([forward, forward]))
+    assert one.shape == (2, 1, 3)
+    several = as_targets(np.stack([forward, 0.0 * forward]), several=True)
+    assert several.shape == (2, 3)
+    assert one.dtype == several.dtype == np.float32

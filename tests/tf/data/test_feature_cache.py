@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -14,6 +15,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf.data import cache as feature_cache
 from doa_tf.data.cache import FeatureCache, cached_dataset
 from doa_tf.data.features import waveform_features
+from doa_tf.scenes.mixer import SceneMixer
 
 SIX = FeatureSpec()
 SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
@@ -142,3 +144,18 @@ def test_a_full_disk_is_an_error_before_the_work(tmp_path, mixer, monkeypatch):
 def test_an_unknown_augmentation_is_refused(cache):
     with pytest.raises(ValueError, match="vertical, upright, all, none"):
         batches(cache, SIX, [0], augment="some")
+
+
+def test_scenes_of_several_talkers_are_turned_frame_by_frame(tmp_path, mixer):
+    several = replace(mixer.settings, talkers=(0.25, 0.25, 0.25, 0.25), apart_deg=0.0)
+    crowd = SceneMixer(mixer.rooms, mixer.speech, settings=several)
+    stored = make_cache(tmp_path, crowd)
+    assert stored.target_shape == (25, 3, 3)
+    np.testing.assert_allclose(stored.directions[3], crowd.mix((5, 0, 3)).targets, atol=1e-6)
+    for x, y in batches(stored, SIX, [0], augment="vertical"):
+        assert x.shape[0] == y.shape[0]
+        assert y.shape[1:] == (25, 3, 3)
+        lengths = np.linalg.norm(y, axis=-1)
+        assert np.all((np.abs(lengths - 1.0) < 1e-6) | (lengths == 0.0))
+    again = make_cache(tmp_path, None)  # full: no mixer is needed
+    assert again.target_shape == (25, 3, 3)

@@ -44,28 +44,30 @@ def test_windows_have_the_talkers_of_their_frames(folder):
     later = frame_times(SIX, start=SIX.samples)
     np.testing.assert_array_equal(second.directions[:, 0].any(axis=1), later < 1.2)
     np.testing.assert_allclose(first.directions[:, 1], np.tile([0.0, 1.0, 0.0], (25, 1)), atol=1e-9)
-    assert not recorded.mix((0, 0, 2)).targets(3).any()  # nobody
+    assert not recorded.mix((0, 0, 2)).targets.any()  # nobody
     alone = recorded.mix((0, 0, 4))
     np.testing.assert_allclose(alone.direction, [0.0, 0.0, 1.0], atol=1e-9)
-    assert alone.targets(3).shape == (25, 3, 3)
-    assert alone.targets(3).dtype == np.float32
-    assert not alone.targets(3)[:, 1:].any()
+    assert recorded.target_shape == alone.targets.shape == (25, 2, 3)
+    assert alone.targets.dtype == np.float32
+    np.testing.assert_allclose(alone.targets[:, 0], alone.directions[:, 0], atol=1e-7)
+    assert not alone.targets[:, 1:].any()
     for window in (first, recorded.mix((0, 0, 2))):
         with pytest.raises(InputError, match="window of one talker who talks all through"):
             _ = window.direction
 
 
 def test_a_talker_with_a_pause_or_a_move_has_no_one_direction():
+    def window(directions):
+        return Window(waveform=np.zeros(4), directions=directions, targets=directions)
+
     still = np.tile([1.0, 0.0, 0.0], (25, 1, 1))
-    np.testing.assert_array_equal(
-        Window(waveform=np.zeros(4), directions=still).direction, still[0, 0]
-    )
+    np.testing.assert_array_equal(window(still).direction, still[0, 0])
     paused, moved = still.copy(), still.copy()
     paused[7] = 0.0
     moved[7] = [[0.0, 1.0, 0.0]]
     for directions in (paused, moved):
         with pytest.raises(InputError, match="with pauses or moves"):
-            _ = Window(waveform=np.zeros(4), directions=directions).direction
+            _ = window(directions).direction
 
 
 def test_who_is_silent_needs_no_place():
@@ -97,6 +99,8 @@ def test_arrays_of_several_talkers_have_a_direction_each_frame(folder):
 def test_arrays_of_one_talker_are_as_before(tmp_path):
     sound = 0.1 * np.random.default_rng(0).standard_normal((LENGTH, 4))
     write_scenes(tmp_path / "s", [("a", sound, rows(("anna", "", "", 30, 10)))])
+    recorded = RecordedScenes(tmp_path / "s")
+    assert recorded.target_shape == recorded.mix((0,)).targets.shape == (1, 3)
     _, directions = scenes_arrays(tmp_path / "s", features=SIX, voices=3)
     expected = angles_to_vector(*np.radians([30.0, 10.0])).astype(np.float32)
     np.testing.assert_array_equal(directions, expected[np.newaxis, np.newaxis])

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 
 import doa_tf
+from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.calibration import calibrate
 from doa_core.errors import InputError
+from doa_core.grid import sphere_grid
 from doa_tf.cli.main import main
-from doa_tf.evaluation.calibration import calibrate_model, calibration_error, fit_calibration
+from doa_tf.evaluation import calibration
+from doa_tf.evaluation.calibration import (
+    calibrate_model,
+    calibration_error,
+    fit_calibration,
+    talkers_of,
+)
+from doa_tf.scenes.folder import read_scenes, write_scenes
 
 
 def scenes_with(probability, count, seed=0):
@@ -90,3 +99,114 @@ def test_too_few_scenes_are_refused(model_path, scenes):
     assert model_path.read_bytes() == content
     assert main(["calibrate", str(model_path), "--data", str(scenes)]) == 2
     assert main(["calibrate", "model.tflite", "--data", str(scenes)]) == 2
+
+
+def horizontal(azimuth_deg):
+    return angles_to_vector(np.radians(azimuth_deg), np.zeros_like(azimuth_deg, dtype=float))
+
+
+def test_who_talks_in_three_frames_of_ten_counts():
+    directions = np.zeros((10, 4, 3))
+    directions[:, 0] = horizontal(30.0)
+    directions[:3, 1] = horizontal(-60.0)
+    directions[:2, 2] = horizontal(120.0)  # too little
+    directions[:, 3] = horizontal(np.linspace(80.0, 100.0, 10))  # walks: the middle of the way
+    np.testing.assert_allclose(talkers_of(directions), horizontal([30.0, -60.0, 90.0]), atol=1e-12)
+    assert talkers_of(np.zeros((10, 0, 3))).shape == (0, 3)
+    assert talkers_of(np.zeros((10, 2, 3))).shape == (0, 3)
+
+
+@pytest.fixture
+def several_path(tmp_path):
+    keras.utils.set_random_seed(0)
+    head = doa_tf.heads.get("gibbs-weighted")
+    doa_tf.build_crnn(head, filters=2, lstm_units=4, dense_units=8, voices=2).save(
+        tmp_path / "several.keras"
+    )
+    return tmp_path / "several.keras"
+
+
+@pytest.fixture
+def meetings(tmp_path):
+    """Two windows each of nobody, of one, of two, and of one who begins with the second window."""
+    second = 13_312 / 16_000
+    whole = {"start_s": None, "end_s": None}
+    rows = {
+        "nobody": [{"talker": None, "azimuth_deg": None, "elevation_deg": None, **whole}],
+        "one": [{"talker": "a", "azimuth_deg": 40.0, "elevation_deg": 0.0, **whole}],
+        "two": [
+            {"talker": "a", "azimuth_deg": 40.0, "elevation_deg": 0.0, **whole},
+            {"talker": "b", "azimuth_deg": -80.0, "elevation_deg": 0.0, **whole},
+        ],
+        "later": [
+            {"talker": "a", "azimuth_deg": 40.0, "elevation_deg": 0.0}
+            | {"start_s": second, "end_s": 2 * second}
+        ],
+    }
+    rng = np.random.default_rng(0)
+    sounds = {name: 0.1 * rng.standard_normal((2 * 13_312, 4)) for name in rows}
+    write_scenes(tmp_path / "meetings", ((name, sounds[name], rows[name]) for name in rows))
+    return tmp_path / "meetings"
+
+
+def test_every_peak_of_every_window_is_judged(several_path, meetings, monkeypatch):
+    """Of a network that always hears a at 40 degrees, and something weaker at 160."""
+    grid = sphere_grid(10.0)
+    distances = np.degrees(great_circle_distance(horizontal([40.0, 160.0])[:, None], grid.vectors))
+    lobes = np.exp(-((distances / 12.5) ** 2)) * [[0.8], [0.3]]
+    window = np.broadcast_to(lobes.max(axis=0), (25, len(grid)))
+
+    def always(_, scenes, *, progress):
+        for scene in scenes:
+            yield scene, np.stack([window, window])
+
+    monkeypatch.setattr(calibration, "predict_windows", always)
+    monkeypatch.setattr(calibration, "FEWEST", 8)
+    scenes = read_scenes(meetings)
+    assert [len(scene.talkers) for scene in scenes] == [0, 1, 2, 1]
+    network = keras.saving.load_model(several_path)
+    raw, error_deg = calibration._judged_peaks(network, scenes, None)
+    assert len(raw) == 4 * 2 * 2  # four scenes, two windows each, two peaks each
+    np.testing.assert_allclose(raw, np.tile(raw[:2], 8))
+    assert raw[0] > 0.6 > 0.35 > raw[1]
+    nobody, one, two, later = error_deg.reshape(4, 2, 2)
+    np.testing.assert_array_equal(nobody, 180.0)
+    for peaks in (*one, later[1]):
+        np.testing.assert_allclose(peaks, [0.0, 120.0], atol=2.0)
+    np.testing.assert_allclose(two, [[0.0, 120.0]] * 2, atol=2.0)  # b at -80 is as far from 160
+    np.testing.assert_array_equal(later[0], 180.0)
+
+
+def test_a_checkpoint_of_several_voices_is_calibrated(
+    several_path, meetings, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(calibration, "FEWEST", 8)
+    out = tmp_path / "calibrated.keras"
+    arguments = ["calibrate", str(several_path), "--data", str(meetings), "--out", str(out)]
+    assert main([*arguments, "--apart", "30"]) == 0
+    assert "calibrated on 16 peaks of 4 scenes" in capsys.readouterr().out
+    spec = doa_tf.model_spec(keras.saving.load_model(out))
+    assert (spec.voices, spec.apart_deg) == (2, 30.0)
+    assert len(spec.calibration) >= 2
+    assert main([*arguments, "--apart", "0"]) == 2
+    assert "`apart_deg` must lie above 0" in capsys.readouterr().err
+
+
+def test_kinds_of_scenes_that_are_missing_are_named(several_path, scenes, caplog, monkeypatch):
+    monkeypatch.setattr(calibration, "FEWEST", 6)
+    calibrate_model(several_path, read_scenes(scenes))
+    assert "has no scenes of nobody and of several talkers" in caplog.text
+
+
+def test_what_a_network_of_several_voices_cannot_be_calibrated_on(several_path, meetings):
+    content = several_path.read_bytes()
+    with pytest.raises(InputError, match=r"needs 50 windows or more. Received: 8"):
+        calibrate_model(several_path, read_scenes(meetings))
+    assert several_path.read_bytes() == content
+
+
+def test_a_network_of_one_voice_says_so(model_path, meetings, scenes):
+    with pytest.raises(InputError, match="one talker who talks all through is needed"):
+        calibrate_model(model_path, read_scenes(meetings))
+    with pytest.raises(InputError, match="`apart_deg` belongs to networks of several voices"):
+        calibrate_model(model_path, read_scenes(scenes), apart_deg=30.0)

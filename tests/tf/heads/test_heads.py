@@ -120,6 +120,8 @@ def test_gibbs_targets_fall_with_distance_as_the_formula_says(name):
     direction = random_directions(1)[0]
     distance_deg = degrees_between(sphere_grid().vectors, direction)
     expected = np.exp(-((distance_deg / 20.0) ** 2))
+    if name in ("gibbs-weighted", "gibbs-harmonic"):
+        expected[np.argmin(distance_deg)] = 1.0  # by which the loss finds it
     targets = doa_tf.heads.get(name).encode(direction[np.newaxis])
     np.testing.assert_allclose(targets, expected, rtol=1e-5, atol=1e-12)
 
@@ -206,7 +208,8 @@ def test_harmonics_hold_a_lobe_alike_wherever_it_points(resolution_deg):
     assert basis.shape == ((head.order + 1) ** 2, head.outputs)
     assert basis.dtype == np.float32
     np.testing.assert_allclose(np.sum(basis**2, axis=0), 1.0, rtol=1e-5)
-    lobes = head.encode(of_one_voice(random_directions(50))).astype(float)
+    gibbs = doa_tf.heads.get("gibbs", resolution_deg=resolution_deg)
+    lobes = gibbs.encode(of_one_voice(random_directions(50))).astype(float)
     amounts, *_ = np.linalg.lstsq(basis.T.astype(float), lobes.T, rcond=None)
     left = np.linalg.norm(amounts.T @ basis - lobes, axis=-1) / np.linalg.norm(lobes, axis=-1)
     assert left.max() < 0.12
@@ -291,7 +294,7 @@ def test_a_head_of_0_1_is_told_what_to_override_now(method, message):
     assert "old" not in doa_tf.heads.names()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not doa_tf.heads.get(name).several])
 @pytest.mark.parametrize(
     ("directions", "message"),
     [

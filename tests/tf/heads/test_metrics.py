@@ -53,6 +53,42 @@ def test_a_talker_who_moves_is_where_the_mean_of_the_frames_points():
     assert float(metric.result()) == pytest.approx(5.0, abs=1e-3)
 
 
+def silent_but_for(talker, frames, of=10):
+    """(of, 3): the talker's direction in so many frames, then zeros."""
+    return np.where(np.arange(of)[:, np.newaxis] < frames, talker, 0.0)
+
+
+def test_of_several_talkers_the_nearest_to_the_answer_counts():
+    """Who talks in less than 30 % of the frames does not, nor does a sequence of nobody."""
+    head = doa_tf.heads.get("gibbs-weighted")
+    cells = head.grid.vectors
+    answer, near, far = cells[214], cells[216], cells[30]
+    near_deg, far_deg = np.degrees(great_circle_distance(answer, np.stack([near, far])))
+    outputs = np.full((4, 10, head.outputs), -5.0, np.float32)
+    outputs[..., 214] = 5.0
+    talkers = np.stack(
+        [
+            np.stack([silent_but_for(far, 10), silent_but_for(near, 3)]),
+            np.stack([silent_but_for(far, 10), silent_but_for(near, 2)]),
+            np.stack([silent_but_for(near, 2), silent_but_for(near, 0)]),
+            np.stack([silent_but_for(near, 0), silent_but_for(near, 0)]),
+        ]
+    ).transpose(0, 2, 1, 3)
+    mean, median, within = head.metrics()
+    for metric in (mean, median, within):
+        metric.update_state(talkers, outputs)
+    assert float(mean.result()) == pytest.approx((near_deg + far_deg) / 2, abs=0.01)
+    assert float(within.result()) == pytest.approx(float(near_deg <= 10.0) / 2, abs=1e-6)
+    median.reset_state()
+    median.update_state(talkers, outputs, sample_weight=np.array([1.0, 3.0, 9.0, 9.0]))
+    assert float(median.result()) == pytest.approx(far_deg, abs=0.1)
+    mean.reset_state()
+    mean.update_state(talkers[2:], outputs[2:])
+    assert float(mean.result()) == 0.0
+    mean.update_state(np.stack([near, far])[np.newaxis], outputs[:1])  # who stay and never pause
+    assert float(mean.result()) == pytest.approx(near_deg, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -78,7 +114,7 @@ def test_outputs_of_another_head_are_refused():
 # What 0.1 trained on: encoded targets. Those of `cartesian` look like 25 voices.
 @pytest.mark.parametrize("shape", [(2, 25, 429), (2, 25, 3), (2, 3), (2, 5, 1, 3), (2, 25, 2, 3)])
 def test_labels_that_are_no_directions_are_refused(shape):
-    for head in map(doa_tf.heads.get, ("gibbs", "cartesian")):
+    for head in map(doa_tf.heads.get, ("onehot", "cartesian")):
         outputs = np.zeros((2, 25, head.outputs), np.float32)
         for given_labels in (head.loss(), *(metric.update_state for metric in head.metrics())):
             with pytest.raises(ValueError, match=r"directions, \(batch, 1, 3\) or"):

@@ -18,6 +18,7 @@ from doa_tf.scenes.draw import CONDITIONS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.noise import INTERFERERS, diffuse_field
 from doa_tf.scenes.recordings import read_recordings
+from doa_tf.scenes.talkers import dry_voice
 
 DRY = MixSettings(diffuse_fields=1, self_noise_db=(90, 90))
 
@@ -143,7 +144,7 @@ def test_the_drawn_part_is_speech(rooms):
     found = 0
     for index in range(30):
         draw = mixer.draw((0, 0, index), condition="clean")
-        part = mixer._speech_part(draw, 100)
+        part = dry_voice(mixer.speech, draw.talkers[0], 13_312, 100)
         assert part.shape == (13_312 + 99,)
         found += np.mean(part[99:] ** 2) > 0.03 * np.mean(mixer.speech[0] ** 2)
     # One try finds speech with a chance of 0.19; twenty fail together 1.5 % of the time.
@@ -154,7 +155,8 @@ def test_a_clip_shorter_than_a_scene_lies_somewhere_in_it(rooms):
     mixer = SceneMixer(rooms, [np.ones(5_000, np.float32)], settings=DRY)
     starts = set()
     for index in range(20):
-        part = mixer._speech_part(mixer.draw((0, 0, index), condition="clean"), 50)[49:]
+        (talker,) = mixer.draw((0, 0, index), condition="clean").talkers
+        part = dry_voice(mixer.speech, talker, 13_312, 50)[49:]
         assert np.count_nonzero(part) == 5_000
         starts.add(int(np.argmax(part > 0)))
     assert len(starts) > 15

@@ -13,7 +13,7 @@ from doa_tf.training import start
 def small_net(monkeypatch):
     """The paper's network takes long to compile; test_resume trains it, test_layers its shape."""
 
-    def build_small(head, features, settings=None, synchronized=False):
+    def build_small(head, features, settings=None):
         features = features or doa_tf.FeatureSpec()
         inputs = keras.Input(features.input_shape)
         x = doa_tf.layers.FeatureInput(features)(inputs)
@@ -22,7 +22,12 @@ def small_net(monkeypatch):
         x = keras.layers.Dropout(0.2, name="dropout")(x)
         x = keras.layers.Dense(8, name="dense")(x)
         x = keras.layers.Dense(head.outputs, name="directions")(x)
-        outputs = doa_tf.layers.HeadOutput(head.name, head.resolution_deg)(x)
+        outputs = doa_tf.layers.HeadOutput(
+            head.name,
+            head.resolution_deg,
+            voices=settings.voices if settings else 1,
+            name="head",
+        )(x)
         return keras.Model(inputs, outputs, name="small")
 
     monkeypatch.setattr(start, "build_network", build_small)

@@ -42,6 +42,26 @@ for name in doa_tf.heads.names():
         "metrics": metrics,
         "decoded": head.decode(outputs)[0].tolist(),
     }
+for name in ("gibbs", "gibbs-weighted"):
+    head = doa_tf.heads.get(name, resolution_deg=30.0)
+    rng = np.random.default_rng(0)
+    talkers = rng.standard_normal((4, 3, 2, 3))
+    talkers /= np.linalg.norm(talkers, axis=-1, keepdims=True)
+    talkers[:, 0], talkers[1, 1, 0] = 0.0, 0.0
+    outputs = rng.uniform(0.05, 0.95, (4, 3, head.outputs)).astype(np.float32)
+    loss = lambda values: head.loss()(talkers.astype(np.float32), values)
+    value, gradient = jax.value_and_grad(loss)(outputs)
+    metrics = {}
+    for metric in head.metrics():
+        metric.update_state(talkers, outputs)
+        metrics[metric.name] = float(metric.result())
+    encoded = head.encode_tensor(talkers.astype(np.float32))
+    results["several " + name] = {
+        "loss": float(value),
+        "gradient": np.asarray(gradient).sum(axis=2).tolist(),
+        "encoded": float(abs(encoded - head.encode(talkers)).max()),
+        "metrics": metrics,
+    }
 head = doa_tf.heads.get("gibbs-softmax")
 model = doa_tf.build_crnn(head, filters=2, lstm_units=2, dense_units=4)
 model.compile(keras.optimizers.Nadam(1e-3), loss=head.loss(), metrics=head.metrics())
@@ -86,6 +106,29 @@ def test_jax_gives_the_numbers_of_tensorflow(on_jax, name):
         metric.update_state(directions, outputs.numpy())
         assert there["metrics"][metric.name] == pytest.approx(float(metric.result()), abs=0.11)
     np.testing.assert_allclose(there["decoded"], head.decode(outputs.numpy())[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gibbs", "gibbs-weighted"])
+def test_jax_gives_the_numbers_of_tensorflow_for_several_talkers(on_jax, name):
+    import tensorflow as tf
+
+    there, head = on_jax[f"several {name}"], doa_tf.heads.get(name, resolution_deg=30.0)
+    rng = np.random.default_rng(0)
+    talkers = rng.standard_normal((4, 3, 2, 3))
+    talkers /= np.linalg.norm(talkers, axis=-1, keepdims=True)
+    talkers[:, 0], talkers[1, 1, 0] = 0.0, 0.0
+    assert (~talkers.any(axis=(-1, -2))).any()  # frames of nobody
+    outputs = tf.Variable(rng.uniform(0.05, 0.95, (4, 3, head.outputs)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = head.loss()(talkers, outputs)
+    gradient = tape.gradient(loss, outputs).numpy().sum(axis=2)
+    assert np.isfinite(gradient).all()
+    assert there["loss"] == pytest.approx(float(loss), rel=1e-5)
+    np.testing.assert_allclose(there["gradient"], gradient, rtol=1e-3, atol=1e-5)
+    assert there["encoded"] < 1e-5
+    for metric in head.metrics():
+        metric.update_state(talkers, outputs.numpy())
+        assert there["metrics"][metric.name] == pytest.approx(float(metric.result()), abs=0.11)
 
 
 def test_the_network_trains_on_jax(on_jax):

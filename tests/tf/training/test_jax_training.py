@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +53,35 @@ def test_scenes_are_those_of_the_mixer(jax_mixer):
     assert {draw.noise_recorded for draw in draws} == {True, False}
     assert {draw.room for draw in draws} == {0, 1, 2, 3}
     arrays = scene_arrays(jax_mixer)
-    numbers = draw_arrays(draws, synthetic_noises=jax_mixer.settings.synthetic_noises)
-    waveforms, directions = mix_scenes(arrays, numbers, samples=13_312)
-    assert waveforms.shape == (24, 13_312, 4)
-    for waveform, direction, draw in zip(waveforms, directions, draws, strict=True):
-        scene = jax_mixer.render(draw)
+    assert_same_scenes(
+        jax_mixer, draws, mix_scenes(arrays, drawn(jax_mixer, draws), samples=13_312)
+    )
+
+
+def drawn(mixer, draws):
+    return draw_arrays(draws, voices=mixer.voices, synthetic_noises=mixer.settings.synthetic_noises)
+
+
+def assert_same_scenes(mixer, draws, waveforms):
+    assert waveforms.shape == (len(draws), 13_312, 4)
+    for waveform, draw in zip(waveforms, draws, strict=True):
+        scene = mixer.render(draw)
         scale = np.abs(scene.waveform).max()
         np.testing.assert_allclose(waveform, scene.waveform, atol=2e-5 * scale)
-        np.testing.assert_allclose(direction, scene.direction, atol=1e-6)
+
+
+def test_scenes_of_several_talkers_and_of_nobody_are_those_of_the_mixer(jax_mixer):
+    pytest.importorskip("jax")
+    settings = replace(jax_mixer.settings, talkers=(0.25, 0.25, 0.25, 0.25), turns=0.5)
+    mixer = SceneMixer(jax_mixer.rooms, jax_mixer.speech, jax_mixer.noise, settings=settings)
+    draws = [mixer.draw((2, 0, index)) for index in range(32)]
+    assert {len(draw.talkers) for draw in draws} == {0, 1, 2, 3}
+    assert {t.begin is None for draw in draws for t in draw.talkers} == {True, False}
+    waveforms = mix_scenes(scene_arrays(mixer), drawn(mixer, draws), samples=13_312)
+    assert_same_scenes(mixer, draws, waveforms)
+    training = replace(SETTINGS, seed=2, sequences=32, batch_size=32, augment="none")
+    targets = draw_batch(mixer, training, 0, 0)["targets"]
+    np.testing.assert_array_equal(targets, [mixer.targets(draw) for draw in draws])
 
 
 def test_a_response_longer_than_the_transform_is_cut(rooms, speech):
@@ -87,7 +109,7 @@ def test_batches_come_in_order_whoever_draws_them(jax_mixer):
         np.stack(
             [
                 jax_mixer.direction(room, source)[[1, 2, 0]]
-                for room, source in zip(drawn[0]["room"], drawn[0]["source"], strict=True)
+                for room, source in zip(drawn[0]["room"], drawn[0]["source"][:, 0], strict=True)
             ]
         ),
     )

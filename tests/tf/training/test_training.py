@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from doa_tf.data import RecordedScenes, scenes_arrays
 from doa_tf.files import MONITOR
 from doa_tf.models import POOLS
 from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.training import RunOptions, TrainingData, TrainSettings, callbacks, keras_engine, start
 from doa_tf.training import train as train_run
 from doa_tf.training.run_folder import read_state
@@ -166,6 +168,7 @@ def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkey
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 32}, "one batch"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"voices": 0}, "1 to 4"),
         ({"filters": (3,) * (len(POOLS) + 1)}, f"{len(POOLS)} numbers"),
     ],
 )
@@ -282,9 +285,41 @@ def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):
     assert "median_deg" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more", ["", "--live"])
+def test_several_talkers_from_the_command_line(tmp_path, bank, speech, scenes, more):
+    out = tmp_path / "run"
+    options = f"--bank {bank} --speech {speech} --valid {scenes} --out {out} {more}"
+    small = "--epochs 1 --sequences 8 --batch-size 4 --level --talkers 3"
+    assert main(f"train {options} {small}".split()) == 0
+    assert keras.saving.load_model(out / "model.keras").get_layer("head").voices == 3
+    spec = json.loads((out / "spec.json").read_text())
+    assert (spec["voices"], spec["version"]) == (3, 2)
+    assert float(history(out)[0]["loss"]) > 0.0
+
+
+@pytest.mark.parametrize("engine", ["live", "cached"])
+def test_a_head_of_one_talker_refuses_scenes_of_several(tmp_path, mixer, scenes, engine):
+    crowd = SceneMixer(mixer.rooms, mixer.speech, settings=replace(mixer.settings, talkers=(0, 1)))
+    settings = replace(SETTINGS, live=engine == "live")
+    with pytest.raises(InputError, match=r"'cartesian' takes one talker.*gibbs-harmonic"):
+        run(tmp_path, crowd, scenes, settings=settings)
+    with pytest.raises(ValueError, match="takes one talker"):
+        replace(settings, voices=2)
+    crowd = SceneMixer(
+        mixer.rooms, mixer.speech, settings=replace(mixer.settings, talkers=(0, 0, 1))
+    )
+    with pytest.raises(InputError, match="as many voices as the scenes have talkers, 2"):
+        run(tmp_path / "two", crowd, scenes, settings=replace(settings, head="gibbs"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            "train --bank . --speech . --valid . --talkers 9 --out {out}",
+            "`talkers` must be 1 to 3. Received: talkers=9",
+        ),
+        ("train --scenes {scenes} --valid . --talkers 2 --out {out}", "leave out --talkers"),
         ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),
         ("train --bank . --speech . --valid nowhere --head cartesian --out {out}", "scenes"),
         ("train --bank . --speech . --valid . --head polar --out {out}", "polar"),

@@ -3,6 +3,12 @@
 TOPIC/direction  an estimate as JSON, as `doa_edge run` prints it
 TOPIC/event      an event as JSON
 TOPIC/status     `online` or `offline`, retained; `offline` is the last will, too
+
+With several voices also
+
+TOPIC/count      with each estimate: how many talk
+TOPIC/talker/N   with each estimate: the talker in slot N, 1 to 4, as JSON; `null`, once, when the
+                 slot falls empty
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from typing import Any
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_edge.sinks.network.address import Address
 from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message
+from doa_edge.sinks.slots import talkers_by_slot
 
 DEFAULT_TOPIC = "doa"
 PORT, TLS_PORT = 1883, 8883
@@ -27,7 +34,7 @@ class MqttSink:
     """Publishes messages; connects and reconnects by itself.
 
     paho-mqtt's own thread talks to the broker. Without a broker messages are dropped: directions
-    that are late are wrong. Above QoS 0, up to 64 messages wait for the broker's confirmation.
+    that are late are wrong. Above QoS 0, up to 64 publications wait for the broker's confirmation.
 
     Args:
         address: the broker; port 0 stands for 1883, or 8883 with TLS.
@@ -62,6 +69,7 @@ class MqttSink:
             raise MissingPackageError("paho-mqtt", "mqtt", error) from error
         self._topic = topic.rstrip("/")
         self._qos = qos
+        self._filled: set[int] = set()  # slots whose last message names a talker
         self.dropped = 0
         self._success = paho.MQTT_ERR_SUCCESS
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -83,9 +91,13 @@ class MqttSink:
             self.dropped += 1
             return
         kind = "direction" if "azimuth_deg" in message else "event"
-        payload = json.dumps(message, allow_nan=False)
-        sent = self._client.publish(f"{self._topic}/{kind}", payload, qos=self._qos)
-        if sent.rc != self._success:
+        sent = [self._publish(kind, json.dumps(message, allow_nan=False))]
+        talkers = talkers_by_slot(message)
+        if talkers is not None:
+            sent.append(self._publish("count", str(len(talkers))))
+            slots = sorted(self._filled | set(talkers))
+            sent += [self._publish_slot(slot, talkers) for slot in slots]
+        if not all(sent):
             self.dropped += 1
 
     def close(self) -> None:
@@ -100,6 +112,20 @@ class MqttSink:
                 self.dropped += 1
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _publish_slot(self, slot: int, talkers: Mapping[int, Message]) -> bool:
+        """Publish who is in a slot, or once that nobody is any more; whether it was taken."""
+        sent = self._publish(f"talker/{slot}", json.dumps(talkers.get(slot), allow_nan=False))
+        if slot in talkers:
+            self._filled.add(slot)
+        elif sent:
+            self._filled.discard(slot)
+        return sent
+
+    def _publish(self, kind: str, payload: str) -> bool:
+        """Publish below the topic; whether the client took it."""
+        sent = self._client.publish(f"{self._topic}/{kind}", payload, qos=self._qos)
+        return bool(sent.rc == self._success)
 
     def _greet(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:

@@ -11,9 +11,22 @@ Below the prefix (`/doa` unless chosen), one message a datagram:
     PREFIX/time        d    stream time of the window's end [seconds]
     PREFIX/event       ss   name and the event as JSON
 
-With the prefix `/StereoEncoder` an IEM StereoEncoder follows the voice; with `/adm/obj/1` a
-renderer that takes ADM-OSC does. Both count azimuth as we do. While nobody talks the pointer stays
-where it is.
+With several voices these are of the most confident talker, and there are also
+
+    PREFIX/count         i    how many talk
+    PREFIX/N/id          i    whose slot N is now: 1 to 4      only while they talk
+    PREFIX/N/azimuth     f    as above, and so are the others  only while they talk
+    PREFIX/N/elevation   f                                     only while they talk
+    PREFIX/N/aed         fff                                   only while they talk
+    PREFIX/N/confidence  f                                     only while they talk
+    PREFIX/N/active      i    0 or 1
+
+`active` is sent of each slot each time, as a datagram may be lost. While nobody talks, or nobody in
+a slot, the pointer stays where it is.
+
+With the prefix `/StereoEncoder` an IEM StereoEncoder follows the voice. A renderer that takes
+ADM-OSC follows one voice with `/adm/obj/1`, and several, each with an object of their own, with
+`/adm/obj`. Both count azimuth as we do.
 
 References:
     https://plugins.iem.at/docs/osc/
@@ -28,6 +41,7 @@ import socket
 from doa_core.errors import MissingPackageError
 from doa_edge.sinks.network.address import Address
 from doa_edge.sinks.sink import Message
+from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
 Argument = tuple[str, str | float | int]  # OSC type tag and value
 
@@ -99,17 +113,38 @@ def _osc_messages(message: Message) -> list[tuple[str, list[Argument]]]:
     """Names below the prefix, and their arguments."""
     if "azimuth_deg" not in message:
         return [("event", [("s", str(message.get("event", ""))), ("s", json.dumps(message))])]
-    azimuth: Argument = ("f", float(message["azimuth_deg"]))
-    elevation: Argument = ("f", float(message["elevation_deg"]))
-    direction: list[tuple[str, list[Argument]]] = [
-        ("azimuth", [azimuth]),
-        ("elevation", [elevation]),
-        ("aed", [azimuth, elevation, ("f", DISTANCE)]),
-    ]
     return [
-        *(direction if message["active"] else []),
+        *(_direction(message) if message["active"] else []),
         ("confidence", [("f", float(message["confidence"]))]),
         ("level", [("f", float(message["level_dbfs"]))]),
         ("time", [("d", float(message["time_s"]))]),
         ("active", [("i", int(message["active"]))]),
+        *_slot_messages(talkers_by_slot(message)),
+    ]
+
+
+def _slot_messages(talkers: dict[int, Message] | None) -> list[tuple[str, list[Argument]]]:
+    """Of several voices: the count, and whoever is in each slot."""
+    if talkers is None:
+        return []
+    messages: list[tuple[str, list[Argument]]] = [("count", [("i", len(talkers))])]
+    for slot in range(1, SLOTS + 1):
+        if talker := talkers.get(slot):
+            own: list[tuple[str, list[Argument]]] = [
+                ("id", [("i", talker["id"])]),
+                *_direction(talker),
+                ("confidence", [("f", float(talker["confidence"]))]),
+            ]
+            messages += [(f"{slot}/{name}", values) for name, values in own]
+        messages.append((f"{slot}/active", [("i", int(talker is not None))]))
+    return messages
+
+
+def _direction(talker: Message) -> list[tuple[str, list[Argument]]]:
+    azimuth: Argument = ("f", float(talker["azimuth_deg"]))
+    elevation: Argument = ("f", float(talker["elevation_deg"]))
+    return [
+        ("azimuth", [azimuth]),
+        ("elevation", [elevation]),
+        ("aed", [azimuth, elevation, ("f", DISTANCE)]),
     ]

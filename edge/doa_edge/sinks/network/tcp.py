@@ -7,8 +7,10 @@ the next. Ours has one object a line, which both line readers and that viewer ta
     {"timeStamp": 26, "src": [{"id": 1, "tag": "dynamic", "x": ..., "activity": ...} ] }
 
 `timeStamp` counts hops (32 ms), as ODAS counts its own; x is forward, y left, z up; `activity` is
-the confidence. While nobody talks there is one source with id 0 and zeros, the empty source of
-ODAS. `time_s` and `level_dbfs` are ours. Events have an empty `src`, and `event`.
+the confidence. With one voice `src` holds one source, whose id is 1. With several it holds four,
+as that of ODAS does: a talker's place is their slot, and `id` is theirs. A place in which nobody
+talks holds the empty source of ODAS: id 0 and zeros. `time_s`, `level_dbfs`, `of_s` and a source's
+`tentative` are ours. Events have an empty `src`, and `event`.
 
 References:
     https://github.com/introlab/odas/wiki
@@ -26,6 +28,7 @@ import time
 from doa_edge.sinks.network.address import Address
 from doa_edge.sinks.network.server import MOST_CLIENTS, Backlog, LoopServer
 from doa_edge.sinks.sink import Message
+from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
 RECONNECT_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
@@ -143,21 +146,33 @@ def odas_line(message: Message, *, hop_seconds: float) -> str:
         facts.update({key: value for key, value in message.items() if key not in facts})
         return json.dumps({**facts, "src": []}, allow_nan=False)[:-1] + " }\n"
     facts["level_dbfs"] = message["level_dbfs"]
-    sources = json.dumps(_source(message), allow_nan=False)
+    if "of_s" in message:
+        facts["of_s"] = message["of_s"]
+    sources = ", ".join(json.dumps(source, allow_nan=False) for source in _sources(message))
     # The spaces at the end are what that viewer's parser looks for.
     return f'{json.dumps(facts, allow_nan=False)[:-1]}, "src": [{sources} ] }}\n'
 
 
-def _source(message: Message) -> dict[str, object]:
-    if not message["active"]:
-        return dict(_EMPTY)
-    azimuth = math.radians(message["azimuth_deg"])
-    elevation = math.radians(message["elevation_deg"])
-    return {
-        "id": 1,
+def _sources(message: Message) -> list[dict[str, object]]:
+    """One source of one voice; of several one a slot."""
+    talkers = talkers_by_slot(message)
+    if talkers is None:
+        return [_source(message, number=1) if message["active"] else dict(_EMPTY)]
+    return [
+        _source(talkers[slot], number=talkers[slot]["id"]) if slot in talkers else dict(_EMPTY)
+        for slot in range(1, SLOTS + 1)
+    ]
+
+
+def _source(talker: Message, *, number: int) -> dict[str, object]:
+    azimuth = math.radians(talker["azimuth_deg"])
+    elevation = math.radians(talker["elevation_deg"])
+    source: dict[str, object] = {
+        "id": number,
         "tag": "dynamic",
         "x": round(math.cos(elevation) * math.cos(azimuth), 4),
         "y": round(math.cos(elevation) * math.sin(azimuth), 4),
         "z": round(math.sin(elevation), 4),
-        "activity": message["confidence"],
+        "activity": talker["confidence"],
     }
+    return {**source, "tentative": True} if talker.get("tentative") else source
