@@ -75,7 +75,7 @@ def labels_row(
         "rt60_measured_s": round(float(room.rt60_measured), 3),
         "snr_db": decibels(snr_db),
         "sir_db": decibels(sir_db),
-        "distance_m": "" if source is None else round(float(room.distances[source]), 3),
+        "distance_m": _distance(room, source),
         "drr_db": decibels(float(room.drr_db[source]) if has_drr else float("nan")),
         "microphone": room.microphone_kind,
         "room": room.number,
