@@ -118,6 +118,9 @@ class MeasuredArrayMicrophone(Microphone):
         return _array(self._source)
 
 
+SphereMicrophone = MeasuredArrayMicrophone  # its name in doa_tf 0.1
+
+
 @dataclass(frozen=True)
 class _Source:
     """What the responses of an array depend on."""

@@ -41,9 +41,7 @@ class ArrayResponses:
     capsules: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
 
 
-def read_array(
-    path: str | Path, *, reading: sofa_file.SofaReading | None = None
-) -> ArrayResponses:
+def read_array(path: str | Path, *, reading: sofa_file.SofaReading | None = None) -> ArrayResponses:
     """The directivity of a microphone array, at 16 kHz.
 
     Responses keep their measured delay, with 10 ms of silence before and after.

@@ -2,13 +2,15 @@
 
 `Data.IR:ChannelOrdering` and `Data.IR:Normalization` (of the convention AmbisonicsDRIR, written in
 others too) say it; without them the type and places of the receivers do. What the user says comes
-first. The direct sound is held against the positions of the sources: where the two contradict each
-other, a format that the user did not name is refused, and one that the user did is warned of.
+first. The direct sound is held against the positions of the sources. Where the two contradict each
+other, a file that would agree if it were read otherwise is refused, unless the user said how to
+read it; anything else is warned of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,8 @@ from doa_core.ambisonics import DEFAULT_LAYOUT, FORMATS, TETRAHEDRAL_LAYOUTS, to
 from doa_core.errors import InputError
 from doa_tf.microphones import sofa_geometry
 from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
-from doa_tf.microphones.sofa_file import SofaFile, warn_once
-from doa_tf.rooms.direct_sound import direct_sound
+from doa_tf.microphones.sofa_file import SofaFile, SofaReading, warn_once
+from doa_tf.rooms.direct_sound import DirectSound, direct_sound
 
 # Gains of the dipoles. Ambisonic SOFA files have ACN order; many are N3D instead of SN3D.
 ACN_FORMATS = {"ambix": 1.0, "acn-n3d": 1.0 / np.sqrt(3.0)}
@@ -33,6 +35,23 @@ _NORMALIZATIONS = {
 _ORDER_NAMES = {"ambix": "acn", "wyzx": "acn", "wxyz": "fuma", "furse-malham": "fuma"}
 _CONTRADICTS = np.radians(45.0)  # median angle from the labels to the direct sound
 _AGREES = np.radians(25.0)  # of a format that is named instead
+_UNITS = ("radian, radian, metre", "degree, degree, metre")
+_READINGS = {
+    "--sofa-angles colatitude": SofaReading(angles="colatitude"),
+    **{
+        f"--sofa-units 'SourcePosition={units}'{option}": SofaReading(
+            units=(f"SourcePosition={units}",), angles=angles
+        )
+        for angles, option in (
+            ("elevation", ""),
+            ("colatitude", " --sofa-angles colatitude"),
+        )
+        for units in _UNITS
+    },
+}
+_WRONG = (
+    "No other channel format or unit agrees: its positions or its axes may be others than it says"
+)
 _N3D_LEVELS = (1.5, 2.0)  # of dipoles over W that say N3D: the square root of 3
 
 
@@ -89,7 +108,13 @@ def encoded(sofa: SofaFile, responses: np.ndarray, array: str | Path) -> np.ndar
 
 
 def check_direct_sound(
-    sofa: SofaFile, ambix: Sequence[np.ndarray], directions: np.ndarray, *, taken: str, asked: bool
+    sofa: SofaFile,
+    ambix: Sequence[np.ndarray],
+    directions: np.ndarray,
+    *,
+    emitters: int,
+    taken: str,
+    asked: bool,
 ) -> None:
     """Hold the direct sound of all responses of a file against the directions of their sources.
 
@@ -97,11 +122,12 @@ def check_direct_sound(
         sofa: for messages.
         ambix: M arrays (N, 4).
         directions: (M, 3) unit vectors.
+        emitters: E, of each measurement.
         taken: what the channels were taken for.
         asked: the user said so: a contradiction is a warning.
 
     Raises:
-        InputError: a contradiction under a format that the user did not name.
+        InputError: a contradiction that another format, other units or other angles resolve.
     """
     found = direct_sound(ambix, directions)
     if found.judged and found.error > _CONTRADICTS:
@@ -109,35 +135,53 @@ def check_direct_sound(
             f"{sofa.path}: the direct sound comes {np.degrees(found.error):.0f} degrees (median) "
             f"from where its sources are said to be, with its channels taken as {taken}"
         )
-        if asked:
-            warn_once(message)
-            return
-        raise InputError(
-            f"{message}. {_advice(sofa, directions)} Say what they are: --channel-format, --array "
-            "of capsules; of positions --sofa-units, --sofa-angles"
-        )
-    if found.judged and _N3D_LEVELS[0] < found.dipoles < _N3D_LEVELS[1]:
+        options = _agreeing(sofa, ambix, directions, emitters)
+        if options and not asked:
+            raise InputError(
+                f"{message}. It agrees with {' or '.join(options)}; to keep what the file says, "
+                "name its --channel-format"
+            )
+        warn_once(f"{message}. {'It agrees with ' + ' or '.join(options) if options else _WRONG}")
+    elif found.judged and _N3D_LEVELS[0] < found.dipoles < _N3D_LEVELS[1]:
         warn_once(
             f"{sofa.path}: the dipoles of the direct sound are {found.dipoles:.2f} times as loud "
             f"as W, as in N3D; the channels are taken as {taken} (--channel-format acn-n3d?)"
         )
 
 
-def _advice(sofa: SofaFile, directions: np.ndarray) -> str:
-    """Which channel format would agree with the directions."""
+def _agreeing(
+    sofa: SofaFile, ambix: Sequence[np.ndarray], directions: np.ndarray, emitters: int
+) -> list[str]:
+    """Options with which the direct sound would come from where the sources are said to be."""
+    options = []
+    for name, reading in _READINGS.items():
+        try:
+            told = replace(sofa, reading=reading)
+            others, _ = sofa_geometry.source_places(told, len(ambix), emitters)
+        except InputError:
+            continue
+        if _agrees(direct_sound(ambix, others)):
+            options.append(name)
+    channel_format = _agreeing_format(sofa, directions)
+    return [*([f"--channel-format {channel_format}"] if channel_format else []), *options]
+
+
+def _agreeing_format(sofa: SofaFile, directions: np.ndarray) -> str | None:
+    """The channel format with which four receivers agree best with their labels, if any."""
     responses = sofa.variable("Data.IR").values
     if responses.ndim != 3 or responses.shape[1] != 4 or len(responses) != len(directions):
-        return "The channels or the positions are others."
+        return None
     layouts = [f"tetrahedral:{name}" for name in TETRAHEDRAL_LAYOUTS if name != DEFAULT_LAYOUT]
     answers = []
-    for name in (*FORMATS, *ACN_FORMATS, *layouts):
-        ambix = _named(sofa, responses.swapaxes(1, 2), name)
-        found = direct_sound(list(ambix), directions)
-        if found.judged and found.error < _AGREES and found.dipoles > 0.0:
+    for name in (*FORMATS, *layouts):
+        found = direct_sound(list(_named(sofa, responses.swapaxes(1, 2), name)), directions)
+        if _agrees(found) and found.dipoles > 0.0:
             answers.append((abs(np.log(found.dipoles)), name))
-    if answers:
-        return f"It would agree with --channel-format {min(answers)[1]}."
-    return "No channel format agrees: it may be the positions."
+    return min(answers)[1] if answers else None
+
+
+def _agrees(found: DirectSound) -> bool:
+    return found.judged > 0 and found.error < _AGREES
 
 
 def _declared(sofa: SofaFile) -> tuple[str, str] | None:

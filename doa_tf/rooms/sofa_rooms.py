@@ -89,7 +89,9 @@ def read_room_responses(
         responses, taken = first_order(sofa, responses, channel_format)
     directions, distances = sofa_geometry.source_places(sofa, len(responses), emitters)
     asked = array is not None or channel_format is not None
-    check_direct_sound(sofa, list(responses), directions, taken=taken, asked=asked)
+    check_direct_sound(
+        sofa, list(responses), directions, emitters=emitters, taken=taken, asked=asked
+    )
     listeners = sofa_geometry.listener_positions(sofa, len(responses), emitters)
     corner, size = _room(sofa)
     # In order of appearance: positions that differ by less than a millimetre are one.

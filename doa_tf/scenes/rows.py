@@ -111,6 +111,12 @@ def _place(room: Room, source: int | None) -> tuple[float | str, float | str]:
     return ("", "") if source is None else degrees(room.directions[source])
 
 
+def _distance(room: Room, source: int | None) -> float | str:
+    """[metres], empty where it is not known."""
+    distance = np.nan if source is None else float(room.distances[source])
+    return "" if np.isnan(distance) else round(distance, 3)
+
+
 def _runs(active: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of the runs of frames that are active [samples]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]])))
