@@ -154,12 +154,17 @@ def load_sofar() -> Any:
     return sofar
 
 
-def _load_netcdf() -> Any:
+def _dataset(path: Path) -> Any:
+    """An open `netCDF4.Dataset`."""
     try:
         import netCDF4
     except ImportError as error:
         raise MissingPackageError("netCDF4", "train", error) from error
-    return netCDF4
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8, which netCDF4 cannot open
+        return netCDF4.Dataset("file.sofa", memory=path.read_bytes())
+    return netCDF4.Dataset(str(path), "r")
 
 
 def open_sofa(
@@ -179,12 +184,11 @@ def open_sofa(
             not finite numbers.
         MissingPackageError: netCDF4 is not installed.
     """
-    netcdf = _load_netcdf()
     path = Path(path)
     if path.suffix.lower() != ".sofa" or not path.is_file():
         raise InputError(f"A SOFA file must exist and be named FILE.sofa. Received: {path}")
     try:
-        with netcdf.Dataset(str(path), "r") as file:
+        with _dataset(path) as file:
             attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()}
             if "SOFAConventions" not in attributes:
                 raise ValueError("no global attribute SOFAConventions")

@@ -49,6 +49,11 @@ def impulse_responses(sofa: SofaFile, *, silence: bool) -> tuple[np.ndarray, int
     return responses, emitters
 
 
+def emitter_count(sofa: SofaFile) -> int:
+    """E, the emitters of each measurement."""
+    return int(_measurements_emitters_receivers_samples(sofa).shape[1])
+
+
 def _measurements_emitters_receivers_samples(sofa: SofaFile) -> np.ndarray:
     """(M, E, R, N) of Data.IR."""
     variable = sofa.variable("Data.IR")

@@ -80,18 +80,16 @@ def read_room_responses(
     """
     sofa = sofa_file.open_sofa(path, conventions=ROOM_CONVENTIONS, reading=reading)
     responses, emitters = sofa_responses.impulse_responses(sofa, silence=False)
-    responses = responses.swapaxes(1, 2)  # (M, N, R)
+    channels = responses.swapaxes(1, 2)  # (M, N, R)
     if array is not None:
         if channel_format is not None:
             raise InputError("`array` encodes capsules: it goes without `channel_format`")
-        responses, taken = encoded(sofa, responses, array), f"the capsules of {array}"
+        responses, taken = encoded(sofa, channels, array), f"the capsules of {array}"
     else:
-        responses, taken = first_order(sofa, responses, channel_format)
+        responses, taken = first_order(sofa, channels, channel_format)
     directions, distances = sofa_geometry.source_places(sofa, len(responses), emitters)
     asked = array is not None or channel_format is not None
-    check_direct_sound(
-        sofa, list(responses), directions, emitters=emitters, taken=taken, asked=asked
-    )
+    check_direct_sound(sofa, channels, responses, directions, taken=taken, asked=asked)
     listeners = sofa_geometry.listener_positions(sofa, len(responses), emitters)
     corner, size = _room(sofa)
     # In order of appearance: positions that differ by less than a millimetre are one.
