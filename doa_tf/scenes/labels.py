@@ -234,11 +234,12 @@ def _check_within(rows: Sequence[Row], seconds: float) -> None:
 
 
 def _seconds(path: Path) -> float:
-    import soundfile
+    from doa_edge.input.containers.recording import open_sound
 
     try:
-        return float(soundfile.info(str(path)).duration)
-    except (OSError, soundfile.LibsndfileError) as error:
+        with open_sound(path) as sound:
+            return sound.count() / sound.rate
+    except InputError as error:
         raise InputError(f"{path} can't be read: {error}") from error
 
 

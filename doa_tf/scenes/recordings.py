@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,13 +24,24 @@ import numpy as np
 from doa_core.errors import InputError
 from doa_core.files import write_beside
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.containers.recording import open_sound
+from doa_edge.input.containers.sound import Sound
 from doa_tf.files import Progress
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
+# What libsndfile reads; and other sound, which is named when it is left out.
+SUFFIXES = (
+    *(".flac", ".wav", ".ogg", ".mp3", ".opus", ".oga", ".aif", ".aiff", ".aifc", ".caf", ".au"),
+    *(".w64", ".rf64", ".bwf", ".wave", ".sph", ".mp2"),
+)
+OTHER_SUFFIXES = (
+    *(".m4a", ".aac", ".m4b", ".mp4", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp"),
+    *(".ape", ".wv", ".tta", ".ac3", ".spx", ".shn", ".dsf", ".ra"),
+)
 SHORTEST = 4_000  # samples: less than 0.25 s is a click or a cut, not an utterance
 IN_MEMORY = 2**30  # bytes
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000  # hertz
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
 _VERSION = 2  # of the cached files
@@ -114,10 +126,12 @@ def read_recordings(
 
     Files of other rates are resampled (soxr), several channels are averaged. Silent and too short
     ones are left out; how many is logged. Unreadable files are an error: a training set that
-    shrinks without notice is worse than a run that stops.
+    shrinks without notice is worse than a run that stops. Files that were cut short are used as far
+    as they go, and sound of other kinds (.m4a, ...) is left out; a warning says so.
 
     Args:
-        folder: searched with all of its sub-folders for FLAC, WAV, Ogg and MP3.
+        folder: searched with all of its sub-folders for what libsndfile reads: FLAC, WAV,
+            Ogg, Opus, MP3, AIFF and more.
         shortest: [samples] shorter recordings are left out.
         cache: folder for the samples of large folders; `doa_tf` in the user's cache folder by
             default. A folder that has changed is decoded again.
@@ -133,7 +147,7 @@ def read_recordings(
             f"A folder of recordings is needed. Received: {folder}, which is "
             f"{'a file' if folder.exists() else 'not there'}"
         )
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sound_files(folder)
     if not paths:
         raise InputError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}). Received: none")
     size = sum(_expected_bytes(path) for path in paths)
@@ -160,6 +174,23 @@ def read_recordings(
     starts = np.concatenate([[0], np.cumsum(stored["lengths"], dtype=np.int64)])
     samples = np.memmap(path, np.int16, mode="r", shape=(int(starts[-1]),))
     return Recordings(samples, starts, np.array(stored["power"]), stored["speakers"])
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """The recordings below a folder, sorted; logs which sound of other kinds is left out.
+
+    Apple's `._` files, which lie beside others and describe them, are no recordings.
+    """
+    files = [p for p in folder.rglob("*") if not p.name.startswith("._")]
+    others = sorted(p for p in files if p.suffix.lower() in OTHER_SUFFIXES and p.is_file())
+    if others:
+        logger.warning(
+            "%d files in %s are sound that can't be read (%s): left out (the first is %s). Convert "
+            "them to be used, such as by: ffmpeg -i %s %s",
+            *(len(others), folder, ", ".join(sorted({p.suffix.lower() for p in others}))),
+            *(others[0], others[0].name, others[0].with_suffix(".flac").name),
+        )
+    return sorted(p for p in files if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def speaker_of(path: Path, folder: Path) -> str:
@@ -206,12 +237,14 @@ def _usable(
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """(N,) float32 at 16 kHz, and how many channels the file has."""
     import librosa
-    import soundfile
 
-    try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} can't be read as audio: {error}") from error
+    with _opened(path) as sound:
+        rate = sound.rate
+        if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+            raise InputError(
+                f"a rate from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz is needed. Received: {rate} Hz"
+            )
+        channels = np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()])
     if not np.all(np.isfinite(channels)):
         raise InputError(f"{path} holds samples that are no finite numbers")
     signal = librosa.to_mono(channels.T)
@@ -221,13 +254,17 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _expected_bytes(path: Path) -> int:
-    import soundfile
+    with _opened(path) as sound:
+        return int(2 * sound.count() * SAMPLE_RATE / sound.rate)
 
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Sound]:
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+        with open_sound(path) as sound:
+            yield sound
+    except InputError as error:
         raise InputError(f"{path} can't be read as audio: {error}") from error
-    return int(2 * info.frames * SAMPLE_RATE / info.samplerate)
 
 
 def _to_16_bits(signal: np.ndarray) -> np.ndarray:

@@ -186,11 +186,12 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
         settings = source_settings(options)
         input_format = settings["input_format"]
         # As the device gives them: faults of a channel are reported by its number.
-        settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
+        settings["input_format"] = replace(input_format, as_given=True)
         with open_source(**settings, model_rate=SAMPLE_RATE) as source:
             rate = f" at {source.sample_rate} Hz" if source.sample_rate else ""
             yield _finding("input", "ok", f"{source.name}{rate}")
             samples, gaps = _listen(source, round(options.seconds * SAMPLE_RATE))
+            input_format = input_format.declared_as(source.declared)
     except (ValueError, OSError, ImportError) as error:
         advice = "`doa_edge devices` lists what there is" if options.input is None else ""
         yield _finding("input", "fault", one_line(error), advice)

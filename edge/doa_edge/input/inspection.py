@@ -118,7 +118,7 @@ def inspect_field(
     if energies.min() <= 10.0 ** (-DEAD_DB / 10.0) * energies.max():
         found = "cannot be judged: a channel is (almost) silent between 300 and 4000 Hz"
         return [Finding("format", WARNING, found, "see `level`; make noise from several sides")]
-    findings = [_copies(spectra, energies), _format(spectra, input_format.audio_format)]
+    findings = [_copies(spectra, energies), _format(spectra, input_format.format_name)]
     if expected is not None and findings[-1].state == OK:  # else it is no direction
         ambix = spectra @ input_format.to_ambix.T.astype(np.float32)
         findings.append(_direction(ambix, expected))

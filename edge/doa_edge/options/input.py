@@ -8,7 +8,7 @@ from typing import Any
 
 from doa_edge.options.command import add_options, integer, number
 
-ENCODING_NAMES = ("s16le", "s24le", "s32le", "f32le")
+ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile NAME": "a microphone whose channels are documented, instead of --format; "
         "`doa_edge devices --profiles` lists them",
         "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
-        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: ambix)",
+        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "
+        "(default: what a file declares, as .amb does fuma, else ambix)",
         "--channels A,B,C,D": "which four channels, counted from 1, of an input with more "
         "(default: of a device the first four; a file must have just four)",
         "--mount YAW,PITCH,ROLL": "mounting of the microphone in the room, in degrees: turned "
@@ -58,7 +59,7 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
             f"Received: profile={options.profile!r}, format={options.format!r}"
         )
     input_format = InputFormat(
-        audio_format=options.format or (profile.audio_format if profile else "ambix"),
+        audio_format=options.format or (profile.audio_format if profile else None),
         channel_map=options.channels,
         mount=options.mount,
     )
