@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
+NOT_UTF8 = "a name or text that is not UTF-8 cannot be used here: rename it"
 
 
 class InputError(ValueError):
@@ -20,7 +21,11 @@ def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
         )
 
 
-class MissingPackageError(ImportError):
+class PackageError(ImportError):
+    """A package that is needed now and cannot be used, with the line that mends it."""
+
+
+class MissingPackageError(PackageError):
     """An optional package that is needed now, with the line that installs it."""
 
     def __init__(self, package: str, extra: str, reason: object) -> None:

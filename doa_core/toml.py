@@ -40,7 +40,7 @@ def read_toml(path: Path) -> Mapping[str, object]:
             data = file.read(LARGEST_FILE + 1)
         if len(data) > LARGEST_FILE:
             raise InputError(f"{path} must be a TOML file of {LARGEST_FILE} bytes at most")
-        return parse_toml(data.decode())
+        return parse_toml(data.decode("utf-8-sig")  # editors write a byte-order mark)
     except OSError as error:
         raise InputError(f"The configuration cannot be read: {one_line(error)}") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+from doa_core.streams import open_standard_streams
 from doa_edge.options import command
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 from doa_tf.cli.program import GOES_ON, NOTHING, status_of
@@ -15,6 +16,7 @@ _RESUMES = {"simulate", "train", "recipe", "convert"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
+    open_standard_streams()
     parser = _parser()
     try:
         args = parser.parse_args(argv)

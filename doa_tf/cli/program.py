@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.errors import NOT_UTF8, InputError, PackageError, one_line
+from doa_core.streams import open_standard_streams
 from doa_edge.options import command
 from doa_edge.options.command import CommandParser
 
@@ -27,7 +28,10 @@ def status_of(work: Callable[[], int | None], prog: str, *, interrupted: str) ->
     except InputError as error:
         sys.stderr.write(f"{prog}: {one_line(error)}\n")
         return command.EXIT_MISUSE
-    except (OSError, MissingPackageError, FloatingPointError) as error:
+    except UnicodeEncodeError as error:
+        sys.stderr.write(f"{prog}: {NOT_UTF8} ({one_line(error)})\n")
+        return command.EXIT_MISUSE
+    except (OSError, PackageError, FloatingPointError) as error:
         sys.stderr.write(f"{prog}: {one_line(error)}\n")
         return command.EXIT_FAILED
     except KeyboardInterrupt:
@@ -48,6 +52,7 @@ def program(module: str, doc: str | None) -> CommandParser:
 
 def run_program(main: Callable[[], int | None], *, interrupted: str = NOTHING) -> NoReturn:
     """End this process with the status of its program."""
+    open_standard_streams()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     spec = sys.modules["__main__"].__spec__
     module = "" if spec is None else spec.name.removesuffix(".__main__")

@@ -98,7 +98,7 @@ class RecordedScenes:
         self._windows: list[tuple[int, int]] = []
         for number, scene in enumerate(self._scenes):
             try:
-                info = soundfile.info(str(scene.path))
+                info = soundfile.info(os.fsencode(scene.path))
             except (OSError, soundfile.LibsndfileError) as error:
                 raise InputError(f"{scene.path} can't be read: {error}") from error
             samples = int(info.frames * self._features.sample_rate / info.samplerate)

@@ -204,7 +204,7 @@ def read_history(path: Path, column: str) -> list[float]:
     Raises:
         InputError: no such column, or a cell that is no number.
     """
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
         return [float(row[column]) for row in rows]

@@ -254,7 +254,7 @@ def read_per_scene(
         InputError: not such a file, or of other scenes.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         if [row["file"] for row in rows] != [scene.file for scene in scenes]:
             raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")

@@ -217,7 +217,7 @@ class _SoundFiles:
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
         options: dict[str, Any] = {"subtype": self.subtype, "format": "WAV"}
-        return soundfile.SoundFile(path, "w", self.sample_rate, 4, **options)
+        return soundfile.SoundFile(os.fsencode(path), "w", self.sample_rate, 4, **options)
 
 
 def _check_name(file: str, others: Mapping[str, Any]) -> None:

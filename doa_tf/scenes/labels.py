@@ -237,7 +237,7 @@ def _seconds(path: Path) -> float:
     import soundfile
 
     try:
-        return float(soundfile.info(str(path)).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except (OSError, soundfile.LibsndfileError) as error:
         raise InputError(f"{path} can't be read: {error}") from error
 

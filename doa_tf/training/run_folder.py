@@ -202,7 +202,7 @@ def _trim_history(path: Path, epochs: int) -> None:
     """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = [row for row in reader if (row["epoch"] or "").isdigit()]
         names = reader.fieldnames or []

@@ -22,10 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    from doa_core.errors import InputError, Terminated
+    from doa_core.errors import NOT_UTF8, InputError, Terminated
+    from doa_core.streams import open_standard_streams
     from doa_edge.commands.parser import parse_options
     from doa_edge.options import command
 
+    open_standard_streams()
     try:
         options = parse_options(arguments)
         status: int = options.run(options)
@@ -34,6 +36,8 @@ def _main(arguments: list[str]) -> int:
         return command.exit_status(stop)
     except InputError as error:
         return _complain(error, command.EXIT_MISUSE)
+    except UnicodeEncodeError as error:
+        return _complain(f"{NOT_UTF8} ({error})", command.EXIT_MISUSE)
     except BrokenPipeError:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE

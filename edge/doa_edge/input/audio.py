@@ -168,7 +168,7 @@ def _open_sound(path: Path) -> tuple[Any, int]:
     if not start:
         raise InputError(f"The recording must hold sound. Received: {path}, which is empty")
     try:
-        return soundfile.SoundFile(path), missing
+        return soundfile.SoundFile(os.fsencode(path)), missing
     except (RuntimeError, TypeError) as error:  # TypeError: a name that ends in .raw
         reason = getattr(error, "error_string", error)
         raise InputError(
