@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError, one_line
-from doa_core.streams import open_standard_streams
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.streams import open_standard_streams
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE

@@ -27,7 +27,7 @@ _VIRTUAL = re.compile(
 _CONVERTER = re.compile(
     r"(lavc?rate|samplerate|speexrate|rate_convert|speex|upmix|vdownmix|a52|equal|softvol)([_-]\w+)?"
 )
-# ALSA promises as many channels as it is asked for where it converts; no configured microphone does.
+# Where ALSA converts it promises as many channels as it is asked for; no microphone does.
 _CONVERTED_CHANNELS = 32
 # PortAudio ends a card's name with its number, which is another one when it is plugged in again.
 _CARD = re.compile(r"\((plug)?hw:(\d+),(\d+)\)$")

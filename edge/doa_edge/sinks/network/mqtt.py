@@ -34,7 +34,8 @@ class MqttSink:
     """Publishes messages; connects and reconnects by itself.
 
     paho-mqtt's own thread talks to the broker. Without a broker messages are dropped, as directions
-    that are late are wrong, and standard error has the reason. Above QoS 0, up to 64 publications wait for the broker's confirmation.
+    that are late are wrong, and standard error has the reason. Above QoS 0, up to 64 publications
+    wait for the broker's confirmation.
 
     Args:
         address: the broker; port 0 stands for 1883, or 8883 with TLS.
