@@ -39,6 +39,11 @@ def existing_path(
     return folder / listed[folder].get(_composed(path.name), path.name)
 
 
+def printable(name: str | os.PathLike[str]) -> str:
+    """A name for pictures, tables and UTF-8 files: bytes of it that are not UTF-8 become U+FFFD."""
+    return os.fspath(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _composed(name: str) -> str:
     import unicodedata
 

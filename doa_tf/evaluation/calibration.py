@@ -53,13 +53,13 @@ def fit_calibration(
     error_deg = np.asarray(error_deg, dtype=np.float64)
     if confidence.shape != error_deg.shape or confidence.ndim != 1:
         raise ValueError(
-            "`confidence` and `error_deg` must both be (S,). Received: "
+            "A calibration needs confidences of (S,), each with its error. Received: "
             f"confidence.shape={confidence.shape}, error_deg.shape={error_deg.shape}"
         )
     if len(confidence) < FEWEST:
         raise ValueError(
-            f"A calibration needs {FEWEST} answers or more with their errors, such as of "
-            f"{FEWEST} scenes: with fewer it would be noise. Received: {len(confidence)}"
+            f"A calibration needs {FEWEST} scenes or more, or it would be noise. "
+            f"Received: {len(confidence)}"
         )
     if not (np.all((confidence >= 0.0) & (confidence <= 1.0)) and np.all(error_deg >= 0.0)):
         raise ValueError("`confidence` must be in [0, 1] and `error_deg` not negative, no NaN")

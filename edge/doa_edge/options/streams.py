@@ -17,7 +17,7 @@ def open_standard_streams() -> None:
     """Open closed standard streams to the null device, and let names of any encoding be printed.
 
     To be called by a command before it opens files. A name that is not UTF-8 is printed as the
-    bytes that it has; a character that the terminal's encoding lacks is printed as `\\u....`.
+    bytes that it has; a character that the terminal's encoding lacks is printed as its number.
     """
     for descriptor, (name, mode) in enumerate(_STREAMS):
         try:
@@ -26,7 +26,7 @@ def open_standard_streams() -> None:
             _open_null(descriptor)
         stream = getattr(sys, name)
         if stream is None or stream.closed:
-            null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")
+            null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, null)
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # a test's stream may have none
     if reconfigure is not None:
