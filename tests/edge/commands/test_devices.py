@@ -144,7 +144,7 @@ def test_a_card_with_another_number_is_the_same_microphone():
     onboard, back = alsa("bcm2835 ALSA: - (hw:0,0)", "H3-VR: USB Audio (hw:12,0)")
     assert find_again(lost, [onboard, back]) == back
     for other in ("H3-VR: USB Audio (hw:2,1)", "H3-VR (hw:2,0)", "Webcam: USB Audio (hw:1,0)"):
-        with pytest.raises(DeviceError, match="H3-VR: USB Audio .* is not there"):
+        with pytest.raises(DeviceError, match=r"H3-VR: USB Audio .* is not there"):
             find_again(lost, alsa(other))
     # A name of another interface may end as it likes.
     (lost,) = devices("Take 1")
@@ -159,7 +159,7 @@ def test_a_second_microphone_of_one_kind_is_not_taken_for_the_lost_one():
     with pytest.raises(DeviceError, match="not there"):
         find_again(first, [second], before=[first, second])
     assert find_again(first, [second, back], before=[first, second]) == back
-    with pytest.raises(DeviceError, match="could be 1: H3-VR.*hw:2.*; 0: H3-VR.*hw:3"):
+    with pytest.raises(DeviceError, match=r"could be 1: H3-VR.*hw:2.*; 0: H3-VR.*hw:3"):
         find_again(first, [second, back])  # both are new
 
 
@@ -241,5 +241,5 @@ def test_devices_that_this_user_may_not_open_are_no_mystery(monkeypatch):
     with pytest.raises(InputError, match=r"Permission denied: /dev/snd/pcmC1D0c.*group audio"):
         find_device(None, [])
     monkeypatch.setattr(portaudio.os, "access", lambda *_: True)
-    with pytest.raises(InputError, match="there is no input device. Received"):
+    with pytest.raises(InputError, match=r"there is no input device\. Received"):
         find_device(None, [])

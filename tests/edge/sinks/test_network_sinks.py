@@ -17,7 +17,6 @@ from doa_edge.sinks.network.tcp import TcpClientSink, TcpServerSink, odas_line
 from tests.edge.sinks.test_sinks import GAP, HOP_SECONDS, estimate, wait_until
 
 
-
 def told(capsys):
     """Lines on standard error so far."""
     return capsys.readouterr().err.splitlines()
@@ -275,7 +274,7 @@ def test_a_host_that_is_not_known_is_said_to_be_so(capsys):
     pytest.importorskip("pythonosc")
     from doa_edge.sinks.network.osc import OscSink
 
-    with pytest.raises(OSError, match="--osc cannot send to no-such-host.invalid:9000: "):
+    with pytest.raises(OSError, match=r"--osc cannot send to no-such-host\.invalid:9000: "):
         OscSink(Address("no-such-host.invalid", 9000))
 
 
