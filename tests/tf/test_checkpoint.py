@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 
 import keras
@@ -12,6 +13,7 @@ import doa_tf
 from doa_core.errors import InputError
 from doa_tf.checkpoint import check_checkpoint
 from doa_tf.models import load_model
+from doa_tf.training.run_folder import claim_run
 
 NEWER = f"(saved by Keras 9.9.9, this is Keras {keras.__version__})"
 
@@ -85,3 +87,10 @@ def test_what_may_not_be_read_is_not_called_damaged(checkpoint, monkeypatch):
     monkeypatch.setattr(type(checkpoint), "open", refused)
     with pytest.raises(InputError, match=r"The model cannot be read: .*Permission denied"):
         check_checkpoint(checkpoint)
+
+
+def test_a_run_needs_a_folder_that_tensorflow_can_name(tmp_path):
+    folder = tmp_path / os.fsdecode(b"b\xfcro")
+    with pytest.raises(InputError, match="whose name is UTF-8"):
+        claim_run(folder, {})
+    assert not folder.exists()
