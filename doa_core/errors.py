@@ -26,7 +26,8 @@ class InputError(ValueError):
     def with_advice(self, known: object) -> str:
         """The line with the advice about options that `known` has as attributes."""
         advice = [text for option, text in self.options.items() if hasattr(known, option)]
-        return "; ".join([str(self), *advice])
+        allowed, received, came = str(self).partition(". Received: ")
+        return "; ".join([allowed, *advice]) + received + came
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:

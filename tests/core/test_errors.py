@@ -14,7 +14,7 @@ def test_advice_is_for_commands_that_have_the_option():
     assert ERROR.with_advice(Namespace(data="x")) == "Four channels. Received: 16"
     assert ERROR.with_advice(None) == "Four channels. Received: 16"
     told = ERROR.with_advice(Namespace(channels=None))
-    assert told == "Four channels. Received: 16; --channels says which"
+    assert told == "Four channels; --channels says which. Received: 16"
     assert InputError("Text").with_advice(Namespace(channels=None)) == "Text"
 
 

@@ -74,7 +74,7 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            which = "--channels says which four, such as --channels 1,2,3,4"
+            which = "--channels says which, such as --channels 1,2,3,4"
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
                 f"tetrahedral microphone). Received: {name} with {count}",
