@@ -14,7 +14,7 @@ from doa_core.angles import FloatArray
 from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
-from doa_tf.checkpoint import check_checkpoint
+from doa_tf.checkpoint import check_checkpoint, why_not_loaded
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
@@ -149,8 +149,7 @@ def load_model(path: str | Path) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
+        raise InputError(why_not_loaded(path, error, version=keras.__version__)) from error
     model_spec(model)
     return model
 

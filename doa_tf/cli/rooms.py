@@ -192,7 +192,7 @@ def _convert(args: argparse.Namespace) -> int:
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
     unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []

@@ -19,6 +19,7 @@ from typing import Any
 
 from doa_core.errors import InputError, one_line
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.streams import open_standard_streams
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
@@ -36,6 +37,7 @@ limited as well. The default budgets are meant for trained networks."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
+    open_standard_streams()
     try:
         args = _parser().parse_args(argv)
     except SystemExit as stop:

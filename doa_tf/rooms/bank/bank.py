@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
+from doa_core.files import existing_path
 from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import BrokenShardError, Place, Record, find_rooms, write_shard
 from doa_tf.rooms.room import Room
@@ -191,12 +192,12 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
         InputError: not a bank, an unfinished one, or a shard that is missing or damaged.
         OSError: a file cannot be read.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     index = read_index(folder)
     if not index.get("complete") and not skip_broken:
         raise InputError(
             f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
-            "or use the whole shards with --skip-broken"
+            "or use the whole shards with --skip-broken of `doa_tf train`, `render` and `bank`"
         )
     places: list[Place] = []
     for path, numbers in shards(folder, index):
@@ -206,7 +207,7 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
             if not skip_broken:
                 raise InputError(
                     f"{error}: run the `doa_tf simulate` that made it again, or leave the shard "
-                    "out with --skip-broken"
+                    "out with --skip-broken of `doa_tf train`, `render` and `bank`"
                 ) from error
             logger.warning("%s: %d rooms are left out", error, len(numbers))
     if not places:
@@ -228,7 +229,8 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
             raise ValueError("rooms and rooms_per_shard must be at least 1")
     except OSError as error:
         raise InputError(
-            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
+            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder} "
+            f"({error.strerror or error})"
         ) from error
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not the index of a bank: it lacks entries") from error

@@ -94,11 +94,11 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            more = "; --channels says which, such as --channels 1,2,3,4"
-            more = more if available > CHANNELS else ""
+            which = "--channels says which, such as --channels 1,2,3,4"
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
-                f"tetrahedral microphone{more}). Received: {name} with {count}"
+                f"tetrahedral microphone). Received: {name} with {count}",
+                options={"channels": which} if available > CHANNELS else None,
             )
         if max(self.channel_map) > available:
             raise InputError(

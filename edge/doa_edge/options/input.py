@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from typing import Any
 
 from doa_edge.options.command import add_options, integer, number
@@ -49,6 +50,7 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_core.files import existing_path
     from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
@@ -65,6 +67,8 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     )
     same = ("input", "device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
+    if options.input not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(options.input))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 
