@@ -114,6 +114,11 @@ class RecordedScenes:
         return len(self._windows)
 
     @property
+    def sample_rate(self) -> int:
+        """Of the windows [hertz]: that of the features."""
+        return self._features.sample_rate
+
+    @property
     def voices(self) -> int:
         """The most talkers of any recording, at least 1."""
         return max(self._scenes.voices, 1)

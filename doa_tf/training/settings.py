@@ -45,8 +45,8 @@ class TrainSettings:
         lstm_units: of both recurrences, in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
-        highpass_hz: high-pass cutoff [Hz] of recordings and streams, applied before the features
-            against offsets and rumble, which no mixed scene has; 0 for none.
+        highpass_hz: high-pass cutoff [Hz], applied before the features against offsets and rumble,
+            to scenes of the training as to recordings and streams later; 0 for none.
         average: forgetting factor of a moving average of the weights, which is validated and
             kept instead of them; 0 for none.
     """

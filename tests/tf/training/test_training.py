@@ -101,7 +101,12 @@ def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkey
     first.save(tmp_path / "first.keras")
     started = []
     copy = start.copy_weights
-    monkeypatch.setattr(start, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
+
+    def recorded(source, target):
+        started.extend([target, copy(source, target)])
+        return started[1]
+
+    monkeypatch.setattr(start, "copy_weights", recorded)
     settings = TrainSettings(**{**vars(SETTINGS), "head": "gibbs-weighted", "epochs": 1})
     folder = tmp_path / "run"
     run(folder, mixer, scenes, settings, init_from=tmp_path / "first.keras")
