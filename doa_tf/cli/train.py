@@ -137,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
     if args.level:
         features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
+        _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
@@ -159,6 +160,16 @@ def run(args: argparse.Namespace) -> int:
             options=options,
         )
     return 0
+
+
+def _check_formats(args: argparse.Namespace) -> None:
+    """Warn of recordings that are not AmbiX."""
+    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
+
+    for folder in dict.fromkeys((args.scenes, args.valid)):
+        if folder is not None:
+            warn_of_formats(read_scenes(folder))
 
 
 def _architecture(args: argparse.Namespace) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from doa_tf.scenes.talkers import LOUDEST, RAMP, turn_limits, wanted_gain
 
 LONGEST = 19_457  # taps: with a scene of 13,312 samples a transform of 32,768
 _FULL_SCALE = 32_767.0
-_INAUDIBLE = 1e-7  # of a high-pass: where its response is cut
+_INAUDIBLE = 1e-9  # of a high-pass: where its response is cut
 _NUMBERS = ("source", "speech", "speech_end", "begin", "end", "leveled")  # of each talker
 _LEVELS = ("present", "drift_db", "voice_gain")
 
