@@ -65,11 +65,13 @@ def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
     from doa_tf.evaluation.groups import check_group
     from doa_tf.evaluation.predictions import check_model_name
     from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
 
     for model in models:
         check_model_name(model)
     scenes = read_scenes(args.data)
     check_group(scenes, args.group_by)
+    warn_of_formats(scenes)
     if any(model.endswith(".keras") for model in models):
         import_quietly("doa_tf.models", extra="train")
     return scenes

@@ -49,7 +49,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--warmup-steps", type=int, metavar="N")
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
-        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+        "--init-from",
+        metavar="MODEL.keras",
+        help="start from this network: its head, input, sizes and high-pass, where no option says "
+        "otherwise, and the weights of layers that fit",
     )
     parser.add_argument(
         "--strategy",
@@ -119,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    from dataclasses import fields
+    from dataclasses import fields, replace
 
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
@@ -129,11 +132,15 @@ def run(args: argparse.Namespace) -> int:
     def tell(epoch: int, figures: Mapping[str, float]) -> None:
         sys.stderr.write(f"{epoch_line(epoch, figures)}\n")
 
-    level = (LEVEL_CHANNEL,) if args.level else ()
-    features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
+    network = _architecture(args)
+    features = network.pop("features", FeatureSpec())
+    if args.level:
+        features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
+        _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}
+        given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
         with as_input_errors():
             settings = TrainSettings(**given)
@@ -153,6 +160,25 @@ def run(args: argparse.Namespace) -> int:
             options=options,
         )
     return 0
+
+
+def _check_formats(args: argparse.Namespace) -> None:
+    """Warn of recordings that are not AmbiX."""
+    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
+
+    for folder in dict.fromkeys((args.scenes, args.valid)):
+        if folder is not None:
+            warn_of_formats(read_scenes(folder))
+
+
+def _architecture(args: argparse.Namespace) -> dict[str, Any]:
+    """The features, and those settings, of the network of --init-from; nothing without."""
+    if args.init_from is None:
+        return {}
+    from doa_tf.models import architecture_of, load_model
+
+    return architecture_of(load_model(args.init_from))
 
 
 def _data(

@@ -48,7 +48,9 @@ def train(
         engine: `keras`; or `jax`, for an accelerator, where every epoch has new scenes whatever
             `settings.live` says, and Keras must run on JAX (KERAS_BACKEND=jax).
         init_from: checkpoint whose weights a new run starts from, in the layers that have the same
-            name and shape: all but the outputs, where the head is another.
+            name and shape: all but the outputs, where the head is another. What starts anew is
+            logged as a warning, and so is a calibration, which is left out. Settings of the same
+            network: `doa_tf.models.architecture_of`.
         options: how to conduct the run.
 
     Returns:
