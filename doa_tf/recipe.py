@@ -57,12 +57,18 @@ class Recipe:
     engine: str = "keras"
 
 
-def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
+def read_recipe(
+    path: str | Path,
+    changes: dict[str, Any] | None = None,
+    *,
+    prepare: Callable[[str], None] | None = None,
+) -> Recipe:
     """A recipe's file.
 
     Args:
         path: of the TOML file.
         changes: values to take instead of the file's, by section and key: `training.epochs`.
+        prepare: called with the engine before the head is looked up, which it may register.
 
     Raises:
         InputError: no such file, no TOML, or a section, key or value that means nothing.
@@ -86,6 +92,8 @@ def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Reci
         engine = str(training.pop("engine", "keras"))
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+        if prepare is not None:
+            prepare(engine)
         valid = dict(sections["valid"])
         mixing = MixSettings(**_known(MixSettings, sections["mixing"]))
         if "voices" in training:

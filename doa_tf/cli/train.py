@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 from doa_tf.training.distribute import STRATEGIES
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--head", metavar="NAME", help="see docs/heads.md (default: gibbs-harmonic)"
     )
+    add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
     parser.add_argument("--epochs", type=int, metavar="N")
     parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
@@ -114,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_sources(args)
     use_engine(args.engine)
+    import_modules(args.imports)
     if args.threads and args.engine == "keras":
         import tensorflow as tf
 

@@ -23,6 +23,7 @@ from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
 from doa_tf.cli.imports import import_quietly
+from doa_tf.cli.options import add_imports
 from doa_tf.cli.program import status_of
 
 _EPILOG = """\
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL.keras", type=Path, help="made by doa_tf train")
     parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    add_imports(parser)
     _add_conversion(parser)
     _add_judging(parser)
     return parser
@@ -156,6 +158,7 @@ def _export(args: argparse.Namespace) -> int:
         split=args.split,
         check=args.check,
         budget=replace(BUDGETS[args.quantize], **limits),
+        imports=tuple(args.imports),
     )
     check_paths(args.model, args.out, args.report)
     if args.json is not None:

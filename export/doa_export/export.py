@@ -24,6 +24,7 @@ from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
 from doa_tf.files import package_versions, sha256
+from doa_tf.registration import import_modules
 from doa_tf.scenes.folder import Scene, Scenes, read_scenes
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def export_model(
         `voices` of one that knows several.
 
     Raises:
-        InputError: a file or folder that cannot be used.
+        InputError: a file, folder or module that cannot be used.
         ConversionError: the converter failed, or the file is above the budget.
         MissingPackageError: TensorFlow or Keras is not installed.
         OSError: the disk is full, or what was there is gone.
@@ -67,6 +68,7 @@ def export_model(
     say = progress or (lambda _: None)
     model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
     check_paths(model_path, out, report)
+    import_modules(settings.imports)
     scenes = _read_scenes(settings.check)
     to_calibrate = settings.calibrate if settings.mode.needs_calibration else None
     calibration_scenes = _read_scenes(to_calibrate)
