@@ -11,8 +11,9 @@ which is no fault of the file. The share of recordings with equal peaks is repor
 
 A file of several voices is compared window by window, by sets: each peak of the checkpoint's scores
 that is confident enough to be somebody, the best one at least, belongs to one of the file's peaks
-by the assignment whose angles have the smallest sum. A peak near the threshold may be somebody to
-the one and nobody to the other, so that is counted by itself, as windows of different counts.
+of at least half of that confidence, by the assignment whose angles have the smallest sum. A peak
+near the threshold may be somebody to the one and nobody to the other: that is no angle, and is
+counted by itself, as windows of different counts.
 """
 
 from __future__ import annotations
@@ -198,7 +199,9 @@ def compare_sets(
         others, other_certainty = spec.peaks(after[np.newaxis], count=spec.voices)
         count = int(np.sum(certainty >= threshold))
         different += count != int(np.sum(other_certainty >= threshold))
-        angles.append(errors_of_talkers(found[: max(count, 1)], others))
+        count = max(count, 1)
+        likely = int(np.sum(other_certainty >= threshold / 2.0))
+        angles.append(errors_of_talkers(found[:count], others[: max(count, likely)]))
     angles_deg = np.concatenate(angles)
     equal = np.argmax(expected, axis=-1) == np.argmax(outputs, axis=-1)
     figures: dict[str, Any] = {

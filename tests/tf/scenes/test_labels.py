@@ -8,6 +8,7 @@ import pytest
 from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError
 from doa_tf.scenes.folder import read_scenes, write_scenes
+from doa_tf.scenes.plot import plot_scenes
 from doa_tf.scenes.scene import Scene, SceneTalker, Stretch
 
 soundfile = pytest.importorskip("soundfile")
@@ -206,6 +207,23 @@ def test_blocks_of_images_add_up_to_the_scene(tmp_path):
     np.testing.assert_array_equal(scene.read(), images["1"] + images["noise"])
     kept, _ = soundfile.read(tmp_path / "with" / "images" / "a_noise.wav", dtype="float32")
     np.testing.assert_array_equal(kept, images["noise"])
+
+
+def test_a_scene_that_is_interrupted_leaves_nothing(tmp_path):
+    def blocks():
+        yield {"1": np.ones((1_000, 4), np.float32)}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path / "s", [("a", blocks(), row())], images=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_picture_of_scenes_of_several_and_of_nobody(read, tmp_path):
+    pytest.importorskip("matplotlib")
+    text = "file,talker,azimuth_deg,elevation_deg,snr_db\na.wav,1,0,0,3\na.wav,2,9,9,3\nb.wav,,,,\n"
+    plot_scenes(tmp_path / "scenes.png", read(text))
+    assert (tmp_path / "scenes.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
