@@ -23,6 +23,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
+from doa_tf.rooms.bank.bank import bank_digest
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.scenes.draw import CONDITIONS, COUNTS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
@@ -150,7 +151,9 @@ def run_recipe(
     folder = Path(folder)
     run = folder / "run"
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
-    sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    rooms = folder / "rooms"
+    sources = {"bank": str(rooms), "speech": str(speech), "noise": str(noise)}
+    sources["bank_sha256"] = bank_digest(rooms)
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
@@ -162,11 +163,14 @@ def _data(
     args: argparse.Namespace, features: FeatureSpec, progress: Progress
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
+    from doa_tf.rooms.bank.bank import bank_digest
     from doa_tf.training.settings import TrainingData
 
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+        if Path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+            sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
         if args.talkers is not None:
             sources["talkers"] = args.talkers
         mixer = partial(read_mixer, args, progress)

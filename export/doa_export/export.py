@@ -18,7 +18,7 @@ from doa_edge.tflite.network import TfliteModel
 from doa_export.convert.launch import ConversionError, convert
 from doa_export.convert.split import add_halves
 from doa_export.judge.calibration import Calibration, calibrate
-from doa_export.judge.parity import parity
+from doa_export.judge.parity import FEWEST, parity
 from doa_export.report import write_report
 from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
@@ -99,7 +99,7 @@ def export_model(
         if report is not None:  # of a file that is refused as well: above all of that
             say("looking into the layers")
             write_report(report, model_path, model, settings, clips=clips, windows=windows)
-        _check_budget(result, settings.allowed)
+        _check_budget(result, settings)
         if sha256(model_path) != digest:  # a training that goes on replaces it
             raise ConversionError(f"{model_path} changed meanwhile: export it again")
         spec = _with_figures(spec, settings, calibration, result)
@@ -223,14 +223,38 @@ def _check_runs(part: Path) -> None:
         raise ConversionError(f"The converted file does not run: {one_line(error)}") from error
 
 
-def _check_budget(result: Parity, budget: Budget) -> None:
-    if not result.within(budget):
-        raise ConversionError(
-            f"The converted file answers {result.median_deg:.4f} degrees (median) and "
-            f"{result.p99_deg:.4f} (99th percentile) away from the checkpoint over {result.n} "
-            f"windows{_count_words(result, budget)}; allowed are {budget.median_deg:g} and "
-            f"{budget.p99_deg:g}: no file written"
+def _check_budget(result: Parity, settings: ExportSettings) -> None:
+    budget = settings.allowed
+    if result.within(budget):
+        return
+    judged, several = result.judged, result.different_counts is not None
+    what = "peaks" if several else "windows"
+    over = f"{judged.n} {what} that a runner would report, of {result.n} windows"
+    if result.reported.n < FEWEST:
+        over = f"{result.n} windows, of which a runner would report {result.reported.n} {what}"
+    raise ConversionError(
+        f"The converted file answers {judged.median_deg:.4f} degrees (median) and "
+        f"{judged.p99_deg:.4f} (99th percentile) away from the checkpoint over {over}"
+        f"{_count_words(result, budget)}; allowed are {budget.median_deg:g} and "
+        f"{budget.p99_deg:g}: no file written. {_advice(result, settings)}"
+    )
+
+
+def _advice(result: Parity, settings: ExportSettings) -> str:
+    """What to do about a file above its budget."""
+    advice = []
+    if result.reported.n < FEWEST:
+        advice.append(
+            f"a 99th percentile needs {FEWEST} that would be reported: give --check a folder of "
+            "more scenes"
         )
+    if settings.mode.needs_calibration:
+        advice.append("calibrate on more scenes like those that it will hear")
+    if settings.quantize != "none":
+        advice.append("take a milder mode, or see by --report which layers lose most")
+    advice.append("allow more by --max-median-deg and --max-p99-deg")
+    text = "; ".join(advice)
+    return text[0].upper() + text[1:]
 
 
 def _count_words(result: Parity, budget: Budget) -> str:
