@@ -243,13 +243,17 @@ def _check_budget(result: Parity, settings: ExportSettings) -> None:
 def _advice(result: Parity, settings: ExportSettings) -> str:
     """What to do about a file above its budget."""
     advice = []
-    if result.reported.n < FEWEST:
+    if settings.check is None:
         advice.append(
-            f"a 99th percentile needs {FEWEST} that would be reported: give --check a folder of "
-            "more scenes"
+            "compare on scenes like those that it will hear, a hundred or more, instead of the "
+            "built-in windows: --check SCENES"
+        )
+    elif result.reported.n < FEWEST:
+        advice.append(
+            f"give --check more scenes: a 99th percentile needs {FEWEST} windows that are reported"
         )
     if settings.mode.needs_calibration:
-        advice.append("calibrate on more scenes like those that it will hear")
+        advice.append("calibrate on more of such scenes")
     if settings.quantize != "none":
         advice.append("take a milder mode, or see by --report which layers lose most")
     advice.append("allow more by --max-median-deg and --max-p99-deg")
