@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, one_line
 from doa_core.files import write_beside
@@ -62,6 +62,32 @@ def _keras_version(path: Path) -> str:
             return str(json.loads(archive.read("metadata.json"))["keras_version"])
     except (*_ZIP_ERRORS, KeyError, TypeError, ValueError):
         return "of an unknown version"
+
+
+def stored_objects(path: Path, *, compiled: bool = False) -> Iterator[dict[str, Any]]:
+    """What Keras saved of each object in a checkpoint: `class_name`, `registered_name`, `config`.
+
+    Args:
+        path: of a `.keras` archive that `check_checkpoint` accepts.
+        compiled: whether optimiser, loss and metrics are among them.
+
+    Raises:
+        InputError: the archive says nothing of what is in it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read("config.json"))
+    except (*_ZIP_ERRORS, KeyError, ValueError) as error:
+        raise InputError(f"{path} is no .keras file: {one_line(error)}") from error
+    waiting: list[Any] = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("class_name"), str):
+                yield value
+            waiting += [v for name, v in value.items() if compiled or name != "compile_config"]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:

@@ -6,12 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 from doa_tf.training.distribute import STRATEGIES
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--head", metavar="NAME", help="see docs/heads.md (default: gibbs-harmonic)"
     )
+    add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
     parser.add_argument("--epochs", type=int, metavar="N")
     parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
@@ -117,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_sources(args)
     use_engine(args.engine)
+    import_modules(args.imports)
     if args.threads and args.engine == "keras":
         import tensorflow as tf
 
@@ -185,11 +189,14 @@ def _data(
     args: argparse.Namespace, features: FeatureSpec, progress: Progress
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
+    from doa_tf.rooms.bank.bank import bank_digest
     from doa_tf.training.settings import TrainingData
 
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+        if Path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+            sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
         if args.talkers is not None:
             sources["talkers"] = args.talkers
         mixer = partial(read_mixer, args, progress)

@@ -24,13 +24,14 @@ from doa_tf.data.features import highpassed, waveform_features
 from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.data.targets import without_head
-from doa_tf.files import Progress, write_json
+from doa_tf.files import Progress, difference_words, differences, known_by_digest, write_json
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
 logger = logging.getLogger(__name__)
 
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
 MakeMixer = Callable[[], SceneMixer | RecordedScenes]
+_STATE = ("digest", "done", "target_shape")  # in cache.json, beside what it was made with
 _CHUNK = 256  # scenes between two notes of how far a cache is
 
 
@@ -43,7 +44,8 @@ class FeatureCache:
     Args:
         folder: created if it does not exist.
         mixer: called for a mixer if scenes are missing.
-        made_with: what the scenes depend on, JSON values; must equal that of an existing cache.
+        made_with: what the scenes depend on, JSON values; must equal that of an existing cache,
+            whose `NAME` may differ where the digest `NAME_sha256` is the same.
         scenes: number of scenes.
         seed: of the draws; scene k has the key (seed, 0, k).
         highpass_hz: cutoff [Hz] of the high-pass that scenes go through first, as the network's
@@ -86,11 +88,9 @@ class FeatureCache:
         done, target_shape = 0, [1, 3]
         if index_path.exists():
             index = json.loads(index_path.read_text(encoding="utf-8"))
-            if index["digest"] != digest:
-                raise InputError(
-                    f"The cache {folder} was made with other settings or data: name another "
-                    "folder, or delete it"
-                )
+            _check_made_with(made_with, index, folder)
+            if not made_with.keys() <= index.keys():  # made before it knew its bank by a digest
+                write_json(index_path, {**index, **made_with, "digest": digest})
             done, target_shape = index["done"], index.get("target_shape", target_shape)
         mode = "r+" if done else "w+"
         shape = (scenes, *self.spec.input_shape)
@@ -132,6 +132,18 @@ class FeatureCache:
         """Of a scene's targets: (1, 3), or (T, V, 3) of any number of talkers."""
         stored = self.directions.shape[1:]
         return stored if len(stored) == 3 else (1, 3)
+
+
+def _check_made_with(made_with: dict[str, Any], index: dict[str, Any], folder: Path) -> None:
+    """Raise InputError unless a cache holds the scenes that are asked for."""
+    asked = json.loads(json.dumps(made_with))
+    found = {name: value for name, value in index.items() if name not in _STATE}
+    others = differences(*known_by_digest(asked, found))
+    if others:
+        raise InputError(
+            f"The cache {folder} was made with other settings or data: {difference_words(others)}. "
+            "Name another folder, or delete it"
+        )
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:

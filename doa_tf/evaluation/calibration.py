@@ -123,14 +123,11 @@ def calibrate_model(
         InputError: not a checkpoint of this package, too few scenes, or scenes of other than one
             talker for a network of one.
     """
-    import keras
-
     from doa_tf.checkpoint import save_model
     from doa_tf.layers import HeadOutput
     from doa_tf.models import load_model, model_spec
 
-    load_model(Path(model))  # its errors say what is wrong with a file
-    network = keras.saving.load_model(model)
+    network = load_model(Path(model), compiled=True)
     (layer,) = (layer for layer in network.layers if isinstance(layer, HeadOutput))
     layer.calibration = ()
     try:

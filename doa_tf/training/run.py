@@ -18,7 +18,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf.data.validation import scenes_arrays
 from doa_tf.files import sha256
 from doa_tf.models import load_model
-from doa_tf.training.run_folder import BEST, claim_run
+from doa_tf.training.run_folder import BEST, SOURCES, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run
 
@@ -68,7 +68,7 @@ def train(
     asked = {
         "settings": {**settings.lasting(), "engine": engine},
         "features": features.to_dict(),
-        "sources": {**data.sources, **digest},
+        SOURCES: {**data.sources, **digest},
     }
     claimed = claim_run(folder, asked, writes=trainer.writes)
     if claimed.state.epoch >= settings.epochs:

@@ -119,7 +119,8 @@ class TrainingData:
         batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
             and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
             there on; directions are (B, V, 3), or (B, T, V, 3) if they change within a scene.
-        sources: names of bank, speech and noise, which a cache depends on; JSON values.
+        sources: names of bank, speech and noise, which a cache depends on; JSON values. A digest
+            `NAME_sha256` beside `NAME` stands for its contents: the path may then be another.
         cache: folder of mixed features, inside the run by default; of the engine keras.
         arrays: of `doa_tf.training.jax_engine.mixing.scene_arrays`, where several trainings by the
             engine jax share them.

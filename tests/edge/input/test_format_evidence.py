@@ -109,7 +109,18 @@ def directions(count):
         from_ambix(room(seconds=2.0), "fuma"),  # too short to say
         from_ambix(room(), "fuma") * [0.2, 1.0, 1.0, 1.0],  # no format at all
     ],
-    ids="pole wave diffuse microphones hiss silence offset quiet short none".split(),
+    ids=[
+        "pole",
+        "wave",
+        "diffuse",
+        "microphones",
+        "hiss",
+        "silence",
+        "offset",
+        "quiet",
+        "short",
+        "none",
+    ],
 )
 def test_what_says_nothing(sound):
     assert contradiction(sound) is None

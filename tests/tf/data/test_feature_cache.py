@@ -141,6 +141,30 @@ def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
         make_cache(tmp_path, mixer, **change)
 
 
+def asked(bank, digest=None):
+    return {"bank": bank} if digest is None else {"bank": bank, "bank_sha256": digest}
+
+
+def test_a_cache_knows_its_bank_by_the_digest(tmp_path, mixer):
+    make_cache(tmp_path, mixer, made_with=asked("rooms", "aa"))
+    make_cache(tmp_path, None, made_with=asked("moved/rooms", "aa"))  # full: nothing is mixed
+    with pytest.raises(InputError, match=r"data: bank holds something else than it did\. Name"):
+        make_cache(tmp_path, None, made_with=asked("rooms", "bb"))
+    make_cache(tmp_path, None, made_with=asked("rooms"))  # the bank is gone: by its path
+    with pytest.raises(InputError, match="bank was 'rooms', not 'moved'"):
+        make_cache(tmp_path, None, made_with=asked("moved"))
+
+
+def test_a_cache_from_before_the_digest_goes_on_and_learns_it(tmp_path, mixer):
+    make_cache(tmp_path, mixer, made_with=asked("rooms"))
+    with pytest.raises(InputError, match="bank was 'rooms', not 'moved'"):
+        make_cache(tmp_path, None, made_with=asked("moved", "aa"))
+    make_cache(tmp_path, None, made_with=asked("rooms", "aa"))
+    make_cache(tmp_path, None, made_with=asked("moved", "aa"))
+    with pytest.raises(InputError, match="bank holds something else"):
+        make_cache(tmp_path, None, made_with=asked("rooms", "bb"))
+
+
 def test_two_runs_at_once_do_not_write_into_each_other(tmp_path, mixer, caplog):
     # The second asks for other scenes while the first is half way: it waits, then is refused.
     half_way, go_on = Event(), Event()
