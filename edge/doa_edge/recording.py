@@ -10,7 +10,7 @@ import numpy as np
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import GRID_HEADS
 from doa_core.spec import ModelSpec
-from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth
+from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth, rounded_time
 
 MOST_TALKERS = 256  # that a tally remembers one by one
 
@@ -170,7 +170,7 @@ def summary_dict(
         "elevation_deg": round(elevation_deg, 2) + 0.0,
         "confidence": round(confidence, 4),
         "active_share": round(average.active_share, 4),
-        "duration_s": duration_s,
+        "duration_s": rounded_time(duration_s),
     }
     if tally is None or not tally.several:
         return summary

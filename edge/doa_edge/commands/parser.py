@@ -7,6 +7,7 @@ import argparse
 from doa_edge.commands import bench, devices, doctor, info, run
 from doa_edge.options.command import CommandParser
 from doa_edge.options.common import join_negative_values
+from doa_edge.options.input import take_recording
 
 
 def parse_options(arguments: list[str]) -> argparse.Namespace:
@@ -27,6 +28,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         verb.add_parser(commands)
     arguments = join_negative_values(arguments)
     first = parser.parse_args(arguments)
+    take_recording(first)
     if getattr(first, "config", None) is None:
         return first
     from doa_edge.options.config import read_config
@@ -37,4 +39,6 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         values.pop("input", None)
         values.pop("device", None)
     run_parser.set_defaults(**values)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    take_recording(options)
+    return options

@@ -18,8 +18,8 @@ class InputFormat:
     """Format, channels and mounting of a first-order Ambisonics input.
 
     Attributes:
-        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`; see
-            `doa_core.ambisonics`.
+        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`, in upper or
+            lower case, kept in lower; see `doa_core.ambisonics`.
         channel_map: which four channels to use, counted from 1, in the order of the format. None:
             the only four of a file or pipe, the first four of a device.
         mount: yaw, pitch and roll [rad] of the microphone in the room; None for upright and
@@ -35,6 +35,7 @@ class InputFormat:
     mount: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "audio_format", self.audio_format.lower())
         format_to_ambix_matrix(self.audio_format)
         channels, mount = self.channel_map, self.mount
         if channels is not None:
