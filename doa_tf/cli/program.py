@@ -30,6 +30,9 @@ def status_of(work: Callable[[], int | None], prog: str, *, interrupted: str) ->
     except (OSError, MissingPackageError, FloatingPointError) as error:
         sys.stderr.write(f"{prog}: {one_line(error)}\n")
         return command.EXIT_FAILED
+    except MemoryError as error:
+        sys.stderr.write(f"{prog}: {one_line(error) or 'there is not enough memory'}\n")
+        return command.EXIT_FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"{prog}: interrupted; {interrupted}\n")
         return command.EXIT_INTERRUPTED

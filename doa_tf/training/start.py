@@ -13,7 +13,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf import heads
 from doa_tf.heads import Head
 from doa_tf.models import build_crnn
-from doa_tf.training.run_folder import RunFolder
+from doa_tf.training.run_folder import RunFolder, TrainingState
 from doa_tf.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether all epochs are done, or `patience` is exhausted."""
-        state = self.folder.state
-        return state.epoch >= self.settings.epochs or state.waited >= self.settings.patience
+        return ending(self.folder.state, self.settings) is not None
 
     def new_network(self, *, synchronized: bool = False) -> keras.Model:
         """The network with its initial weights.
@@ -66,6 +65,18 @@ class Run:
         if self.origin is not None:
             copy_weights(self.origin, model)
         return model
+
+
+def ending(state: TrainingState, settings: TrainSettings) -> str | None:
+    """Why a run has ended, and what goes on with it; None where epochs are left."""
+    if state.epoch >= settings.epochs:
+        return f"it has ended after {state.epoch} epochs; more --epochs go on with it"
+    if state.waited >= settings.patience:
+        return (
+            f"it has ended after {state.epoch} epochs, the last {state.waited} without a better "
+            "one; more --patience goes on with it"
+        )
+    return None
 
 
 def build_network(head: Head, features: FeatureSpec, settings: TrainSettings) -> keras.Model:

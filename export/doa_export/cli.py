@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError, one_line
+from doa_core.files import say_written
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.program import status_of
 
@@ -54,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="made by doa_tf train")
-    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    text = "made by doa_tf train; or `default` or `lite`, the built-in ones"
+    parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
+    text = "the file to make, or to replace"
+    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path, help=text)
     _add_conversion(parser)
     _add_judging(parser)
     return parser
@@ -88,7 +92,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "--lstm",
         choices=(AUTO, *LSTM_FORMS),
         default=AUTO,
-        help="form of the recurrences (default: the best for the mode)",
+        help="form of the recurrences (default: auto, the best for the mode)",
     )
     add(
         "--frontend",
@@ -174,6 +178,7 @@ def _export(args: argparse.Namespace) -> int:
             json_file.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
     sys.stderr.write(f"doa_export: {_summary(made)}\n")
+    say_written("doa_export", args.json, args.report)
     return 0
 
 

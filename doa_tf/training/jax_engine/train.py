@@ -35,6 +35,7 @@ from doa_tf.models import model_spec, predict_padded
 from doa_tf.training import callbacks
 from doa_tf.training.jax_engine.draws import DrawnBatches
 from doa_tf.training.jax_engine.mixing import Arrays, mix_scenes, scene_arrays
+from doa_tf.training.memory import naming_batch_size
 from doa_tf.training.run_folder import LAST
 from doa_tf.training.settings import RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run, check_targets
@@ -77,7 +78,8 @@ class JaxEngine:
         arrays = scene_arrays(self._mixer) if given is None else dict(given)
         workers = self._options.workers
         drawing = DrawnBatches(self._mixer, settings, first_epoch=state.epoch, workers=workers)
-        with drawing as batches:
+        memory = naming_batch_size(settings.batch_size, RuntimeError)  # what JAX's error is
+        with memory, drawing as batches:
             learner = _Learner(run, arrays)
             run.folder.write_spec(model_spec(learner.model))
             while not run.ended:

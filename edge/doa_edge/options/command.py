@@ -17,14 +17,24 @@ DISTRIBUTION = "doa-tf"
 Kind = Callable[[str], Any]  # what makes an option's value of its text
 
 
+class _HelpWithDefaults(argparse.HelpFormatter):
+    """Names the default of every option that has one and whose help does not."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        if silent or action.default in ([], ()) or "default" in (action.help or ""):
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one line, and its version when asked.
 
-    The parsers of its sub-commands are of this class, too.
+    Its help names defaults. The parsers of its sub-commands are of this class, too.
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
         text = "show the version and end"
         self.add_argument("--version", action=_ShowVersion, nargs=0, help=text)
 
