@@ -36,7 +36,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
-    start = "start from the weights of layers that fit; `default` and `lite` are the built-in ones"
+    start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
     parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
     parser.add_argument("--workers", type=int, metavar="N", help=processes)

@@ -36,7 +36,9 @@ def add_simulate(commands: Commands) -> None:
     parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
     parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
-    parser.add_argument("--sources", type=int, metavar="N", help="source positions a room (default: 3)")
+    parser.add_argument(
+        "--sources", type=int, metavar="N", help="source positions a room (default: 3)"
+    )
     add = parser.add_argument_group("what rooms are drawn from").add_argument
     kinds = "ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array (default: random)"
     add("--mic", metavar="KIND", help=kinds)
@@ -50,7 +52,7 @@ def add_simulate(commands: Commands) -> None:
     cluster = "the workers of a Dask cluster instead (docs/cluster.md)"
     add("--scheduler", metavar="tcp://HOST:PORT", help=cluster)
     add = parser.add_argument_group("measured rooms").add_argument
-    files = "SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)"
+    files = "SingleRoomSRIR files (AES69); --sources of a listener share a room, or all of them"
     add("--from-sofa", nargs="+", metavar="FILE", help=files)
     formats = "of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)"
     add("--channel-format", metavar="FORMAT", type=str.lower, help=formats)

@@ -21,7 +21,9 @@ RECORDINGS = ("meeting", "moving")
 
 def add_render(commands: Commands) -> None:
     """Add `render` to the commands."""
-    parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
+    text = "freeze mixed scenes into a folder"
+    description = f"{text.capitalize()} with labels.csv, which evaluate, train and compare read."
+    parser = commands.add_parser("render", help=text, description=description)
     parser.add_argument("--bank", required=True, metavar="BANK", help="from doa_tf simulate")
     parser.add_argument("--speech", required=True, metavar="DIR", help="recordings of talkers")
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
@@ -29,7 +31,7 @@ def add_render(commands: Commands) -> None:
         "--condition",
         choices=(*CONDITIONS, "all", *COUNTS, *RECORDINGS),
         action="append",
-        help="may be given several times; all (the default) are clean, diffuse and interferer",
+        help="may be given several times; all are clean, diffuse and interferer (default: all)",
     )
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")

@@ -45,7 +45,9 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
     parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
-    parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better one (default: 20)")
+    parser.add_argument(
+        "--patience", type=int, metavar="N", help="epochs without a better one (default: 20)"
+    )
     parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas (default: 64)")
     text = "of Nadam, at its highest (default: 0.001)"
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help=text)
@@ -56,13 +58,13 @@ def add_parser(commands: Commands) -> None:
         "--init-from",
         metavar="MODEL.keras",
         type=checkpoint_path,
-        help="start from the weights of layers that fit; `default` and `lite` are the built-in ones",
+        help="start from the weights of layers that fit; also the built-in `default` or `lite`",
     )
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
         default="none",
-        help="mirrored: all GPUs; multiworker: several processes, told by TF_CONFIG (default: none)",
+        help="mirrored: all GPUs; multiworker: processes, told by TF_CONFIG (default: none)",
     )
     parser.add_argument(
         "--engine",
@@ -71,7 +73,9 @@ def add_parser(commands: Commands) -> None:
         help="jax: new scenes in every epoch, mixed and learned by an accelerator (default: keras)",
     )
     network = parser.add_argument_group("the network")
-    network.add_argument("--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)")
+    network.add_argument(
+        "--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)"
+    )
     network.add_argument("--lstm-units", type=int, metavar="N", help="each direction (default: 64)")
     text = "before the outputs (default: 429)"
     network.add_argument("--dense-units", type=int, metavar="N", help=text)
@@ -96,7 +100,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--talkers",
         type=int,
         metavar="N",
-        help="scenes of none to N talkers, up to 3, for a network of several voices (default: of one)",
+        help="scenes of none to N talkers, up to 3, for a network of several voices (default: one)",
     )
     data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
     data.add_argument(
@@ -110,7 +114,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
     )
-    data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs (default: RUN/cache)")
+    data.add_argument(
+        "--cache", metavar="DIR", help="mixed features, shared between runs (default: RUN/cache)"
+    )
     add_skip_broken(parser)
 
 

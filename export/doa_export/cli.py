@@ -20,10 +20,10 @@ from typing import Any
 from doa_core.errors import InputError, one_line
 from doa_core.files import say_written
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
-from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.program import status_of
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import io
 import json
 import logging
-from contextlib import suppress
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
 

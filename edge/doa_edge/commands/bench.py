@@ -49,8 +49,8 @@ def add_parser(commands: Any) -> None:
         "--model FILE": MODEL_HELP,
         "--seconds SECONDS": "of sound in each round (default: %(default)g)",
         "--rate HZ": "of the sound before it is resampled (default: %(default)d)",
-        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s (default: "
-        "%(default)d)",
+        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s "
+        "(default: %(default)d)",
         "--threads N": "of the network (default: %(default)d)",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": float}

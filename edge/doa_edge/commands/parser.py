@@ -17,15 +17,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         InputError: a configuration that cannot be used.
         SystemExit: misuse, or a request for help.
     """
-    parser = CommandParser(
-        prog="doa_edge",
-        description="Where does the voice come from? Directions from first-order Ambisonics.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run_parser = run.add_parser(commands)
-    for verb in (devices, doctor, bench, info):
-        verb.add_parser(commands)
+    parser, run_parser = make_parser()
     arguments = join_negative_values(arguments)
     first = parser.parse_args(arguments)
     take_recording(first)
@@ -42,3 +34,17 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     take_recording(options)
     return options
+
+
+def make_parser() -> tuple[CommandParser, argparse.ArgumentParser]:
+    """The parser of the command, and that of `doa_edge run` in it."""
+    parser = CommandParser(
+        prog="doa_edge",
+        description="Where does the voice come from? Directions from first-order Ambisonics.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run_parser = run.add_parser(commands)
+    for verb in (devices, doctor, bench, info):
+        verb.add_parser(commands)
+    return parser, run_parser

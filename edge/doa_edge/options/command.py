@@ -20,11 +20,13 @@ Kind = Callable[[str], Any]  # what makes an option's value of its text
 class _HelpWithDefaults(argparse.HelpFormatter):
     """Names the default of every option that has one and whose help does not."""
 
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
-        if silent or action.default in ([], ()) or "default" in (action.help or ""):
-            return action.help
-        return f"{action.help} (default: %(default)s)"
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        has_none = default is None or default is False or default in (argparse.SUPPRESS, [], ())
+        if has_none or not action.option_strings or "default:" in text:
+            return text
+        shown = "%(default)g" if isinstance(default, float) else "%(default)s"
+        return f"{text} (default: {shown})"
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -24,8 +24,8 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     """Add the options of the engine."""
     texts = {
         "--model FILE": MODEL_HELP,
-        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s, rounded to "
-        "frames (default: 5, 0.16 s)",
+        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s, "
+        "rounded to frames (default: 5, 0.16 s)",
         "--average FRAMES": "frames, or seconds, whose outputs are averaged for one direction "
         "(default: a window's, 25; the last 13 of them with several voices)",
         "--decode peak|centroid": "how a grid of scores becomes a direction (default: as the model "
@@ -90,8 +90,8 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
-        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt; default port: 1883, with "
-        "--mqtt-tls 8883)",
+        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883 if not "
+        "named, or 8883 with --mqtt-tls",
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
         f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }

@@ -204,7 +204,10 @@ def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[E
             linewidths=0.3,
             zorder=3,
         )
-    shown = [(points.cmap(0.8), "active", active), (_GREY, "not active (gate, margin or confidence)", silent)]
+    shown = [
+        (points.cmap(0.8), "active", active),
+        (_GREY, "not active (gate, margin or confidence)", silent),
+    ]
     for colour, text, found in shown:
         if found:
             azimuth.scatter([], [], s=26, color=colour, label=text)

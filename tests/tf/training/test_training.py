@@ -97,12 +97,12 @@ def test_too_little_memory_names_the_batch_size(tmp_path, mixer, scenes, monkeyp
         raise error
 
     monkeypatch.setattr(keras.Model, "fit", fail)
-    with pytest.raises(MemoryError, match="^Training in batches of 8 needs .* --batch-size .* in"):
+    with pytest.raises(MemoryError, match=r"^Training in batches of 8 needs .* --batch-size .* in"):
         run(tmp_path, mixer, scenes)
 
 
 def test_only_errors_of_memory_name_the_batch_size():
-    with pytest.raises(RuntimeError, match="^a ROOM$"), naming_batch_size(8, RuntimeError):
+    with pytest.raises(RuntimeError, match=r"^a ROOM$"), naming_batch_size(8, RuntimeError):
         raise RuntimeError("a ROOM")
     with pytest.raises(MemoryError, match="batches of 8 "), naming_batch_size(8, RuntimeError):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes")
