@@ -19,9 +19,10 @@ def naming_batch_size(batch_size: int, *errors: type[Exception]) -> Iterator[Non
         batch_size: sequences per step.
         errors: of a library, which raises them for other reasons, too; those pass.
     """
+    kinds: tuple[type[Exception], ...] = (MemoryError, *errors)
     try:
         yield
-    except (MemoryError, *errors) as error:
+    except kinds as error:
         found = _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}")
         if not (found or isinstance(error, MemoryError)):
             raise

@@ -69,13 +69,12 @@ class Run:
 
 def ending(state: TrainingState, settings: TrainSettings) -> str | None:
     """Why a run has ended, and what goes on with it; None where epochs are left."""
+    done = f"{state.epoch} {'epoch' if state.epoch == 1 else 'epochs'}"
     if state.epoch >= settings.epochs:
-        return f"it has ended after {state.epoch} epochs; more --epochs go on with it"
+        return f"it has ended after {done}; more of them go on with it"
     if state.waited >= settings.patience:
-        return (
-            f"it has ended after {state.epoch} epochs, the last {state.waited} without a better "
-            "one; more --patience goes on with it"
-        )
+        waited = f"the last {state.waited} without a better one"
+        return f"it has ended after {done}, {waited}; more patience goes on with it"
     return None
 
 

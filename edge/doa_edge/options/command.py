@@ -116,7 +116,7 @@ def frames_or_seconds(text: str) -> int | float:
     """The type of an option: frames as an integer, or seconds such as 0.5s as a float."""
     if text.isdecimal() and int(text) >= 1:
         return int(text)
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)(m?)s", text.strip().lower())
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(m?)s", text.strip().lower())
     seconds = float(match[1]) / (1000.0 if match[2] else 1.0) if match else 0.0
     if seconds <= 0.0:
         raise argparse.ArgumentTypeError(

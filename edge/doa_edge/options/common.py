@@ -90,8 +90,8 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
-        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883 if not "
-        "named, or 8883 with --mqtt-tls",
+        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883, or "
+        "8883 with --mqtt-tls, if not named",
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
         f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }

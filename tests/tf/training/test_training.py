@@ -72,7 +72,7 @@ def test_a_run_that_has_ended_is_left_as_it_is(tmp_path, mixer, scenes, caplog):
     best = keras.saving.load_model(tmp_path / "model.keras")
     for ours, theirs in zip(model.get_weights(), best.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    told = f"the run {tmp_path} is done: it has ended after 2 epochs; more --epochs go on with it"
+    told = f"the run {tmp_path} is done: it has ended after 2 epochs; more of them go on with it"
     assert told in caplog.messages
 
 
@@ -80,7 +80,7 @@ def test_a_run_without_patience_left_is_left_as_it_is():
     settings = TrainSettings(**{**vars(SETTINGS), "epochs": 9, "patience": 2})
     assert ending(TrainingState(epoch=4, waited=1), settings) is None
     assert ending(TrainingState(epoch=4, waited=2), settings) == (
-        "it has ended after 4 epochs, the last 2 without a better one; more --patience goes on "
+        "it has ended after 4 epochs, the last 2 without a better one; more patience goes on "
         "with it"
     )
 
