@@ -1,8 +1,9 @@
-"""Write beside, then rename: a file is there whole or not at all."""
+"""Write beside, then rename: a file is there whole or not at all; and say where it is."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,3 +93,15 @@ def write_beside(
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def say_written(command: str, *paths: str | os.PathLike[str] | None) -> None:
+    """Say on standard error where a command left its results.
+
+    Args:
+        command: begins the lines.
+        paths: of files and folders; None for one that nobody asked for.
+    """
+    for path in paths:
+        if path is not None:
+            sys.stderr.write(f"{command}: wrote {os.fspath(path)}\n")

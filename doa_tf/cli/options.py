@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError, as_input_errors
+from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules
 
@@ -44,8 +45,11 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         models: name of the argument.
         nargs: how many models it takes; one by default.
     """
-    known = "a .keras file, a .tflite file, baseline:intensity or baseline:music"
-    parser.add_argument(models, nargs=nargs, metavar="MODEL", help=known)
+    known = (
+        "a .keras file, a .tflite file, the built-in `default` or `lite`, baseline:intensity or "
+        "baseline:music"
+    )
+    parser.add_argument(models, nargs=nargs, metavar="MODEL", type=judged_model, help=known)
     parser.add_argument(
         "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
     )

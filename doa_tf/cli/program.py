@@ -37,6 +37,9 @@ def status_of(
     except (OSError, PackageError, FloatingPointError) as error:
         sys.stderr.write(f"{prog}: {one_line(error, length=OWN_LENGTH)}\n")
         return command.EXIT_FAILED
+    except MemoryError as error:
+        sys.stderr.write(f"{prog}: {one_line(error) or 'there is not enough memory'}\n")
+        return command.EXIT_FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"{prog}: interrupted; {interrupted}\n")
         return command.EXIT_INTERRUPTED

@@ -76,28 +76,29 @@ def bank_from_sofa(
         **told(reading),
     }
     rooms = len(records)
-    writer = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
-    microphone: dict[str, Any] = {}
-    if array:
-        encoded = MeasuredArrayMicrophone(file=str(array))
-        microphone["diffuse_response"] = encoded.diffuse_response()
-        microphone["noise_gains"] = encoded.noise_gains
-    done = rooms - writer.rooms_missing
-    if progress:
-        progress(done, rooms)
-    for numbers in writer.missing:
-        shard = []
-        for number in numbers:
-            path, place, start = records[number]
-            measured = read(path)[place]
-            which = slice(start, start + (sources or len(measured.responses)))
-            draw = {"file": path.name, "place": place}
-            shard.append(encode_room(_room(number, measured, which, draw, **microphone)))
-            done += 1
-            if progress:
-                progress(done, rooms)
-        writer.write(numbers, shard)
-    writer.finish()
+    bank = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
+    with bank as writer:
+        microphone: dict[str, Any] = {}
+        if array:
+            encoded = MeasuredArrayMicrophone(file=str(array))
+            microphone["diffuse_response"] = encoded.diffuse_response()
+            microphone["noise_gains"] = encoded.noise_gains
+        done = rooms - writer.rooms_missing
+        if progress:
+            progress(done, rooms)
+        for numbers in writer.missing:
+            shard = []
+            for number in numbers:
+                path, place, start = records[number]
+                measured = read(path)[place]
+                which = slice(start, start + (sources or len(measured.responses)))
+                draw = {"file": path.name, "place": place}
+                shard.append(encode_room(_room(number, measured, which, draw, **microphone)))
+                done += 1
+                if progress:
+                    progress(done, rooms)
+            writer.write(numbers, shard)
+        writer.finish()
 
 
 def export_sofa(

@@ -74,26 +74,27 @@ def simulate_bank(
     made_with: dict[str, Any] = {"seed": seed, "settings": _recorded(settings)}
     if digest:
         made_with["microphone_sha256"] = digest
-    writer = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
-    done = rooms - writer.rooms_missing
-    if progress:
-        progress(done, rooms)
-    if writer.missing:
-        software = software_versions(digest) if scheduler else None
-        task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
-        shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
-        simulated: dict[range, dict[int, Record]] = {shard: {} for shard in writer.missing}
-        with _engine(workers or available_cores(), scheduler) as run:
-            for part, records in run(task, list(shard_of)):
-                shard = shard_of[part]
-                simulated[shard].update(zip(part, records, strict=True))
-                if len(simulated[shard]) == len(shard):
-                    whole = simulated.pop(shard)
-                    writer.write(shard, [whole[number] for number in shard])
-                done += len(part)
-                if progress:
-                    progress(done, rooms)
-    writer.finish()
+    bank = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
+    with bank as writer:
+        done = rooms - writer.rooms_missing
+        if progress:
+            progress(done, rooms)
+        if writer.missing:
+            software = software_versions(digest) if scheduler else None
+            task = partial(simulate_rooms, seed=seed, settings=settings, software=software)
+            shard_of = {part: shard for shard in writer.missing for part in split_shard(shard)}
+            simulated: dict[range, dict[int, Record]] = {shard: {} for shard in writer.missing}
+            with _engine(workers or available_cores(), scheduler) as run:
+                for part, records in run(task, list(shard_of)):
+                    shard = shard_of[part]
+                    simulated[shard].update(zip(part, records, strict=True))
+                    if len(simulated[shard]) == len(shard):
+                        whole = simulated.pop(shard)
+                        writer.write(shard, [whole[number] for number in shard])
+                    done += len(part)
+                    if progress:
+                        progress(done, rooms)
+        writer.finish()
 
 
 def simulate_rooms(

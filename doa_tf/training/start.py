@@ -14,7 +14,7 @@ from doa_tf import heads
 from doa_tf.heads import Head
 from doa_tf.layers import HeadOutput
 from doa_tf.models import build_crnn
-from doa_tf.training.run_folder import RunFolder
+from doa_tf.training.run_folder import RunFolder, TrainingState
 from doa_tf.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether all epochs are done, or `patience` is exhausted."""
-        state = self.folder.state
-        return state.epoch >= self.settings.epochs or state.waited >= self.settings.patience
+        return ending(self.folder.state, self.settings) is not None
 
     def new_network(self, *, synchronized: bool = False) -> keras.Model:
         """The network with its initial weights.
@@ -70,6 +69,17 @@ class Run:
             if not (self.folder.state.epoch or self.folder.state.step):
                 tell_of_origin(self.origin, model, copied)
         return model
+
+
+def ending(state: TrainingState, settings: TrainSettings) -> str | None:
+    """Why a run has ended, and what goes on with it; None where epochs are left."""
+    done = f"{state.epoch} {'epoch' if state.epoch == 1 else 'epochs'}"
+    if state.epoch >= settings.epochs:
+        return f"it has ended after {done}; more of them go on with it"
+    if state.waited >= settings.patience:
+        waited = f"the last {state.waited} without a better one"
+        return f"it has ended after {done}, {waited}; more patience goes on with it"
+    return None
 
 
 def build_network(head: Head, features: FeatureSpec, settings: TrainSettings) -> keras.Model:

@@ -10,7 +10,7 @@ import numpy as np
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import GRID_HEADS
 from doa_core.spec import ModelSpec
-from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth
+from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth, rounded_time
 
 MOST_TALKERS = 256  # that a tally remembers one by one
 _NOBODY = {"azimuth_deg": None, "elevation_deg": None, "confidence": 0.0}  # of a summary
@@ -172,7 +172,7 @@ def summary_dict(
     summary: dict[str, Any] = {
         **direction,
         "active_share": round(average.active_share, 4),
-        "duration_s": duration_s,
+        "duration_s": rounded_time(duration_s),
     }
     if tally is None or not several:
         return summary

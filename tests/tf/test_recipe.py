@@ -81,7 +81,12 @@ def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, 
     made = path.read_bytes()
     assert run(out) == 0  # all is done
     assert path.read_bytes() == made
-    capsys.readouterr()
+    said = capsys.readouterr()
+    assert said.out == f"{path}\n"
+    assert said.err.splitlines()[-2:] == [
+        f"{out} is done: it has ended after 1 epoch; more of them go on with it",
+        f"doa_tf: the calibrated network is in {path}",
+    ]
     assert run(out, ("rooms.seed", 9)) == 2
     assert "other values of seed" in capsys.readouterr().err
 

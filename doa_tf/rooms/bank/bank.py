@@ -16,6 +16,7 @@ import json
 import logging
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
 
@@ -84,6 +85,7 @@ class BankWriter:
             "rooms": rooms,
             "rooms_per_shard": rooms_per_shard,
         }
+        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self._index = _claim(self.folder, made_with)
         for left_over in self.folder.glob(".*.part"):  # by a run that was killed
             left_over.unlink(missing_ok=True)
@@ -95,6 +97,23 @@ class BankWriter:
                 if path.exists():
                     logger.warning("%s: it is made again", error)
                 self.missing.append(numbers)
+        if not self.missing:
+            logger.info("the bank %s is complete: nothing is left to do", self.folder)
+
+    def __enter__(self) -> BankWriter:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Leave no folder behind that holds nothing but the index of a bank that failed."""
+        if {path.name for path in self.folder.iterdir()} <= {INDEX}:
+            (self.folder / INDEX).unlink(missing_ok=True)
+            with suppress(OSError):  # one that is no longer empty stays
+                for path in self._made:
+                    path.rmdir()
 
     @property
     def rooms_missing(self) -> int:

@@ -36,6 +36,7 @@ from doa_tf.models import model_spec, predict_padded
 from doa_tf.training import callbacks
 from doa_tf.training.jax_engine.draws import DrawnBatches
 from doa_tf.training.jax_engine.mixing import Arrays, highpassed, mix_scenes, scene_arrays
+from doa_tf.training.memory import naming_batch_size
 from doa_tf.training.run_folder import LAST
 from doa_tf.training.settings import RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run, check_targets
@@ -79,7 +80,8 @@ class JaxEngine:
         workers = self._options.workers
         check_rate(self._mixer, run.features)
         drawing = DrawnBatches(self._mixer, settings, first_epoch=state.epoch, workers=workers)
-        with drawing as batches:
+        memory = naming_batch_size(settings.batch_size, RuntimeError)  # what JAX's error is
+        with memory, drawing as batches:
             learner = _Learner(run, arrays)
             run.folder.write_spec(model_spec(learner.model))
             while not run.ended:

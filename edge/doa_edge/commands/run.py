@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors
-from doa_edge.options.command import add_options, peak_memory_kib
+from doa_core.files import say_written
+from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
+    from doa_core.spec import FeatureSpec
     from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
     from doa_edge.input.stream import Gap, Source, StreamItem
@@ -85,7 +87,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         with _quiet_runtime():
             model = TfliteModel(model_path, threads=options.threads)
         with as_input_errors():
-            engine = DirectionEngine(model, _engine_settings(options))
+            engine = DirectionEngine(model, _engine_settings(options, model.spec.features))
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
@@ -120,21 +122,28 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
 
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
+        say_written("doa_edge", path)
     return 0
 
 
-def _engine_settings(options: argparse.Namespace) -> EngineSettings:
+def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:
     """The settings that the options of `run` ask for; the engine's own where they are silent.
+
+    Args:
+        options: of the command.
+        features: of the model, whose frames they count.
 
     Raises:
         ValueError: a value out of range.
     """
     from doa_edge.engine import EngineSettings
 
+    hop_s = features.hop / features.sample_rate
+    spans = {"every": options.every, "average": options.average}
+    frames = {name: in_frames(span, hop_s) for name, span in spans.items() if span is not None}
     asked = {
-        "every": options.every,
+        **frames,
         "talkers": options.talkers,
-        "average": options.average,
         "method": options.decode,
         "gate_dbfs": options.gate,
         "margin_db": options.margin,
@@ -302,11 +311,13 @@ class _Follower:
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""
+        from doa_edge.estimate import rounded_time
+
         event: dict[str, Any] = {
-            "time_s": self._engine.samples / self._rate,
+            "time_s": rounded_time(self._engine.samples / self._rate),
             "event": "gap",
             "reason": gap.reason,
-            "lost_s": round(gap.samples / self._rate, 6),
+            "lost_s": rounded_time(gap.samples / self._rate),
         }
         if gap.detail:
             event["detail"] = gap.detail

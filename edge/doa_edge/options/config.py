@@ -21,7 +21,7 @@ from doa_core.files import existing_path
 from doa_core.toml import read_toml
 from doa_edge.tflite.shipped import SHIPPED, model_path
 
-_NO_KEYS = ("help", "config")
+_NO_KEYS = ("help", "version", "config")
 
 
 def read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:

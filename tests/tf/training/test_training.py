@@ -24,7 +24,9 @@ from doa_tf.scenes.folder import read_scenes
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.training import RunOptions, TrainingData, TrainSettings, callbacks, keras_engine, start
 from doa_tf.training import train as train_run
-from doa_tf.training.run_folder import read_state
+from doa_tf.training.memory import naming_batch_size
+from doa_tf.training.run_folder import TrainingState, read_state
+from doa_tf.training.start import ending
 
 SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
 SETTINGS = TrainSettings(
@@ -62,8 +64,51 @@ def test_a_run_holds_what_was_promised_and_ends(tmp_path, mixer, scenes):
     assert {"val_median_angular_error", "angular_error"} <= set(rows[0])
     assert told == [(1 + n, float(row[MONITOR])) for n, row in enumerate(rows)]
     assert settings["targets"] == "directions"
-    with pytest.raises(InputError, match="has ended after 2 epochs"):
+
+
+def test_a_run_that_has_ended_is_left_as_it_is(tmp_path, mixer, scenes, caplog):
+    run(tmp_path, mixer, scenes)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.keras")}
+    caplog.set_level("INFO")
+    model = run(tmp_path, mixer, scenes)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.keras")} == before
+    best = keras.saving.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(model.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    told = f"the run {tmp_path} is done: it has ended after 2 epochs; more of them go on with it"
+    assert told in caplog.messages
+
+
+def test_a_run_without_patience_left_is_left_as_it_is():
+    settings = TrainSettings(**{**vars(SETTINGS), "epochs": 9, "patience": 2})
+    assert ending(TrainingState(epoch=4, waited=1), settings) is None
+    assert ending(TrainingState(epoch=4, waited=2), settings) == (
+        "it has ended after 4 epochs, the last 2 without a better one; more patience goes on "
+        "with it"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,25]"),
+    ],
+)
+def test_too_little_memory_names_the_batch_size(tmp_path, mixer, scenes, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(keras.Model, "fit", fail)
+    with pytest.raises(MemoryError, match=r"^Training in batches of 8 needs .* --batch-size .* in"):
         run(tmp_path, mixer, scenes)
+
+
+def test_only_errors_of_memory_name_the_batch_size():
+    with pytest.raises(RuntimeError, match=r"^a ROOM$"), naming_batch_size(8, RuntimeError):
+        raise RuntimeError("a ROOM")
+    with pytest.raises(MemoryError, match="batches of 8 "), naming_batch_size(8, RuntimeError):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes")
 
 
 def test_more_epochs_go_on_with_an_ended_run(tmp_path, mixer, scenes):
