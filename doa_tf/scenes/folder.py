@@ -33,13 +33,13 @@ import numpy.typing as npt
 from doa_core.errors import InputError
 from doa_core.files import existing_path
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.scenes.labels import LABELS_FILE as LABELS_FILE
-from doa_tf.scenes.labels import REQUIRED_COLUMNS as REQUIRED_COLUMNS
-from doa_tf.scenes.labels import Row, read_rows, scene_of_file, scenes_of_rows
-from doa_tf.scenes.scene import LABEL_COLUMNS as LABEL_COLUMNS
-from doa_tf.scenes.scene import Scene as Scene
-from doa_tf.scenes.scene import SceneTalker as SceneTalker
-from doa_tf.scenes.scene import Stretch as Stretch
+from doa_tf.scenes.labels.scene import LABEL_COLUMNS as LABEL_COLUMNS
+from doa_tf.scenes.labels.scene import Scene as Scene
+from doa_tf.scenes.labels.scene import SceneTalker as SceneTalker
+from doa_tf.scenes.labels.scene import Stretch as Stretch
+from doa_tf.scenes.labels.table import LABELS_FILE as LABELS_FILE
+from doa_tf.scenes.labels.table import REQUIRED_COLUMNS as REQUIRED_COLUMNS
+from doa_tf.scenes.labels.table import Row, read_rows, scene_of_file, scenes_of_rows
 
 IMAGES_FOLDER = "images"  # of the talkers and the noise of scenes, beside the scenes
 

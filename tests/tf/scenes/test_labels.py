@@ -9,8 +9,8 @@ import pytest
 from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError
 from doa_tf.scenes.folder import read_scenes, write_scenes
+from doa_tf.scenes.labels.scene import Scene, SceneTalker, Stretch
 from doa_tf.scenes.plot import plot_scenes
-from doa_tf.scenes.scene import Scene, SceneTalker, Stretch
 
 soundfile = pytest.importorskip("soundfile")
 

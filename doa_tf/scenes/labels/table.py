@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 
 from doa_core.errors import InputError
 from doa_core.files import existing_path
-from doa_tf.scenes.scene import LABEL_COLUMNS, TALKER_COLUMN, Scene, SceneTalker, Stretch
+from doa_tf.scenes.labels.scene import LABEL_COLUMNS, TALKER_COLUMN, Scene, SceneTalker, Stretch
 
 LABELS_FILE = "labels.csv"
 REQUIRED_COLUMNS = ("file", *LABEL_COLUMNS)
