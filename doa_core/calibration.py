@@ -10,6 +10,7 @@ for all peaks of a network, whether first or last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -27,8 +28,13 @@ def calibrate(confidence: npt.ArrayLike, table: Table) -> FloatArray:
     confidence = np.asarray(confidence, dtype=np.float64)
     if not table:
         return confidence
+    return np.asarray(np.interp(confidence, *_columns(table)))
+
+
+@lru_cache(maxsize=8)
+def _columns(table: Table) -> tuple[FloatArray, FloatArray]:
     raw, calibrated = np.array(table).T
-    return np.asarray(np.interp(confidence, raw, calibrated))
+    return raw, calibrated
 
 
 def check_table(table: Sequence[Sequence[float]]) -> Table:

@@ -127,7 +127,7 @@ def decode_peaks(
         apart_deg=apart_deg,
         lobe_deg=LOBE_STEPS[head] * grid.resolution_deg,
     )
-    return directions, calibrate(np.clip(heights, 0.0, 1.0), calibration)
+    return directions, calibrate(np.minimum(heights, 1.0), calibration)
 
 
 def head_outputs(head: str, grid: Grid | None = None) -> int:

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 from doa_core.errors import InputError
+from doa_core.files import say_written
+from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands
+from doa_tf.cli.options import Commands, add_imports
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 
 
 def add_parser(commands: Commands) -> None:
@@ -24,7 +27,8 @@ def add_parser(commands: Commands) -> None:
             "judged, which needs scenes of nobody, of one and of several talkers."
         ),
     )
-    parser.add_argument("model", metavar="MODEL.keras")
+    text = "a checkpoint; the built-in `default` or `lite` needs --out"
+    parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
     parser.add_argument("--data", required=True, metavar="SCENES", help="validation scenes")
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
     parser.add_argument(
@@ -33,6 +37,7 @@ def add_parser(commands: Commands) -> None:
         metavar="DEG",
         help="least distance of two voices from now on (default: as MODEL has it, 20 when trained)",
     )
+    add_imports(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,11 +51,14 @@ def run(args: argparse.Namespace) -> int:
     from doa_tf.checkpoint import check_checkpoint
     from doa_tf.scenes.folder import read_scenes
 
-    check_checkpoint(Path(args.model))
+    check_checkpoint(args.model)
+    if args.out is None and args.model in map(shipped_checkpoint, SHIPPED):
+        raise InputError(f"--out must be given for a built-in network. Received: {args.model}")
     if args.out is not None and Path(args.out).suffix != ".keras":
         raise InputError(f"--out must be a .keras file. Received: {args.out}")
     scenes = read_scenes(args.data)
     import_quietly("doa_tf.models", extra="train")
+    import_modules(args.imports)
     from doa_tf.evaluation.calibration import calibrate_model
 
     with progress_bar("scenes") as progress:
@@ -62,4 +70,5 @@ def run(args: argparse.Namespace) -> int:
         f"calibrated on {peaks}{figures['scenes']:.0f} scenes: confidence was off by "
         f"{100 * figures['before']:.1f} points, now by {100 * figures['after']:.1f}\n"
     )
+    say_written("doa_tf", args.out or args.model)
     return 0

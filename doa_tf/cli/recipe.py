@@ -9,9 +9,11 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.toml import parse_toml
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_recordings
+from doa_tf.cli.options import Commands, add_imports, add_recordings
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 
 
 def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
@@ -25,7 +27,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
             "stopped. DIR/model.keras is what doa_export converts."
         ),
     )
-    parser.add_argument("recipe", metavar="FILE.toml")
+    parser.add_argument("recipe", metavar="FILE.toml", help="such as configs/default.toml")
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
     parser.add_argument(
@@ -35,8 +37,9 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
-    start = "start from the weights of layers that fit"
-    parser.add_argument("--init-from", metavar="MODEL.keras", help=start)
+    add_imports(parser)
+    start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
+    parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
     parser.add_argument("--workers", type=int, metavar="N", help=processes)
     parser.set_defaults(run=run)
@@ -52,8 +55,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from doa_tf.recipe import read_recipe, run_recipe
 
-    recipe = read_recipe(args.recipe, dict(map(_change, args.set)))
-    use_engine(recipe.engine)
+    def prepare(engine: str) -> None:
+        use_engine(engine)
+        import_modules(args.imports)
+
+    recipe = read_recipe(args.recipe, dict(map(_change, args.set)), prepare=prepare)
     path = run_recipe(
         recipe,
         args.out,
@@ -65,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         say=partial(print, file=sys.stderr),
     )
     sys.stdout.write(f"{path}\n")
+    sys.stderr.write(f"doa_tf: the calibrated network is in {path}\n")
     return 0
 
 

@@ -110,6 +110,11 @@ class RecordedScenes:
         return int(self._ends[-1])
 
     @property
+    def sample_rate(self) -> int:
+        """Of the windows [hertz]: that of the features."""
+        return self._features.sample_rate
+
+    @property
     def voices(self) -> int:
         """The most talkers of any recording, at least 1."""
         return max(self._scenes.voices, 1)

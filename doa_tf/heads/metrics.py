@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from doa_core.calibration import TALKING_SHARE
 from doa_tf import losses
 from doa_tf.heads import loss, registry
 
-TALKING_SHARE = 0.3  # of a sequence's frames; who talks less need not be found
 _ROUNDED = 1e-6  # of a share in single precision
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from typing import Any, overload
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import existing_path, write_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.containers.recording import open_sound
 from doa_edge.input.containers.sound import Sound
@@ -134,14 +136,15 @@ def read_recordings(
             Ogg, Opus, MP3, AIFF and more.
         shortest: [samples] shorter recordings are left out.
         cache: folder for the samples of large folders; `doa_tf` in the user's cache folder by
-            default. A folder that has changed is decoded again.
+            default, or where that cannot be written a folder of the user's among the temporary
+            files. A folder that has changed is decoded again.
         progress: called with files done and files in all.
 
     Raises:
         InputError: no folder, no usable recording, or one that can't be read.
         OSError: the disk has no room for the samples.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     if not folder.is_dir():
         raise InputError(
             f"A folder of recordings is needed. Received: {folder}, which is "
@@ -155,10 +158,9 @@ def read_recordings(
         read = list(_usable(folder, paths, shortest, progress))
         speakers = [speaker_of(path, folder) for path, _ in read]
         return Recordings(*_joined([signal for _, signal in read]), speakers)
-    path = _cache_folder(cache) / f"recordings-{_digest(paths, shortest)}.pcm"
+    path = _cached(_cache_folders(cache), f"recordings-{_digest(paths, shortest)}.pcm")
     index = path.with_suffix(".json")
     if not index.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         logger.info("%s: writing some %.1f GB of samples to %s", folder, size / 1e9, path)
         lengths, power, speakers = [], [], []
         with write_beside(path) as beside, beside.open("wb") as file:
@@ -236,7 +238,7 @@ def _usable(
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """(N,) float32 at 16 kHz, and how many channels the file has."""
-    import librosa
+    import soxr
 
     with _opened(path) as sound:
         rate = sound.rate
@@ -247,10 +249,12 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
         channels = np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()])
     if not np.all(np.isfinite(channels)):
         raise InputError(f"{path} holds samples that are no finite numbers")
-    signal = librosa.to_mono(channels.T)
+    signal = channels.mean(axis=1)
     if rate != SAMPLE_RATE and len(signal):
-        signal = librosa.resample(signal, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    return signal.astype(np.float32), channels.shape[1]
+        length = math.ceil(len(signal) * SAMPLE_RATE / rate)
+        signal = soxr.resample(signal, rate, SAMPLE_RATE, "HQ")[:length]
+        signal = np.pad(signal, (0, length - len(signal)))
+    return signal, channels.shape[1]
 
 
 def _expected_bytes(path: Path) -> int:
@@ -280,10 +284,43 @@ def _joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.concatenate(parts), starts, np.array([_power(part) for part in parts])
 
 
-def _cache_folder(folder: str | Path | None) -> Path:
+def _cache_folders(folder: str | Path | None) -> list[Path]:
+    """Where samples may be stored, the best first."""
     if folder is not None:
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
+        return [Path(folder)]
+    temporary = Path(tempfile.gettempdir()) / f"doa_tf-{os.getuid()}"
+    if temporary.exists() and temporary.lstat().st_uid != os.getuid():
+        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-"))  # somebody else's has our name
+    try:
+        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
+    except RuntimeError:  # a user without a home, as in a container
+        return [temporary]
+    return [users, temporary]
+
+
+def _cached(folders: Sequence[Path], name: str) -> Path:
+    """The path of stored samples: where they are, or else in the first folder that takes them.
+
+    Raises:
+        OSError: no folder can be written.
+    """
+    for folder in folders:
+        if (folder / name).with_suffix(".json").exists():
+            return folder / name
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder / name
+            reason = "it cannot be written"
+        logger.warning("The cache folder %s cannot be used: %s", folder, reason)
+    raise PermissionError(
+        "Large folders of recordings need a place for their samples: set XDG_CACHE_HOME to a "
+        f"folder that can be written. Received: {', '.join(map(str, folders))}"
+    )
 
 
 def _digest(paths: Sequence[Path], shortest: int) -> str:

@@ -11,9 +11,9 @@ from doa_core.errors import InputError
 from doa_tf.files import Progress
 from doa_tf.scenes.draw import CONDITIONS
 from doa_tf.scenes.folder import write_scenes
+from doa_tf.scenes.labels.rows import scene_row as scene_row
+from doa_tf.scenes.labels.rows import scene_rows
 from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
-from doa_tf.scenes.rows import scene_row as scene_row
-from doa_tf.scenes.rows import scene_rows
 from doa_tf.scenes.sessions.meeting import MeetingSettings, draw_meeting
 from doa_tf.scenes.sessions.moving import MovingSettings, draw_walk
 

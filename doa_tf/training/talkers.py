@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.calibration import TALKING_SHARE
 from doa_core.grid import Grid
 from doa_core.peaks import find_peaks
 from doa_tf.heads import Head
-from doa_tf.heads.metrics import TALKING_SHARE
 
 _SCENES_AT_ONCE = 64  # of the loss, which holds S x T x V x G distances
 

@@ -46,6 +46,26 @@ def test_conditions_share_the_windows(tmp_path):
     assert len(result.files) == 15
 
 
+def test_scenes_of_several_talkers_and_of_nobody_are_calibrated_on(tmp_path):
+    from doa_tf.scenes.folder import read_scenes
+
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for name in ("two", "nobody", "turn"):
+        soundfile.write(folder / f"{name}.wav", noise(0), 16_000, subtype="FLOAT")
+    rows = [
+        "two.wav,anna,,,0,0",
+        "two.wav,ben,,,90,0",
+        "nobody.wav,,,,,",
+        "turn.wav,anna,0,0.5,0,0",
+    ]
+    head = "file,talker,start_s,end_s,azimuth_deg,elevation_deg"
+    (folder / "labels.csv").write_text("\n".join([head, *rows]) + "\n")
+    result = calibrate(read_scenes(folder), ModelSpec())
+    assert result.files == {"two.wav", "nobody.wav", "turn.wav"}
+    assert len(result.windows) == 3
+
+
 def test_silence_is_skipped_and_the_loudest_window_taken(tmp_path):
     late = np.concatenate([np.zeros((13_312, 4)), noise(1, samples=13_312)])
     scenes = scenes_folder(tmp_path / "s", [np.zeros((14_000, 4)), noise(2, level=1e-4), late])

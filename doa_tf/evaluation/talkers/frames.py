@@ -10,9 +10,8 @@ References:
     A. Politis, A. Mesaros, S. Adavanne, T. Heittola, T. Virtanen, "Overview and evaluation of sound
         event localization and detection in DCASE 2019", IEEE/ACM TASLP 29, 2021,
         doi:10.1109/TASLP.2020.3047233: LE, LR and the F-score with a limit of 20 degrees.
-    K. Bernardin, R. Stiefelhagen, "Evaluating multiple object tracking performance: the CLEAR MOT
-        metrics", EURASIP Journal on Image and Video Processing, 2008, doi:10.1155/2008/246309:
-        identity switches.
+    K. Bernardin, R. Stiefelhagen, "Evaluating multiple object tracking performance", EURASIP
+        Journal on Image and Video Processing, 2008, doi:10.1155/2008/246309: identity switches.
 """
 
 from __future__ import annotations

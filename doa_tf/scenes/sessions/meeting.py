@@ -14,9 +14,9 @@ from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.convolution import audible_length
+from doa_tf.scenes.labels.rows import labels_row, talker_columns
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings
-from doa_tf.scenes.rows import labels_row, talker_columns
 from doa_tf.scenes.sessions.background import Image, Source, draw_background, louder, power_in
 from doa_tf.scenes.sessions.session import NOISE, Session, check_seconds, level_gain
 from doa_tf.scenes.sessions.voice import Turn, Voice

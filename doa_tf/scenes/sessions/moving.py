@@ -17,8 +17,8 @@ from doa_tf.rooms.path import PathRoom, draw_path_room
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.convolution import convolve_full
+from doa_tf.scenes.labels.rows import degrees, labels_row, talker_columns
 from doa_tf.scenes.mixer import SceneMixer
-from doa_tf.scenes.rows import degrees, labels_row, talker_columns
 from doa_tf.scenes.sessions.background import Dry, Image, draw_background, louder, power_in
 from doa_tf.scenes.sessions.meeting import draw_speakers
 from doa_tf.scenes.sessions.session import NOISE, Session, check_seconds, level_gain

@@ -18,8 +18,9 @@ class InputFormat:
     """Format, channels and mounting of a first-order Ambisonics input.
 
     Attributes:
-        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`; see
-            `doa_core.ambisonics`. None: what a file or stream declares, AmbiX where it does not.
+        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`, in upper or
+            lower case, kept in lower; see `doa_core.ambisonics`. None: what a file or stream
+            declares, AmbiX where it does not.
         channel_map: which four channels to use, counted from 1, in the order of the format. None:
             the only four of a file or pipe, the first four of a device.
         mount: yaw, pitch and roll [rad] of the microphone in the room; None for upright and
@@ -37,6 +38,8 @@ class InputFormat:
     as_given: bool = False
 
     def __post_init__(self) -> None:
+        if self.audio_format is not None:
+            object.__setattr__(self, "audio_format", self.audio_format.lower())
         format_to_ambix_matrix(self.format_name)
         channels, mount = self.channel_map, self.mount
         if channels is not None:
@@ -94,11 +97,11 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            more = "; --channels says which, such as --channels 1,2,3,4"
-            more = more if available > CHANNELS else ""
+            which = "--channels says which, such as --channels 1,2,3,4"
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
-                f"tetrahedral microphone{more}). Received: {name} with {count}"
+                f"tetrahedral microphone). Received: {name} with {count}",
+                options={"channels": which} if available > CHANNELS else None,
             )
         if max(self.channel_map) > available:
             raise InputError(

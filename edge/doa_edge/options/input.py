@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from typing import Any
 
 from doa_edge.options.command import add_options, integer, number
@@ -14,6 +15,8 @@ ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the input, as a group."""
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
+    text = "a recording: the same as --input FILE"
+    group.add_argument("recording", metavar="FILE", nargs="?", help=text)
     texts = {
         "--input FILE|-": "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard "
         "input: a WAV stream, or raw PCM with --encoding and --rate",
@@ -34,11 +37,31 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     }
     kinds = {
         **{"SECONDS": number(0.1, 3600, "seconds"), "HZ": integer(1)},
-        **{"A,B,C,D": channel_numbers, "YAW,PITCH,ROLL": mount_angles},
+        **{"FORMAT": str.lower, "A,B,C,D": channel_numbers, "YAW,PITCH,ROLL": mount_angles},
     }
     add_options(group, texts, kinds)
-    group.add_argument("--encoding", choices=ENCODING_NAMES, help="of raw PCM on standard input")
+    text = "of raw PCM on standard input: s16le, s24le, s32le or f32le"
+    group.add_argument("--encoding", type=str.lower, choices=ENCODING_NAMES, help=text)
     add_options(group, {"--raw-channels N": "channels of raw PCM (default: 4)"}, {"N": integer(1)})
+
+
+def take_recording(options: argparse.Namespace) -> None:
+    """A recording that is named without `--input` becomes the value of `input`.
+
+    Raises:
+        InputError: it is named both ways.
+    """
+    recording = getattr(options, "recording", None)
+    if recording is None:
+        return
+    if options.input is not None:
+        from doa_core.errors import InputError
+
+        raise InputError(
+            "The recording must be named once, as FILE or as --input FILE. "
+            f"Received: {recording} and --input {options.input}"
+        )
+    options.input = recording
 
 
 def source_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -49,6 +72,7 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_core.files import existing_path
     from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
@@ -65,6 +89,8 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     )
     same = ("input", "device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
+    if options.input not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(options.input))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 

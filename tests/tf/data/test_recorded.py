@@ -9,6 +9,7 @@ from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_edge.input.audio import read_blocks
 from doa_tf.data import waveforms
+from doa_tf.data.pipeline import mixed_dataset
 from doa_tf.data.recorded import RecordedScenes, Window, filled_up, frame_times
 from doa_tf.data.validation import scenes_arrays
 from doa_tf.scenes.folder import read_scenes, write_scenes
@@ -107,6 +108,16 @@ def test_arrays_of_one_talker_are_as_before(tmp_path):
     _, directions = scenes_arrays(tmp_path / "s", features=SIX, voices=3)
     expected = angles_to_vector(*np.radians([30.0, 10.0])).astype(np.float32)
     np.testing.assert_array_equal(directions, expected[np.newaxis, np.newaxis])
+
+
+def test_windows_of_several_are_a_dataset(folder):
+    recorded = RecordedScenes(folder)
+    batches = mixed_dataset(recorded, scenes=6, batch_size=6, augment="none", output="waveforms")
+    ((waveforms, targets),) = list(batches)
+    assert waveforms.shape == (6, SIX.samples, 4)
+    assert targets.shape == (6, 25, 2, 3)
+    for index in range(6):
+        np.testing.assert_allclose(targets[index], recorded.mix((index,)).targets, atol=1e-6)
 
 
 def labelled(folder, *files):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +185,64 @@ def test_lengths_that_headers_do_not_know_or_invent(tmp_path, caplog):
     voices = read_recordings(tmp_path, cache=tmp_path / "cache")
     assert [voices.length(number) for number in range(2)] == [16_000, 16_000]
     assert [line.split(" is ")[1].split(",")[0] for line in caplog.messages] == ["cut short"]
+
+
+# --- names, and places for a cache
+
+
+def test_recordings_of_any_name_are_read(tmp_path):
+    folder = tmp_path / os.fsdecode(b"B\xfcro")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xe9l\xe8ve-1.flac")
+    soundfile.write(os.fsencode(path), tone(300, 1.0), SAMPLE_RATE)
+    (voice,) = read_recordings(folder)
+    assert np.argmax(np.abs(np.fft.rfft(voice))) == 300
+
+
+def test_speech_is_read_where_numba_has_no_place_for_its_cache(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(300, 1.0, 48_000), 48_000)
+    program = (
+        "import sys\nsys.modules['numba'] = None\n"
+        "from doa_tf.scenes.recordings import read_recordings\n"
+        f"print(len(read_recordings({str(tmp_path)!r})[0]))\n"
+    )
+    environment = {**os.environ, "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert (done.stdout, done.returncode) == ("16000\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("home", ["a file", "nobody"])
+def test_a_cache_goes_to_the_temporary_files_where_home_cannot_be_written(
+    home, tmp_path, speech, monkeypatch, caplog
+):
+    monkeypatch.setattr(recordings, "IN_MEMORY", 1000)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if home == "a file":
+        (tmp_path / "home").touch()
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    else:  # docker run -u 12345: no entry in /etc/passwd
+        monkeypatch.setattr(Path, "home", _no_home)
+    mapped = read_recordings(speech)
+    folder = tmp_path / f"doa_tf-{os.getuid()}"
+    assert Path(mapped.samples.filename).parent == folder
+    assert folder.stat().st_mode & 0o777 == 0o700  # others' voices are nobody's business
+    warned = [f"The cache folder {tmp_path / 'home/.cache/doa_tf'} cannot be used: Not a directory"]
+    assert [record.getMessage() for record in caplog.records] == (
+        warned if home == "a file" else []
+    )
+    monkeypatch.setattr(recordings, "_decode", pytest.fail)
+    assert len(read_recordings(speech)) == len(mapped)  # found again
+
+
+def test_without_any_place_for_a_cache_the_error_says_what_to_set(tmp_path, speech, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(recordings, "IN_MEMORY", 1000)
+    with pytest.raises(PermissionError, match="set XDG_CACHE_HOME to a folder"):
+        read_recordings(speech, cache=tmp_path / "file")
+
+
+def _no_home():
+    raise RuntimeError("Could not determine home directory.")

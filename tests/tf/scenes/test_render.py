@@ -14,9 +14,9 @@ from doa_core.spec import FeatureSpec
 from doa_tf.cli import main as cli
 from doa_tf.data.recorded import frame_times
 from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.labels.rows import scene_rows
 from doa_tf.scenes.mixer import RENDER_STREAM
 from doa_tf.scenes.render import render_scenes, scene_row
-from doa_tf.scenes.rows import scene_rows
 
 
 def test_rendered_scenes_hold_what_was_mixed(tmp_path, mixer):

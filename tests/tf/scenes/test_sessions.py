@@ -17,7 +17,7 @@ from doa_tf.rooms.path import draw_path_room
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.draw import MixSettings
-from doa_tf.scenes.labels import Row, scene_of_file
+from doa_tf.scenes.labels.table import Row, scene_of_file
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.sessions import meeting, moving

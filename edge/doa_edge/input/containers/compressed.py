@@ -151,7 +151,7 @@ def _open(path: Path, descriptor: int | None = None) -> Any:
 
     try:
         if descriptor is None:
-            return FrontToBack(path)
+            return FrontToBack(os.fsencode(path))
         return FrontToBack(descriptor, closefd=False)
     except (RuntimeError, TypeError) as error:  # TypeError: a name that ends in .raw
         reason = getattr(error, "error_string", error)

@@ -1,0 +1,1 @@
+"""Labels: scenes as the rows of labels.csv, and the other way round."""
