@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import multiprocessing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -210,8 +211,12 @@ def open_sofa(
 
 @lru_cache(maxsize=256)
 def warn_once(message: str) -> None:
-    """Log a warning; the same words are said once in a process, however often a file is read."""
-    logger.warning("%s", message)
+    """Log a warning; the same words are said once, however often a file is read.
+
+    Worker processes say nothing: who started them has read the file and said it.
+    """
+    if multiprocessing.parent_process() is None:
+        logger.warning("%s", message)
 
 
 def _attribute(attributes: dict[str, str], name: str) -> str:

@@ -6,6 +6,7 @@ room            both, recorded by a microphone
 simulate        banks of simulated rooms, by local processes or a Dask cluster
 cluster, interrupts             running tasks with Dask; Ctrl-C meanwhile
 measured, sofa_rooms            banks of measured rooms, from SOFA files
+sofa_channels, direct_sound     what their channels are, and whether the sound agrees
 acoustics       T30, C50, DRR and diffuseness of a response
 bank            the store on disk
 """

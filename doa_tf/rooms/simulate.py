@@ -181,6 +181,11 @@ def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
         InputError: an unknown kind of microphone, or a file that holds none.
     """
     if settings.microphone in KINDS:
+        if told(settings.reading):
+            raise InputError(
+                "--sofa-units and --sofa-angles are about the SOFA file of a measured array. "
+                f"Received: the microphone {settings.microphone}"
+            )
         return settings, ""
     path = str(Path(settings.microphone).resolve())
     if not settings.microphone.lower().endswith(".sofa") and not Path(path).is_file():

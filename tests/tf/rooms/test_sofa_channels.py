@@ -12,6 +12,7 @@ from doa_core.ambisonics import from_ambix
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
 from doa_tf.microphones import sofa_file
+from doa_tf.microphones.base import even_directions
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.direct_sound import direct_sound
 from doa_tf.rooms.measured import bank_from_sofa
@@ -199,6 +200,39 @@ def test_options_of_the_command_reach_the_file_and_the_bank(tmp_path, capsys):
     capsys.readouterr()
     assert main(["bank", "info", str(out)]) == 0
     assert json.loads(capsys.readouterr().out)["distance_m"] is None
+
+
+def test_readings_of_an_array_reach_its_rooms_and_need_a_file(tmp_path, capsys):
+    around = even_directions(60)
+    colatitudes = np.stack(
+        [
+            np.degrees(np.arctan2(around[:, 1], around[:, 0])),
+            np.degrees(np.arccos(around[:, 2])),
+            np.ones(60),
+        ],
+        axis=-1,
+    )
+    path = write_foreign(
+        tmp_path / "array.sofa",
+        impulses(0.5 * (1.0 + around @ CAPSULES.T), samples=64, at=20),
+        "MRN",
+        variables={"SourcePosition": (colatitudes, "spherical", "radian, radian, metre")},
+        attributes={"SOFAConventions": "GeneralFIR"},
+    )
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"mixing_time": 4.0, "rt60": [0.2, 0.3], "sources": 1}')
+    out = tmp_path / "bank"
+    command = ["simulate", "--out", str(out), "--rooms", "1", "--workers", "1"]
+    command += ["--settings", str(settings), "--sofa-units", f"SourcePosition={GRID}"]
+    command += ["--sofa-angles", "colatitude"]
+    assert main(command) == 2
+    assert "are about the SOFA file of a measured array" in capsys.readouterr().err
+    assert main([*command, "--mic", str(path)]) == 0
+    (simulated,) = read_bank(out)
+    assert simulated.microphone_draw["sofa_angles"] == "colatitude"
+    assert simulated.microphone_draw["sofa_units"] == [f"SourcePosition={GRID}"]
+    found = direct_sound(simulated.srirs, simulated.directions)
+    assert found.error < np.radians(20.0)
 
 
 def test_a_bank_says_nothing_of_readings_that_were_not_asked_for(tmp_path):
