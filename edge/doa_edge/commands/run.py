@@ -206,8 +206,13 @@ def _watched(
     def contrary(sentence: str) -> None:
         say(f"{source.name}: {sentence}; `doa_edge doctor` looks closer")
 
-    sample_rate = engine.spec.features.sample_rate
-    return watch_format(source, input_format, contrary, sample_rate=sample_rate)
+    return watch_format(
+        source,
+        input_format,
+        contrary,
+        sample_rate=engine.spec.features.sample_rate,
+        declared=lambda: source.declared,
+    )
 
 
 class _Follower:

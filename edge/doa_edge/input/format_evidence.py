@@ -131,6 +131,7 @@ def watch_format(
     tell: Callable[[str], None],
     *,
     sample_rate: int,
+    declared: Callable[[], str | None] = lambda: None,
 ) -> Iterator[StreamItem]:
     """The same blocks and gaps; `tell` gets a sentence, once, if they are of another format.
 
@@ -141,14 +142,19 @@ def watch_format(
         input_format: what made AmbiX of them.
         tell: told what is wrong.
         sample_rate: of the blocks [hertz].
+        declared: asked for the format that the input declares, once its first item is there.
     """
-    evidence: FormatEvidence | None = FormatEvidence(input_format, sample_rate=sample_rate)
+    evidence: FormatEvidence | None = None
+    begun = False
 
     def judge(evidence: FormatEvidence) -> None:
         if found := evidence.contradiction():
-            tell(found.sentence(input_format.audio_format))
+            tell(found.sentence(input_format.format_name))
 
     for item in items:
+        if not begun and (isinstance(item, Gap) or len(item)):
+            begun, input_format = True, input_format.declared_as(declared())
+            evidence = FormatEvidence(input_format, sample_rate=sample_rate)
         if evidence is not None:
             if isinstance(item, Gap):
                 evidence.interrupt()

@@ -35,7 +35,7 @@ def room(seconds=6.0):
     corners = [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)] / np.sqrt(3.0)
     around = encode_plane_wave(noise(seconds, 1, (8,)), corners).sum(axis=0) / 8.0
     turns = [encode_plane_wave(noise(seconds / 3, 2 + k), u) for k, u in enumerate(TALKERS)]
-    return np.concatenate(turns) + around
+    return np.concatenate(turns)[: len(around)] + around
 
 
 def read(sound, input_format):
@@ -177,3 +177,26 @@ def test_run_says_it_on_stderr_once(tmp_path, capsys, summary):
         json.loads(line)
     assert main(["run", "--input", str(path), "--format", "fuma", *summary]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("declared", ["fuma", None])
+def test_what_an_input_declares_is_what_its_energies_are_held_against(declared):
+    """AmbiX in a file that says that it is FuMa, and FuMa in one that says so or nothing."""
+    sound = room()
+    given = sound if declared else from_ambix(sound, "fuma")
+    read_as = InputFormat().declared_as(declared)
+    told = []
+    items = [read(given, read_as)]
+    watched = watch_format(
+        items, InputFormat(), told.append, sample_rate=RATE, declared=lambda: declared
+    )
+    assert len(list(watched)) == 1
+    (sentence,) = told
+    assert f"this is no {declared or 'ambix'} " in sentence
+    assert f"--format {'ambix' if declared else 'fuma'}" in sentence
+    told.clear()
+    right = read(from_ambix(sound, "fuma"), InputFormat(audio_format="fuma"))
+    list(
+        watch_format([right], InputFormat(), told.append, sample_rate=RATE, declared=lambda: "fuma")
+    )
+    assert not told
