@@ -176,8 +176,8 @@ def check_rate(mixer: SceneMixer | RecordedScenes, features: FeatureSpec) -> Non
     sample_rate = getattr(mixer, "sample_rate", SAMPLE_RATE)
     if sample_rate != features.sample_rate:
         raise InputError(
-            f"`features` must have the sample rate of the scenes, {sample_rate} Hz: those mixed from "
-            f"a bank have {SAMPLE_RATE} Hz, RecordedScenes(features=...) resamples. Received: "
+            f"`features` must have the sample rate of the scenes, {sample_rate} Hz: those mixed "
+            f"from a bank have {SAMPLE_RATE} Hz, RecordedScenes(features=...) resamples. Received: "
             f"sample_rate={features.sample_rate}"
         )
 

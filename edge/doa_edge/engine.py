@@ -180,14 +180,11 @@ class DirectionEngine:
         # An estimate is due when this is full; its last samples are the window.
         self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
         self._window = np.zeros(self.spec.window_shape, np.float32)
-        # The same sound after the high-pass, W first: W alone, which levels are taken from, where
-        # the model hears the sound as it came.
-        self._highpass = HighPass(
-            self.spec.highpass_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate
-        )
-        channels = self._sound.shape[1] if self.spec.highpass_hz else 1
-        self._highpassed = np.zeros((len(self._sound), channels), np.float32)
-        self._heard = self._highpassed if self.spec.highpass_hz else self._sound
+        # The same after the high-pass: W alone, for levels, where the model hears it as it came.
+        cutoff_hz = self.spec.highpass_hz
+        self._highpass = HighPass(cutoff_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate)
+        self._highpassed = np.zeros((len(self._sound), 4 if cutoff_hz else 1), np.float32)
+        self._heard = self._highpassed if cutoff_hz else self._sound
         self.reset()
 
     def reset(self) -> None:
@@ -363,11 +360,7 @@ class DirectionEngine:
         return direction, confidence, active
 
     def _power(self, new_samples: int) -> float:
-        """Mean power of the high-passed W over the window, which updates the noise floor, too.
-
-        What lies below the high-pass, an offset or rumble, is not heard: it must neither open the
-        gate nor raise the floor.
-        """
+        """Mean power of the high-passed W over the window; the noise floor is updated, too."""
         features = self.spec.features
         squares = np.square(self._highpassed[:, 0], dtype=np.float64)
         hops = squares[len(squares) - new_samples // features.hop * features.hop :]

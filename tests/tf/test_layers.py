@@ -99,7 +99,7 @@ def test_a_saved_model_knows_how_it_is_decoded(tmp_path, name, own, other):
     model.get_layer("head").decode = other
     model.save(tmp_path / "x.keras")
     assert doa_tf.model_spec(load_model(tmp_path / "x.keras")).decode == other
-    with pytest.raises(ValueError, match="`decode` must be one of peak, centroid.*'mean'"):
+    with pytest.raises(ValueError, match=r"`decode` must be one of peak, centroid.*'mean'"):
         doa_tf.layers.HeadOutput(name, decode="mean")
 
 

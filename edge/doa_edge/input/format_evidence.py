@@ -12,8 +12,8 @@ What is said must be right, so some sound says nothing:
   and so is nothing a voice; in sound from anywhere at once, formats cannot be told from that;
 - where the format that was asked for does not fit, and no other does either.
 
-FuMa and N3D are 1.8 dB apart, which is too little. Their channels have the same order, and a common
-gain of the dipoles turns no direction. Capsules read as FuMa or N3D can look right, from some sides.
+FuMa and N3D are 1.8 dB apart, which is too little. Their channels have the same order, and a
+common gain of the dipoles turns no direction. Capsules read as FuMa can look right.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def test_scenes_of_another_rate_are_resampled_to_the_features(tmp_path):
     ((mixed, _),) = mixed_dataset(recorded, scenes=1, features=features, augment="none")
     for levels in (inputs[0, ..., 6], mixed[0, ..., 6].numpy()):
         assert set(levels.argmax(axis=-1)) == {128}  # 3000 Hz in bins of 23.4 Hz
-    with pytest.raises(InputError, match="24000 Hz.*Received: sample_rate=16000"):
+    with pytest.raises(InputError, match=r"24000 Hz.*Received: sample_rate=16000"):
         mixed_dataset(recorded, scenes=1, features=SEVEN)
 
 
