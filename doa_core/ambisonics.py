@@ -115,12 +115,13 @@ def format_to_ambix_matrix(audio_format: str) -> FloatArray:
     """(4, 4) matrix M with `ambix = signal @ M.T` for a named format.
 
     Args:
-        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`.
+        audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`, in upper or
+            lower case.
 
     Raises:
         ValueError: unknown format or layout.
     """
-    name, _, layout = audio_format.partition(":")
+    name, _, layout = audio_format.lower().partition(":")
     if name == "tetrahedral":
         return tetrahedral_to_ambix_matrix(layout or DEFAULT_LAYOUT)
     if name not in FORMATS or layout:

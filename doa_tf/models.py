@@ -15,7 +15,7 @@ from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf import heads
-from doa_tf.checkpoint import check_checkpoint, stored_objects
+from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
@@ -123,12 +123,39 @@ def model_spec(model: keras.Model) -> ModelSpec:
         features=features[0].features,
         head=head.decoding,
         resolution_deg=head.resolution_deg,
-        decode=head.preferred_decode,
+        decode=outputs[0].decode,
         calibration=outputs[0].calibration,
         highpass_hz=features[0].highpass_hz,
         voices=outputs[0].voices,
         apart_deg=outputs[0].apart_deg,
     )
+
+
+def architecture_of(model: keras.Model) -> dict[str, Any]:
+    """What `build_crnn` and a training need to build the same network again.
+
+    Returns:
+        `head`, its name, `features`, `highpass_hz`; and `filters`, `lstm_units`, `dense_units` and
+        `dropout`, where the network has the layers of `build_crnn`.
+
+    Raises:
+        InputError: a model that was not built by this package.
+    """
+    spec = model_spec(model)
+    (output,) = (layer for layer in model.layers if isinstance(layer, HeadOutput))
+    found = {
+        "head": output.head.name,
+        "features": spec.features,
+        "highpass_hz": spec.highpass_hz,
+    }
+    layers = {layer.name: layer for layer in model.layers}
+    names = [f"convolution_{number}" for number in range(1, len(POOLS) + 1)]
+    if {*names, "recurrence_1", "dense", "dropout_1"} <= layers.keys():
+        found["filters"] = tuple(layers[name].filters for name in names)
+        found["lstm_units"] = layers["recurrence_1"].forward_layer.units
+        found["dense_units"] = layers["dense"].units
+        found["dropout"] = layers["dropout_1"].rate
+    return found
 
 
 def scoring_model(model: keras.Model) -> keras.Model:
@@ -179,8 +206,7 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=compiled)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
+        raise InputError(why_not_loaded(path, error, version=keras.__version__)) from error
     model_spec(model)
     return model
 

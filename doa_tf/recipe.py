@@ -157,13 +157,17 @@ def run_recipe(
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state
+    from doa_tf.training.start import ending
 
     def tell(epoch: int, figures: Mapping[str, float]) -> None:
         say(epoch_line(epoch, figures))
 
     on_epoch = tell if recipe.engine == "jax" else None  # Keras tells its epochs itself
-    with bars("training") as progress:
-        if read_state(run / LAST).epoch < recipe.training.epochs:
+    how = ending(read_state(run / LAST), recipe.training)
+    if how is not None and _is_calibrated(folder):
+        say(f"{folder} is done: {how}")
+    if how is None:
+        with bars("training") as progress:
             train(
                 run,
                 data,
@@ -220,13 +224,19 @@ def _calibrated(folder: Path) -> Path:
     from doa_tf.scenes.folder import read_scenes
 
     target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
-    if not target.exists() or target.stat().st_mtime < best.stat().st_mtime:
+    if not _is_calibrated(folder):
         with write_beside(target) as beside:
             written = beside.with_suffix(".keras")
             shutil.copyfile(best, written)
             calibrate_model(written, read_scenes(folder / "valid"))
             written.replace(beside)
     return target
+
+
+def _is_calibrated(folder: Path) -> bool:
+    """Whether the checkpoint of the best epoch has been calibrated."""
+    target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
+    return target.exists() and best.exists() and target.stat().st_mtime >= best.stat().st_mtime
 
 
 def _rooms(values: dict[str, Any]) -> Rooms:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from doa_core.errors import InputError
+from doa_core.files import say_written
+from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_imports
 from doa_tf.cli.progress import progress_bar
@@ -25,7 +27,8 @@ def add_parser(commands: Commands) -> None:
             "judged, which needs scenes of nobody, of one and of several talkers."
         ),
     )
-    parser.add_argument("model", metavar="MODEL.keras")
+    text = "a checkpoint; the built-in `default` or `lite` needs --out"
+    parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
     parser.add_argument("--data", required=True, metavar="SCENES", help="validation scenes")
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
     parser.add_argument(
@@ -48,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from doa_tf.checkpoint import check_checkpoint
     from doa_tf.scenes.folder import read_scenes
 
-    check_checkpoint(Path(args.model))
+    check_checkpoint(args.model)
+    if args.out is None and args.model in map(shipped_checkpoint, SHIPPED):
+        raise InputError(f"--out must be given for a built-in network. Received: {args.model}")
     if args.out is not None and Path(args.out).suffix != ".keras":
         raise InputError(f"--out must be a .keras file. Received: {args.out}")
     scenes = read_scenes(args.data)
@@ -65,4 +70,5 @@ def run(args: argparse.Namespace) -> int:
         f"calibrated on {peaks}{figures['scenes']:.0f} scenes: confidence was off by "
         f"{100 * figures['before']:.1f} points, now by {100 * figures['after']:.1f}\n"
     )
+    say_written("doa_tf", args.out or args.model)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
+from doa_core.files import say_written
 from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
 
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         from doa_tf.evaluation.plot import plot_evaluation
 
         plot_evaluation(args.plot, evaluation)
+    say_written("doa_tf", args.json, args.per_scene, args.plot)
     return 0
 
 
@@ -95,6 +97,7 @@ def _run_talkers(args: argparse.Namespace, scenes: Scenes) -> int:
         from doa_tf.evaluation.talkers.plot import plot_talkers
 
         plot_talkers(args.plot, evaluation)
+    say_written("doa_tf", args.json, args.per_scene, args.plot)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError, as_input_errors
+from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules
 
@@ -44,8 +45,11 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         models: name of the argument.
         nargs: how many models it takes; one by default.
     """
-    known = "a .keras file, a .tflite file, baseline:intensity or baseline:music"
-    parser.add_argument(models, nargs=nargs, metavar="MODEL", help=known)
+    known = (
+        "a .keras file, a .tflite file, the built-in `default` or `lite`, baseline:intensity or "
+        "baseline:music"
+    )
+    parser.add_argument(models, nargs=nargs, metavar="MODEL", type=judged_model, help=known)
     parser.add_argument(
         "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
     )
@@ -80,11 +84,13 @@ def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
     from doa_tf.evaluation.groups import check_group
     from doa_tf.evaluation.predictions import check_model_name
     from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
 
     for model in models:
         check_model_name(model)
     scenes = read_scenes(args.data)
     check_group(scenes, args.group_by)
+    warn_of_formats(scenes)
     if args.imports or any(model.endswith(".keras") for model in models):
         import_quietly("doa_tf.models", extra="train")
     import_modules(args.imports)

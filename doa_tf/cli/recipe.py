@@ -9,6 +9,7 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.toml import parse_toml
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_recordings
 from doa_tf.cli.progress import progress_bar
@@ -26,7 +27,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
             "stopped. DIR/model.keras is what doa_export converts."
         ),
     )
-    parser.add_argument("recipe", metavar="FILE.toml")
+    parser.add_argument("recipe", metavar="FILE.toml", help="such as configs/default.toml")
     parser.add_argument("--out", required=True, metavar="DIR", help="a new or unfinished one")
     add_recordings(parser)
     parser.add_argument(
@@ -37,8 +38,8 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
     add_imports(parser)
-    start = "start from the weights of layers that fit"
-    parser.add_argument("--init-from", metavar="MODEL.keras", help=start)
+    start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
+    parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
     parser.add_argument("--workers", type=int, metavar="N", help=processes)
     parser.set_defaults(run=run)
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         say=partial(print, file=sys.stderr),
     )
     sys.stdout.write(f"{path}\n")
+    sys.stderr.write(f"doa_tf: the calibrated network is in {path}\n")
     return 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, as_input_errors
+from doa_core.files import say_written
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, number_pair
 from doa_tf.cli.progress import progress_bar
@@ -35,12 +36,14 @@ def add_simulate(commands: Commands) -> None:
     parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
     parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
-    parser.add_argument("--sources", type=int, metavar="N", help="source positions a room")
+    parser.add_argument(
+        "--sources", type=int, metavar="N", help="source positions a room (default: 3)"
+    )
     add = parser.add_argument_group("what rooms are drawn from").add_argument
-    kinds = "ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array"
+    kinds = "ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array (default: random)"
     add("--mic", metavar="KIND", help=kinds)
-    add("--rt60", type=number_pair, metavar="LOW,HIGH", help="reverberation time [seconds]")
-    add("--dry-share", type=float, metavar="SHARE", help="share of nearly dry rooms")
+    add("--rt60", type=number_pair, metavar="LOW,HIGH", help="seconds (default: 0.2,0.8)")
+    add("--dry-share", type=float, metavar="SHARE", help="of nearly dry rooms (default: 0.1)")
     traced = "trace every reflection, without a diffuse tail; slow"
     add("--reference", action="store_true", help=traced)
     add("--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings")
@@ -49,11 +52,19 @@ def add_simulate(commands: Commands) -> None:
     cluster = "the workers of a Dask cluster instead (docs/cluster.md)"
     add("--scheduler", metavar="tcp://HOST:PORT", help=cluster)
     add = parser.add_argument_group("measured rooms").add_argument
-    files = "SingleRoomSRIR files (AES69); --sources of a listener share a room (default: all)"
+    files = "SOFA files of rooms (AES69); --sources of a listener share a room, or all of them"
     add("--from-sofa", nargs="+", metavar="FILE", help=files)
     formats = "of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)"
-    add("--channel-format", metavar="FORMAT", help=formats)
+    add("--channel-format", metavar="FORMAT", type=str.lower, help=formats)
     add("--array", metavar="FILE.sofa", help="the array whose capsules their receivers are")
+    add = parser.add_argument_group("SOFA files of --mic and --from-sofa").add_argument
+    units = (
+        "units of a position, whatever the file says, such as 'SourcePosition=radian, radian, "
+        "metre'; angles make it spherical, lengths (metre, centimetre, millimetre) cartesian"
+    )
+    add("--sofa-units", action="append", metavar="NAME=UNITS", help=units)
+    angles = "what their second angle is (default: elevation, or colatitude if no other fits)"
+    add("--sofa-angles", choices=("elevation", "colatitude"), help=angles)
     parser.add_argument("--plot", metavar="FILE.png", help="a picture of the bank when it is done")
     parser.set_defaults(run=_simulate)
 
@@ -69,13 +80,13 @@ def add_bank(commands: Commands) -> None:
     export.add_argument("--sofa", required=True, metavar="DIR", help=files)
     export.set_defaults(run=_export)
     plot = verbs.add_parser("plot", help="a picture of its rooms, and of one response")
-    plot.add_argument("--out", required=True, metavar="FILE.png")
+    plot.add_argument("--out", required=True, metavar="FILE.png", help="or .pdf or .svg")
     plot.set_defaults(run=_plot)
     for verb in (info, export, plot):
-        verb.add_argument("bank", metavar="BANK")
+        verb.add_argument("bank", metavar="BANK", help="from doa_tf simulate")
         add_skip_broken(verb)
     convert = verbs.add_parser("convert", help="a bank of doa_tf 0.1 as one of this version")
-    convert.add_argument("bank", metavar="BANK")
+    convert.add_argument("bank", metavar="BANK", help="from doa_tf 0.1")
     convert.add_argument("--out", required=True, metavar="NEW", help="a new or unfinished bank")
     convert.set_defaults(run=_convert)
 
@@ -86,6 +97,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
         check_plot(args.plot)  # before the work
     status = _measured(args) if args.from_sofa else _simulated(args)
+    _say_where(args.out)
     if args.plot:
         _plot(argparse.Namespace(bank=args.out, out=args.plot, skip_broken=False))
     return status
@@ -98,7 +110,8 @@ def _simulated(args: argparse.Namespace) -> int:
     from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
-    given = {name: getattr(args, name) for name in ("rt60", "dry_share", "sources")}
+    told = ("sofa_units", "sofa_angles")
+    given = {name: getattr(args, name) for name in ("rt60", "dry_share", "sources", *told)}
     given["microphone"] = args.mic
     values = {name: value for name, value in given.items() if value is not None}
     if args.reference:
@@ -121,6 +134,7 @@ def _simulated(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace) -> int:
+    from doa_tf.microphones.sofa_file import SofaReading
     from doa_tf.rooms.measured import bank_from_sofa
 
     given = {name: getattr(args, name) for name in _SIMULATED_ONLY}
@@ -135,6 +149,7 @@ def _measured(args: argparse.Namespace) -> int:
             sources=args.sources,
             channel_format=args.channel_format,
             array=args.array,
+            reading=SofaReading(units=tuple(args.sofa_units or ()), angles=args.sofa_angles),
             progress=progress,
         )
     return 0
@@ -153,6 +168,7 @@ def _export(args: argparse.Namespace) -> int:
     bank = _bank(args)
     with progress_bar("rooms") as progress:
         export_sofa(args.sofa, bank, progress=progress)
+    say_written("doa_tf", args.sofa)
     return 0
 
 
@@ -160,6 +176,7 @@ def _plot(args: argparse.Namespace) -> int:
     from doa_tf.rooms.bank.plot import plot_bank
 
     plot_bank(args.out, _bank(args))
+    say_written("doa_tf", args.out)
     return 0
 
 
@@ -175,13 +192,19 @@ def _convert(args: argparse.Namespace) -> int:
 
     with progress_bar("rooms") as progress:
         convert_bank(args.bank, args.out, progress=progress)
+    _say_where(args.out)
     return 0
+
+
+def _say_where(bank: str) -> None:
+    """Say where a bank is; one that was complete before was not written now."""
+    sys.stderr.write(f"doa_tf: the bank is in {bank}\n")
 
 
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
     unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []

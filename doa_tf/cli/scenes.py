@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, as_input_errors
+from doa_core.files import say_written
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, read_mixer
 from doa_tf.cli.progress import progress_bar
@@ -20,18 +21,20 @@ RECORDINGS = ("meeting", "moving")
 
 def add_render(commands: Commands) -> None:
     """Add `render` to the commands."""
-    parser = commands.add_parser("render", help="freeze mixed scenes into a folder")
-    parser.add_argument("--bank", required=True)
-    parser.add_argument("--speech", required=True, metavar="DIR")
+    text = "freeze mixed scenes into a folder"
+    description = f"{text.capitalize()} with labels.csv, which evaluate, train and compare read."
+    parser = commands.add_parser("render", help=text, description=description)
+    parser.add_argument("--bank", required=True, metavar="BANK", help="from doa_tf simulate")
+    parser.add_argument("--speech", required=True, metavar="DIR", help="recordings of talkers")
     parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     parser.add_argument(
         "--condition",
         choices=(*CONDITIONS, "all", *COUNTS, *RECORDINGS),
         action="append",
-        help="may be given several times; all (the default) are clean, diffuse and interferer",
+        help="may be given several times; all are clean, diffuse and interferer (default: all)",
     )
     parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
     parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
     add = parser.add_argument_group("meeting, moving").add_argument
     add("--seconds", type=float, metavar="T", help="length of each recording (default: 24)")
@@ -63,6 +66,7 @@ def _render(args: argparse.Namespace) -> int:
             recordings=recordings,
             progress=progress,
         )
+    say_written("doa_tf", args.out)
     return 0
 
 
@@ -97,8 +101,8 @@ def add_scenes(commands: Commands) -> None:
     parser = commands.add_parser("scenes", help="a picture of what is in a scenes folder")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     plot = verbs.add_parser("plot", help="distributions of its labels, directions on the sphere")
-    plot.add_argument("scenes", metavar="SCENES")
-    plot.add_argument("--out", required=True, metavar="FILE.png")
+    plot.add_argument("scenes", metavar="SCENES", help="a folder with labels.csv")
+    plot.add_argument("--out", required=True, metavar="FILE.png", help="or .pdf or .svg")
     plot.set_defaults(run=_plot_scenes)
 
 
@@ -107,4 +111,5 @@ def _plot_scenes(args: argparse.Namespace) -> int:
     from doa_tf.scenes.plot import plot_scenes
 
     plot_scenes(args.out, read_scenes(args.scenes))
+    say_written("doa_tf", args.out)
     return 0

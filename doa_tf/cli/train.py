@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
+from doa_core.files import existing_path
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
@@ -45,36 +47,48 @@ def add_parser(commands: Commands) -> None:
     )
     add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument("--epochs", type=int, metavar="N")
-    parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
-    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas")
-    parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--warmup-steps", type=int, metavar="N")
+    parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
+    parser.add_argument(
+        "--patience", type=int, metavar="N", help="epochs without a better one (default: 20)"
+    )
+    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas (default: 64)")
+    text = "of Nadam, at its highest (default: 0.001)"
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help=text)
+    text = "over which the rate rises (default: 200)"
+    parser.add_argument("--warmup-steps", type=int, metavar="N", help=text)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
-        "--init-from", metavar="MODEL.keras", help="start from the weights of layers that fit"
+        "--init-from",
+        metavar="MODEL.keras",
+        type=checkpoint_path,
+        help="start from this network (`default` and `lite` are built in): its head, input, sizes "
+        "and high-pass, where no option says otherwise, and the weights of layers that fit",
     )
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
         default="none",
-        help="mirrored: all GPUs; multiworker: several processes, told by TF_CONFIG",
+        help="mirrored: all GPUs; multiworker: processes, told by TF_CONFIG (default: none)",
     )
     parser.add_argument(
         "--engine",
         choices=ENGINES,
         default="keras",
-        help="jax: new scenes in every epoch, mixed and learned by an accelerator",
+        help="jax: new scenes in every epoch, mixed and learned by an accelerator (default: keras)",
     )
     network = parser.add_argument_group("the network")
-    network.add_argument("--filters", type=int, nargs=3, metavar="N", help="of convolutions")
-    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction")
-    network.add_argument("--dense-units", type=int, metavar="N")
-    network.add_argument("--dropout", type=float, metavar="SHARE")
+    network.add_argument(
+        "--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)"
+    )
+    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction (default: 64)")
+    text = "before the outputs (default: 429)"
+    network.add_argument("--dense-units", type=int, metavar="N", help=text)
+    text = "dropped after each pooling (default: 0.2)"
+    network.add_argument("--dropout", type=float, metavar="SHARE", help=text)
     parser.add_argument(
         "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
     parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
     parser.set_defaults(run=run)
 
@@ -82,7 +96,7 @@ def add_parser(commands: Commands) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("what to train on")
     data.add_argument("--bank", metavar="BANK", help="rooms, from doa_tf simulate")
-    data.add_argument("--speech", metavar="DIR")
+    data.add_argument("--speech", metavar="DIR", help="recordings of talkers")
     data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
     data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
@@ -90,21 +104,23 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--talkers",
         type=int,
         metavar="N",
-        help="scenes of none to N talkers, up to 3, for a network of several voices",
+        help="scenes of none to N talkers, up to 3, for a network of several voices (default: one)",
     )
     data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
     data.add_argument(
         "--augment",
         choices=AUGMENTATIONS,
         help=(
-            "how scenes are turned: about the vertical axis (default); mirrored and tilted as "
-            "well; or in any way"
+            "how scenes are turned: about the vertical axis; mirrored and tilted as well; in any "
+            "way; or not at all (default: vertical)"
         ),
     )
     data.add_argument(
         "--live", action="store_true", help="mix new scenes for every epoch, without a cache"
     )
-    data.add_argument("--cache", metavar="DIR", help="mixed features, shared between runs")
+    data.add_argument(
+        "--cache", metavar="DIR", help="mixed features, shared between runs (default: RUN/cache)"
+    )
     add_skip_broken(parser)
 
 
@@ -123,21 +139,26 @@ def run(args: argparse.Namespace) -> int:
 
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    from dataclasses import fields
+    from dataclasses import fields, replace
 
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
     from doa_tf.training.run import epoch_line, train
+    from doa_tf.training.run_folder import BEST
     from doa_tf.training.settings import RunOptions, TrainSettings
 
     def tell(epoch: int, figures: Mapping[str, float]) -> None:
         sys.stderr.write(f"{epoch_line(epoch, figures)}\n")
 
-    level = (LEVEL_CHANNEL,) if args.level else ()
-    features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
+    network = _architecture(args)
+    features = network.pop("features", FeatureSpec())
+    if args.level:
+        features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
+        _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}
+        given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
         with as_input_errors():
             settings = TrainSettings(**given)
@@ -156,7 +177,27 @@ def run(args: argparse.Namespace) -> int:
             init_from=args.init_from,
             options=options,
         )
+    sys.stderr.write(f"doa_tf: the best epoch is in {Path(args.out) / BEST}\n")
     return 0
+
+
+def _check_formats(args: argparse.Namespace) -> None:
+    """Warn of recordings that are not AmbiX."""
+    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
+
+    for folder in dict.fromkeys((args.scenes, args.valid)):
+        if folder is not None:
+            warn_of_formats(read_scenes(folder))
+
+
+def _architecture(args: argparse.Namespace) -> dict[str, Any]:
+    """The features, and those settings, of the network of --init-from; nothing without."""
+    if args.init_from is None:
+        return {}
+    from doa_tf.models import architecture_of, load_model
+
+    return architecture_of(load_model(args.init_from))
 
 
 def _data(
@@ -169,7 +210,7 @@ def _data(
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
-        if Path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+        if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
             sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
         if args.talkers is not None:
             sources["talkers"] = args.talkers

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +20,8 @@ from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import check_augment, feature_blocks, random_turns, turned
-from doa_tf.data.features import waveform_features
+from doa_tf.data.features import highpassed, waveform_features
+from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.data.targets import without_head
 from doa_tf.files import Progress, difference_words, differences, known_by_digest, write_json
@@ -46,6 +48,8 @@ class FeatureCache:
             whose `NAME` may differ where the digest `NAME_sha256` is the same.
         scenes: number of scenes.
         seed: of the draws; scene k has the key (seed, 0, k).
+        highpass_hz: cutoff [Hz] of the high-pass that scenes go through first, as the network's
+            spec names it; 0 for none.
         progress: called with scenes done and scenes in all.
 
     Raises:
@@ -60,12 +64,15 @@ class FeatureCache:
         made_with: dict[str, Any],
         scenes: int,
         seed: int = 0,
+        highpass_hz: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
+        if highpass_hz:  # a cache without one has the digest that it always had
+            made_with["highpass_hz"] = highpass_hz
         # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
@@ -89,6 +96,9 @@ class FeatureCache:
         shape = (scenes, *self.spec.input_shape)
         self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
         mix = None if done == scenes else mixer()
+        if mix is not None:
+            check_rate(mix, self.spec)
+        cutoff_hz, rate = made_with.get("highpass_hz", 0.0), self.spec.sample_rate
         if mix is not None and not done:
             target_shape = list(mix.target_shape)
         # (S, 3), or (S, T, V, 3) where any number talks.
@@ -99,7 +109,8 @@ class FeatureCache:
 
             def store(index: int) -> None:
                 scene = mix.mix((seed, 0, index))
-                self.features[index] = waveform_features(scene.waveform, self.spec)
+                waveform = highpassed(scene.waveform, cutoff_hz=cutoff_hz, sample_rate=rate)
+                self.features[index] = waveform_features(waveform, self.spec)
                 self.directions[index] = scene.targets.reshape(shape[1:])
 
             with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -169,11 +180,16 @@ def cached_dataset(
 
     Raises:
         TypeError: a head, which 0.1 took.
-        ValueError: unknown augmentation.
+        ValueError: unknown augmentation, or features of other frames than the cache's.
     """
     import tensorflow as tf
 
     check_augment(augment)
+    if replace(features, channels=cache.spec.channels) != cache.spec:
+        raise ValueError(
+            "`features` must be those of the cache, with or without the level channel: "
+            f"{cache.spec}. Received: {features}"
+        )
     channels = len(features.channels)
     batches = len(cache) // batch_size
     shape = (batch_size, *cache.target_shape)

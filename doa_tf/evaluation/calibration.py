@@ -51,10 +51,15 @@ def fit_calibration(
 
     confidence = np.asarray(confidence, dtype=np.float64)
     error_deg = np.asarray(error_deg, dtype=np.float64)
-    if confidence.shape != error_deg.shape or confidence.ndim != 1 or len(confidence) < FEWEST:
+    if confidence.shape != error_deg.shape or confidence.ndim != 1:
         raise ValueError(
-            f"A calibration needs {FEWEST} scenes or more, each with its error. Received: "
+            "A calibration needs confidences of (S,), each with its error. Received: "
             f"confidence.shape={confidence.shape}, error_deg.shape={error_deg.shape}"
+        )
+    if len(confidence) < FEWEST:
+        raise ValueError(
+            f"A calibration needs {FEWEST} scenes or more, or it would be noise. "
+            f"Received: {len(confidence)}"
         )
     if not (np.all((confidence >= 0.0) & (confidence <= 1.0)) and np.all(error_deg >= 0.0)):
         raise ValueError("`confidence` must be in [0, 1] and `error_deg` not negative, no NaN")

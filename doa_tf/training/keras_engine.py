@@ -27,6 +27,7 @@ from doa_tf.models import model_spec
 from doa_tf.training.callbacks import CosineLearningRate, KeepState, StopOnNaN, Validation
 from doa_tf.training.distribute import adapt_to_workers, is_chief, make_strategy, share_out
 from doa_tf.training.interruption import StopBetweenBatches
+from doa_tf.training.memory import naming_batch_size
 from doa_tf.training.run_folder import LAST, seed_states
 from doa_tf.training.settings import Batches, RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run, check_targets
@@ -93,16 +94,20 @@ class KerasEngine:
         settings, state = self._settings, run.folder.state
         model.stop_training = False
         done = state.epoch * settings.steps_per_epoch + state.step
+        memory = naming_batch_size(settings.batch_size, tf.errors.ResourceExhaustedError)
         try:
-            model.fit(
-                share_out(self._checked(batches(state.epoch, state.step), run, first_batch=done)),
-                initial_epoch=state.epoch,
-                epochs=state.epoch + 1 if state.step else settings.epochs,
-                steps_per_epoch=settings.steps_per_epoch - state.step,
-                shuffle=False,  # the dataset has done it
-                callbacks=[StopOnNaN(first_step=state.step), *callbacks],
-                verbose=0 if not self.writes else 1 if sys.stderr.isatty() else 2,
-            )
+            with memory:
+                model.fit(
+                    share_out(
+                        self._checked(batches(state.epoch, state.step), run, first_batch=done)
+                    ),
+                    initial_epoch=state.epoch,
+                    epochs=state.epoch + 1 if state.step else settings.epochs,
+                    steps_per_epoch=settings.steps_per_epoch - state.step,
+                    shuffle=False,  # the dataset has done it
+                    callbacks=[StopOnNaN(first_step=state.step), *callbacks],
+                    verbose=0 if not self.writes else 1 if sys.stderr.isatty() else 2,
+                )
         except tf.errors.InvalidArgumentError as error:
             found = _BAD_BATCH.search(str(error))
             if found is None:
@@ -111,7 +116,7 @@ class KerasEngine:
             raise FloatingPointError(
                 f"The {found[1]} in batch {batch} of epoch {epoch} (both from 0): look at the data"
             ) from _free_iterators(error)
-        except FloatingPointError as error:
+        except (FloatingPointError, MemoryError) as error:
             _free_iterators(error)
             raise
 
@@ -158,7 +163,10 @@ class KerasEngine:
                 epochs = range(epoch, settings.epochs)
                 keys = scene_keys(scenes=whole, epochs=epochs, seed=settings.seed)
                 keys = keys.skip(step * settings.batch_size)
-                return mixed_dataset(live, keys=keys, drop_remainder=True, **options)
+                highpass_hz = settings.highpass_hz
+                return mixed_dataset(
+                    live, keys=keys, drop_remainder=True, highpass_hz=highpass_hz, **options
+                )
 
             return mixed
         folder = Path(self._data.cache or run.folder.path / "cache")
@@ -170,6 +178,7 @@ class KerasEngine:
             made_with=dict(self._data.sources),
             scenes=settings.sequences,
             seed=settings.seed,
+            highpass_hz=settings.highpass_hz,
             progress=self._options.progress,
         )
         check_targets(stored.target_shape, settings)

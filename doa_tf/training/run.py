@@ -7,24 +7,27 @@ and the random states of that moment.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_tf.data.validation import scenes_arrays
 from doa_tf.files import sha256
 from doa_tf.models import load_model
 from doa_tf.training.run_folder import BEST, SOURCES, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run
+from doa_tf.training.start import Run, ending
 
 if TYPE_CHECKING:
     from doa_tf.training.jax_engine.train import JaxEngine
     from doa_tf.training.keras_engine import KerasEngine
+
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -41,14 +44,16 @@ def train(
 
     Args:
         folder: the run; may hold one with the same settings. Only `epochs` and `patience` may
-            differ: more epochs go on with an ended run.
+            differ: more of either go on with an ended run; else it is left as it is.
         data: what to train on, and the scenes that choose the best epoch.
         settings: how to train.
         features: the network's input.
         engine: `keras`; or `jax`, for an accelerator, where every epoch has new scenes whatever
             `settings.live` says, and Keras must run on JAX (KERAS_BACKEND=jax).
         init_from: checkpoint whose weights a new run starts from, in the layers that have the same
-            name and shape: all but the outputs, where the head is another.
+            name and shape: all but the outputs, where the head is another. What starts anew is
+            logged as a warning, and so is a calibration, which is left out. Settings of the same
+            network: `doa_tf.models.architecture_of`.
         options: how to conduct the run.
 
     Returns:
@@ -58,6 +63,7 @@ def train(
         InputError: a run or cache of other settings or of doa_tf 0.1, an engine that cannot do
             what is asked, or bad validation scenes.
         FloatingPointError: the loss became NaN, with the batch; the last good state is kept.
+        MemoryError: a batch does not fit.
     """
     folder, features = Path(folder), features or FeatureSpec()
     trainer = _engine_class(engine)(data, settings, options or RunOptions())
@@ -69,11 +75,9 @@ def train(
         SOURCES: {**data.sources, **digest},
     }
     claimed = claim_run(folder, asked, writes=trainer.writes)
-    if claimed.state.epoch >= settings.epochs:
-        raise InputError(
-            f"The run {folder} has ended after {claimed.state.epoch} epochs: ask for more with "
-            "--epochs, or name another folder"
-        )
+    if (how := ending(claimed.state, settings)) is not None:
+        logger.info("the run %s is done: %s", folder, how)
+        return keras.saving.load_model(folder / BEST)
     inputs, directions = scenes_arrays(
         data.valid, features=features, highpass_hz=settings.highpass_hz
     )

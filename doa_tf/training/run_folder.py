@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_core.spec import ModelSpec
 from doa_tf.checkpoint import check_checkpoint, save_model
 from doa_tf.files import (
@@ -135,8 +135,14 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
         writes: whether this process writes the folder; only the first of several does.
 
     Raises:
-        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one.
+        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one; or
+            its name is not UTF-8.
     """
+    if printable(folder) != str(folder):
+        raise InputError(
+            "A run needs a folder whose name is UTF-8, as TensorFlow writes no logs to others. "
+            f"Received: {folder}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     state = read_state(folder / LAST)
@@ -216,7 +222,7 @@ def _trim_history(path: Path, epochs: int) -> None:
     """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = [row for row in reader if (row["epoch"] or "").isdigit()]
         names = reader.fieldnames or []

@@ -12,8 +12,9 @@ from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
 from doa_tf.heads import Head
+from doa_tf.layers import HeadOutput
 from doa_tf.models import build_crnn
-from doa_tf.training.run_folder import RunFolder
+from doa_tf.training.run_folder import RunFolder, TrainingState
 from doa_tf.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -48,8 +49,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether all epochs are done, or `patience` is exhausted."""
-        state = self.folder.state
-        return state.epoch >= self.settings.epochs or state.waited >= self.settings.patience
+        return ending(self.folder.state, self.settings) is not None
 
     def new_network(self, *, synchronized: bool = False) -> keras.Model:
         """The network with its initial weights.
@@ -64,8 +64,22 @@ class Run:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = synchronized
         if self.origin is not None:
-            copy_weights(self.origin, model)
+            copied = copy_weights(self.origin, model)
+            keep_decoding(self.origin, model)
+            if not (self.folder.state.epoch or self.folder.state.step):
+                tell_of_origin(self.origin, model, copied)
         return model
+
+
+def ending(state: TrainingState, settings: TrainSettings) -> str | None:
+    """Why a run has ended, and what goes on with it; None where epochs are left."""
+    done = f"{state.epoch} {'epoch' if state.epoch == 1 else 'epochs'}"
+    if state.epoch >= settings.epochs:
+        return f"it has ended after {done}; more of them go on with it"
+    if state.waited >= settings.patience:
+        waited = f"the last {state.waited} without a better one"
+        return f"it has ended after {done}, {waited}; more patience goes on with it"
+    return None
 
 
 def build_network(head: Head, features: FeatureSpec, settings: TrainSettings) -> keras.Model:
@@ -121,5 +135,31 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
             f"The checkpoint to start from must share layers with the network '{target.name}'. "
             f"Received: '{source.name}', which shares none"
         )
-    logger.info("starting from the weights of %s", ", ".join(copied))
     return copied
+
+
+def keep_decoding(source: keras.Model, target: keras.Model) -> None:
+    """Give a network the decoding of the one that it starts from, if their heads are the same."""
+    kept, new = _head_output(source), _head_output(target)
+    if kept.head.name == new.head.name:
+        new.decode = kept.decode
+
+
+def tell_of_origin(source: keras.Model, target: keras.Model, copied: list[str]) -> None:
+    """Say what a network does not take over from the one that it starts from; nothing if all."""
+    anew = [layer.name for layer in target.layers if layer.weights and layer.name not in copied]
+    if anew:
+        logger.warning(
+            "These layers start anew, as the checkpoint has none of their names and shapes: %s",
+            ", ".join(anew),
+        )
+    if _head_output(source).calibration:
+        logger.warning(
+            "The checkpoint's calibration is left out, as the weights will be others: "
+            "doa_tf calibrate fits a new one"
+        )
+
+
+def _head_output(model: keras.Model) -> HeadOutput:
+    (layer,) = (layer for layer in model.layers if isinstance(layer, HeadOutput))
+    return layer

@@ -74,7 +74,8 @@ class Estimate:
         elevation_deg: up from the horizon, in [-90, 90].
         confidence: in [0, 1]; 0 where the window is below the gate.
         active: whether somebody talks, as far as `doa_edge.activity` can tell.
-        level_dbfs: root mean square of W over the window; -120 at least.
+        level_dbfs: root mean square of W over the window, after the model's high-pass (of 30 Hz
+            where it has none); -120 at least.
         of_s: the moment that the directions of several voices are of [seconds]; None of one voice.
         talkers: the voices that are heard, highest confidence first; None of one voice.
         outputs: (K,) outputs of the head, averaged over frames, if asked for.
@@ -97,9 +98,9 @@ class Estimate:
     voices: tuple[VoiceSound, ...] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that `doa_edge run` prints: rounded, except for the time."""
+        """The object that `doa_edge run` prints: rounded, times to microseconds."""
         values: dict[str, Any] = {
-            "time_s": self.time_s,
+            "time_s": rounded_time(self.time_s),
             "azimuth_deg": rounded_azimuth(self.azimuth_deg),
             "elevation_deg": round(self.elevation_deg, 2) + 0.0,
             "confidence": round(self.confidence, 4),
@@ -108,7 +109,7 @@ class Estimate:
         }
         if self.talkers is not None and self.of_s is not None:
             talkers = [talker.to_dict() for talker in self.talkers]
-            values |= {"of_s": round(self.of_s, 6), "talkers": talkers}
+            values |= {"of_s": rounded_time(self.of_s), "talkers": talkers}
         return values
 
 
@@ -116,6 +117,11 @@ def direction_deg(direction: npt.ArrayLike) -> tuple[float, float]:
     """Azimuth in (-180, 180] and elevation of a (3,) vector [degrees]."""
     azimuth, elevation = vector_to_angles(direction)
     return math.degrees(float(azimuth)), math.degrees(float(elevation))
+
+
+def rounded_time(time_s: float) -> float:
+    """A time as it is printed [seconds]: to the microsecond, less than a sample at any rate."""
+    return round(time_s, 6)
 
 
 def rounded_azimuth(azimuth_deg: float) -> float:

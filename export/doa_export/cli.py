@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError
+from doa_core.files import say_written
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.streams import open_standard_streams
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
@@ -39,6 +42,7 @@ for trained networks."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
+    open_standard_streams()
     try:
         args = _parser().parse_args(argv)
     except SystemExit as stop:
@@ -58,8 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="made by doa_tf train")
-    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path)
+    text = "made by doa_tf train; or `default` or `lite`, the built-in ones"
+    parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
+    text = "the file to make, or to replace"
+    parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path, help=text)
     add_imports(parser)
     _add_conversion(parser)
     _add_judging(parser)
@@ -93,7 +99,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "--lstm",
         choices=(AUTO, *LSTM_FORMS),
         default=AUTO,
-        help="form of the recurrences (default: the best for the mode)",
+        help="form of the recurrences (default: auto, the best for the mode)",
     )
     add(
         "--frontend",
@@ -181,6 +187,7 @@ def _export(args: argparse.Namespace) -> int:
             json_file.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
     sys.stderr.write(f"doa_export: {_summary(made)}\n")
+    say_written("doa_export", args.json, args.report)
     return 0
 
 

@@ -204,7 +204,14 @@ def test_integer_samples_do_not_round_the_matrix(audio_format, rng):
     )
 
 
-@pytest.mark.parametrize("wrong", ["FuMa", "", "b-format", "ambix:flu-frd-bld-bru"])
+@pytest.mark.parametrize("audio_format", ALL_FORMATS)
+def test_formats_are_known_in_any_case(audio_format):
+    expected = format_to_ambix_matrix(audio_format)
+    for written in (audio_format.upper(), audio_format.title()):
+        np.testing.assert_array_equal(format_to_ambix_matrix(written), expected)
+
+
+@pytest.mark.parametrize("wrong", ["maxn", "", "b-format", "ambix:flu-frd-bld-bru"])
 def test_unknown_format(wrong):
     with pytest.raises(ValueError, match=r"`format` must be one of ambix, fuma, n3d, tetrahedral"):
         format_to_ambix_matrix(wrong)

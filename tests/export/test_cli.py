@@ -57,7 +57,8 @@ def test_one_object_on_stdout(exports, checkpoints, folder, capfd):
         "peak",
     )
     assert set(made["parity"]) >= {"n", "median_deg", "p99_deg", "max_deg", "equal_peaks"}
-    assert printed.err.splitlines()[-1].startswith(f"doa_export: {out}, 0.")
+    assert printed.err.splitlines()[-2].startswith(f"doa_export: {out}, 0.")
+    assert printed.err.splitlines()[-1] == f"doa_export: wrote {report}"
     assert sorted(folder.iterdir()) == [report, out]
     assert out.read_bytes() == exports["gibbs-weighted", "dynamic"][0].read_bytes()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import doa_tf
 from doa_core.errors import InputError
+from doa_edge.tflite.file import read_spec
 from doa_tf.cli.main import main
 from doa_tf.models import load_model
 from doa_tf.recipe import read_recipe
@@ -59,6 +61,15 @@ def test_a_shipped_network_is_the_one_of_its_recipe(name):
     assert tuple(filters) == recipe.training.filters
 
 
+@pytest.mark.parametrize("name", ["default", "lite"])
+def test_a_shipped_checkpoint_says_what_the_shipped_file_says(name):
+    """But for the integers: how it is decoded, above all."""
+    path = PROJECT / "edge" / "doa_edge" / "models" / f"{name}.keras"
+    spec, shipped = doa_tf.model_spec(load_model(path)), read_spec(path.with_suffix(".tflite"))
+    assert spec.decode == "centroid"
+    assert replace(spec, quantization=shipped.quantization).digest == shipped.digest
+
+
 def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, capsys):
     out = tmp_path / "made"
     assert run(out) == 0
@@ -70,7 +81,12 @@ def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, 
     made = path.read_bytes()
     assert run(out) == 0  # all is done
     assert path.read_bytes() == made
-    capsys.readouterr()
+    said = capsys.readouterr()
+    assert said.out == f"{path}\n"
+    assert said.err.splitlines()[-2:] == [
+        f"{out} is done: it has ended after 1 epoch; more of them go on with it",
+        f"doa_tf: the calibrated network is in {path}",
+    ]
     assert run(out, ("rooms.seed", 9)) == 2
     assert "other values of seed" in capsys.readouterr().err
 

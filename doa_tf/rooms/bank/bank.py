@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
+from doa_core.files import existing_path
 from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import (
     BrokenShardError,
@@ -84,6 +85,7 @@ class BankWriter:
             "rooms": rooms,
             "rooms_per_shard": rooms_per_shard,
         }
+        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self._index = _claim(self.folder, made_with)
         for left_over in self.folder.glob(".*.part"):  # by a run that was killed
             left_over.unlink(missing_ok=True)
@@ -95,6 +97,23 @@ class BankWriter:
                 if path.exists():
                     logger.warning("%s: it is made again", error)
                 self.missing.append(numbers)
+        if not self.missing:
+            logger.info("the bank %s is complete: nothing is left to do", self.folder)
+
+    def __enter__(self) -> BankWriter:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Leave no folder behind that holds nothing but the index of a bank that failed."""
+        if {path.name for path in self.folder.iterdir()} <= {INDEX}:
+            (self.folder / INDEX).unlink(missing_ok=True)
+            with suppress(OSError):  # one that is no longer empty stays
+                for path in self._made:
+                    path.rmdir()
 
     @property
     def rooms_missing(self) -> int:
@@ -207,12 +226,12 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
         InputError: not a bank, an unfinished one, or a shard that is missing or damaged.
         OSError: a file cannot be read.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     index = read_index(folder)
     if not index.get("complete") and not skip_broken:
         raise InputError(
             f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
-            "or use the whole shards with --skip-broken"
+            "or use the whole shards with --skip-broken of `doa_tf train`, `render` and `bank`"
         )
     places: list[Place] = []
     for path, numbers in shards(folder, index):
@@ -222,7 +241,7 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
             if not skip_broken:
                 raise InputError(
                     f"{error}: run the `doa_tf simulate` that made it again, or leave the shard "
-                    "out with --skip-broken"
+                    "out with --skip-broken of `doa_tf train`, `render` and `bank`"
                 ) from error
             logger.warning("%s: %d rooms are left out", error, len(numbers))
     if not places:
@@ -237,7 +256,7 @@ def bank_digest(folder: str | Path, *, skip_broken: bool = False) -> str:
         InputError: as `read_bank`; a room that is damaged is found by that only.
         OSError: a file cannot be read.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     index = read_index(folder)
     if index.get("complete") and not skip_broken:
         found = (
@@ -269,7 +288,8 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
             raise ValueError("rooms and rooms_per_shard must be at least 1")
     except OSError as error:
         raise InputError(
-            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
+            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder} "
+            f"({error.strerror or error})"
         ) from error
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not the index of a bank: it lacks entries") from error

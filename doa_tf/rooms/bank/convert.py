@@ -43,20 +43,21 @@ def convert_bank(
     complete = index.pop("complete", False)
     del index["version"]
     rooms, rooms_per_shard = index.pop("rooms"), index.pop("rooms_per_shard")
-    writer = BankWriter(target, made_with=index, rooms=rooms, rooms_per_shard=rooms_per_shard)
-    for path, numbers in old_shards:
-        if numbers in writer.missing:
-            try:
-                found = _read_shard(path.with_suffix(".tfrecord"), len(numbers))
-            except BrokenShardError as error:
-                logger.warning("%s: %d rooms are left out", error, len(numbers))
-                complete = False
-            else:
-                writer.write(numbers, map(encode_room, found))
-        if progress:
-            progress(numbers.stop, rooms)
-    if complete:
-        writer.finish()
+    bank = BankWriter(target, made_with=index, rooms=rooms, rooms_per_shard=rooms_per_shard)
+    with bank as writer:
+        for path, numbers in old_shards:
+            if numbers in writer.missing:
+                try:
+                    found = _read_shard(path.with_suffix(".tfrecord"), len(numbers))
+                except BrokenShardError as error:
+                    logger.warning("%s: %d rooms are left out", error, len(numbers))
+                    complete = False
+                else:
+                    writer.write(numbers, map(encode_room, found))
+            if progress:
+                progress(numbers.stop, rooms)
+        if complete:
+            writer.finish()
 
 
 def _read_shard(path: Path, count: int) -> list[Room]:

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError
-from doa_edge.options.command import Kind, add_options, peak_memory_kib
+from doa_edge.options.command import (
+    Kind,
+    add_options,
+    frames_or_seconds,
+    in_frames,
+    peak_memory_kib,
+)
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
@@ -43,11 +49,13 @@ def add_parser(commands: Any) -> None:
         "--model FILE": MODEL_HELP,
         "--seconds SECONDS": "of sound in each round (default: %(default)g)",
         "--rate HZ": "of the sound before it is resampled (default: %(default)d)",
-        "--every FRAMES": "frames of 32 ms between two directions (default: %(default)d)",
+        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s "
+        "(default: %(default)d)",
         "--threads N": "of the network (default: %(default)d)",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": float}
-    kinds |= dict.fromkeys(("HZ", "FRAMES", "N"), int)
+    kinds |= dict.fromkeys(("HZ", "N"), int)
+    kinds["FRAMES"] = frames_or_seconds
     add_options(parser, texts, kinds)
     parser.set_defaults(run=run, seconds=DEFAULT_SECONDS, rate=DEFAULT_RATE, every=5, threads=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -70,7 +78,7 @@ def measure(
     *,
     seconds: float = DEFAULT_SECONDS,
     rate: int = DEFAULT_RATE,
-    every: int = 5,
+    every: int | float = 5,
     threads: int = 1,
     rounds: int = ROUNDS,
 ) -> dict[str, Any]:
@@ -80,7 +88,7 @@ def measure(
         model_path: a `.tflite`; the built-in one if None.
         seconds: of sound in each round, rounded to whole ones.
         rate: of the sound before it is resampled [hertz].
-        every: frames between two directions.
+        every: frames between two directions as an integer, or seconds as a float.
         threads: of the network.
         rounds: how often everything is measured.
 
@@ -101,13 +109,13 @@ def measure(
 
     if not 2.0 <= seconds <= 3600.0:
         raise InputError(f"--seconds must lie between 2 and 3600. Received: {seconds:g}")
-    for name, value in (("every", every), ("threads", threads)):
-        if not 1 <= value <= 1000:
-            raise InputError(f"--{name} must lie between 1 and 1000. Received: {value}")
+    _check_count("threads", threads)
     check_rate(rate, name="--rate")
     path = default_model_path() if model_path is None else model_path
     with quiet_descriptor():
         model = TfliteModel(path, threads=threads)
+    every = in_frames(every, model.spec.features.hop / model.spec.features.sample_rate)
+    _check_count("every", every)
     sound = synthetic_sound(1.0, rate)
     times = round(seconds)
     _round(model, sound, 2, rate, every)  # warm-up: caches, first allocations
@@ -140,6 +148,11 @@ def measure(
             for name, values in figures.items()
         },
     }
+
+
+def _check_count(name: str, value: int) -> None:
+    if not 1 <= value <= 1000:
+        raise InputError(f"--{name} must lie between 1 and 1000. Received: {value}")
 
 
 def synthetic_sound(seconds: float, rate: int) -> npt.NDArray[np.float32]:

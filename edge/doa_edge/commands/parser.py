@@ -7,6 +7,7 @@ import argparse
 from doa_edge.commands import bench, devices, doctor, info, run
 from doa_edge.options.command import CommandParser
 from doa_edge.options.common import join_negative_values
+from doa_edge.options.input import take_recording
 
 
 def parse_options(arguments: list[str]) -> argparse.Namespace:
@@ -16,17 +17,10 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         InputError: a configuration that cannot be used.
         SystemExit: misuse, or a request for help.
     """
-    parser = CommandParser(
-        prog="doa_edge",
-        description="Where does the voice come from? Directions from first-order Ambisonics.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run_parser = run.add_parser(commands)
-    for verb in (devices, doctor, bench, info):
-        verb.add_parser(commands)
+    parser, run_parser = make_parser()
     arguments = join_negative_values(arguments)
     first = parser.parse_args(arguments)
+    take_recording(first)
     if getattr(first, "config", None) is None:
         return first
     from doa_edge.options.config import read_config
@@ -37,4 +31,20 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         values.pop("input", None)
         values.pop("device", None)
     run_parser.set_defaults(**values)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    take_recording(options)
+    return options
+
+
+def make_parser() -> tuple[CommandParser, argparse.ArgumentParser]:
+    """The parser of the command, and that of `doa_edge run` in it."""
+    parser = CommandParser(
+        prog="doa_edge",
+        description="Where does the voice come from? Directions from first-order Ambisonics.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run_parser = run.add_parser(commands)
+    for verb in (devices, doctor, bench, info):
+        verb.add_parser(commands)
+    return parser, run_parser

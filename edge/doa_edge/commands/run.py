@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors
-from doa_edge.options.command import add_options, peak_memory_kib
+from doa_core.files import say_written
+from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
+    from doa_core.spec import FeatureSpec
     from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
-    from doa_edge.input.stream import Gap, Source
+    from doa_edge.input.stream import Gap, Source, StreamItem
     from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
@@ -85,7 +87,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         with _quiet_runtime():
             model = TfliteModel(model_path, threads=options.threads)
         with as_input_errors():
-            engine = DirectionEngine(model, _engine_settings(options))
+            engine = DirectionEngine(model, _engine_settings(options, model.spec.features))
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
@@ -105,7 +107,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         try:
             stack.enter_context(source)
             notifier.ready(f"listening to {source.name}")
-            follower.follow(source)
+            follower.follow(_watched(source, options, engine, follower.say))
         except (KeyboardInterrupt, Terminated) as stop:
             stopped = stop
         finished = time.perf_counter()
@@ -120,21 +122,28 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
 
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
+        say_written("doa_edge", path)
     return 0
 
 
-def _engine_settings(options: argparse.Namespace) -> EngineSettings:
+def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:
     """The settings that the options of `run` ask for; the engine's own where they are silent.
+
+    Args:
+        options: of the command.
+        features: of the model, whose frames they count.
 
     Raises:
         ValueError: a value out of range.
     """
     from doa_edge.engine import EngineSettings
 
+    hop_s = features.hop / features.sample_rate
+    spans = {"every": options.every, "average": options.average}
+    frames = {name: in_frames(span, hop_s) for name, span in spans.items() if span is not None}
     asked = {
-        "every": options.every,
+        **frames,
         "talkers": options.talkers,
-        "average": options.average,
         "method": options.decode,
         "gate_dbfs": options.gate,
         "margin_db": options.margin,
@@ -183,6 +192,24 @@ def _sinks(
         yield hub, view
 
 
+def _watched(
+    source: Source,
+    options: argparse.Namespace,
+    engine: DirectionEngine,
+    say: Callable[[str], None],
+) -> Iterator[StreamItem]:
+    """The items of a source; says once if its sound is of another format than it is read in."""
+    from doa_edge.input.format_evidence import watch_format
+
+    input_format = source_settings(options)["input_format"]
+
+    def contrary(sentence: str) -> None:
+        say(f"{source.name}: {sentence}; `doa_edge doctor` looks closer")
+
+    sample_rate = engine.spec.features.sample_rate
+    return watch_format(source, input_format, contrary, sample_rate=sample_rate)
+
+
 class _Follower:
     """Runs a source through the engine, and passes estimates and events to sinks and view.
 
@@ -217,12 +244,12 @@ class _Follower:
         self._hub = hub
         self._view = view
         self._notifier = notifier
+        self._kept: list[str] = []
 
-    def follow(self, source: Source) -> None:
-        """Process the source until it ends."""
+    def follow(self, items: Iterator[StreamItem]) -> None:
+        """Process the blocks and gaps of a source until it ends."""
         from doa_edge.input.stream import Gap
 
-        items = iter(source)
         began = asked = time.perf_counter()
         for item in items:
             self.read_seconds += time.perf_counter() - asked
@@ -237,8 +264,16 @@ class _Follower:
                     self._show(estimate)
             asked = time.perf_counter()
 
+    def say(self, text: str) -> None:
+        """Tell people: at once, or at the end where a picture is drawn on the terminal."""
+        if self._view:
+            self._kept.append(text)
+        else:
+            sys.stderr.write(f"doa_edge: {text}\n")
+
     def finish(self, source: Source) -> None:
-        """Print the summary, and counts of what was lost."""
+        """Print the summary, what was kept, and counts of what was lost."""
+        sys.stderr.writelines(f"doa_edge: {text}\n" for text in self._kept)
         if self._options.summary and self.average.windows:
             from doa_edge.recording import summary_dict
             from doa_edge.sinks.sink import json_line
@@ -276,11 +311,13 @@ class _Follower:
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""
+        from doa_edge.estimate import rounded_time
+
         event: dict[str, Any] = {
-            "time_s": self._engine.samples / self._rate,
+            "time_s": rounded_time(self._engine.samples / self._rate),
             "event": "gap",
             "reason": gap.reason,
-            "lost_s": round(gap.samples / self._rate, 6),
+            "lost_s": rounded_time(gap.samples / self._rate),
         }
         if gap.detail:
             event["detail"] = gap.detail

@@ -4,21 +4,64 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
 
+DISTRIBUTION = "doa-tf"
+
 Kind = Callable[[str], Any]  # what makes an option's value of its text
 
 
+class _HelpWithDefaults(argparse.HelpFormatter):
+    """Names the default of every option that has one and whose help does not."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        has_none = default is None or default is False or default in (argparse.SUPPRESS, [], ())
+        if has_none or not action.option_strings or "default:" in text:
+            return text
+        shown = "%(default)g" if isinstance(default, float) else "%(default)s"
+        return f"{text} (default: {shown})"
+
+
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
+    """An argument parser that says what is wrong in one line, and its version when asked.
+
+    Its help names defaults. The parsers of its sub-commands are of this class, too.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
+        text = "show the version and end"
+        self.add_argument("--version", action=_ShowVersion, nargs=0, help=text)
 
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse."""
         self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _ShowVersion(argparse.Action):
+    """Print the version of the installed package, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        program = parser.prog if parser.prog.startswith("python") else parser.prog.split()[0]
+        sys.stdout.write(f"{program} {installed_version()}\n")
+        parser.exit()
+
+
+def installed_version() -> str:
+    """The version of this distribution, `unknown` where its packages lie without it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def add_options(
@@ -67,6 +110,29 @@ def integer(lowest: int, highest: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def frames_or_seconds(text: str) -> int | float:
+    """The type of an option: frames as an integer, or seconds such as 0.5s as a float."""
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(m?)s", text.strip().lower())
+    seconds = float(match[1]) / (1000.0 if match[2] else 1.0) if match else 0.0
+    if seconds <= 0.0:
+        raise argparse.ArgumentTypeError(
+            f"must be frames, 1 or more, or seconds such as 0.5s. Received: {text!r}"
+        )
+    return seconds
+
+
+def in_frames(span: int | float, hop_s: float) -> int:
+    """A value of `frames_or_seconds` in frames: the nearest number of them, at least one.
+
+    Args:
+        span: frames as an integer, or seconds as a float.
+        hop_s: from one frame to the next [seconds].
+    """
+    return span if isinstance(span, int) else max(1, round(span / hop_s))
 
 
 def exit_status(stop: SystemExit) -> int:

@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from doa_edge.options.command import Kind, add_options, integer
+from doa_edge.options.command import Kind, add_options, frames_or_seconds, integer
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
@@ -24,10 +24,12 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     """Add the options of the engine."""
     texts = {
         "--model FILE": MODEL_HELP,
-        "--every FRAMES": "frames of 32 ms between two directions (default: 5)",
-        "--average FRAMES": "frames whose outputs are averaged for one direction (default: a "
-        "window's, 25; the last 13 of them with several voices)",
-        "--decode peak|centroid": "(default: the model's own)",
+        "--every FRAMES": "frames of 32 ms between two directions, or seconds such as 0.5s, "
+        "rounded to frames (default: 5, 0.16 s)",
+        "--average FRAMES": "frames, or seconds, whose outputs are averaged for one direction "
+        "(default: a window's, 25; the last 13 of them with several voices)",
+        "--decode peak|centroid": "how a grid of scores becomes a direction (default: as the model "
+        "file says)",
         "--gate DBFS": "a window below this level is not active (default: -60)",
         "--margin DB": "nor is one that is not this far above the tracked noise floor; 0 for no "
         "tracking (default: 3). Gate and margin are of the whole window, whoever talks in it",
@@ -35,13 +37,13 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "model calibrates it, else 0.07). Each of several voices needs it to begin, or to come "
         "back, and less to go on (default: 0.2 where the model does not calibrate it)",
         "--smooth SECONDS": "smooth directions, each talker's on their own: time constant, which "
-        "is also the delay (default: none)",
+        "is also the delay (default: 0, none)",
         "--lead SECONDS": "seconds by which directions of several voices are led by how they move "
         "(default: 0, they are of the moment `of_s`)",
         "--threads N": "threads of the network (default: %(default)s)",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "DBFS": _level}
-    kinds |= dict.fromkeys(("FRAMES", "N"), integer(1))
+    kinds |= {"FRAMES": frames_or_seconds, "N": integer(1)}
     kinds |= dict.fromkeys(("DB", "SHARE", "SECONDS"), float)
     add_options(group, texts, kinds)
     text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
@@ -88,7 +90,8 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
-        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt)",
+        "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883, or "
+        "8883 with --mqtt-tls, if not named",
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
         f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }

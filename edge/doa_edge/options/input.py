@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from typing import Any
 
 from doa_edge.options.command import add_options, integer, number
 
-ENCODING_NAMES = ("s16le", "s24le", "s32le", "f32le")
+ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the input, as a group."""
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
+    text = "a recording: the same as --input FILE"
+    group.add_argument("recording", metavar="FILE", nargs="?", help=text)
     texts = {
         "--input FILE|-": "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard "
         "input: a WAV stream, or raw PCM with --encoding and --rate",
@@ -23,7 +26,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile NAME": "a microphone whose channels are documented, instead of --format; "
         "`doa_edge devices --profiles` lists them",
         "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
-        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: ambix)",
+        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "
+        "(default: what a file declares, as .amb does fuma, else ambix)",
         "--channels A,B,C,D": "which four channels, counted from 1, of an input with more "
         "(default: of a device the first four; a file must have just four)",
         "--mount YAW,PITCH,ROLL": "mounting of the microphone in the room, in degrees: turned "
@@ -33,11 +37,31 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     }
     kinds = {
         **{"SECONDS": number(0.1, 3600, "seconds"), "HZ": integer(1)},
-        **{"A,B,C,D": channel_numbers, "YAW,PITCH,ROLL": mount_angles},
+        **{"FORMAT": str.lower, "A,B,C,D": channel_numbers, "YAW,PITCH,ROLL": mount_angles},
     }
     add_options(group, texts, kinds)
-    group.add_argument("--encoding", choices=ENCODING_NAMES, help="of raw PCM on standard input")
+    text = "of raw PCM on standard input: s16le, s24le, s32le or f32le"
+    group.add_argument("--encoding", type=str.lower, choices=ENCODING_NAMES, help=text)
     add_options(group, {"--raw-channels N": "channels of raw PCM (default: 4)"}, {"N": integer(1)})
+
+
+def take_recording(options: argparse.Namespace) -> None:
+    """A recording that is named without `--input` becomes the value of `input`.
+
+    Raises:
+        InputError: it is named both ways.
+    """
+    recording = getattr(options, "recording", None)
+    if recording is None:
+        return
+    if options.input is not None:
+        from doa_core.errors import InputError
+
+        raise InputError(
+            "The recording must be named once, as FILE or as --input FILE. "
+            f"Received: {recording} and --input {options.input}"
+        )
+    options.input = recording
 
 
 def source_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -48,6 +72,7 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_core.files import existing_path
     from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
@@ -58,12 +83,14 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
             f"Received: profile={options.profile!r}, format={options.format!r}"
         )
     input_format = InputFormat(
-        audio_format=options.format or (profile.audio_format if profile else "ambix"),
+        audio_format=options.format or (profile.audio_format if profile else None),
         channel_map=options.channels,
         mount=options.mount,
     )
     same = ("input", "device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
+    if options.input not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(options.input))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 

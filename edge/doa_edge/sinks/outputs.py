@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, as_input_errors
-from doa_core.files import INTERRUPTIONS, write_beside
+from doa_core.files import INTERRUPTIONS, say_written, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
 from doa_edge.sinks.sink import Queued, Sink
@@ -47,6 +48,7 @@ def open_outputs(
             for sink in _network_sinks(options, paced=paced, hop_seconds=hop_seconds):
                 sinks.append(sink)
         if options.out:
+            stack.push(partial(_say_where, options.out))
             path = options.out
             if not paced:
                 path = stack.enter_context(write_beside(path, keep_on=INTERRUPTIONS))
@@ -62,6 +64,12 @@ def open_outputs(
         hub = stack.enter_context(Hub(sinks, signals=signals))
         sinks.clear()
         yield hub
+
+
+def _say_where(path: Path, error: type[BaseException] | None, *_: object) -> None:
+    """Say where the lines are, unless what ended the run left none."""
+    if error is None or issubclass(error, INTERRUPTIONS):
+        say_written("doa_edge", path)
 
 
 def prints_lines(options: argparse.Namespace) -> bool:

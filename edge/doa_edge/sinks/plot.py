@@ -13,7 +13,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import direction_scores
 from doa_core.errors import InputError, MissingPackageError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg
 from doa_edge.sinks.plot_talkers import draw_talkers, mark_talkers, tracks_of
@@ -21,6 +21,14 @@ from doa_edge.sinks.plot_talkers import draw_talkers, mark_talkers, tracks_of
 SUFFIXES = (".png", ".pdf", ".svg")
 STEP_DEG = 2.0  # of the map of scores
 _CHUNK = 256  # windows whose scores are computed at once: bounds the memory of a long recording
+_LEGEND = {
+    "loc": "lower right",
+    "bbox_to_anchor": (1.0, 0.98),  # above the panel, where no point can be
+    "ncols": 2,
+    "frameon": False,
+    "fontsize": 9,
+    "handletextpad": 0.2,
+}
 _ACCENT = "#c2185b"
 _GREY = "#b8bcc4"
 _PLACES = {-180: "\nback", -90: "\nright", 0: "\nfront", 90: "\nleft", 180: "\nback"}
@@ -83,7 +91,7 @@ def plot_track(
     outputs = np.asarray(outputs)
     _draw_scores(figure, sphere, outputs, spec)
     if not len(outputs):
-        nobody = "No window was above the gate" if tracks is None else "Nobody talks"
+        nobody = "No window was active" if tracks is None else "Nobody talks"
         sphere.set_title(nobody, fontsize=11, loc="left")
     elif tracks is None:
         _mark_answer(sphere, outputs, spec, method or spec.decode)
@@ -98,7 +106,7 @@ def plot_track(
         draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks)
         elevation.set_xlabel("time [s]")
     if title:
-        figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle(printable(title), fontsize=13, fontweight="bold", x=0.01, ha="left")
     with write_beside(path) as part:
         figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
 
@@ -176,6 +184,7 @@ def _prepare_track(azimuth: Any, elevation: Any, *, end: float) -> None:
 
 
 def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[Estimate]) -> None:
+    """Angles over time: a colour for the confidence of active windows, grey for the others."""
     active = [e for e in estimates if e.active]
     silent = [e for e in estimates if not e.active]
     points = None
@@ -195,7 +204,13 @@ def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[E
             linewidths=0.3,
             zorder=3,
         )
-    if silent:
-        azimuth.set_title("grey: below the gate", fontsize=9, loc="right", color="#70757f")
+    shown = [
+        (points.cmap(0.8), "active", active),
+        (_GREY, "not active (gate, margin or confidence)", silent),
+    ]
+    for colour, text, found in shown:
+        if found:
+            azimuth.scatter([], [], s=26, color=colour, label=text)
+    azimuth.legend(**_LEGEND)
     elevation.set_xlabel("time at the window's end [s]")
     figure.colorbar(points, ax=[azimuth, elevation], label="confidence", pad=0.01)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from doa_core.errors import check_choice
+from doa_core.files import existing_path
 
 SHIPPED = ("default", "lite")
 MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (default: `default`)"
@@ -20,7 +22,36 @@ def shipped_model_path(name: str = "default") -> Path:
     return Path(__file__).parents[1] / "models" / f"{name}.tflite"
 
 
+def shipped_checkpoint(name: str = "default") -> Path:
+    """Path of the checkpoint that such a network was converted from; wheels are without it."""
+    return shipped_model_path(name).with_suffix(".keras")
+
+
+def checkpoint_path(text: str) -> Path:
+    """The path of a value of `MODEL.keras`: as `model_path`, of the checkpoint that was converted.
+
+    Raises:
+        argparse.ArgumentTypeError: a name whose checkpoint is not here: wheels are without them.
+    """
+    path = Path(text)
+    if text not in SHIPPED or path.exists():
+        return path
+    shipped = shipped_checkpoint(text)
+    if not shipped.exists():
+        raise argparse.ArgumentTypeError(
+            f"the checkpoint of {text!r} is not installed: name the one in a clone of the "
+            f"repository, edge/doa_edge/models/{text}.keras"
+        )
+    return shipped
+
+
+def judged_model(text: str) -> str:
+    """What a value of `MODEL` means to an evaluation: a name in `SHIPPED` becomes its path."""
+    is_shipped = text in SHIPPED and not Path(text).exists()
+    return str(shipped_model_path(text)) if is_shipped else text
+
+
 def model_path(text: str) -> Path:
     """The path of a value of `--model`: a name in `SHIPPED`, unless a file has that name."""
-    path = Path(text)
+    path = existing_path(text)
     return shipped_model_path(text) if text in SHIPPED and not path.exists() else path

@@ -114,7 +114,7 @@ def test_signal_while_a_pipe_is_silent(number, status, word, tmp_path, long_pcm)
     time.sleep(0.2)
     code, rest, error = end(process, number)
     assert code == status
-    assert error == f"doa_edge: {word}\n"
+    assert error == f"doa_edge: wrote {out}\ndoa_edge: {word}\n"
     assert out.read_text() == first.decode() + rest
     assert len(complete_lines(out.read_text())) == 8
     assert names(tmp_path) == ["track.jsonl"]

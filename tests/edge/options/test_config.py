@@ -76,7 +76,7 @@ def test_standard_input_is_no_path(tmp_path):
         ("config = 'other.toml'", "Received: `config`"),
         ("help = true", "Received: `help`"),
         ("[run]\nevery = 5", "Received: `run`"),
-        ("every = 0", "`every` must be an integer, 1 or more. Received: '0'"),
+        ("every = 0", "`every` must be frames, 1 or more, or seconds such as 0.5s. Received: '0'"),
         ("every = true", "`every` must be a text, a number or a list of them. Received: True"),
         ("every = {a = 1}", "`every` must be a text"),
         ("summary = 'yes'", "`summary` must be true or false. Received: 'yes'"),

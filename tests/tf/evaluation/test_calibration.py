@@ -11,6 +11,7 @@ from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.calibration import calibrate
 from doa_core.errors import InputError
 from doa_core.grid import sphere_grid
+from doa_edge.tflite.shipped import shipped_checkpoint
 from doa_tf.cli.main import main
 from doa_tf.evaluation import calibration
 from doa_tf.evaluation.calibration import (
@@ -55,7 +56,7 @@ def test_the_table_rises_and_claims_no_certainty():
 @pytest.mark.parametrize(
     ("confidence", "error_deg", "message"),
     [
-        (np.linspace(0, 1, 20), np.ones(20), "50 scenes or more"),
+        (np.linspace(0, 1, 20), np.ones(20), "50 scenes or more.*Received: 20$"),
         (np.linspace(0, 1, 60), np.ones(59), "each with its error"),
         (np.full(60, np.nan), np.ones(60), "no NaN"),
         (np.linspace(0, 2, 60), np.ones(60), r"in \[0, 1\]"),
@@ -81,7 +82,9 @@ def test_a_checkpoint_carries_its_calibration(tmp_path, model_path, scenes, caps
     out = tmp_path / "calibrated.keras"
     arguments = ["calibrate", str(model_path), "--data", str(scenes), "--out", str(out)]
     assert main(arguments) == 0
-    assert "calibrated on 6 scenes" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "calibrated on 6 scenes" in said.out
+    assert said.err.splitlines()[-1] == f"doa_tf: wrote {out}"
     before = doa_tf.model_spec(keras.saving.load_model(model_path))
     after = doa_tf.model_spec(keras.saving.load_model(out))
     assert before.calibration == ()
@@ -90,6 +93,24 @@ def test_a_checkpoint_carries_its_calibration(tmp_path, model_path, scenes, caps
     results = doa_tf.evaluate(out, scenes).results
     low, high = after.calibration[0][1], after.calibration[-1][1]
     assert all(low - 1e-6 <= result.confidence <= high + 1e-6 for result in results)
+
+
+def test_a_built_in_checkpoint_is_not_written_over(scenes, capsys):
+    before = shipped_checkpoint("lite").read_bytes()
+    assert main(["calibrate", "lite", "--data", str(scenes)]) == 2
+    assert "--out must be given for a built-in network" in capsys.readouterr().err
+    assert shipped_checkpoint("lite").read_bytes() == before
+
+
+def test_a_built_in_checkpoint_that_is_not_installed_is_misuse(
+    tmp_path, scenes, capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        "doa_edge.tflite.shipped.shipped_checkpoint", lambda name: tmp_path / f"{name}.keras"
+    )
+    assert main(["calibrate", "lite", "--data", str(scenes)]) == 2
+    error = capsys.readouterr().err
+    assert "the checkpoint of 'lite' is not installed: name the one in a clone" in error
 
 
 def test_too_few_scenes_are_refused(model_path, scenes):

@@ -14,6 +14,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_featu
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import stft
 from doa_tf.cli import evaluate as cli_evaluate
+from doa_tf.cli.main import main
 from doa_tf.data.features import feature_windows
 from doa_tf.evaluation.judge import SceneResult, evaluate, read_per_scene, summarise
 from doa_tf.scenes.folder import Scene, read_scenes, write_scenes
@@ -342,6 +343,19 @@ def test_the_command_prints_a_table_and_writes_its_files(folder, tmp_path, capsy
         read_per_scene(answers, read_scenes(folder))
     with pytest.raises(InputError, match="holds no results"):
         read_per_scene(labels, read_scenes(folder))
+
+
+def test_a_built_in_network_is_judged_by_its_name(folder, tmp_path, capsys):
+    pytest.importorskip("ai_edge_litert")
+    from doa_edge.tflite.shipped import shipped_model_path
+
+    figures = tmp_path / "figures.json"
+    assert main(["evaluate", "lite", "--data", str(folder), "--json", str(figures)]) == 0
+    said = capsys.readouterr()
+    path = shipped_model_path("lite")
+    assert said.out.splitlines()[0] == f"model: {path}, decoding: centroid"
+    assert json.loads(figures.read_text())["model"] == str(path)
+    assert said.err.splitlines()[-1] == f"doa_tf: wrote {figures}"
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,51 @@ def test_bad_options_are_misuse_and_nothing_is_written(tmp_path, capsys, options
     assert not out.exists()
 
 
+def no_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+
+def no_rooms(monkeypatch):
+    def fail(*_, **__):
+        raise InputError("no room fulfils the settings")
+
+    monkeypatch.setattr("doa_tf.rooms.simulate.simulate_rooms", fail)
+
+
+@pytest.mark.parametrize(
+    ("how", "options", "status", "message"),
+    [
+        (no_dask, ["--workers", "2"], 1, "Dask distributed is needed"),
+        (no_dask, ["--scheduler", "tcp://127.0.0.1:1"], 1, "Dask distributed is needed"),
+        (no_rooms, ["--workers", "1"], 2, "no room fulfils the settings"),
+    ],
+)
+def test_what_cannot_begin_leaves_no_folder(
+    tmp_path, capsys, monkeypatch, how, options, status, message
+):
+    how(monkeypatch)
+    out = tmp_path / "banks" / "train"
+    assert main(["simulate", "--out", str(out), "--rooms", "2", *options]) == status
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir(parents=True)  # a folder that was there stays, as empty as it was
+    assert main(["simulate", "--out", str(out), "--rooms", "2", *options]) == status
+    assert list(out.iterdir()) == []
+
+
+def test_a_bank_that_is_done_is_left_as_it_is(tmp_path, capsys, caplog, monkeypatch):
+    out = tmp_path / "bank"
+    arguments = ["simulate", "--out", str(out), "--rooms", "2", "--dry-share", "1"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"doa_tf: the bank is in {out}"
+    before = digests(out)
+    no_dask(monkeypatch)  # nor is it needed any more
+    caplog.set_level("INFO")
+    assert main(arguments) == 0
+    assert digests(out) == before
+    assert f"the bank {out} is complete: nothing is left to do" in caplog.messages
+
+
 def test_settings_come_from_a_file(tmp_path, capsys):
     settings, out = tmp_path / "settings.json", tmp_path / "bank"
     settings.write_text('{"dry_share": 0.0, "distance": [1.0, 1.5], "microphone": "ideal"}')

@@ -1,0 +1,78 @@
+"""What a `.keras` checkpoint says of itself, read without Keras."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from doa_core.errors import InputError, one_line
+from doa_core.spec import FeatureSpec
+
+SUFFIX = ".keras"
+_CONFIG, _METADATA = "config.json", "metadata.json"  # in its zip
+_HEAD_FACTS = ("head", "resolution_deg", "decode", "calibration", "voices", "apart_deg")
+
+
+def checkpoint_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Input, head and versions of a checkpoint of `doa_tf`.
+
+    Args:
+        path: a `.keras` file.
+
+    Returns:
+        JSON values: what its layers `FeatureInput` and `HeadOutput` hold, the shapes of its input
+        and output, `window_s`, and the file.
+
+    Raises:
+        InputError: not such a file, damaged, or a network that `doa_tf` cannot judge.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read(_CONFIG))
+            keras_version = json.loads(archive.read(_METADATA)).get("keras_version")
+        inputs, heads = (list(_layers(config, name)) for name in ("FeatureInput", "HeadOutput"))
+        if len(inputs) != 1 or len(heads) != 1:
+            raise InputError(
+                f"{path} must hold one FeatureInput and one HeadOutput layer of doa_tf. "
+                f"Received: {len(inputs)} and {len(heads)}"
+            )
+        features = FeatureSpec.from_dict(inputs[0]["config"]["features"])
+        outputs = heads[0]["build_config"]["input_shape"][-1]
+    except InputError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = one_line(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as a checkpoint of doa_tf: {reason}") from error
+    head = heads[0]["config"]
+    return {
+        "features": features.to_dict(),
+        **{name: head[name] for name in _HEAD_FACTS if name in head},
+        "highpass_hz": inputs[0]["config"].get("highpass_hz", 0.0),
+        "input_shape": [1, *features.input_shape],
+        "output_shape": [1, features.frames, outputs],
+        "window_s": features.samples / features.sample_rate,
+        "file": {
+            "path": str(path),
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "keras_version": keras_version,
+        },
+    }
+
+
+def _layers(config: object, name: str) -> Iterator[dict[str, Any]]:
+    """The layers of a class anywhere in a network, which may lie inside one another."""
+    if isinstance(config, dict):
+        if config.get("class_name") == name:
+            yield config
+        config = list(config.values())
+    if isinstance(config, list):
+        for inner in config:
+            yield from _layers(inner, name)
