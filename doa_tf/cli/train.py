@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
+from doa_core.files import existing_path
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
@@ -209,7 +210,7 @@ def _data(
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
-        if Path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+        if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
             sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
         if args.talkers is not None:
             sources["talkers"] = args.talkers

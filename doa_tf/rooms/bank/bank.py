@@ -228,8 +228,11 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
     """
     folder = existing_path(folder)
     index = read_index(folder)
-    if not skip_broken:
-        _check_finished(folder, index)
+    if not index.get("complete") and not skip_broken:
+        raise InputError(
+            f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
+            "or use the whole shards with --skip-broken of `doa_tf train`, `render` and `bank`"
+        )
     places: list[Place] = []
     for path, numbers in shards(folder, index):
         try:
@@ -253,14 +256,15 @@ def bank_digest(folder: str | Path, *, skip_broken: bool = False) -> str:
         InputError: as `read_bank`; a room that is damaged is found by that only.
         OSError: a file cannot be read.
     """
-    if skip_broken:
-        return read_bank(folder, skip_broken=True).digest
-    folder = Path(folder)
+    folder = existing_path(folder)
     index = read_index(folder)
-    _check_finished(folder, index)
-    return _digest(
-        pair for path, numbers in shards(folder, index) for pair in checksums(path, numbers)
-    )
+    if index.get("complete") and not skip_broken:
+        found = (
+            pair for path, numbers in shards(folder, index) for pair in checksums(path, numbers)
+        )
+        with suppress(BrokenShardError):
+            return _digest(found)
+    return read_bank(folder, skip_broken=skip_broken).digest  # or what is wrong with it
 
 
 def _digest(pairs: Iterable[tuple[int, int]]) -> str:
@@ -268,14 +272,6 @@ def _digest(pairs: Iterable[tuple[int, int]]) -> str:
     for length, crc in pairs:
         digest.update(struct.pack("<QI", length, crc))
     return digest.hexdigest()
-
-
-def _check_finished(folder: Path, index: dict[str, Any]) -> None:
-    if not index.get("complete"):
-        raise InputError(
-            f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
-            "or use the whole shards with --skip-broken of `doa_tf train`, `render` and `bank`"
-        )
 
 
 def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
