@@ -36,6 +36,7 @@ CLUSTER = [
     "pyroomacoustics>=0.10",
     "rich>=13",
     "scipy>=1.11",
+    "netCDF4>=1.6",
     "sofar>=1.2",
     "soxr>=0.3.7",
     "threadpoolctl>=3.5",

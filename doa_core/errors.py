@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
+OWN_LENGTH = 4_000  # of ours, in which paths may be long
+NOT_UTF8 = "a name or text that is not UTF-8 cannot be used here: rename it"
 
 
 class InputError(ValueError):
-    """A file or an option that cannot be used; one line: what, what is allowed, what was given."""
+    """A file or an option that cannot be used; one line: what, what is allowed, what was given.
+
+    Args:
+        message: that line.
+        options: advice by the option of a command that it is about, such as `channels`. Commands
+            that have the option add it; to others it would be of no use.
+    """
+
+    def __init__(self, message: object = "", *, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.options = dict(options or {})
+
+    def with_advice(self, known: object) -> str:
+        """The line with the advice about options that `known` has as attributes."""
+        advice = [text for option, text in self.options.items() if hasattr(known, option)]
+        allowed, received, came = str(self).partition(". Received: ")
+        return "; ".join([allowed, *advice]) + received + came
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
@@ -20,7 +38,11 @@ def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
         )
 
 
-class MissingPackageError(ImportError):
+class PackageError(ImportError):
+    """A package that is needed now and cannot be used, with the line that mends it."""
+
+
+class MissingPackageError(PackageError):
     """An optional package that is needed now, with the line that installs it."""
 
     def __init__(self, package: str, extra: str, reason: object) -> None:
@@ -30,9 +52,9 @@ class MissingPackageError(ImportError):
         )
 
 
-def one_line(message: object) -> str:
-    """A message of other software without line breaks, cut to `MESSAGE_LENGTH` characters."""
-    return " ".join(str(message).split())[:MESSAGE_LENGTH]
+def one_line(message: object, *, length: int = MESSAGE_LENGTH) -> str:
+    """A message without line breaks, by default other software's, cut to `length` characters."""
+    return " ".join(str(message).split())[:length]
 
 
 @contextmanager

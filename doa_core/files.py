@@ -14,6 +14,43 @@ from doa_core.errors import Terminated
 INTERRUPTIONS = (KeyboardInterrupt, Terminated, BrokenPipeError)
 
 
+def existing_path(
+    path: str | os.PathLike[str], *, listed: dict[Path, dict[str, str]] | None = None
+) -> Path:
+    """A path as the disk has it, where its names differ in Unicode normalisation.
+
+    A name with an accent may be stored composed (most keyboards) or decomposed (macOS): the same
+    to a person, two names to Linux. A path that exists, or has no such counterpart, is returned as
+    it is.
+
+    Args:
+        path: to look for.
+        listed: filled with the names of folders that are read, to give again with the next path.
+    """
+    path = Path(path)
+    if os.path.lexists(path) or path.parent == path or str(path).isascii():
+        return path
+    folder = existing_path(path.parent, listed=listed)
+    listed = {} if listed is None else listed
+    if folder not in listed:
+        names: list[str] = []
+        with suppress(OSError):
+            names = os.listdir(folder)
+        listed[folder] = {_composed(name): name for name in sorted(names)}
+    return folder / listed[folder].get(_composed(path.name), path.name)
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    """A name for pictures, tables and UTF-8 files: bytes of it that are not UTF-8 become U+FFFD."""
+    return os.fspath(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _composed(name: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFC", name)
+
+
 @contextmanager
 def write_beside(
     path: str | os.PathLike[str], *, keep_on: tuple[type[BaseException], ...] = ()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+DEFAULT_HIGHPASS_HZ = 30.0  # of new networks; and of levels, where a network names no cutoff
+
 _BLOCK = 64  # samples of one matrix product
 
 FloatArray = npt.NDArray[np.float32]

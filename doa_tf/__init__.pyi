@@ -16,3 +16,4 @@ from .layers import IntensityFeatures as IntensityFeatures
 from .models import build_crnn as build_crnn
 from .models import model_spec as model_spec
 from .models import scoring_model as scoring_model
+from .registration import import_modules as import_modules

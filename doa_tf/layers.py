@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 
 from doa_core.calibration import check_table
+from doa_core.decode import METHODS
+from doa_core.errors import check_choice
 from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
 from doa_core.peaks import APART_DEG
 from doa_core.spec import FeatureSpec, check_voices
@@ -108,9 +110,12 @@ class HeadOutput(keras.layers.Layer):
         calibration: (raw, calibrated) pairs of the confidence, see `doa_core.calibration`.
         voices: how many voices at once the network is trained on.
         apart_deg: least distance of two voices that are told apart [degrees].
+        decode: `peak` or `centroid`, how files of the network are decoded; the head's choice if
+            None.
 
     Raises:
-        ValueError: a number of voices out of range, or several for a head of one.
+        ValueError: a number of voices out of range, several for a head of one, or an unknown
+            decoding.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class HeadOutput(keras.layers.Layer):
         calibration: Any = (),
         voices: int = 1,
         apart_deg: float = APART_DEG,
+        decode: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -131,6 +137,8 @@ class HeadOutput(keras.layers.Layer):
             )
         self.calibration = check_table(calibration)
         self.voices, self.apart_deg = voices, apart_deg
+        self.decode = self.head.preferred_decode if decode is None else decode
+        check_choice("decode", self.decode, METHODS)
 
     def call(self, outputs: Any) -> Any:
         return outputs if self.head.gives_logits else self.head.activate(outputs)
@@ -147,6 +155,8 @@ class HeadOutput(keras.layers.Layer):
         }
         if self.voices > 1:  # left out of others, which older versions can then load
             config |= {"voices": self.voices, "apart_deg": self.apart_deg}
+        if self.decode != self.head.preferred_decode:  # likewise
+            config["decode"] = self.decode
         return config
 
 

@@ -14,7 +14,8 @@ from doa_core.angles import FloatArray
 from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
-from doa_tf.checkpoint import check_checkpoint
+from doa_tf import heads
+from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
@@ -22,6 +23,7 @@ from doa_tf.turning import TurnHarmonics, TurnToIntensity
 POOLS = (8, 8, 4)  # over frequency: 513 bins become 64, 8, 2
 
 _SCORES = "scores"  # name of the layer that turns logits into scores
+_FOUND_BY_KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp", "doa_tf")  # without our help
 
 
 def build_crnn(
@@ -105,13 +107,13 @@ def model_spec(model: keras.Model) -> ModelSpec:
         InputError: a model that was not built by this package.
     """
     features = [layer for layer in model.layers if isinstance(layer, FeatureInput)]
-    heads = [layer for layer in model.layers if isinstance(layer, HeadOutput)]
-    if len(features) != 1 or len(heads) != 1:
+    outputs = [layer for layer in model.layers if isinstance(layer, HeadOutput)]
+    if len(features) != 1 or len(outputs) != 1:
         raise InputError(
             "A model must hold one FeatureInput and one HeadOutput layer, as `doa_tf.build_crnn` "
-            f"makes it. Received: {len(features)} and {len(heads)} in '{model.name}'"
+            f"makes it. Received: {len(features)} and {len(outputs)} in '{model.name}'"
         )
-    head = heads[0].head
+    head = outputs[0].head
     if head.decoding not in HEADS:
         raise InputError(
             f"The head '{head.name}' must name the decoding of its scores in `decoded_as`: one of "
@@ -121,16 +123,48 @@ def model_spec(model: keras.Model) -> ModelSpec:
         features=features[0].features,
         head=head.decoding,
         resolution_deg=head.resolution_deg,
-        decode=head.preferred_decode,
-        calibration=heads[0].calibration,
+        decode=outputs[0].decode,
+        calibration=outputs[0].calibration,
         highpass_hz=features[0].highpass_hz,
-        voices=heads[0].voices,
-        apart_deg=heads[0].apart_deg,
+        voices=outputs[0].voices,
+        apart_deg=outputs[0].apart_deg,
     )
 
 
+def architecture_of(model: keras.Model) -> dict[str, Any]:
+    """What `build_crnn` and a training need to build the same network again.
+
+    Returns:
+        `head`, its name, `features`, `highpass_hz`; and `filters`, `lstm_units`, `dense_units` and
+        `dropout`, where the network has the layers of `build_crnn`.
+
+    Raises:
+        InputError: a model that was not built by this package.
+    """
+    spec = model_spec(model)
+    (output,) = (layer for layer in model.layers if isinstance(layer, HeadOutput))
+    found = {
+        "head": output.head.name,
+        "features": spec.features,
+        "highpass_hz": spec.highpass_hz,
+    }
+    layers = {layer.name: layer for layer in model.layers}
+    names = [f"convolution_{number}" for number in range(1, len(POOLS) + 1)]
+    if {*names, "recurrence_1", "dense", "dropout_1"} <= layers.keys():
+        found["filters"] = tuple(layers[name].filters for name in names)
+        found["lstm_units"] = layers["recurrence_1"].forward_layer.units
+        found["dense_units"] = layers["dense"].units
+        found["dropout"] = layers["dropout_1"].rate
+    return found
+
+
 def scoring_model(model: keras.Model) -> keras.Model:
-    """The same network with scores in [0, 1] as outputs; unchanged if it has them already."""
+    """The same network with scores in [0, 1] as its output; unchanged if it has them already.
+
+    Raises:
+        InputError: a network of several inputs or outputs.
+    """
+    model = _with_one_output(model)
     head = next(layer for layer in model.layers if isinstance(layer, HeadOutput)).head
     if not head.gives_logits or model.layers[-1].name == _SCORES:
         return model
@@ -138,21 +172,68 @@ def scoring_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, scores, name=model.name)
 
 
-def load_model(path: str | Path) -> keras.Model:
+def _with_one_output(model: keras.Model) -> keras.Model:
+    """The same network with a tensor where it takes or gives a list or dictionary of one."""
+    inputs, outputs = (getattr(model, name, None) for name in ("inputs", "outputs"))
+    if not inputs or not outputs:  # a subclass of keras.Model, whose `call` takes what it takes
+        return model
+    if (len(inputs), len(outputs)) != (1, 1):
+        raise InputError(
+            "A network must have one input, features, and one output, its head's: build a "
+            "keras.Model of these two tensors. Received: "
+            f"{len(inputs)} and {len(outputs)} in '{model.name}'"
+        )
+    collections = (list, tuple, dict)
+    if not isinstance(model.input, collections) and not isinstance(model.output, collections):
+        return model
+    return keras.Model(inputs[0], outputs[0], name=model.name)
+
+
+def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     """A checkpoint of this package; `keras.saving.load_model` with clear errors.
 
+    Args:
+        path: of the `.keras` file.
+        compiled: with its optimiser, loss and metrics.
+
     Raises:
-        InputError: no such file, not a `.keras` archive, cut short, or not of this package.
+        InputError: no such file, not a `.keras` archive, cut short, not of this package, or with
+            classes of a user's own that were not imported.
     """
     path = Path(path)
     check_checkpoint(path)
+    _check_imported(path, compiled=compiled)
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=compiled)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} can't be loaded as a Keras model: {reason}") from error
+        raise InputError(why_not_loaded(path, error, version=keras.__version__)) from error
     model_spec(model)
     return model
+
+
+def _check_imported(path: Path, *, compiled: bool) -> None:
+    """Raise InputError for classes and heads that nobody has registered, by their names."""
+    missing: dict[str, str] = {}  # what, and the module that it was saved from
+    for values in stored_objects(path, compiled=compiled):
+        name, module = values.get("registered_name"), str(values.get("module"))
+        config = values.get("config")
+        if values["class_name"] == "function":
+            custom = isinstance(config, str) and ">" in config
+            if custom and keras.saving.get_registered_object(config) is None:
+                missing[f"the function {config}"] = ""
+        elif name and module.partition(".")[0] not in _FOUND_BY_KERAS:
+            if keras.saving.get_registered_object(name) is None:
+                missing[f"the class {values['class_name']}"] = module
+        elif str(name).startswith("doa_tf>") and isinstance(config, dict):
+            head = config.get("head")
+            if isinstance(head, str) and head not in heads.names():
+                missing[f"the head {head}"] = ""
+    if missing:
+        known = {module for module in missing.values() if module not in ("", "__main__")}
+        raise InputError(
+            f"{path} needs {', '.join(missing)}, which no imported module registers: give the one "
+            f"that does, --import {' or '.join(sorted(known)) or 'MODULE'}"
+        )
 
 
 def predict_padded(predict: Callable[[Any], Any], inputs: FloatArray, size: int) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_edge.sinks.plot import check_plot
 
 # Distinct for colour-blind readers, and in print (M. Okabe, K. Ito, 2008).
@@ -104,7 +104,7 @@ def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any
 
 def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
     """Write the figure with a heading; the file appears whole or not at all."""
-    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left")
+    figure.suptitle(printable(title), fontsize=12, fontweight="bold", x=0.01, ha="left")
     with write_beside(path) as part:
         figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
 

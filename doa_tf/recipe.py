@@ -23,6 +23,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
+from doa_tf.rooms.bank.bank import bank_digest
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.scenes.draw import CONDITIONS, COUNTS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
@@ -57,12 +58,18 @@ class Recipe:
     engine: str = "keras"
 
 
-def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
+def read_recipe(
+    path: str | Path,
+    changes: dict[str, Any] | None = None,
+    *,
+    prepare: Callable[[str], None] | None = None,
+) -> Recipe:
     """A recipe's file.
 
     Args:
         path: of the TOML file.
         changes: values to take instead of the file's, by section and key: `training.epochs`.
+        prepare: called with the engine before the head is looked up, which it may register.
 
     Raises:
         InputError: no such file, no TOML, or a section, key or value that means nothing.
@@ -86,6 +93,8 @@ def read_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> Reci
         engine = str(training.pop("engine", "keras"))
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+        if prepare is not None:
+            prepare(engine)
         valid = dict(sections["valid"])
         mixing = MixSettings(**_known(MixSettings, sections["mixing"]))
         if "voices" in training:
@@ -142,7 +151,9 @@ def run_recipe(
     folder = Path(folder)
     run = folder / "run"
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
-    sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    rooms = folder / "rooms"
+    sources = {"bank": str(rooms), "speech": str(speech), "noise": str(noise)}
+    sources["bank_sha256"] = bank_digest(rooms)
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state

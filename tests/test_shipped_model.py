@@ -21,9 +21,10 @@ def test_a_shipped_model_loads_and_says_where_it_comes_from(name, quantization):
     assert (spec.quantization, spec.decode) == (quantization, "centroid")
     assert spec.calibration  # confidence is a probability
     digest = hashlib.sha256(path.with_suffix(".keras").read_bytes()).hexdigest()
-    assert spec.provenance["checkpoint"]["sha256"] == digest
     card = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert digest[:16] in card
+    assert digest in card
+    # Of the checkpoint before it said how it is decoded: the weights are the same.
+    assert spec.provenance["checkpoint"]["sha256"] in card
     assert str(path.stat().st_size) in card.replace(",", "")
 
 

@@ -10,8 +10,9 @@ from doa_core.errors import InputError
 from doa_core.files import say_written
 from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands
+from doa_tf.cli.options import Commands, add_imports
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 
 
 def add_parser(commands: Commands) -> None:
@@ -36,6 +37,7 @@ def add_parser(commands: Commands) -> None:
         metavar="DEG",
         help="least distance of two voices from now on (default: as MODEL has it, 20 when trained)",
     )
+    add_imports(parser)
     parser.set_defaults(run=run)
 
 
@@ -56,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out must be a .keras file. Received: {args.out}")
     scenes = read_scenes(args.data)
     import_quietly("doa_tf.models", extra="train")
+    import_modules(args.imports)
     from doa_tf.evaluation.calibration import calibrate_model
 
     with progress_bar("scenes") as progress:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from doa_edge.options import command
+from doa_edge.options.streams import open_standard_streams
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 from doa_tf.cli.program import GOES_ON, NOTHING, status_of
 
@@ -15,6 +16,7 @@ _RESUMES = {"simulate", "train", "recipe", "convert"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
+    open_standard_streams()
     parser = _parser()
     try:
         args = parser.parse_args(argv)
@@ -23,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     resumes = _RESUMES & {args.command, getattr(args, "verb", None)}
     interrupted = GOES_ON if resumes else NOTHING
-    return status_of(lambda: int(args.run(args)), parser.prog, interrupted=interrupted)
+    return status_of(
+        lambda: int(args.run(args)), parser.prog, interrupted=interrupted, options=args
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

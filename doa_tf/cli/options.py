@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from doa_core.errors import InputError, as_input_errors
 from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
+from doa_tf.registration import import_modules
 
 if TYPE_CHECKING:
     from doa_tf.files import Progress
@@ -57,25 +58,42 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         metavar="COLUMN",
         help="a column of labels.csv; many different numbers make ranges (default: condition)",
     )
+    add_imports(parser)
+
+
+def add_imports(parser: argparse._ActionsContainer) -> None:
+    """Add --import, whose modules the command imports by `doa_tf.registration`."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers heads, layers or losses of your own: my_heads for "
+        "my_heads.py in this folder. May be given several times",
+    )
 
 
 def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
-    """The scenes of --data; imports Keras, quietly, where one of the models needs it.
+    """The scenes of --data; imports Keras, quietly, where a model needs it, and --import's modules.
 
     Raises:
-        InputError: no such model, scenes, or column to group by.
+        InputError: no such model, scenes, column to group by, or module.
         MissingPackageError: Keras is not installed.
     """
     from doa_tf.evaluation.groups import check_group
     from doa_tf.evaluation.predictions import check_model_name
     from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
 
     for model in models:
         check_model_name(model)
     scenes = read_scenes(args.data)
     check_group(scenes, args.group_by)
-    if any(model.endswith(".keras") for model in models):
+    warn_of_formats(scenes)
+    if args.imports or any(model.endswith(".keras") for model in models):
         import_quietly("doa_tf.models", extra="train")
+    import_modules(args.imports)
     return scenes
 
 

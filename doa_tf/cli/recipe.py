@@ -11,8 +11,9 @@ from doa_core.errors import InputError
 from doa_core.toml import parse_toml
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_recordings
+from doa_tf.cli.options import Commands, add_imports, add_recordings
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 
 
 def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
@@ -36,6 +37,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
+    add_imports(parser)
     start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
     parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
@@ -53,8 +55,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from doa_tf.recipe import read_recipe, run_recipe
 
-    recipe = read_recipe(args.recipe, dict(map(_change, args.set)))
-    use_engine(recipe.engine)
+    def prepare(engine: str) -> None:
+        use_engine(engine)
+        import_modules(args.imports)
+
+    recipe = read_recipe(args.recipe, dict(map(_change, args.set)), prepare=prepare)
     path = run_recipe(
         recipe,
         args.out,

@@ -52,11 +52,19 @@ def add_simulate(commands: Commands) -> None:
     cluster = "the workers of a Dask cluster instead (docs/cluster.md)"
     add("--scheduler", metavar="tcp://HOST:PORT", help=cluster)
     add = parser.add_argument_group("measured rooms").add_argument
-    files = "SingleRoomSRIR files (AES69); --sources of a listener share a room, or all of them"
+    files = "SOFA files of rooms (AES69); --sources of a listener share a room, or all of them"
     add("--from-sofa", nargs="+", metavar="FILE", help=files)
     formats = "of their receivers: ambix, acn-n3d, fuma, n3d, tetrahedral (default: as they say)"
     add("--channel-format", metavar="FORMAT", type=str.lower, help=formats)
     add("--array", metavar="FILE.sofa", help="the array whose capsules their receivers are")
+    add = parser.add_argument_group("SOFA files of --mic and --from-sofa").add_argument
+    units = (
+        "units of a position, whatever the file says, such as 'SourcePosition=radian, radian, "
+        "metre'; angles make it spherical, lengths (metre, centimetre, millimetre) cartesian"
+    )
+    add("--sofa-units", action="append", metavar="NAME=UNITS", help=units)
+    angles = "what their second angle is (default: elevation, or colatitude if no other fits)"
+    add("--sofa-angles", choices=("elevation", "colatitude"), help=angles)
     parser.add_argument("--plot", metavar="FILE.png", help="a picture of the bank when it is done")
     parser.set_defaults(run=_simulate)
 
@@ -102,7 +110,8 @@ def _simulated(args: argparse.Namespace) -> int:
     from doa_tf.rooms.plan import RoomSettings
     from doa_tf.rooms.simulate import simulate_bank
 
-    given = {name: getattr(args, name) for name in ("rt60", "dry_share", "sources")}
+    told = ("sofa_units", "sofa_angles")
+    given = {name: getattr(args, name) for name in ("rt60", "dry_share", "sources", *told)}
     given["microphone"] = args.mic
     values = {name: value for name, value in given.items() if value is not None}
     if args.reference:
@@ -125,6 +134,7 @@ def _simulated(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace) -> int:
+    from doa_tf.microphones.sofa_file import SofaReading
     from doa_tf.rooms.measured import bank_from_sofa
 
     given = {name: getattr(args, name) for name in _SIMULATED_ONLY}
@@ -139,6 +149,7 @@ def _measured(args: argparse.Namespace) -> int:
             sources=args.sources,
             channel_format=args.channel_format,
             array=args.array,
+            reading=SofaReading(units=tuple(args.sofa_units or ()), angles=args.sofa_angles),
             progress=progress,
         )
     return 0
@@ -193,7 +204,7 @@ def _say_where(bank: str) -> None:
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
     unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from doa_core.errors import as_input_errors
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
 from doa_tf.cli.progress import progress_bar
+from doa_tf.registration import import_modules
 from doa_tf.training.distribute import STRATEGIES
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--head", metavar="NAME", help="see docs/heads.md (default: gibbs-harmonic)"
     )
+    add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
     parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
     parser.add_argument(
@@ -58,7 +60,8 @@ def add_parser(commands: Commands) -> None:
         "--init-from",
         metavar="MODEL.keras",
         type=checkpoint_path,
-        help="start from the weights of layers that fit; also the built-in `default` or `lite`",
+        help="start from this network (`default` and `lite` are built in): its head, input, sizes "
+        "and high-pass, where no option says otherwise, and the weights of layers that fit",
     )
     parser.add_argument(
         "--strategy",
@@ -129,12 +132,13 @@ def run(args: argparse.Namespace) -> int:
     """
     check_sources(args)
     use_engine(args.engine)
+    import_modules(args.imports)
     if args.threads and args.engine == "keras":
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    from dataclasses import fields
+    from dataclasses import fields, replace
 
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
@@ -145,11 +149,15 @@ def run(args: argparse.Namespace) -> int:
     def tell(epoch: int, figures: Mapping[str, float]) -> None:
         sys.stderr.write(f"{epoch_line(epoch, figures)}\n")
 
-    level = (LEVEL_CHANNEL,) if args.level else ()
-    features = FeatureSpec(channels=(*INTENSITY_CHANNELS, *level))
+    network = _architecture(args)
+    features = network.pop("features", FeatureSpec())
+    if args.level:
+        features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
+        _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}
+        given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
         with as_input_errors():
             settings = TrainSettings(**given)
@@ -172,15 +180,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_formats(args: argparse.Namespace) -> None:
+    """Warn of recordings that are not AmbiX."""
+    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
+
+    for folder in dict.fromkeys((args.scenes, args.valid)):
+        if folder is not None:
+            warn_of_formats(read_scenes(folder))
+
+
+def _architecture(args: argparse.Namespace) -> dict[str, Any]:
+    """The features, and those settings, of the network of --init-from; nothing without."""
+    if args.init_from is None:
+        return {}
+    from doa_tf.models import architecture_of, load_model
+
+    return architecture_of(load_model(args.init_from))
+
+
 def _data(
     args: argparse.Namespace, features: FeatureSpec, progress: Progress
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
+    from doa_tf.rooms.bank.bank import bank_digest
     from doa_tf.training.settings import TrainingData
 
     given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
     if not args.scenes:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+        if Path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+            sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
         if args.talkers is not None:
             sources["talkers"] = args.talkers
         mixer = partial(read_mixer, args, progress)

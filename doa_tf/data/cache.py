@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,16 +20,18 @@ from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import check_augment, feature_blocks, random_turns, turned
-from doa_tf.data.features import waveform_features
+from doa_tf.data.features import highpassed, waveform_features
+from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.data.targets import without_head
-from doa_tf.files import Progress, write_json
+from doa_tf.files import Progress, difference_words, differences, known_by_digest, write_json
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 
 logger = logging.getLogger(__name__)
 
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
 MakeMixer = Callable[[], SceneMixer | RecordedScenes]
+_STATE = ("digest", "done", "target_shape")  # in cache.json, beside what it was made with
 _CHUNK = 256  # scenes between two notes of how far a cache is
 
 
@@ -41,9 +44,12 @@ class FeatureCache:
     Args:
         folder: created if it does not exist.
         mixer: called for a mixer if scenes are missing.
-        made_with: what the scenes depend on, JSON values; must equal that of an existing cache.
+        made_with: what the scenes depend on, JSON values; must equal that of an existing cache,
+            whose `NAME` may differ where the digest `NAME_sha256` is the same.
         scenes: number of scenes.
         seed: of the draws; scene k has the key (seed, 0, k).
+        highpass_hz: cutoff [Hz] of the high-pass that scenes go through first, as the network's
+            spec names it; 0 for none.
         progress: called with scenes done and scenes in all.
 
     Raises:
@@ -58,12 +64,15 @@ class FeatureCache:
         made_with: dict[str, Any],
         scenes: int,
         seed: int = 0,
+        highpass_hz: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.spec = FeatureSpec(channels=_CACHED_CHANNELS)
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
+        if highpass_hz:  # a cache without one has the digest that it always had
+            made_with["highpass_hz"] = highpass_hz
         # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
@@ -79,16 +88,17 @@ class FeatureCache:
         done, target_shape = 0, [1, 3]
         if index_path.exists():
             index = json.loads(index_path.read_text(encoding="utf-8"))
-            if index["digest"] != digest:
-                raise InputError(
-                    f"The cache {folder} was made with other settings or data: name another "
-                    "folder, or delete it"
-                )
+            _check_made_with(made_with, index, folder)
+            if not made_with.keys() <= index.keys():  # made before it knew its bank by a digest
+                write_json(index_path, {**index, **made_with, "digest": digest})
             done, target_shape = index["done"], index.get("target_shape", target_shape)
         mode = "r+" if done else "w+"
         shape = (scenes, *self.spec.input_shape)
         self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
         mix = None if done == scenes else mixer()
+        if mix is not None:
+            check_rate(mix, self.spec)
+        cutoff_hz, rate = made_with.get("highpass_hz", 0.0), self.spec.sample_rate
         if mix is not None and not done:
             target_shape = list(mix.target_shape)
         # (S, 3), or (S, T, V, 3) where any number talks.
@@ -99,7 +109,8 @@ class FeatureCache:
 
             def store(index: int) -> None:
                 scene = mix.mix((seed, 0, index))
-                self.features[index] = waveform_features(scene.waveform, self.spec)
+                waveform = highpassed(scene.waveform, cutoff_hz=cutoff_hz, sample_rate=rate)
+                self.features[index] = waveform_features(waveform, self.spec)
                 self.directions[index] = scene.targets.reshape(shape[1:])
 
             with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -121,6 +132,18 @@ class FeatureCache:
         """Of a scene's targets: (1, 3), or (T, V, 3) of any number of talkers."""
         stored = self.directions.shape[1:]
         return stored if len(stored) == 3 else (1, 3)
+
+
+def _check_made_with(made_with: dict[str, Any], index: dict[str, Any], folder: Path) -> None:
+    """Raise InputError unless a cache holds the scenes that are asked for."""
+    asked = json.loads(json.dumps(made_with))
+    found = {name: value for name, value in index.items() if name not in _STATE}
+    others = differences(*known_by_digest(asked, found))
+    if others:
+        raise InputError(
+            f"The cache {folder} was made with other settings or data: {difference_words(others)}. "
+            "Name another folder, or delete it"
+        )
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
@@ -157,11 +180,16 @@ def cached_dataset(
 
     Raises:
         TypeError: a head, which 0.1 took.
-        ValueError: unknown augmentation.
+        ValueError: unknown augmentation, or features of other frames than the cache's.
     """
     import tensorflow as tf
 
     check_augment(augment)
+    if replace(features, channels=cache.spec.channels) != cache.spec:
+        raise ValueError(
+            "`features` must be those of the cache, with or without the level channel: "
+            f"{cache.spec}. Received: {features}"
+        )
     channels = len(features.channels)
     batches = len(cache) // batch_size
     shape = (batch_size, *cache.target_shape)

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from doa_core.ambisonics import rotate_ambix
 from doa_core.angles import FloatArray
-from doa_core.spec import FeatureSpec
+from doa_core.errors import InputError
+from doa_core.spec import SAMPLE_RATE, FeatureSpec
 from doa_core.stft import HOP, WINDOW_LENGTH
 from doa_tf.data.augment import check_augment, random_turns, turned
-from doa_tf.data.features import waveform_features
+from doa_tf.data.features import highpassed, waveform_features
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.data.targets import without_head
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
@@ -63,6 +64,8 @@ class BatchSettings:
         features: of the network.
         augment: how scenes are rotated, see `doa_tf.data.augment.random_turns`.
         output: `features`, (B, T, F, K), or `waveforms`, (B, N, 4).
+        highpass_hz: cutoff [Hz] of the high-pass that scenes go through first, as the network's
+            spec names it; 0 for none. Each scene is the beginning of a stream to it.
         workers: scenes mixed in parallel; all cores by default.
         drop_remainder: whether an incomplete last batch is dropped.
     """
@@ -71,6 +74,7 @@ class BatchSettings:
     features: FeatureSpec = field(default_factory=FeatureSpec)
     augment: str = "vertical"
     output: str = "features"
+    highpass_hz: float = 0.0
     workers: int | None = None
     drop_remainder: bool = False
 
@@ -114,11 +118,13 @@ def mixed_dataset(
         TypeError: an unknown option, or a head, which 0.1 took.
         ValueError: an unknown value, scenes shorter than the network's window, or not one of
             `scenes` and `keys`.
+        InputError: features of another sample rate than the scenes'.
     """
     import tensorflow as tf
 
     settings = BatchSettings(**batches)
     features = settings.features
+    check_rate(mixer, features)
     if (scenes is None) == (keys is None):
         raise ValueError("Either `scenes` or `keys` is needed. Received: both, or none")
     if isinstance(mixer, SceneMixer) and mixer.settings.samples < features.samples:
@@ -136,6 +142,9 @@ def mixed_dataset(
         words = tuple(int(word) for word in key)
         scene = mixer.mix(words)
         waveform, targets = scene.waveform[: features.samples], scene.targets[: target_shape[0]]
+        waveform = highpassed(
+            waveform, cutoff_hz=settings.highpass_hz, sample_rate=features.sample_rate
+        )
         if settings.augment != "none":
             rng = np.random.default_rng((*words, TURN_STREAM))
             (turn,) = random_turns(rng, 1, settings.augment)
@@ -154,6 +163,23 @@ def mixed_dataset(
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)
+
+
+def check_rate(mixer: SceneMixer | RecordedScenes, features: FeatureSpec) -> None:
+    """Raise InputError unless scenes have the sample rate of the features.
+
+    Args:
+        mixer: of the scenes; one of another make that does not say its `sample_rate` counts as
+            one of banks.
+        features: of the network.
+    """
+    sample_rate = getattr(mixer, "sample_rate", SAMPLE_RATE)
+    if sample_rate != features.sample_rate:
+        raise InputError(
+            f"`features` must have the sample rate of the scenes, {sample_rate} Hz: those mixed from "
+            f"a bank have {SAMPLE_RATE} Hz, RecordedScenes(features=...) resamples. Received: "
+            f"sample_rate={features.sample_rate}"
+        )
 
 
 def targets_of_network(

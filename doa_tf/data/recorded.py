@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
+from doa_tf.data.waveforms import WaveformStore
 from doa_tf.files import sha256
 from doa_tf.scenes.folder import LABELS_FILE, read_scenes
 
@@ -78,6 +78,8 @@ def filled_up(directions: np.ndarray, voices: int) -> np.ndarray:
 class RecordedScenes:
     """The whole windows of all recordings, in place of a `SceneMixer`.
 
+    A recording is read and resampled once, when the first of its windows is needed.
+
     Args:
         folder: scenes, as every evaluation reads them.
         features: of the network; its window length applies.
@@ -95,23 +97,22 @@ class RecordedScenes:
         self.single = all(scene.single for scene in self._scenes)
         digest = sha256(Path(folder) / LABELS_FILE)
         self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
-        self._windows: list[tuple[int, int]] = []
-        for number, scene in enumerate(self._scenes):
-            try:
-                info = soundfile.info(str(scene.path))
-            except (OSError, soundfile.LibsndfileError) as error:
-                raise InputError(f"{scene.path} can't be read: {error}") from error
-            samples = int(info.frames * self._features.sample_rate / info.samplerate)
-            whole = samples // self._features.samples
-            self._windows += [(number, window) for window in range(whole)]
-        if not self._windows:
+        self._store = WaveformStore(sample_rate=self._features.sample_rate)
+        whole = [self._store.length(s.path) // self._features.samples for s in self._scenes]
+        self._ends = np.cumsum(whole, dtype=np.int64)
+        if not len(self):
             raise InputError(
                 f"The scenes of {folder} must hold recordings of one window or more "
                 f"({self._features.samples / self._features.sample_rate:.3f} s). Received: none"
             )
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return int(self._ends[-1])
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the windows [hertz]: that of the features."""
+        return self._features.sample_rate
 
     @property
     def voices(self) -> int:
@@ -125,11 +126,12 @@ class RecordedScenes:
 
     def mix(self, key: Sequence[int]) -> Window:
         """The window numbered by the key's last element."""
-        number, window = self._windows[int(key[-1]) % len(self)]
+        place = int(key[-1]) % len(self)
+        number = int(np.searchsorted(self._ends, place, side="right"))
         scene = self._scenes[number]
+        window = place - (int(self._ends[number - 1]) if number else 0)
         start = window * self._features.samples
-        waveform = scene.read(sample_rate=self._features.sample_rate)
-        waveform = waveform[start : start + self._features.samples]
+        waveform = self._store.part(scene.path, start, start + self._features.samples)
         times = frame_times(self._features, start=start)
         directions = scene.directions_at(times)
         targets = directions[0] if self.single else filled_up(directions, self.voices)

@@ -39,7 +39,12 @@ def scenes_arrays(
     """
     scenes = read_scenes(folder)
     inputs = [
-        feature_windows(scene.read(), features, highpass_hz=highpass_hz, name=str(scene.path))[0]
+        feature_windows(
+            scene.read(sample_rate=features.sample_rate),
+            features,
+            highpass_hz=highpass_hz,
+            name=str(scene.path),
+        )[0]
         for scene in scenes
     ]
     if all(scene.single for scene in scenes):

@@ -51,10 +51,15 @@ def fit_calibration(
 
     confidence = np.asarray(confidence, dtype=np.float64)
     error_deg = np.asarray(error_deg, dtype=np.float64)
-    if confidence.shape != error_deg.shape or confidence.ndim != 1 or len(confidence) < FEWEST:
+    if confidence.shape != error_deg.shape or confidence.ndim != 1:
         raise ValueError(
-            f"A calibration needs {FEWEST} scenes or more, each with its error. Received: "
+            "A calibration needs confidences of (S,), each with its error. Received: "
             f"confidence.shape={confidence.shape}, error_deg.shape={error_deg.shape}"
+        )
+    if len(confidence) < FEWEST:
+        raise ValueError(
+            f"A calibration needs {FEWEST} scenes or more, or it would be noise. "
+            f"Received: {len(confidence)}"
         )
     if not (np.all((confidence >= 0.0) & (confidence <= 1.0)) and np.all(error_deg >= 0.0)):
         raise ValueError("`confidence` must be in [0, 1] and `error_deg` not negative, no NaN")
@@ -118,14 +123,11 @@ def calibrate_model(
         InputError: not a checkpoint of this package, too few scenes, or scenes of other than one
             talker for a network of one.
     """
-    import keras
-
     from doa_tf.checkpoint import save_model
     from doa_tf.layers import HeadOutput
     from doa_tf.models import load_model, model_spec
 
-    load_model(Path(model))  # its errors say what is wrong with a file
-    network = keras.saving.load_model(model)
+    network = load_model(Path(model), compiled=True)
     (layer,) = (layer for layer in network.layers if isinstance(layer, HeadOutput))
     layer.calibration = ()
     try:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import InputError
+from doa_core.files import printable
 from doa_tf.evaluation.groups import check_group
 from doa_tf.evaluation.judge import Evaluation, bootstrap_of, interval_method, judge, summarise
 from doa_tf.evaluation.predictions import (
@@ -177,7 +178,7 @@ def model_labels(models: Sequence[str | os.PathLike[str]]) -> list[str]:
             f"Received: {', '.join(names) or 'none'}"
         )
     parts = []
-    for name in names:
+    for name in map(printable, names):
         if name.startswith(BASELINE_PREFIX):
             parts.append((name.removeprefix(BASELINE_PREFIX),))
             continue
@@ -188,7 +189,7 @@ def model_labels(models: Sequence[str | os.PathLike[str]]) -> list[str]:
         labels = ["/".join(part[-depth:]) for part in parts]
         if len(set(labels)) == len(labels):
             return labels
-    return names
+    return list(map(printable, names))
 
 
 def history_file(model: str | os.PathLike[str]) -> Path | None:
@@ -204,7 +205,7 @@ def read_history(path: Path, column: str) -> list[float]:
     Raises:
         InputError: no such column, or a cell that is no number.
     """
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
         return [float(row[column]) for row in rows]

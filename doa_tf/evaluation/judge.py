@@ -20,7 +20,7 @@ import numpy as np
 from doa_core.angles import FloatArray, great_circle_distance, vector_to_angles
 from doa_core.decode import METHODS
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_tf.evaluation.groups import check_group, group_names, grouped
 from doa_tf.evaluation.predictions import ONE_DECODING, Predictions, predict
 from doa_tf.evaluation.statistics import LEVEL, RESAMPLES, Bootstrap, figures
@@ -254,7 +254,7 @@ def read_per_scene(
         InputError: not such a file, or of other scenes.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         if [row["file"] for row in rows] != [scene.file for scene in scenes]:
             raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")
@@ -271,4 +271,4 @@ def _evaluation(
 ) -> Evaluation:
     pairs = zip(scenes, answers, strict=True)
     results = tuple(SceneResult(scene=scene, **answer) for scene, answer in pairs)
-    return Evaluation(model=model, decode=decode, group_by=group_by, results=results)
+    return Evaluation(model=printable(model), decode=decode, group_by=group_by, results=results)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_tf.evaluation.comparison import ALL, Comparison, chosen_scenes
 from doa_tf.files import write_json
 
@@ -68,7 +68,8 @@ def write_report(
         *pictures,
     ]
     with write_beside(folder / REPORT_FILE) as beside:
-        beside.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+        text = "\n\n".join(filter(None, parts)) + "\n"
+        beside.write_text(printable(text), encoding="utf-8")
     return folder / REPORT_FILE
 
 

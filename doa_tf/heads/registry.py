@@ -32,7 +32,10 @@ def get(name: str, *, resolution_deg: float | None = None) -> Head:
         ValueError: unknown head, or a grid step for a head without a grid.
     """
     if name not in _HEADS:
-        raise ValueError(f"`head` must be one of {', '.join(_HEADS)}. Received: head={name!r}")
+        raise ValueError(
+            f"`head` must be one of {', '.join(_HEADS)}, or of your own, in a module that is "
+            f"imported first (`--import MODULE`). Received: head={name!r}"
+        )
     if resolution_deg is None:
         return _HEADS[name]()
     try:

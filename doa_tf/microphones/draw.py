@@ -18,6 +18,7 @@ from doa_core.errors import InputError
 from doa_tf.microphones.base import Microphone
 from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
 from doa_tf.microphones.rigid_sphere import LAYOUTS, RigidSphereMicrophone
+from doa_tf.microphones.sofa_file import SofaReading, told
 from doa_tf.microphones.tetrahedral import TetrahedralMicrophone
 
 KINDS = ("ideal", "tetrahedral", "sphere", "random")
@@ -152,6 +153,7 @@ def draw_microphone(
     kind: str = "random",
     settings: MicrophoneSettings | None = None,
     sofa: str | Path | None = None,
+    reading: SofaReading | None = None,
 ) -> Microphone:
     """Draw a microphone, a function of `rng` and the settings alone.
 
@@ -161,6 +163,7 @@ def draw_microphone(
             the path of a SOFA file with a measured array.
         settings: the distributions.
         sofa: file of a measured array that `sphere` and `random` use instead of modelled spheres.
+        reading: units and angles where those of the SOFA file are wrong or missing.
 
     Raises:
         InputError: an unknown kind, or a SOFA file that is no array.
@@ -183,7 +186,7 @@ def draw_microphone(
     encoder: dict[str, Any] = {name: float(rng.uniform(*getattr(settings, name))) for name in names}
     if sofa is None:
         return _draw_sphere(rng, settings, encoder)
-    return MeasuredArrayMicrophone(file=str(sofa), **encoder)
+    return MeasuredArrayMicrophone(file=str(sofa), **encoder, **told(reading))
 
 
 def microphone_from_draw(draw: dict[str, Any]) -> Microphone:

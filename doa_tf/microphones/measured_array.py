@@ -25,11 +25,12 @@ from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.files import sha256
 from doa_tf.microphones import rigid_sphere
+from doa_tf.microphones.array_checks import check_directions, check_fit, check_hearing
 from doa_tf.microphones.base import Microphone, uniform_step
+from doa_tf.microphones.sofa_file import SofaReading, told
 from doa_tf.spherical_harmonics import spherical_harmonics
 
 _MAX_ORDER = 10  # of the fit: ka is 6 at 8 kHz for a sphere of 42 mm
-_MIN_DIRECTIONS = 24
 _PENALTY = 1e-4  # of the fit, times n (n + 1): below what measurements repeat to
 _FLOOR_DB = -50.0  # of the largest eigenvalue over all frequencies
 
@@ -43,6 +44,11 @@ class MeasuredArrayMicrophone(Microphone):
         digest: SHA-256 that the file must have; None for any.
         regularisation_db: of the encoder, relative to the largest eigenvalue.
         steepness: of the regularisation, in [0.5, 1].
+        sofa_units, sofa_angles: `units` and `angles` of a `SofaReading` of the file.
+
+    Raises:
+        InputError: a file that cannot be read, or another than `digest` says; an array that was not
+            measured all around, or from which first-order Ambisonics cannot be made.
     """
 
     kind: ClassVar[str] = "sphere"
@@ -51,6 +57,8 @@ class MeasuredArrayMicrophone(Microphone):
     digest: str | None = None
     regularisation_db: float = rigid_sphere.REGULARISATION_DB
     steepness: float = rigid_sphere.STEEPNESS
+    sofa_units: tuple[str, ...] = ()
+    sofa_angles: str | None = None
 
     def __post_init__(self) -> None:
         rigid_sphere.check_regularisation(self.regularisation_db, self.steepness)
@@ -61,7 +69,8 @@ class MeasuredArrayMicrophone(Microphone):
                 f"{found}, not {self.digest}"
             )
         object.__setattr__(self, "digest", found)
-        _array(self.file, found)
+        object.__setattr__(self, "sofa_units", tuple(self.sofa_units))
+        _check(self._source)
 
     def response(self, directions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
         """(F, I, 4) complex64, as `Microphone.response` has it."""
@@ -79,8 +88,10 @@ class MeasuredArrayMicrophone(Microphone):
 
     @property
     def draw(self) -> dict[str, Any]:
-        """The file, its digest and the regularisation."""
-        return {"kind": self.kind, **asdict(self)}
+        """The file, its digest, the regularisation and, where it is told, how the file is read."""
+        values = {"kind": self.kind, **asdict(self)}
+        del values["sofa_units"], values["sofa_angles"]
+        return {**values, **told(self._source.reading)}
 
     def harmonics(self, frequencies: np.ndarray) -> np.ndarray:
         """(4, F, H) complex64 spherical harmonics of each channel's directivity.
@@ -88,7 +99,7 @@ class MeasuredArrayMicrophone(Microphone):
         Args:
             frequencies: (F,) [hertz].
         """
-        coefficients, _ = _array(self.file, str(self.digest))
+        coefficients, _ = self._array()
         field = coefficients @ self.encoder().swapaxes(-1, -2)  # (bins, H, 4)
         size = 2 * (len(coefficients) - 1)
         taps = np.roll(np.fft.irfft(field.T, size), size // 2, axis=-1)  # centred
@@ -96,13 +107,40 @@ class MeasuredArrayMicrophone(Microphone):
 
     def encoder(self) -> np.ndarray:
         """(bins, 4, Q) complex encoder from capsules to AmbiX, at the bins of an even transform."""
-        return _encoder(self.file, str(self.digest), self.regularisation_db, self.steepness)
+        return _encoder(self._source, self.regularisation_db, self.steepness)
+
+    @property
+    def _source(self) -> _Source:
+        reading = SofaReading(units=self.sofa_units, angles=self.sofa_angles)
+        return _Source(self.file, str(self.digest), reading)
+
+    def _array(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        return _array(self._source)
+
+
+SphereMicrophone = MeasuredArrayMicrophone  # its name in doa_tf 0.1
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What the responses of an array depend on."""
+
+    file: str
+    digest: str
+    reading: SofaReading
 
 
 @lru_cache(maxsize=4)
-def _encoder(file: str, digest: str, regularisation_db: float, steepness: float) -> np.ndarray:
+def _check(source: _Source) -> None:
+    """Raise InputError where an array cannot become first-order Ambisonics; once for a file."""
+    encoder = _encoder(source, rigid_sphere.REGULARISATION_DB, rigid_sphere.STEEPNESS)
+    check_hearing(source.file, _array(source)[0], encoder)
+
+
+@lru_cache(maxsize=4)
+def _encoder(source: _Source, regularisation_db: float, steepness: float) -> np.ndarray:
     """(bins, 4, Q) encoder by the formula of the module's docstring."""
-    coefficients, (values, vectors) = _array(file, digest)
+    coefficients, (values, vectors) = _array(source)
     floor = values[:, -1] * 10.0 ** (regularisation_db / 10.0)
     floor = np.maximum(floor, values.max() * 10.0 ** (_FLOOR_DB / 10.0))[:, np.newaxis]
     inverse = rigid_sphere.regularised_inverse(values, floor, steepness)[:, np.newaxis]
@@ -149,17 +187,14 @@ def _digest_of(file: str, _size: int, _modified: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def _array(file: str, _digest: str) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+def _array(source: _Source) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """(bins, H, Q) harmonics of a file's capsules; (bins, Q) eigenvalues and their vectors of G."""
     from doa_tf.microphones.sofa_array import read_array
 
-    array = read_array(file)
+    array = read_array(source.file, reading=source.reading)
+    check_directions(source.file, array.directions)
+    check_fit(source.file, array)
     count = len(array.directions)
-    if count < _MIN_DIRECTIONS:
-        raise InputError(
-            f"{file} must hold an array measured from at least {_MIN_DIRECTIONS} directions. "
-            f"Received: {count}"
-        )
     order = min(_MAX_ORDER, int(np.sqrt(count / 1.5)) - 1)
     basis = spherical_harmonics(array.directions, order)
     degrees = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)

@@ -1,4 +1,4 @@
-"""Microphone arrays in SOFA files (AES69), read and written through `sofar`.
+"""Microphone arrays in SOFA files (AES69).
 
 An array's directivity is one impulse response per direction and capsule, in any convention with
 impulse responses measured around a listener.
@@ -16,7 +16,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones import sofa_file
+from doa_tf.microphones import sofa_file, sofa_geometry, sofa_responses
 
 ARRAY_CONVENTIONS = (
     *("GeneralFIR", "GeneralFIR-E", "GeneralFIRE"),
@@ -41,27 +41,27 @@ class ArrayResponses:
     capsules: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
 
 
-def read_array(path: str | Path) -> ArrayResponses:
+def read_array(path: str | Path, *, reading: sofa_file.SofaReading | None = None) -> ArrayResponses:
     """The directivity of a microphone array, at 16 kHz.
 
     Responses keep their measured delay, with 10 ms of silence before and after.
 
     Args:
         path: SOFA file; its conventions are `ARRAY_CONVENTIONS`.
+        reading: units and angles where the file's are wrong or missing.
 
     Raises:
         InputError: not a SOFA file, a damaged one, another convention, or contradictory data.
-        MissingPackageError: sofar is not installed.
+        MissingPackageError: netCDF4 is not installed.
     """
-    sofa = sofa_file.open_sofa(path, conventions=ARRAY_CONVENTIONS)
-    responses, emitters = sofa_file.impulse_responses(sofa, path, silence=True)
+    sofa = sofa_file.open_sofa(path, conventions=ARRAY_CONVENTIONS, reading=reading)
+    responses, emitters = sofa_responses.impulse_responses(sofa, silence=True)
     if responses.shape[1] < 4:
         raise InputError(
             f"{path} must hold an array of at least 4 capsules. Received: {responses.shape[1]}"
         )
-    offsets = sofa_file.source_offsets(sofa, path, len(responses), emitters)
-    directions = offsets / np.linalg.norm(offsets, axis=-1, keepdims=True)
-    capsules = sofa_file.positions(sofa, "ReceiverPosition", path)
+    directions, _ = sofa_geometry.source_places(sofa, len(responses), emitters)
+    capsules = sofa_geometry.positions(sofa, "ReceiverPosition").places
     return ArrayResponses(directions=directions, responses=responses, capsules=capsules)
 
 

@@ -1,8 +1,7 @@
-"""Opening and writing SOFA files (AES69): geometry, delays and sample rate of any convention.
+"""Opening and writing SOFA files (AES69): what is in a file, whatever wrote it.
 
-SOFA's azimuth is counter-clockwise from x (forward), y is left, z is up, elevation is up from the
-horizon, as in this package. Sources are placed in the axes of the room; the listener's position,
-view (x) and up (z) turn them into the microphone's axes.
+Files are read through netCDF4, which tells the dimensions of each variable and knows no versions;
+they are written by sofar, which holds to the standard.
 
 References:
     AES69-2022, "AES standard for file exchange - Spatial acoustic data file format"
@@ -10,20 +9,136 @@ References:
 
 from __future__ import annotations
 
-import warnings
+import logging
+import math
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.files import write_beside
-from doa_core.spec import SAMPLE_RATE
 
-_PAD = 0.01  # seconds of silence on both sides of a response that is shifted or resampled
-_SAMPLE_RATES = (8_000, 400_000)  # hertz
+logger = logging.getLogger(__name__)
+
+ANGLES = ("elevation", "colatitude")
+# Versions of conventions whose definitions were read; others are taken with a warning.
+_VERSIONS = {
+    "AmbisonicsDRIR": ("0.1",),
+    "FreeFieldHRIR": ("1.0",),
+    "GeneralFIR": ("1.0",),
+    "GeneralFIR-E": ("2.0",),
+    "GeneralFIRE": ("1.0",),
+    "MultiSpeakerBRIR": ("0.3",),
+    "SimpleFreeFieldHRIR": ("0.4", "1.0"),
+    "SingleRoomDRIR": ("0.2", "0.3"),
+    "SingleRoomMIMOSRIR": ("1.0",),
+    "SingleRoomSRIR": ("1.0",),
+}
+_USED = (
+    *("Data.IR", "Data.SamplingRate", "Data.Delay", "ReceiverPosition", "EmitterPosition"),
+    *("ListenerPosition", "ListenerView", "ListenerUp", "SourcePosition", "SourceView", "SourceUp"),
+    *("RoomCornerA", "RoomCornerB"),
+)
+_DEFLATE = 1100  # times smaller than its values a variable can be in a file, and a little more
+_SMALL = 1 << 26  # bytes that need no such proof
+
+
+@dataclass(frozen=True, kw_only=True)
+class SofaReading:
+    """What the user says of a SOFA file where the file is wrong or silent.
+
+    Attributes:
+        units: `NAME=UNITS` each, such as `SourcePosition=radian, radian, metre`: the units of a
+            position, whatever its Type and Units say. Angles mean spherical coordinates.
+        angles: what the second angle of spherical coordinates is, `elevation` or `colatitude`;
+            None for elevation, unless the values can be colatitudes alone.
+    """
+
+    units: tuple[str, ...] = ()
+    angles: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", tuple(self.units))
+        for entry in self.units:
+            name, _, units = entry.partition("=")
+            if name.strip() not in _USED or name.startswith("Data.") or not units.strip():
+                raise InputError(
+                    "--sofa-units must be NAME=UNITS with the name of a position, such as "
+                    f"'SourcePosition=degree, degree, metre'. Received: {entry}"
+                )
+        if self.angles not in (None, *ANGLES):
+            raise InputError(
+                f"--sofa-angles must be one of {', '.join(ANGLES)}. Received: {self.angles}"
+            )
+
+    def units_of(self, name: str) -> str | None:
+        """The units that the user gives to a position; None where the file's count."""
+        for entry in self.units:
+            key, _, units = entry.partition("=")
+            if key.strip() == name:
+                return units
+        return None
+
+
+def told(reading: SofaReading | None) -> dict[str, Any]:
+    """What a reading says beyond the file, as JSON values to record."""
+    reading = reading or SofaReading()
+    values = {"sofa_units": list(reading.units), "sofa_angles": reading.angles}
+    return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Values of a SOFA file with the names of their dimensions (M, R, E, N, C, I), and attributes.
+
+    Attributes:
+        values: finite float64.
+        dimensions: one name an axis.
+        attributes: such as `Type` and `Units`.
+    """
+
+    values: np.ndarray
+    dimensions: tuple[str, ...]
+    attributes: dict[str, str]
+
+    def attribute(self, name: str) -> str:
+        """An attribute in lower case without spaces around it, its name in any case; or ""."""
+        return _attribute(self.attributes, name)
+
+
+@dataclass(frozen=True)
+class SofaFile:
+    """What this program uses of a SOFA file.
+
+    Attributes:
+        path: for messages.
+        attributes: of the whole file.
+        variables: by name.
+        reading: what the user said of it.
+    """
+
+    path: Path
+    attributes: dict[str, str]
+    variables: dict[str, Variable]
+    reading: SofaReading = field(default_factory=SofaReading)
+
+    def attribute(self, name: str) -> str:
+        """A global attribute in lower case without spaces around it; or ""."""
+        return _attribute(self.attributes, name)
+
+    def variable(self, name: str) -> Variable:
+        """A variable.
+
+        Raises:
+            InputError: the file has none of this name.
+        """
+        if name not in self.variables:
+            raise InputError(f"{self.path} must hold {name}. Received: none")
+        return self.variables[name]
 
 
 def load_sofar() -> Any:
@@ -39,253 +154,115 @@ def load_sofar() -> Any:
     return sofar
 
 
-def open_sofa(path: str | Path, *, conventions: tuple[str, ...]) -> Any:
-    """Open a SOFA file of one of several conventions, which has impulse responses.
+def _dataset(path: Path) -> Any:
+    """An open `netCDF4.Dataset`."""
+    try:
+        import netCDF4
+    except ImportError as error:
+        raise MissingPackageError("netCDF4", "train", error) from error
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8, which netCDF4 cannot open
+        return netCDF4.Dataset("file.sofa", memory=path.read_bytes())
+    return netCDF4.Dataset(str(path), "r")
+
+
+def open_sofa(
+    path: str | Path, *, conventions: tuple[str, ...], reading: SofaReading | None = None
+) -> SofaFile:
+    """Read a SOFA file of one of several conventions, which has impulse responses.
+
+    Versions of a convention that are not known are read like those that are, with a warning.
 
     Args:
         path: a .sofa file.
         conventions: that are allowed.
+        reading: what the user says of it.
 
     Raises:
-        InputError: not a SOFA file, another convention, or no impulse responses.
-        MissingPackageError: sofar is not installed.
+        InputError: not a SOFA file, another convention, no impulse responses, or values that are
+            not finite numbers.
+        MissingPackageError: netCDF4 is not installed.
     """
-    sofar = load_sofar()
     path = Path(path)
-    if path.suffix != ".sofa" or not path.is_file():
+    if path.suffix.lower() != ".sofa" or not path.is_file():
         raise InputError(f"A SOFA file must exist and be named FILE.sofa. Received: {path}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecated versions: read as they are
-            sofa = sofar.read_sofa(str(path), verify=False, verbose=False)
-    # What sofar and netCDF4 raise for a foreign file, a broken one, and an unknown convention.
+        with _dataset(path) as file:
+            attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()}
+            if "SOFAConventions" not in attributes:
+                raise ValueError("no global attribute SOFAConventions")
+            convention = attributes["SOFAConventions"].strip()
+            _check_convention(path, convention, conventions)
+            _check_version(path, convention, attributes.get("SOFAConventionsVersion", ""))
+            if "Data.IR" not in file.variables:
+                raise InputError(f"{path} must hold impulse responses (Data.IR). Received: none")
+            size = path.stat().st_size
+            names = [name for name in _USED if name in file.variables]
+            variables = {name: _variable(path, size, name, file[name]) for name in names}
+    except InputError:
+        raise
+    # What netCDF4 raises for a foreign file and for a broken one.
     except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(f"{path} cannot be read as a SOFA file: {one_line(error)}") from error
-    convention = getattr(sofa, "GLOBAL_SOFAConventions", None)
-    if convention not in conventions:
+    return SofaFile(path, attributes, variables, reading or SofaReading())
+
+
+@lru_cache(maxsize=256)
+def warn_once(message: str) -> None:
+    """Log a warning; the same words are said once in a process, however often a file is read."""
+    logger.warning("%s", message)
+
+
+def _attribute(attributes: dict[str, str], name: str) -> str:
+    for key, value in attributes.items():
+        if key.casefold() == name.casefold():
+            return value.strip().casefold()
+    return ""
+
+
+def _check_convention(path: Path, convention: str, allowed: tuple[str, ...]) -> None:
+    if convention not in allowed:
         raise InputError(
-            f"{path} must follow one of the SOFA conventions {', '.join(conventions)}. "
+            f"{path} must follow one of the SOFA conventions {', '.join(allowed)}. "
             f"Received: {convention}"
         )
-    if not hasattr(sofa, "Data_IR"):
-        raise InputError(f"{path} must hold impulse responses (Data.IR). Received: none")
-    return sofa
 
 
-def impulse_responses(sofa: Any, path: str | Path, *, silence: bool) -> tuple[np.ndarray, int]:
-    """(M, R, N) responses at 16 kHz with their delays applied, and the number of emitters E.
-
-    A measurement of E emitters becomes E measurements, one after the other. Resampled responses
-    are scaled so that they keep their gain as filters.
-
-    Args:
-        sofa: of `open_sofa`.
-        path: for messages.
-        silence: pad each response with 10 ms before and after it, where filters may ring.
-
-    Raises:
-        InputError: values that are missing or not finite, an impossible shape or sample rate.
-    """
-    import soxr
-
-    responses = _values(sofa, "Data_IR", path)
-    if responses.ndim not in (3, 4) or 0 in responses.shape:
-        raise InputError(
-            f"{path} must hold Data.IR of shape (measurements, receivers, samples), or with "
-            f"emitters last. Received: {responses.shape}"
-        )
-    emitters = responses.shape[3] if responses.ndim == 4 else 1
-    if responses.ndim == 4:
-        responses = np.moveaxis(responses, 3, 1).reshape(-1, *responses.shape[1:3])
-    rates = np.unique(_values(sofa, "Data_SamplingRate", path))
-    low, high = _SAMPLE_RATES
-    if len(rates) != 1 or not low <= rates[0] <= high:
-        raise InputError(
-            f"{path} must have one sample rate between {low} and {high} Hz. Received: {rates}"
-        )
-    rate = float(rates[0])
-    delays = _delays(sofa, path, responses.shape, emitters)
-    pad = round(_PAD * rate) if silence else 0
-    if np.any(delays):
-        responses = _delayed(responses, delays)
-    if pad:
-        responses = np.pad(responses, ((0, 0), (0, 0), (pad, pad)))
-    if rate != SAMPLE_RATE:
-        resampled = [soxr.resample(r.T, rate, SAMPLE_RATE, quality="VHQ").T for r in responses]
-        responses = rate / SAMPLE_RATE * np.stack(resampled)
-    return responses, emitters
-
-
-def source_offsets(sofa: Any, path: str | Path, measurements: int, emitters: int) -> np.ndarray:
-    """(M, 3) [metres] from the listener to the sources, in the listener's axes.
-
-    Args:
-        sofa: of `open_sofa`.
-        path: for messages.
-        measurements: M, emitters counted one by one.
-        emitters: E.
-
-    Raises:
-        InputError: positions that are missing or contradict each other, a source in the listener.
-    """
-    rows = measurements // emitters
-    sources = np.repeat(_placed(sofa, "Source", path, rows), emitters, axis=0)
-    if emitters > 1:
-        parts = positions(sofa, "EmitterPosition", path)
-        if parts.shape != (emitters, 3):
-            raise InputError(
-                f"{path} must give one EmitterPosition for each of its {emitters} emitters. "
-                f"Received: {parts.shape}"
-            )
-        turns = np.repeat(_axes(sofa, "Source", path, rows), emitters, axis=0)
-        # Emitters are placed in the axes of their source.
-        sources = sources + np.einsum("mab,ma->mb", turns, np.tile(parts, (rows, 1)))
-    listeners = listener_positions(sofa, path, measurements, emitters)
-    axes = np.repeat(_axes(sofa, "Listener", path, rows), emitters, axis=0)
-    offsets = np.einsum("mab,mb->ma", axes, sources - listeners)
-    if np.any(np.linalg.norm(offsets, axis=-1) < 1e-6):
-        raise InputError(f"{path} has a source in the same place as the listener")
-    return offsets
-
-
-def listener_positions(sofa: Any, path: str | Path, measurements: int, emitters: int) -> np.ndarray:
-    """(M, 3) [metres] where the microphone is, in the axes of the room."""
-    listeners = _placed(sofa, "Listener", path, measurements // emitters)
-    return np.repeat(listeners, emitters, axis=0)
-
-
-def positions(sofa: Any, name: str, path: str | Path) -> np.ndarray:
-    """(..., 3) [metres] cartesian coordinates of a position of the file, spherical or not.
-
-    Raises:
-        InputError: missing, not finite, or in units that SOFA does not have.
-    """
-    kind = getattr(sofa, f"{name}_Type", "cartesian")
-    units = getattr(sofa, f"{name}_Units", "")
-    return _cartesian(_values(sofa, name, path), str(kind), str(units), f"{path}: {name}")
-
-
-def _cartesian(values: np.ndarray, kind: str, units: str, name: str) -> np.ndarray:
-    """(..., 3) [metres] cartesian coordinates of rows in SOFA's type and units."""
-    if values.ndim == 3 and values.shape[-1] == 1:  # one value for all measurements
-        values = values[..., 0]
-    values = np.atleast_2d(values)
-    if values.ndim != 2 or values.shape[-1] != 3:
-        raise InputError(
-            f"{name} must be rows of three coordinates, one for all measurements or one each. "
-            f"Received: {values.shape}"
-        )
-    if kind == "cartesian":
-        return values
-    if kind not in ("spherical", "spherical harmonics") or not units.lower().startswith("degree"):
-        raise InputError(
-            f"{name} must be cartesian, or spherical in degrees. Received: {kind!r} in {units!r}"
-        )
-    azimuth, elevation, distance = values.T
-    if np.any(np.abs(elevation) > 90.0 + 1e-6):
-        raise InputError(
-            f"{name} must have elevations between -90 and 90 degrees. "
-            f"Received: {elevation.min():g} to {elevation.max():g}"
-        )
-    direction = angles_to_vector(np.radians(azimuth), np.radians(np.clip(elevation, -90.0, 90.0)))
-    return np.asarray(direction * distance[:, np.newaxis])
-
-
-def _axes(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
-    """(M, 3, 3) rows x, y, z of the axes of the listener or source, in those of the room."""
-    view = np.array([[1.0, 0.0, 0.0]])
-    up = np.array([[0.0, 0.0, 1.0]])
-    if hasattr(sofa, f"{who}View"):
-        view = positions(sofa, f"{who}View", path)
-    if hasattr(sofa, f"{who}Up"):
-        # The up vector has the type and the units of the view (AES69).
-        kind = getattr(sofa, f"{who}View_Type", "cartesian")
-        units = getattr(sofa, f"{who}View_Units", "")
-        values = _values(sofa, f"{who}Up", path)
-        up = _cartesian(values, str(kind), str(units), f"{path}: {who}Up")
-    x = _rows(view, rows, f"{who}View", path)
-    z = _rows(up, rows, f"{who}Up", path)
-    y = np.cross(z, x)
-    lengths = [np.linalg.norm(axis, axis=-1, keepdims=True) for axis in (x, y)]
-    if min(length.min() for length in lengths) < 1e-6:
-        raise InputError(f"{path} must hold a {who}View and a {who}Up that span a plane")
-    x, y = x / lengths[0], y / lengths[1]
-    # An up vector that is not perpendicular to the view is made so.
-    return np.stack([x, y, np.cross(x, y)], axis=1)
-
-
-def _placed(sofa: Any, who: str, path: str | Path, rows: int) -> np.ndarray:
-    return _rows(positions(sofa, f"{who}Position", path), rows, f"{who}Position", path)
-
-
-def _rows(values: np.ndarray, rows: int, name: str, path: str | Path) -> np.ndarray:
-    if len(values) not in (1, rows):
-        raise InputError(
-            f"{path} must hold one {name}, or one for each of its {rows} measurements. "
-            f"Received: {len(values)}"
-        )
-    return np.broadcast_to(values, (rows, 3))
-
-
-def _values(sofa: Any, name: str, path: str | Path) -> np.ndarray:
-    """A variable of the file as finite floats."""
-    label = name.replace("Data_", "Data.")
-    if not hasattr(sofa, name):
-        raise InputError(f"{path} must hold {label}. Received: none")
+def _check_version(path: Path, convention: str, version: str) -> None:
+    known = _VERSIONS[convention]
     try:
-        values = np.ma.filled(np.ma.asarray(getattr(sofa, name), np.float64), np.nan)
+        is_known = float(version) in map(float, known)
+    except ValueError:
+        is_known = False
+    if not is_known:
+        warn_once(
+            f"{path} follows {convention} {version or 'of no version'}, which is read like "
+            f"version {known[-1]}"
+        )
+
+
+def _variable(path: Path, size: int, name: str, source: Any) -> Variable:
+    """A variable of a netCDF4 file of `size` bytes."""
+    claimed = 8 * math.prod(source.shape)
+    if claimed > max(_SMALL, _DEFLATE * size):
+        raise InputError(
+            f"{path} is damaged: it says that {name} has {claimed} bytes, more than a file of "
+            f"{size} bytes can hold"
+        )
+    try:
+        values = np.ma.filled(np.ma.asarray(source[:], np.float64), np.nan)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} must hold numbers in {label}: {one_line(error)}") from error
+        raise InputError(f"{path} must hold numbers in {name}: {one_line(error)}") from error
     if not np.all(np.isfinite(values)):
-        raise InputError(f"{path} must hold finite numbers in {label}. Received: nan or infinity")
-    return np.asarray(values)
-
-
-def _delays(sofa: Any, path: str | Path, shape: tuple[int, ...], emitters: int) -> np.ndarray:
-    """(M, R) [samples of the file]."""
-    measurements, receivers, samples = shape
-    if not hasattr(sofa, "Data_Delay"):
-        return np.zeros((measurements, receivers))
-    delays = _values(sofa, "Data_Delay", path)
-    if delays.ndim == 3:
-        delays = np.moveaxis(delays, 2, 1)
-        delays = np.broadcast_to(delays, (delays.shape[0], emitters, delays.shape[2]))
-        delays = delays.reshape(-1, delays.shape[2])
-    elif delays.ndim == 2 and len(delays) > 1:
-        delays = np.repeat(delays, emitters, axis=0)
-    try:
-        delays = np.broadcast_to(delays, (measurements, receivers))
-    except ValueError as error:
-        raise InputError(
-            f"{path} must hold Data.Delay for one or all of {measurements} measurements and "
-            f"{receivers} receivers. Received: {delays.shape}"
-        ) from error
-    if delays.min() < 0.0 or delays.max() > max(1e5, 10.0 * samples):
-        raise InputError(
-            f"{path} must hold a Data.Delay of at least 0 and not far beyond the responses. "
-            f"Received: {delays.min():g} to {delays.max():g} samples"
-        )
-    return delays
-
-
-def _delayed(responses: np.ndarray, delays: np.ndarray) -> np.ndarray:
-    """(M, R, N + longest delay) responses delayed by whole samples or fractions of them."""
-    samples = responses.shape[-1] + int(np.ceil(delays.max()))
-    if np.all(delays == np.round(delays)):
-        delayed = np.zeros((*responses.shape[:-1], samples))
-        for index in np.ndindex(delays.shape):
-            start = int(delays[index])
-            delayed[index][start : start + responses.shape[-1]] = responses[index]
-        return delayed
-    size = 2 * samples  # ringing before time zero wraps into the second half, which is cut off
-    turns = np.exp(-2j * np.pi * np.fft.rfftfreq(size) * delays[..., np.newaxis])
-    spectrum = np.fft.rfft(responses, size) * turns
-    return np.asarray(np.fft.irfft(spectrum, size)[..., :samples])
+        raise InputError(f"{path} must hold finite numbers in {name}. Received: nan or infinity")
+    attributes = {key: str(source.getncattr(key)) for key in source.ncattrs()}
+    return Variable(np.asarray(values), tuple(source.dimensions), attributes)
 
 
 def check_sofa_name(path: str | Path) -> None:
     """Raise InputError unless a path ends in .sofa."""
-    if Path(path).suffix != ".sofa":
+    if Path(path).suffix.lower() != ".sofa":
         raise InputError(f"A SOFA file must be named FILE.sofa. Received: {path}")
 
 

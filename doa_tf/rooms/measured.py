@@ -1,4 +1,4 @@
-"""Measured rooms: a bank from SingleRoomSRIR files (AES69), and such files from a bank."""
+"""Measured rooms: a bank from SOFA files (AES69), and such files from a bank."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.files import Progress, sha256
 from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
+from doa_tf.microphones.sofa_file import SofaReading, told
 from doa_tf.rooms.acoustics import direct_index, drr_db, t30
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.rooms.room import Room
@@ -30,6 +31,7 @@ def bank_from_sofa(
     sources: int | None = None,
     channel_format: str | None = None,
     array: str | Path | None = None,
+    reading: SofaReading | None = None,
     rooms_per_shard: int = ROOMS_PER_SHARD,
     progress: Progress | None = None,
 ) -> None:
@@ -41,6 +43,7 @@ def bank_from_sofa(
         sources: at most so many in one room of the bank; all by default.
         channel_format: of FOA receivers, as in `doa_tf.rooms.sofa_rooms.read_room_responses`.
         array: SOFA file of the array whose capsules the receivers are; they are encoded.
+        reading: units and angles where those of the files are wrong or missing.
         rooms_per_shard: rooms in a file.
         progress: called with rooms done and rooms in all.
 
@@ -55,7 +58,9 @@ def bank_from_sofa(
 
     @lru_cache(maxsize=1)  # files are read twice, so that only one of them is in memory at a time
     def read(path: Path) -> list[RoomResponses]:
-        return read_room_responses(path, channel_format=channel_format, array=array)
+        return read_room_responses(
+            path, channel_format=channel_format, array=array, reading=reading
+        )
 
     records = [
         (path, place, start)
@@ -68,6 +73,7 @@ def bank_from_sofa(
         "sources": sources,
         "channel_format": channel_format,
         "array_sha256": sha256(array) if array else None,
+        **told(reading),
     }
     rooms = len(records)
     bank = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)

@@ -14,6 +14,7 @@ import numpy as np
 from doa_core.angles import angles_to_vector
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.microphones.base import SPEED_OF_SOUND
+from doa_tf.microphones.sofa_file import SofaReading
 from doa_tf.rooms.diffuse_tail import DECAY_HOP, decay_curves, decay_time
 from doa_tf.rooms.image_sources import BANDS, Images, air_absorption, trace_images
 
@@ -50,6 +51,7 @@ class RoomSettings:
             (first order, omnidirectional share 0.9 at 125 Hz to 0.5 at 4 kHz and above).
         facing_elevation: (low, high) [radians] in which talkers face; the azimuth is any.
         microphone: `ideal`, `tetrahedral`, `sphere`, `random`, or a SOFA file of a measured array.
+        sofa_units, sofa_angles: `units` and `angles` of a `SofaReading` of that file.
         mixing_time: [milliseconds per square root of a cubic metre] up to which image sources are
             summed; None sums all of them, without a tail: the reference.
     """
@@ -71,6 +73,8 @@ class RoomSettings:
     directivity: tuple[float, float] = (0.5, 1.2)
     facing_elevation: tuple[float, float] = (-0.35, 0.35)
     microphone: str = "random"
+    sofa_units: tuple[str, ...] = ()
+    sofa_angles: str | None = None
     mixing_time: float | None = 6.0
 
     def __post_init__(self) -> None:
@@ -100,9 +104,15 @@ class RoomSettings:
                 raise ValueError(f"`{name}` must be in [0, {most}]. Received: {given}")
         if self.sources < 1:
             raise ValueError(f"`sources` must be at least 1. Received: {self.sources}")
+        object.__setattr__(self, "sofa_units", self.reading.units)
         mixing = self.mixing_time
         if mixing is not None and mixing <= 0.0:
             raise ValueError(f"`mixing_time` must be above 0, or None. Received: {mixing}")
+
+    @property
+    def reading(self) -> SofaReading:
+        """How the SOFA file of the microphone is read."""
+        return SofaReading(units=self.sofa_units, angles=self.sofa_angles)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     # Separate generators, so that a change of one part leaves the draws of the others alone.
     geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
     plan = draw_plan(geometry, settings)
-    microphone = draw_microphone(capsules, kind=settings.microphone)
+    microphone = draw_microphone(capsules, kind=settings.microphone, reading=settings.reading)
     diffuse_response = microphone.diffuse_response()
     joint = plan.mixing_samples(settings.mixing_time)
     tail_of = partial(diffuse_tail, noise, plan.curves, volume=plan.volume, samples=plan.samples)

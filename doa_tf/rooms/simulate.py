@@ -24,6 +24,7 @@ import numpy as np
 from doa_core.errors import InputError, as_input_errors
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
+from doa_tf.microphones.sofa_file import told
 from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.rooms.bank.records import Record
 from doa_tf.rooms.cluster import dask_client, run_on_dask
@@ -70,7 +71,7 @@ def simulate_bank(
     if scheduler is not None and workers is not None:
         raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
     settings, digest = _checked_microphone(settings or RoomSettings())
-    made_with: dict[str, Any] = {"seed": seed, "settings": asdict(settings)}
+    made_with: dict[str, Any] = {"seed": seed, "settings": _recorded(settings)}
     if digest:
         made_with["microphone_sha256"] = digest
     bank = BankWriter(folder, made_with=made_with, rooms=rooms, rooms_per_shard=rooms_per_shard)
@@ -166,6 +167,13 @@ def software_versions(microphone_digest: str = "") -> dict[str, str]:
     return versions
 
 
+def _recorded(settings: RoomSettings) -> dict[str, Any]:
+    """Settings as JSON values; what they say of a SOFA file only where they say something."""
+    values = asdict(settings)
+    del values["sofa_units"], values["sofa_angles"]
+    return {**values, **told(settings.reading)}
+
+
 def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
     """Settings with the absolute path of a measured microphone's file, and its digest, or "".
 
@@ -177,7 +185,7 @@ def _checked_microphone(settings: RoomSettings) -> tuple[RoomSettings, str]:
     path = str(Path(settings.microphone).resolve())
     if not settings.microphone.lower().endswith(".sofa") and not Path(path).is_file():
         path = settings.microphone  # not a file: the message should show what was given
-    microphone = draw_microphone(np.random.default_rng(0), kind=path)
+    microphone = draw_microphone(np.random.default_rng(0), kind=path, reading=settings.reading)
     return replace(settings, microphone=path), str(microphone.draw["digest"])
 
 

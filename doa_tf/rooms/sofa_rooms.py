@@ -1,4 +1,4 @@
-"""Measured rooms in SOFA files (AES69), read and written through `sofar`.
+"""Measured rooms in SOFA files (AES69).
 
 A room is a SingleRoomSRIR file with FOA channels, or with the capsules of an array, which are
 encoded by the responses in the array's own SOFA file.
@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from doa_core.ambisonics import to_ambix
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones import sofa_file
-from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
+from doa_tf.microphones import sofa_file, sofa_geometry, sofa_responses
+from doa_tf.rooms.sofa_channels import SAME_PLACE, check_direct_sound, encoded, first_order
 
-ROOM_CONVENTIONS = ("SingleRoomSRIR", "SingleRoomMIMOSRIR", "SingleRoomDRIR", "MultiSpeakerBRIR")
-# Gains of the dipoles. Ambisonic SOFA files have ACN order; many are N3D instead of SN3D.
-ACN_FORMATS = {"ambix": 1.0, "acn-n3d": 1.0 / np.sqrt(3.0)}
+ROOM_CONVENTIONS = (
+    *("SingleRoomSRIR", "SingleRoomMIMOSRIR", "SingleRoomDRIR", "MultiSpeakerBRIR"),
+    "AmbisonicsDRIR",
+)
 # Optional entries of a new SingleRoomSRIR file that are left out: always, and of unknown rooms.
 _UNKNOWN = (
     *("ReceiverDescriptions", "ReceiverView", "ReceiverView_Type", "ReceiverView_Units"),
@@ -31,7 +30,6 @@ _UNKNOWN = (
     *("EmitterView_Units", "EmitterUp", "MeasurementDate", "RoomTemperature"),
     *("RoomTemperature_Units", "RoomVolume", "RoomVolume_Units"),
 )
-_SAME_PLACE = 1e-3  # metres
 _CORNERS = ("RoomCornerA", "RoomCornerB", "RoomCorners", "RoomCorners_Type", "RoomCorners_Units")
 
 
@@ -41,7 +39,7 @@ class RoomResponses:
 
     Attributes:
         directions: (S, 3) unit vectors towards the sources, in the microphone's axes.
-        distances: (S,) [metres].
+        distances: (S,) [metres]; nan where the file has a radius of 0.
         responses: S arrays (N, 4) of AmbiX at 16 kHz, float32.
         microphone: (3,) [metres] its position in the axes of the room; nan if unknown.
         size: (3,) [metres] of a shoebox room; nan if unknown.
@@ -57,7 +55,11 @@ class RoomResponses:
 
 
 def read_room_responses(
-    path: str | Path, *, channel_format: str | None = None, array: str | Path | None = None
+    path: str | Path,
+    *,
+    channel_format: str | None = None,
+    array: str | Path | None = None,
+    reading: sofa_file.SofaReading | None = None,
 ) -> list[RoomResponses]:
     """The responses of a SOFA file: one entry for each position of the microphone.
 
@@ -65,40 +67,44 @@ def read_room_responses(
         path: SOFA file; its conventions are `ROOM_CONVENTIONS`.
         channel_format: of FOA receivers: a name of `doa_core.ambisonics.FORMATS` (tetrahedral also
             with a layout), or `acn-n3d`. Of `ambix` and `acn-n3d` only the first order is used.
-            None means `ambix` where the file's receivers are spherical harmonics or four at the
-            same position, and is an error otherwise.
+            None means what the file says of its channels (`Data.IR:ChannelOrdering` and
+            `Normalization`), else `ambix` where its receivers are spherical harmonics or four at
+            the same position, and is an error otherwise.
         array: SOFA file of the array whose capsules the receivers are; they are encoded.
+        reading: units and angles where the file's are wrong or missing; of `path`, not `array`.
 
     Raises:
-        InputError: as `read_array`, or receivers that are neither FOA nor the array's.
-        MissingPackageError: sofar is not installed.
+        InputError: as `read_array`, receivers that are neither FOA nor the array's, or a direct
+            sound that comes from elsewhere than the file says, unless its format was named.
+        MissingPackageError: netCDF4 is not installed.
     """
-    sofa = sofa_file.open_sofa(path, conventions=ROOM_CONVENTIONS)
-    responses, emitters = sofa_file.impulse_responses(sofa, path, silence=False)
-    responses = responses.swapaxes(1, 2)  # (M, N, R)
+    sofa = sofa_file.open_sofa(path, conventions=ROOM_CONVENTIONS, reading=reading)
+    responses, emitters = sofa_responses.impulse_responses(sofa, silence=False)
+    channels = responses.swapaxes(1, 2)  # (M, N, R)
     if array is not None:
         if channel_format is not None:
             raise InputError("`array` encodes capsules: it goes without `channel_format`")
-        responses = _encoded(responses, array, path)
+        responses, taken = encoded(sofa, channels, array), f"the capsules of {array}"
     else:
-        responses = _first_order(responses, channel_format or _format_of(sofa, path), path)
-    offsets = sofa_file.source_offsets(sofa, path, len(responses), emitters)
-    distances = np.linalg.norm(offsets, axis=-1)
-    listeners = sofa_file.listener_positions(sofa, path, len(responses), emitters)
-    corner, size = _room(sofa, path)
+        responses, taken = first_order(sofa, channels, channel_format)
+    directions, distances = sofa_geometry.source_places(sofa, len(responses), emitters)
+    asked = array is not None or channel_format is not None
+    check_direct_sound(sofa, channels, responses, directions, taken=taken, asked=asked)
+    listeners = sofa_geometry.listener_positions(sofa, len(responses), emitters)
+    corner, size = _room(sofa)
     # In order of appearance: positions that differ by less than a millimetre are one.
-    keys = [tuple(key) for key in np.round(listeners / _SAME_PLACE).astype(int)]
+    keys = [tuple(key) for key in np.round(listeners / SAME_PLACE).astype(int)]
     rooms = []
     for key in dict.fromkeys(keys):
         members = [index for index, other in enumerate(keys) if other == key]
         rooms.append(
             RoomResponses(
-                directions=offsets[members] / distances[members, np.newaxis],
+                directions=directions[members],
                 distances=distances[members],
                 responses=[_trimmed(responses[index]) for index in members],
                 microphone=listeners[members[0]] - corner,
                 size=size,
-                title=str(getattr(sofa, "GLOBAL_Title", "")),
+                title=sofa.attributes.get("Title", ""),
             )
         )
     return rooms
@@ -175,12 +181,13 @@ def write_room_responses(
     sofa_file.write_sofa(path, sofa)
 
 
-def _room(sofa: Any, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+def _room(sofa: sofa_file.SofaFile) -> tuple[np.ndarray, np.ndarray]:
     """Lowest corner and size of a shoebox room; the origin and nan if the file says nothing."""
     unknown = np.zeros(3), np.full(3, np.nan)
-    if not (hasattr(sofa, "RoomCornerA") and hasattr(sofa, "RoomCornerB")):
+    names = ("RoomCornerA", "RoomCornerB")
+    if not all(name in sofa.variables for name in names):
         return unknown
-    corners = [sofa_file.positions(sofa, name, path) for name in ("RoomCornerA", "RoomCornerB")]
+    corners = [sofa_geometry.positions(sofa, name).places for name in names]
     if any(len(corner) != 1 for corner in corners):
         return unknown
     size = np.abs(corners[1] - corners[0])[0]
@@ -193,51 +200,3 @@ def _trimmed(response: np.ndarray) -> np.ndarray:
     """(N, 4) float32 without the zeros that make all responses of a file as long."""
     heard = np.flatnonzero(np.any(response != 0.0, axis=-1))
     return response[: heard[-1] + 1 if len(heard) else 1].astype(np.float32)
-
-
-def _format_of(sofa: Any, path: str | Path) -> str:
-    """`ambix` where the file itself says that its receivers are Ambisonic channels."""
-    kind = str(getattr(sofa, "ReceiverPosition_Type", ""))
-    receivers = sofa_file.positions(sofa, "ReceiverPosition", path)
-    together = np.ptp(receivers, axis=0).max() < _SAME_PLACE
-    if kind == "spherical harmonics" or (together and sofa.Data_IR.shape[1] == 4):
-        return "ambix"
-    raise InputError(
-        f"{path} holds {sofa.Data_IR.shape[1]} receivers in different places: name the SOFA file "
-        "of the array that they are, or their channel format if they are first-order Ambisonics"
-    )
-
-
-def _first_order(responses: np.ndarray, channel_format: str, path: str | Path) -> np.ndarray:
-    """(M, N, 4) AmbiX from (M, N, R) channels."""
-    channels = responses.shape[-1]
-    if channel_format in ACN_FORMATS:
-        if channels < 4:
-            raise InputError(f"{path} must hold at least 4 channels. Received: {channels}")
-        return responses[..., :4] * np.array([1.0, *3 * [ACN_FORMATS[channel_format]]])
-    if channels != 4:
-        raise InputError(f"{path} must hold 4 channels of {channel_format}. Received: {channels}")
-    try:
-        return np.asarray(to_ambix(responses, channel_format))
-    except ValueError as error:
-        raise InputError(f"{error}; acn-n3d is allowed here as well") from error
-
-
-def _encoded(responses: np.ndarray, array: str | Path, path: str | Path) -> np.ndarray:
-    """(M, N + taps, 4) AmbiX from (M, N, Q) capsules."""
-    from scipy.signal import fftconvolve
-
-    encoder = MeasuredArrayMicrophone(file=str(array)).encoder()
-    if encoder.shape[-1] != responses.shape[-1]:
-        raise InputError(
-            f"{path} must hold the {encoder.shape[-1]} capsules of {array}. "
-            f"Received: {responses.shape[-1]} receivers"
-        )
-    size = 2 * (len(encoder) - 1)
-    taps = np.roll(np.fft.irfft(encoder, size, axis=0), size // 2, axis=0)  # centred
-    encoded = np.empty((len(responses), responses.shape[1] + size // 2 - 1, 4))
-    for row, response in zip(encoded, responses, strict=True):
-        for channel in range(4):
-            full = fftconvolve(response, taps[:, channel], axes=0).sum(axis=-1)
-            row[:, channel] = full[size // 2 :]
-    return encoded

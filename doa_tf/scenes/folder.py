@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
+from doa_core.files import existing_path
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.scenes.labels import LABELS_FILE as LABELS_FILE
 from doa_tf.scenes.labels import REQUIRED_COLUMNS as REQUIRED_COLUMNS
@@ -88,7 +89,7 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
             `start_s` or `end_s` stands alone, in some rows of a file only, or outside of the file,
             whose length is looked up where there are times. The message names the line.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     labels = folder / LABELS_FILE
     if not folder.is_dir():
         raise InputError(
@@ -217,7 +218,7 @@ class _SoundFiles:
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
         options: dict[str, Any] = {"subtype": self.subtype, "format": "WAV"}
-        return soundfile.SoundFile(path, "w", self.sample_rate, 4, **options)
+        return soundfile.SoundFile(os.fsencode(path), "w", self.sample_rate, 4, **options)
 
 
 def _check_name(file: str, others: Mapping[str, Any]) -> None:

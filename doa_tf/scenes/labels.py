@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TextIO
 
 from doa_core.errors import InputError
+from doa_core.files import existing_path
 from doa_tf.scenes.scene import LABEL_COLUMNS, TALKER_COLUMN, Scene, SceneTalker, Stretch
 
 LABELS_FILE = "labels.csv"
@@ -95,7 +96,8 @@ def scenes_of_rows(rows: Sequence[Row], folder: Path) -> Iterator[Scene]:
     Raises:
         InputError: as `doa_tf.scenes.read_scenes`.
     """
-    by_file: dict[PurePosixPath, list[Row]] = {}
+    by_file: dict[Path, list[Row]] = {}
+    listed: dict[Path, dict[str, str]] = {}
     for row in rows:
         relative = PurePosixPath(row.cells["file"])
         if not relative.parts or relative.is_absolute() or ".." in relative.parts:
@@ -103,17 +105,18 @@ def scenes_of_rows(rows: Sequence[Row], folder: Path) -> Iterator[Scene]:
                 f"{row.where}: `file` must be a path inside of the folder. "
                 f"Received: {row.cells['file']!r}"
             )
-        earlier = by_file.setdefault(relative, [])
+        path = existing_path(folder / relative, listed=listed)
+        earlier = by_file.setdefault(path, [])
         if earlier and TALKER_COLUMN not in row.cells:
             raise InputError(
                 f"{row.where}: {row.cells['file']} is named a second time, first in "
                 f"{_line(earlier[0])}; rows for several talkers need the column {TALKER_COLUMN}"
             )
-        if not (folder / relative).is_file():
+        if not path.is_file():
             raise InputError(f"{row.where}: there is no recording {folder / relative}")
         earlier.append(row)
-    for relative, of_file in by_file.items():
-        yield scene_of_file(of_file, folder / relative)
+    for path, of_file in by_file.items():
+        yield scene_of_file(of_file, path)
 
 
 def scene_of_file(rows: Sequence[Row], path: Path, *, seconds: float | None = None) -> Scene:
@@ -234,11 +237,12 @@ def _check_within(rows: Sequence[Row], seconds: float) -> None:
 
 
 def _seconds(path: Path) -> float:
-    import soundfile
+    from doa_edge.input.containers.recording import open_sound
 
     try:
-        return float(soundfile.info(str(path)).duration)
-    except (OSError, soundfile.LibsndfileError) as error:
+        with open_sound(path) as sound:
+            return sound.count() / sound.rate
+    except InputError as error:
         raise InputError(f"{path} can't be read: {error}") from error
 
 

@@ -61,9 +61,14 @@ class SceneMixer:
         settings: distributions that scenes are drawn from.
         seed: of the diffuse fields and synthetic noises, which all scenes share.
 
+    Attributes:
+        sample_rate: of rooms, recordings and scenes [hertz].
+
     Raises:
         ValueError: no room, or no speech.
     """
+
+    sample_rate = SAMPLE_RATE
 
     def __init__(
         self,

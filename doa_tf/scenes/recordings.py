@@ -11,25 +11,39 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import existing_path, write_beside
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.containers.recording import open_sound
+from doa_edge.input.containers.sound import Sound
 from doa_tf.files import Progress
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
+# What libsndfile reads; and other sound, which is named when it is left out.
+SUFFIXES = (
+    *(".flac", ".wav", ".ogg", ".mp3", ".opus", ".oga", ".aif", ".aiff", ".aifc", ".caf", ".au"),
+    *(".w64", ".rf64", ".bwf", ".wave", ".sph", ".mp2"),
+)
+OTHER_SUFFIXES = (
+    *(".m4a", ".aac", ".m4b", ".mp4", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp"),
+    *(".ape", ".wv", ".tta", ".ac3", ".spx", ".shn", ".dsf", ".ra"),
+)
 SHORTEST = 4_000  # samples: less than 0.25 s is a click or a cut, not an utterance
 IN_MEMORY = 2**30  # bytes
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000  # hertz
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
 _VERSION = 2  # of the cached files
@@ -114,26 +128,29 @@ def read_recordings(
 
     Files of other rates are resampled (soxr), several channels are averaged. Silent and too short
     ones are left out; how many is logged. Unreadable files are an error: a training set that
-    shrinks without notice is worse than a run that stops.
+    shrinks without notice is worse than a run that stops. Files that were cut short are used as far
+    as they go, and sound of other kinds (.m4a, ...) is left out; a warning says so.
 
     Args:
-        folder: searched with all of its sub-folders for FLAC, WAV, Ogg and MP3.
+        folder: searched with all of its sub-folders for what libsndfile reads: FLAC, WAV,
+            Ogg, Opus, MP3, AIFF and more.
         shortest: [samples] shorter recordings are left out.
         cache: folder for the samples of large folders; `doa_tf` in the user's cache folder by
-            default. A folder that has changed is decoded again.
+            default, or where that cannot be written a folder of the user's among the temporary
+            files. A folder that has changed is decoded again.
         progress: called with files done and files in all.
 
     Raises:
         InputError: no folder, no usable recording, or one that can't be read.
         OSError: the disk has no room for the samples.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     if not folder.is_dir():
         raise InputError(
             f"A folder of recordings is needed. Received: {folder}, which is "
             f"{'a file' if folder.exists() else 'not there'}"
         )
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sound_files(folder)
     if not paths:
         raise InputError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}). Received: none")
     size = sum(_expected_bytes(path) for path in paths)
@@ -141,10 +158,9 @@ def read_recordings(
         read = list(_usable(folder, paths, shortest, progress))
         speakers = [speaker_of(path, folder) for path, _ in read]
         return Recordings(*_joined([signal for _, signal in read]), speakers)
-    path = _cache_folder(cache) / f"recordings-{_digest(paths, shortest)}.pcm"
+    path = _cached(_cache_folders(cache), f"recordings-{_digest(paths, shortest)}.pcm")
     index = path.with_suffix(".json")
     if not index.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         logger.info("%s: writing some %.1f GB of samples to %s", folder, size / 1e9, path)
         lengths, power, speakers = [], [], []
         with write_beside(path) as beside, beside.open("wb") as file:
@@ -160,6 +176,23 @@ def read_recordings(
     starts = np.concatenate([[0], np.cumsum(stored["lengths"], dtype=np.int64)])
     samples = np.memmap(path, np.int16, mode="r", shape=(int(starts[-1]),))
     return Recordings(samples, starts, np.array(stored["power"]), stored["speakers"])
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """The recordings below a folder, sorted; logs which sound of other kinds is left out.
+
+    Apple's `._` files, which lie beside others and describe them, are no recordings.
+    """
+    files = [p for p in folder.rglob("*") if not p.name.startswith("._")]
+    others = sorted(p for p in files if p.suffix.lower() in OTHER_SUFFIXES and p.is_file())
+    if others:
+        logger.warning(
+            "%d files in %s are sound that can't be read (%s): left out (the first is %s). Convert "
+            "them to be used, such as by: ffmpeg -i %s %s",
+            *(len(others), folder, ", ".join(sorted({p.suffix.lower() for p in others}))),
+            *(others[0], others[0].name, others[0].with_suffix(".flac").name),
+        )
+    return sorted(p for p in files if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def speaker_of(path: Path, folder: Path) -> str:
@@ -205,29 +238,37 @@ def _usable(
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """(N,) float32 at 16 kHz, and how many channels the file has."""
-    import librosa
-    import soundfile
+    import soxr
 
-    try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} can't be read as audio: {error}") from error
+    with _opened(path) as sound:
+        rate = sound.rate
+        if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+            raise InputError(
+                f"a rate from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz is needed. Received: {rate} Hz"
+            )
+        channels = np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()])
     if not np.all(np.isfinite(channels)):
         raise InputError(f"{path} holds samples that are no finite numbers")
-    signal = librosa.to_mono(channels.T)
+    signal = channels.mean(axis=1)
     if rate != SAMPLE_RATE and len(signal):
-        signal = librosa.resample(signal, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    return signal.astype(np.float32), channels.shape[1]
+        length = math.ceil(len(signal) * SAMPLE_RATE / rate)
+        signal = soxr.resample(signal, rate, SAMPLE_RATE, "HQ")[:length]
+        signal = np.pad(signal, (0, length - len(signal)))
+    return signal, channels.shape[1]
 
 
 def _expected_bytes(path: Path) -> int:
-    import soundfile
+    with _opened(path) as sound:
+        return int(2 * sound.count() * SAMPLE_RATE / sound.rate)
 
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Sound]:
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+        with open_sound(path) as sound:
+            yield sound
+    except InputError as error:
         raise InputError(f"{path} can't be read as audio: {error}") from error
-    return int(2 * info.frames * SAMPLE_RATE / info.samplerate)
 
 
 def _to_16_bits(signal: np.ndarray) -> np.ndarray:
@@ -243,10 +284,43 @@ def _joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.concatenate(parts), starts, np.array([_power(part) for part in parts])
 
 
-def _cache_folder(folder: str | Path | None) -> Path:
+def _cache_folders(folder: str | Path | None) -> list[Path]:
+    """Where samples may be stored, the best first."""
     if folder is not None:
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
+        return [Path(folder)]
+    temporary = Path(tempfile.gettempdir()) / f"doa_tf-{os.getuid()}"
+    if temporary.exists() and temporary.lstat().st_uid != os.getuid():
+        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-"))  # somebody else's has our name
+    try:
+        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
+    except RuntimeError:  # a user without a home, as in a container
+        return [temporary]
+    return [users, temporary]
+
+
+def _cached(folders: Sequence[Path], name: str) -> Path:
+    """The path of stored samples: where they are, or else in the first folder that takes them.
+
+    Raises:
+        OSError: no folder can be written.
+    """
+    for folder in folders:
+        if (folder / name).with_suffix(".json").exists():
+            return folder / name
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder / name
+            reason = "it cannot be written"
+        logger.warning("The cache folder %s cannot be used: %s", folder, reason)
+    raise PermissionError(
+        "Large folders of recordings need a place for their samples: set XDG_CACHE_HOME to a "
+        f"folder that can be written. Received: {', '.join(map(str, folders))}"
+    )
 
 
 def _digest(paths: Sequence[Path], shortest: int) -> str:

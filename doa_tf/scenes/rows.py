@@ -75,7 +75,7 @@ def labels_row(
         "rt60_measured_s": round(float(room.rt60_measured), 3),
         "snr_db": decibels(snr_db),
         "sir_db": decibels(sir_db),
-        "distance_m": "" if source is None else round(float(room.distances[source]), 3),
+        "distance_m": _distance(room, source),
         "drr_db": decibels(float(room.drr_db[source]) if has_drr else float("nan")),
         "microphone": room.microphone_kind,
         "room": room.number,
@@ -109,6 +109,12 @@ def decibels(value: float) -> float | str:
 
 def _place(room: Room, source: int | None) -> tuple[float | str, float | str]:
     return ("", "") if source is None else degrees(room.directions[source])
+
+
+def _distance(room: Room, source: int | None) -> float | str:
+    """[metres], empty where it is not known."""
+    distance = np.nan if source is None else float(room.distances[source])
+    return "" if np.isnan(distance) else round(distance, 3)
 
 
 def _runs(active: np.ndarray) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_tf.scenes.recordings import SUFFIXES, speaker_of
+from doa_tf.scenes.recordings import sound_files, speaker_of
 
 PARTS = ("train", "valid", "test")
 _STARTS = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "eval")}
@@ -57,9 +57,7 @@ def split_folder(source: str | Path, target: Path, *, seed: int = 0) -> dict[str
 def _speakers(source: Path) -> dict[str, list[Path]]:
     """Recordings of each speaker below a folder."""
     speakers: dict[str, list[Path]] = {}
-    for path in sorted(source.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
+    for path in sound_files(source):
         speakers.setdefault(speaker_of(path, source), []).append(path)
     if len(speakers) < len(PARTS):
         raise InputError(

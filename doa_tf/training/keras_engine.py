@@ -163,7 +163,10 @@ class KerasEngine:
                 epochs = range(epoch, settings.epochs)
                 keys = scene_keys(scenes=whole, epochs=epochs, seed=settings.seed)
                 keys = keys.skip(step * settings.batch_size)
-                return mixed_dataset(live, keys=keys, drop_remainder=True, **options)
+                highpass_hz = settings.highpass_hz
+                return mixed_dataset(
+                    live, keys=keys, drop_remainder=True, highpass_hz=highpass_hz, **options
+                )
 
             return mixed
         folder = Path(self._data.cache or run.folder.path / "cache")
@@ -175,6 +178,7 @@ class KerasEngine:
             made_with=dict(self._data.sources),
             scenes=settings.sequences,
             seed=settings.seed,
+            highpass_hz=settings.highpass_hz,
             progress=self._options.progress,
         )
         check_targets(stored.target_shape, settings)

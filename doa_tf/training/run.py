@@ -18,7 +18,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf.data.validation import scenes_arrays
 from doa_tf.files import sha256
 from doa_tf.models import load_model
-from doa_tf.training.run_folder import BEST, claim_run
+from doa_tf.training.run_folder import BEST, SOURCES, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run, ending
 
@@ -51,7 +51,9 @@ def train(
         engine: `keras`; or `jax`, for an accelerator, where every epoch has new scenes whatever
             `settings.live` says, and Keras must run on JAX (KERAS_BACKEND=jax).
         init_from: checkpoint whose weights a new run starts from, in the layers that have the same
-            name and shape: all but the outputs, where the head is another.
+            name and shape: all but the outputs, where the head is another. What starts anew is
+            logged as a warning, and so is a calibration, which is left out. Settings of the same
+            network: `doa_tf.models.architecture_of`.
         options: how to conduct the run.
 
     Returns:
@@ -70,7 +72,7 @@ def train(
     asked = {
         "settings": {**settings.lasting(), "engine": engine},
         "features": features.to_dict(),
-        "sources": {**data.sources, **digest},
+        SOURCES: {**data.sources, **digest},
     }
     claimed = claim_run(folder, asked, writes=trainer.writes)
     if (how := ending(claimed.state, settings)) is not None:

@@ -26,10 +26,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_core.spec import ModelSpec
 from doa_tf.checkpoint import check_checkpoint, save_model
-from doa_tf.files import HISTORY, MONITOR, differences, package_versions, write_json
+from doa_tf.files import (
+    HISTORY,
+    MONITOR,
+    difference_words,
+    differences,
+    known_by_digest,
+    package_versions,
+    write_json,
+)
 from doa_tf.heads.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS, SPEC = "model.keras", "last.keras", "settings.json", "spec.json"
+SOURCES = "sources"  # the section of the settings that says what a run is trained on
 _STATE = "training_state.json"
 
 
@@ -126,8 +135,14 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
         writes: whether this process writes the folder; only the first of several does.
 
     Raises:
-        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one.
+        InputError: the folder holds a run of other values or of doa_tf 0.1, or a damaged one; or
+            its name is not UTF-8.
     """
+    if printable(folder) != str(folder):
+        raise InputError(
+            "A run needs a folder whose name is UTF-8, as TensorFlow writes no logs to others. "
+            f"Received: {folder}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     state = read_state(folder / LAST)
@@ -143,14 +158,11 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
             f"another folder, and start from its weights with --init-from {folder / BEST}"
         )
     found = {concern: before.get(concern) for concern in asked} if path.exists() else asked
-    others = [
-        f"{name.rpartition('.')[2]} was {old!r}, not {new!r}"
-        for name, (new, old) in differences(json.loads(json.dumps(asked)), found).items()
-    ]
+    others = _differences(json.loads(json.dumps(asked)), found)
     if others:
         raise InputError(
             f"The run {folder} was begun with other settings or sources: "
-            f"{'; '.join(others)}. Use the same, or another folder"
+            f"{difference_words(others)}. Use the same, or another folder"
         )
     if writes:
         made = {"command": shlex.join(["doa_tf", *sys.argv[1:]]), "versions": package_versions()}
@@ -159,6 +171,14 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
     if state.epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
     return RunFolder(path=folder, state=state, writes=writes)
+
+
+def _differences(asked: dict[str, Any], found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What is not the same, by names; a source that has a digest is not known by its path."""
+    if isinstance(found.get(SOURCES), dict) and SOURCES in asked:
+        new, old = known_by_digest(asked[SOURCES], found[SOURCES])
+        asked, found = {**asked, SOURCES: new}, {**found, SOURCES: old}
+    return differences(asked, found)
 
 
 def read_state(checkpoint: Path) -> TrainingState:
@@ -202,7 +222,7 @@ def _trim_history(path: Path, epochs: int) -> None:
     """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = [row for row in reader if (row["epoch"] or "").isdigit()]
         names = reader.fieldnames or []

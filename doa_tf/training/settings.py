@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doa_core.highpass import DEFAULT_HIGHPASS_HZ
 from doa_core.spec import MOST_VOICES
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
@@ -44,8 +45,8 @@ class TrainSettings:
         lstm_units: of both recurrences, in each direction.
         dense_units: of the dense layer before the outputs.
         dropout: share of activations dropped after each pooling.
-        highpass_hz: high-pass cutoff [Hz] of recordings and streams, applied before the features
-            against offsets and rumble, which no mixed scene has; 0 for none.
+        highpass_hz: high-pass cutoff [Hz], applied before the features against offsets and rumble,
+            to scenes of the training as to recordings and streams later; 0 for none.
         average: forgetting factor of a moving average of the weights, which is validated and
             kept instead of them; 0 for none.
     """
@@ -65,7 +66,7 @@ class TrainSettings:
     lstm_units: int = 64
     dense_units: int = 429
     dropout: float = 0.2
-    highpass_hz: float = 30.0
+    highpass_hz: float = DEFAULT_HIGHPASS_HZ
     average: float = 0.0
 
     def __post_init__(self) -> None:
@@ -118,7 +119,8 @@ class TrainingData:
         batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
             and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
             there on; directions are (B, V, 3), or (B, T, V, 3) if they change within a scene.
-        sources: names of bank, speech and noise, which a cache depends on; JSON values.
+        sources: names of bank, speech and noise, which a cache depends on; JSON values. A digest
+            `NAME_sha256` beside `NAME` stands for its contents: the path may then be another.
         cache: folder of mixed features, inside the run by default; of the engine keras.
         arrays: of `doa_tf.training.jax_engine.mixing.scene_arrays`, where several trainings by the
             engine jax share them.

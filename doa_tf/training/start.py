@@ -12,6 +12,7 @@ from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
 from doa_tf.heads import Head
+from doa_tf.layers import HeadOutput
 from doa_tf.models import build_crnn
 from doa_tf.training.run_folder import RunFolder, TrainingState
 from doa_tf.training.settings import TrainSettings
@@ -63,7 +64,10 @@ class Run:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = synchronized
         if self.origin is not None:
-            copy_weights(self.origin, model)
+            copied = copy_weights(self.origin, model)
+            keep_decoding(self.origin, model)
+            if not (self.folder.state.epoch or self.folder.state.step):
+                tell_of_origin(self.origin, model, copied)
         return model
 
 
@@ -131,5 +135,31 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
             f"The checkpoint to start from must share layers with the network '{target.name}'. "
             f"Received: '{source.name}', which shares none"
         )
-    logger.info("starting from the weights of %s", ", ".join(copied))
     return copied
+
+
+def keep_decoding(source: keras.Model, target: keras.Model) -> None:
+    """Give a network the decoding of the one that it starts from, if their heads are the same."""
+    kept, new = _head_output(source), _head_output(target)
+    if kept.head.name == new.head.name:
+        new.decode = kept.decode
+
+
+def tell_of_origin(source: keras.Model, target: keras.Model, copied: list[str]) -> None:
+    """Say what a network does not take over from the one that it starts from; nothing if all."""
+    anew = [layer.name for layer in target.layers if layer.weights and layer.name not in copied]
+    if anew:
+        logger.warning(
+            "These layers start anew, as the checkpoint has none of their names and shapes: %s",
+            ", ".join(anew),
+        )
+    if _head_output(source).calibration:
+        logger.warning(
+            "The checkpoint's calibration is left out, as the weights will be others: "
+            "doa_tf calibrate fits a new one"
+        )
+
+
+def _head_output(model: keras.Model) -> HeadOutput:
+    (layer,) = (layer for layer in model.layers if isinstance(layer, HeadOutput))
+    return layer

@@ -10,7 +10,8 @@ The floor is found by minimum statistics: speech, even without pauses, lets the 
 stretches fall to that of the noise again and again, so the least smoothed power of the last seconds
 is the noise's. It is causal, needs no pause at the start, and follows a louder room after one span
 and a quieter one at once. Until a whole span has passed the floor is not known and is not used: a
-talker who begins with the stream is not taken for noise.
+talker who begins with the stream is not taken for noise. All powers are of W after the high-pass
+that the network hears it through: a constant in the channels has no pauses, and would be the floor.
 
 Steady noise lies above its own least power by 0.5 dB (white) to 2 dB (a band of 500 Hz): below the
 default margin. Babble of voices does not, and counts as voices.
@@ -61,7 +62,7 @@ class NoiseFloor:
         self._hops = 0
 
     def update(self, powers: npt.ArrayLike) -> None:
-        """Take (H,) mean powers of W, one for each hop."""
+        """Take (H,) mean powers of the high-passed W, one for each hop."""
         for power in np.asarray(powers, dtype=np.float64).tolist():
             if self._smoothed is None:
                 self._smoothed = power
@@ -119,14 +120,14 @@ class ActivityDetector:
         self.floor = NoiseFloor(hop_s=hop_s)
 
     def is_above_gate(self, power: float) -> bool:
-        """Whether the power of W in a window is above the gate."""
+        """Whether the power of the high-passed W in a window is above the gate."""
         return power > self.gate
 
     def is_active(self, power: float, confidence: float) -> bool:
         """Whether somebody seems to speak in a window.
 
         Args:
-            power: mean of W squared over the window.
+            power: mean of W squared over the window, after the high-pass.
             confidence: of its direction, in [0, 1].
         """
         floor = self.floor.power

@@ -14,7 +14,7 @@ from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
 from doa_core.decode import METHODS
 from doa_core.errors import InputError, check_choice
-from doa_core.highpass import HighPass
+from doa_core.highpass import DEFAULT_HIGHPASS_HZ, HighPass
 from doa_core.spec import AUDIO, MOST_VOICES, ModelSpec
 from doa_core.stft import samples_of_frames
 from doa_edge.activity import (
@@ -52,7 +52,8 @@ class EngineSettings:
             latest window that held it.
         method: `peak` or `centroid`; the spec's choice if None. Of one voice, and of where the
             scores point while several are silent.
-        gate_dbfs: a window below this level is not active, and its confidence is 0.
+        gate_dbfs: a window below this level is not active, and its confidence is 0. Levels and the
+            noise floor are those of W after the spec's high-pass; of 30 Hz where it has none.
         margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
         min_confidence: least confidence of an active window; if None 0.4 where the spec
             calibrates it, a probability, else 0.07. With several voices it is that of a new voice,
@@ -179,11 +180,14 @@ class DirectionEngine:
         # An estimate is due when this is full; its last samples are the window.
         self._sound = np.zeros((max(features.samples, self._step), 4), np.float32)
         self._window = np.zeros(self.spec.window_shape, np.float32)
-        # The same sound after the high-pass; the same array where the model asks for none.
-        self._highpassed, self._highpass = self._sound, None
-        if self.spec.highpass_hz:
-            self._highpassed = np.zeros_like(self._sound)
-            self._highpass = HighPass(self.spec.highpass_hz, features.sample_rate)
+        # The same sound after the high-pass, W first: W alone, which levels are taken from, where
+        # the model hears the sound as it came.
+        self._highpass = HighPass(
+            self.spec.highpass_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate
+        )
+        channels = self._sound.shape[1] if self.spec.highpass_hz else 1
+        self._highpassed = np.zeros((len(self._sound), channels), np.float32)
+        self._heard = self._highpassed if self.spec.highpass_hz else self._sound
         self.reset()
 
     def reset(self) -> None:
@@ -289,8 +293,7 @@ class DirectionEngine:
         """Make room for the samples up to the end of the next window."""
         self._filled = len(self._sound) - self._step
         self._sound[: self._filled] = self._sound[self._step :]
-        if self._highpass:
-            self._highpassed[: self._filled] = self._highpassed[self._step :]
+        self._highpassed[: self._filled] = self._highpassed[self._step :]
         self._fresh = False
         self._estimates += 1
 
@@ -360,9 +363,13 @@ class DirectionEngine:
         return direction, confidence, active
 
     def _power(self, new_samples: int) -> float:
-        """Mean power of W over the window; the noise floor is updated with the new hops."""
+        """Mean power of the high-passed W over the window, which updates the noise floor, too.
+
+        What lies below the high-pass, an offset or rumble, is not heard: it must neither open the
+        gate nor raise the floor.
+        """
         features = self.spec.features
-        squares = np.square(self._sound[:, 0], dtype=np.float64)
+        squares = np.square(self._highpassed[:, 0], dtype=np.float64)
         hops = squares[len(squares) - new_samples // features.hop * features.hop :]
         self._detector.floor.update(hops.reshape(-1, features.hop).mean(axis=1))
         return float(np.mean(squares[len(squares) - features.samples :]))
@@ -372,17 +379,18 @@ class DirectionEngine:
         features = self.spec.features
         frames = features.frames
         new = frames if self._fresh else min(self.settings.every, frames)
-        if self._highpass:  # always as many samples at once, however the stream was cut
-            if self._fresh:
-                self._highpass.reset()
-            first = len(self._sound) - (features.samples if self._fresh else self._step)
-            self._highpassed[first:] = self._highpass.process(self._sound[first:])
+        if self._fresh:
+            self._highpass.reset()
+        # Always as many samples at once, however the stream was cut.
+        first = len(self._sound) - (features.samples if self._fresh else self._step)
+        channels = self._highpassed.shape[1]
+        self._highpassed[first:] = self._highpass.process(self._sound[first:, :channels])
         if self.spec.input == AUDIO:  # the file has the features inside
-            self._window[:] = self._highpassed[len(self._highpassed) - features.samples :]
+            self._window[:] = self._heard[len(self._heard) - features.samples :]
             return new
         self._window[: frames - new] = self._window[new:]
         count = samples_of_frames(new, window_length=features.window_length, hop=features.hop)
-        latest = self._highpassed[len(self._highpassed) - count :]
+        latest = self._heard[len(self._heard) - count :]
         self._window[frames - new :] = features.compute(latest)
         return new
 

@@ -74,7 +74,8 @@ class Estimate:
         elevation_deg: up from the horizon, in [-90, 90].
         confidence: in [0, 1]; 0 where the window is below the gate.
         active: whether somebody talks, as far as `doa_edge.activity` can tell.
-        level_dbfs: root mean square of W over the window; -120 at least.
+        level_dbfs: root mean square of W over the window, after the model's high-pass (of 30 Hz
+            where it has none); -120 at least.
         of_s: the moment that the directions of several voices are of [seconds]; None of one voice.
         talkers: the voices that are heard, highest confidence first; None of one voice.
         outputs: (K,) outputs of the head, averaged over frames, if asked for.

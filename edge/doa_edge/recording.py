@@ -13,6 +13,7 @@ from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth, rounded_time
 
 MOST_TALKERS = 256  # that a tally remembers one by one
+_NOBODY = {"azimuth_deg": None, "elevation_deg": None, "confidence": 0.0}  # of a summary
 
 
 class OutputAverage:
@@ -106,13 +107,8 @@ class TalkerTally:
         return {"talkers": self._other_talkers, "talked_s": talked_s}
 
     def _told(self, one: _Heard) -> dict[str, Any]:
-        azimuth_deg, elevation_deg = direction_deg(one.weighted)
-        return {
-            "azimuth_deg": rounded_azimuth(azimuth_deg),
-            "elevation_deg": round(elevation_deg, 2) + 0.0,
-            "confidence": round(one.confidence / one.estimates, 4),
-            "talked_s": round(one.estimates * self._step_s, 3),
-        }
+        direction = _rounded(*direction_deg(one.weighted), one.confidence / one.estimates)
+        return {**direction, "talked_s": round(one.estimates * self._step_s, 3)}
 
     def _make_room(self, present: set[int]) -> None:
         """Forget whoever talked shortest and is silent now, where the tally is full."""
@@ -156,7 +152,8 @@ def summary_dict(
     """The object that `doa_edge run --summary` prints.
 
     Of one voice it has the direction of the whole recording. Of several, the direction at the top
-    is that of whoever talked longest, zeros if nobody did, and `talkers` lists everybody.
+    is that of whoever talked longest, and `talkers` lists everybody. Where nobody talked, azimuth
+    and elevation are None, confidence is 0 and `talkers` is empty.
 
     Args:
         average: of the outputs.
@@ -164,19 +161,30 @@ def summary_dict(
         duration_s: of the recording [seconds].
         tally: of the talkers; ignored where the run was of one voice.
     """
-    azimuth_deg, elevation_deg, confidence = average.direction(method=method)
+    several = tally is not None and tally.several
+    talkers = tally.talkers() if tally is not None and several else []
+    direction = dict(_NOBODY)
+    if talkers:
+        direction = {key: talkers[0][key] for key in _NOBODY}
+    elif average.active_windows and not several:
+        azimuth_deg, elevation_deg, confidence = average.direction(method=method)
+        direction = _rounded(azimuth_deg, elevation_deg, confidence)
     summary: dict[str, Any] = {
-        "azimuth_deg": rounded_azimuth(azimuth_deg),
-        "elevation_deg": round(elevation_deg, 2) + 0.0,
-        "confidence": round(confidence, 4),
+        **direction,
         "active_share": round(average.active_share, 4),
         "duration_s": rounded_time(duration_s),
     }
-    if tally is None or not tally.several:
+    if tally is None or not several:
         return summary
-    talkers = tally.talkers()
-    for key in ("azimuth_deg", "elevation_deg", "confidence"):
-        summary[key] = talkers[0][key] if talkers else 0.0
     summary["talkers"] = talkers
     others = tally.others()
     return summary if others is None else {**summary, "others": others}
+
+
+def _rounded(azimuth_deg: float, elevation_deg: float, confidence: float) -> dict[str, Any]:
+    """A direction as it is printed."""
+    return {
+        "azimuth_deg": rounded_azimuth(azimuth_deg),
+        "elevation_deg": round(elevation_deg, 2) + 0.0,
+        "confidence": round(confidence, 4),
+    }

@@ -17,27 +17,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError, one_line
+from doa_core.errors import InputError
 from doa_core.files import say_written
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
 from doa_tf.cli.imports import import_quietly
+from doa_tf.cli.options import add_imports
 from doa_tf.cli.program import status_of
 
 _EPILOG = """\
 The file is compared with the checkpoint, window by window, and is written only if the angles
-between the two answers are within the budget. The answers of a grid head are compared by their
-centroid, because its peak jumps a whole grid step between cells with nearly equal scores; the share
-of windows with the same peak is reported beside it. Of a network of several voices the peaks are
-compared as sets, and the share of windows in which the file names another number of voices is
-limited as well. The default budgets are meant for trained networks."""
+between the two answers are within the budget. They are judged over the windows that a runner would
+report, which are confident enough and have no two equal peaks; where these are fewer than 100, over
+all. The answers of a grid head are compared by their centroid, because its peak jumps a whole grid
+step between cells with nearly equal scores; the share of windows with the same peak is reported
+beside it. Of a network of several voices the peaks are compared as sets, and the share of windows
+in which the file names another number of voices is limited as well. The default budgets are meant
+for trained networks."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
+    open_standard_streams()
     try:
         args = _parser().parse_args(argv)
     except SystemExit as stop:
@@ -45,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return status_of(partial(_export, args), "doa_export", interrupted="no file written")
     except (ConversionError, ImportError, MemoryError) as error:
-        sys.stderr.write(f"doa_export: {one_line(error)}\n")
+        line = " ".join(str(error).split())  # whole: it ends with what to do
+        sys.stderr.write(f"doa_export: {line}\n")
         return EXIT_FAILED
 
 
@@ -60,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
     text = "the file to make, or to replace"
     parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path, help=text)
+    add_imports(parser)
     _add_conversion(parser)
     _add_judging(parser)
     return parser
@@ -119,7 +126,8 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="SCENES",
         type=Path,
-        help="compare on the recordings of this folder (default: built-in synthetic windows)",
+        help="compare on the windows of these recordings, a hundred or more (default: built-in "
+        "synthetic windows)",
     )
     angle = number(0, 180, "degrees")
     add(
@@ -160,6 +168,7 @@ def _export(args: argparse.Namespace) -> int:
         split=args.split,
         check=args.check,
         budget=replace(BUDGETS[args.quantize], **limits),
+        imports=tuple(args.imports),
     )
     check_paths(args.model, args.out, args.report)
     if args.json is not None:
@@ -192,13 +201,24 @@ def _summary(made: dict[str, Any]) -> str:
     text = (
         f"{made['out']}, {made['bytes'] / 1e6:.2f} MB, {made['quantization']}{voices}: "
         f"{figures['median_deg']:g} degrees from the checkpoint (median; 99th percentile "
-        f"{figures['p99_deg']:g}) over {figures['n']} windows"
+        f"{figures['p99_deg']:g}) over {figures['n']} windows{_reported(figures)}"
     )
     if figures["equal_peaks"] is not None:
         text += f", {100.0 * figures['equal_peaks']:.1f} % with the same peak"
     if "different_counts" in figures:
         text += f", {100.0 * figures['different_counts']:.1f} % with another number of voices"
     return text
+
+
+def _reported(figures: dict[str, Any]) -> str:
+    reported = figures["reported"]
+    if not reported["n"]:
+        return ", none of which a runner would report"
+    what = "peaks" if "different_counts" in figures else "windows"
+    return (
+        f", {reported['median_deg']:g} (99th percentile {reported['p99_deg']:g}) over the "
+        f"{reported['n']} {what} that a runner would report"
+    )
 
 
 @contextmanager

@@ -18,12 +18,13 @@ from doa_edge.tflite.network import TfliteModel
 from doa_export.convert.launch import ConversionError, convert
 from doa_export.convert.split import add_halves
 from doa_export.judge.calibration import Calibration, calibrate
-from doa_export.judge.parity import parity
+from doa_export.judge.parity import FEWEST, parity
 from doa_export.report import write_report
 from doa_export.settings import ExportSettings
 from doa_export.windows import Clip, scene_clips, synthetic_clips
 from doa_tf.checkpoint import check_checkpoint
 from doa_tf.files import package_versions, sha256
+from doa_tf.registration import import_modules
 from doa_tf.scenes.folder import Scene, Scenes, read_scenes
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def export_model(
         `voices` of one that knows several.
 
     Raises:
-        InputError: a file or folder that cannot be used.
+        InputError: a file, folder or module that cannot be used.
         ConversionError: the converter failed, or the file is above the budget.
         MissingPackageError: TensorFlow or Keras is not installed.
         OSError: the disk is full, or what was there is gone.
@@ -67,6 +68,7 @@ def export_model(
     say = progress or (lambda _: None)
     model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
     check_paths(model_path, out, report)
+    import_modules(settings.imports)
     scenes = _read_scenes(settings.check)
     to_calibrate = settings.calibrate if settings.mode.needs_calibration else None
     calibration_scenes = _read_scenes(to_calibrate)
@@ -97,7 +99,7 @@ def export_model(
         if report is not None:  # of a file that is refused as well: above all of that
             say("looking into the layers")
             write_report(report, model_path, model, settings, clips=clips, windows=windows)
-        _check_budget(result, settings.allowed)
+        _check_budget(result, settings)
         if sha256(model_path) != digest:  # a training that goes on replaces it
             raise ConversionError(f"{model_path} changed meanwhile: export it again")
         spec = _with_figures(spec, settings, calibration, result)
@@ -221,14 +223,42 @@ def _check_runs(part: Path) -> None:
         raise ConversionError(f"The converted file does not run: {one_line(error)}") from error
 
 
-def _check_budget(result: Parity, budget: Budget) -> None:
-    if not result.within(budget):
-        raise ConversionError(
-            f"The converted file answers {result.median_deg:.4f} degrees (median) and "
-            f"{result.p99_deg:.4f} (99th percentile) away from the checkpoint over {result.n} "
-            f"windows{_count_words(result, budget)}; allowed are {budget.median_deg:g} and "
-            f"{budget.p99_deg:g}: no file written"
+def _check_budget(result: Parity, settings: ExportSettings) -> None:
+    budget = settings.allowed
+    if result.within(budget):
+        return
+    judged, several = result.judged, result.different_counts is not None
+    what = "peaks" if several else "windows"
+    over = f"{judged.n} {what} that a runner would report, of {result.n} windows"
+    if result.reported.n < FEWEST:
+        over = f"{result.n} windows, of which a runner would report {result.reported.n} {what}"
+    raise ConversionError(
+        f"The converted file answers {judged.median_deg:.4f} degrees (median) and "
+        f"{judged.p99_deg:.4f} (99th percentile) away from the checkpoint over {over}"
+        f"{_count_words(result, budget)}; allowed are {budget.median_deg:g} and "
+        f"{budget.p99_deg:g}: no file written. {_advice(result, settings)}"
+    )
+
+
+def _advice(result: Parity, settings: ExportSettings) -> str:
+    """What to do about a file above its budget."""
+    advice = []
+    if settings.check is None:
+        advice.append(
+            "compare on scenes like those that it will hear, a hundred or more, instead of the "
+            "built-in windows: --check SCENES"
         )
+    elif result.reported.n < FEWEST:
+        advice.append(
+            f"give --check more scenes: a 99th percentile needs {FEWEST} windows that are reported"
+        )
+    if settings.mode.needs_calibration:
+        advice.append("calibrate on more of such scenes")
+    if settings.quantize != "none":
+        advice.append("take a milder mode, or see by --report which layers lose most")
+    advice.append("allow more by --max-median-deg and --max-p99-deg")
+    text = "; ".join(advice)
+    return text[0].upper() + text[1:]
 
 
 def _count_words(result: Parity, budget: Budget) -> str:

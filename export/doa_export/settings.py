@@ -28,6 +28,8 @@ class ExportSettings:
         check: scenes folder to compare on; built-in synthetic windows if None. Scenes that were
             calibrated on are left out.
         budget: largest angles to the checkpoint's answers; the mode's if None.
+        imports: names of modules that register heads and layers of the checkpoint; they are
+            imported here and in the process of the converter.
 
     Raises:
         InputError: a value that is not allowed, or values that do not go together.
@@ -42,6 +44,7 @@ class ExportSettings:
     split: bool = False
     check: str | os.PathLike[str] | None = None
     budget: Budget | None = None
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_mode(

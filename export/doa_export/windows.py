@@ -15,7 +15,7 @@ from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf.scenes.folder import Scene
 
-SYNTHETIC_WINDOWS = 64
+SYNTHETIC_WINDOWS = 200  # of which a runner would report a hundred and more
 _DIFFUSE_WAVES = 16
 _SLOPES = (0.5, 1.0, 1.0)  # of the amplitude spectrum, 1/f^slope: pink, red, a voice
 _VOICED = 2  # the one of them that is a train of glottal pulses

@@ -123,18 +123,27 @@ def test_windows_are_those_of_the_batch_features(plane_wave, every, channels):
     scene = moving_scene(plane_wave, 3.0)
     estimates = DirectionEngine(model, EngineSettings(every=every)).push(scene)
     features = intensity_features(stft(scene), channels=channels)
+    heard = highpass(scene, cutoff_hz=30.0, sample_rate=16_000)  # for levels, where a spec has none
     for index, (window, estimate) in enumerate(zip(seen, estimates, strict=True)):
         start = index * every
         np.testing.assert_array_equal(window, features[start : start + 25])
         end = start * 512 + WINDOW
         assert estimate.time_s == end / 16_000
-        level = 10 * np.log10(np.mean(scene[end - WINDOW : end, 0].astype(float) ** 2))
-        assert estimate.level_dbfs == pytest.approx(level, abs=1e-6)
+        # Streamed in other blocks than the whole: rounding of float32.
+        assert estimate.level_dbfs == pytest.approx(level_of(heard[end - WINDOW : end]), abs=1e-5)
 
 
-def filtered(model):
+def level_of(heard):
+    """[dBFS] of the high-passed W in a window of (N, 4) samples."""
+    return 10 * np.log10(np.mean(heard[:, 0].astype(float) ** 2))
+
+
+def filtered(model, cutoff_hz=30.0):
     model.spec = ModelSpec(
-        head="cartesian", features=model.spec.features, input=model.spec.input, highpass_hz=30.0
+        head="cartesian",
+        features=model.spec.features,
+        input=model.spec.input,
+        highpass_hz=cutoff_hz,
     )
     return model
 
@@ -152,7 +161,7 @@ def test_a_highpass_does_not_depend_on_block_sizes(plane_wave, block, every):
 @pytest.mark.parametrize("every", [3, 30])
 @pytest.mark.parametrize("kind", ["features", "audio"])
 def test_the_network_hears_the_recording_freed_of_an_offset(plane_wave, every, kind):
-    """As `highpass` gives it; the level, and the sound that is passed along, are as they came."""
+    """As `highpass` gives it, the level too; the sound that is passed along is as it came."""
     seen = []
 
     class Recorder(IntensityModel):
@@ -177,8 +186,49 @@ def test_the_network_hears_the_recording_freed_of_an_offset(plane_wave, every, k
         np.concatenate([estimate.audio for estimate in estimates]),
         scene[: WINDOW + (len(estimates) - 1) * every * 512],
     )
-    level = 10 * np.log10(np.mean(scene[:WINDOW, 0].astype(float) ** 2))
-    assert estimates[0].level_dbfs == pytest.approx(level, abs=1e-6)
+    assert estimates[0].level_dbfs == pytest.approx(level_of(clean[:WINDOW]), abs=1e-6)
+
+
+@pytest.mark.parametrize("cutoff_hz", [0.0, 30.0, 100.0])  # without one, levels are above 30 Hz
+@pytest.mark.parametrize("below", ["offset", "drift", "rumble"])
+def test_what_lies_below_the_highpass_changes_no_level_and_no_activity(
+    plane_wave, cutoff_hz, below
+):
+    """A talker at -46 dBFS, 12 s of them, under something 20 dB louder that nobody hears."""
+    time = np.arange(12 * 16_000) / 16_000
+    syllables = np.maximum(0.0, np.sin(2 * np.pi * 4.0 * time))[:, np.newaxis]
+    scene = (0.05 * syllables * plane_wave(40.0, 10.0, seconds=12.0)).astype(np.float32)
+    under = {
+        "offset": np.full(len(time), 0.05),
+        "drift": 0.05 + 0.002 * time,
+        "rumble": 0.07 * np.sin(2 * np.pi * 0.8 * time),
+    }[below]
+    settings = EngineSettings(min_confidence=0.0)
+    clean = DirectionEngine(filtered(HashModel(), cutoff_hz), settings).push(scene)
+    heard = DirectionEngine(filtered(HashModel(), cutoff_hz), settings).push(
+        (scene + under[:, np.newaxis]).astype(np.float32)
+    )
+    assert all(estimate.active for estimate in clean)
+    assert [e.active for e in heard] == [e.active for e in clean]
+    difference = [a.level_dbfs - b.level_dbfs for a, b in zip(heard, clean, strict=True)]
+    # 0.8 Hz passes a third-order filter of 30 Hz at -94 dB; an offset's start leaves nothing.
+    assert np.abs(difference).max() < 0.05
+
+
+@pytest.mark.parametrize(("cutoff_hz", "gone"), [(0.0, 30.0), (30.0, 30.0), (200.0, 200.0)])
+def test_the_level_is_that_above_the_spec_s_cutoff(cutoff_hz, gone):
+    """A full-scale sine of the cutoff has -3.01 dBFS, and comes out another 3.01 lower."""
+    time = np.arange(40_000) / 16_000
+    scene = np.zeros((len(time), 4), np.float32)
+    scene[:, 0] = np.sin(2 * np.pi * gone * time)
+    engine = DirectionEngine(filtered(HashModel(), cutoff_hz))
+    assert engine.push(scene)[-1].level_dbfs == pytest.approx(-6.02, abs=0.01)
+
+
+def test_an_offset_alone_is_silence(intensity_model):
+    estimates = DirectionEngine(intensity_model).push(np.full((32_000, 4), 0.5, np.float32))
+    assert {estimate.level_dbfs for estimate in estimates} == {-120.0}
+    assert not any(estimate.active for estimate in estimates)
 
 
 def test_the_highpass_starts_anew_behind_a_gap(plane_wave):

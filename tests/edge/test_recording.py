@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,18 +62,22 @@ def test_who_was_never_confirmed_is_left_out():
     assert [(one["id"], one["talked_s"]) for one in talkers] == [(2, 0.32)]
 
 
-def test_nobody_is_an_empty_list_and_zeros():
+NOBODY = {"azimuth_deg": None, "elevation_deg": None, "confidence": 0.0}
+
+
+def test_nobody_is_an_empty_list_and_no_direction():
     summary = summary_of(heard(1.0), heard(2.0))
-    assert summary["talkers"] == []
-    assert summary["azimuth_deg"] == summary["elevation_deg"] == summary["confidence"] == 0.0
+    assert summary == {**NOBODY, "active_share": 0.0, "duration_s": 4.0, "talkers": []}
     only_a_cough = summary_of(heard(1.0, talker(1, 1, 90.0, tentative=True)))
-    assert only_a_cough["talkers"] == []
-    assert only_a_cough["azimuth_deg"] == 0.0
+    assert only_a_cough == {**NOBODY, "active_share": 1.0, "duration_s": 4.0, "talkers": []}
+
+
+def test_nobody_in_a_run_of_one_voice_has_no_direction():
+    silence = replace(heard(1.0), talkers=None, of_s=None)
+    assert summary_of(silence) == {**NOBODY, "active_share": 0.0, "duration_s": 4.0}
 
 
 def test_one_voice_keeps_the_keys_that_it_had():
-    from dataclasses import replace
-
     summary = summary_of(replace(heard(1.0, talker(1, 1, 90.0)), talkers=None, of_s=None))
     assert list(summary) == [
         *("azimuth_deg", "elevation_deg", "confidence", "active_share", "duration_s")

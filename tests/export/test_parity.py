@@ -8,8 +8,13 @@ import pytest
 from doa_core.angles import great_circle_distance
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_export.budget import BUDGETS, Budget
-from doa_export.judge.parity import Parity, compare_sets, parity
-from doa_export.windows import scene_clips, sphere_directions, synthetic_clips
+from doa_export.judge.parity import FEWEST, Parity, compare_answers, compare_sets, parity
+from doa_export.windows import (
+    SYNTHETIC_WINDOWS,
+    scene_clips,
+    sphere_directions,
+    synthetic_clips,
+)
 
 
 def test_synthetic_windows_come_from_everywhere_and_repeat():
@@ -148,6 +153,67 @@ def test_errors_of_both_are_compared_where_there_are_labels(exports, checkpoints
     assert result.change_median_deg is result.change_acc10 is None
 
 
+# --- what a runner would report -----------------------------------------------------------------
+
+ONE = ModelSpec(head="gibbs-weighted", resolution_deg=10.0)
+
+
+def compared_answers(pairs, spec=ONE):
+    expected, outputs = (np.stack(side) for side in zip(*pairs, strict=True))
+    return compare_answers(expected, outputs, spec)
+
+
+def judged(pairs):
+    return Parity(n=len(pairs), max_output_difference=0.0, **compared_answers(pairs))
+
+
+def test_unsure_and_tied_windows_are_figures_of_their_own():
+    same = (lobes((40, 0.8)), lobes((40, 0.8)))
+    unsure = (lobes((40, 0.05)), lobes((100, 0.05)))  # uncalibrated: reported from 0.07 on
+    tied = (lobes((40, 0.8), (-100, 0.76)), lobes((40, 0.76), (-100, 0.8)))
+    clear = (lobes((40, 0.8), (-100, 0.6)), lobes((40, 0.8), (-100, 0.6)))
+    figures = compared_answers([same, unsure, tied, clear])
+    reported = figures["reported"]
+    assert (reported.n, reported.unsure, reported.tied) == (2, 1, 1)
+    assert reported.confidence == 0.07
+    assert reported.max_deg == pytest.approx(0.0, abs=1e-4)
+    assert figures["max_deg"] == pytest.approx(140.0, abs=2.0)
+    assert figures["equal_peaks"] == 0.5
+
+
+def test_a_sure_window_that_points_elsewhere_counts():
+    same = (lobes((40, 0.8)), lobes((40, 0.8)))
+    gone = (lobes((40, 0.8)), lobes((100, 0.8)))
+    result = judged([same] * 147 + [gone] * 3)
+    assert result.reported.p99_deg == pytest.approx(60.0, abs=1.0)
+    assert not result.within(BUDGETS["int8"])
+    assert judged([same] * 149 + [gone]).within(BUDGETS["int8"])  # below one in a hundred
+
+
+def test_one_outlier_that_nobody_hears_of_refuses_no_file():
+    same = (lobes((40, 0.8)), lobes((40, 0.8)))
+    unsure = (lobes((40, 0.05)), lobes((100, 0.05)))
+    result = judged([same] * 100 + [unsure] * 9)
+    assert result.p99_deg > 50.0
+    assert result.judged == result.reported
+    assert result.within(BUDGETS["none"])
+    # With fewer than a hundred that would be reported all are judged.
+    result = judged([same] * 99 + [unsure] * 9)
+    assert result.judged.n == 108
+    assert not result.within(BUDGETS["none"])
+
+
+def test_nothing_to_report_is_no_nan_in_json():
+    result = judged([(lobes((40, 0.05)), lobes((40, 0.05)))])
+    reported = result.to_dict()["reported"]
+    assert (reported["n"], reported["unsure"], reported["median_deg"]) == (0, 1, None)
+    assert result.within(BUDGETS["none"])
+
+
+def test_built_in_windows_are_enough_for_a_99th_percentile():
+    assert SYNTHETIC_WINDOWS >= 1.5 * FEWEST  # the shipped network is sure of 86 in a hundred
+
+
 # --- several voices -----------------------------------------------------------------------------
 
 SEVERAL = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, voices=3)
@@ -201,8 +267,10 @@ def test_a_peak_that_falls_below_the_threshold_is_a_different_count_and_no_angle
     )
     assert figures["different_counts"] == 0.5
     assert figures["max_deg"] < 0.5
-    # Nobody is confident enough: the best peak is compared all the same.
+    assert (figures["reported"].n, figures["reported"].unsure) == (3, 0)
+    # Nobody is confident enough: the best peak is compared all the same, and not reported.
     figures = compared([(lobes((40, 0.01)), lobes((60, 0.01)))])
+    assert (figures["reported"].n, figures["reported"].unsure) == (0, 1)
     assert figures["different_counts"] == 0.0
     assert figures["max_deg"] == pytest.approx(20.0, abs=1.0)
 
@@ -244,7 +312,7 @@ def test_a_file_of_one_voice_says_what_it_did(exports):
     names = set(exports["gibbs-weighted", "none"][1]["parity"])
     assert names == {
         "windows", "n", "median_deg", "p99_deg", "max_deg", "max_output_difference", "equal_peaks",
-        "change_median_deg", "change_acc10", "sha256",
+        "change_median_deg", "change_acc10", "sha256", "reported",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.data.features import waveform_features
-from doa_tf.models import load_model
+from doa_tf.models import architecture_of, load_model
 from tests.places import PROJECT
 
 SIX = FeatureSpec()
@@ -84,9 +84,47 @@ def test_a_saved_model_knows_how_many_voices(tmp_path):
 
 def test_a_checkpoint_of_one_voice_is_as_older_versions_have_it():
     config = doa_tf.build_crnn(doa_tf.heads.get("gibbs"), **SMALL).get_layer("head").get_config()
-    assert not {"voices", "apart_deg"} & set(config)
+    assert not {"voices", "apart_deg", "decode"} & set(config)
     older = doa_tf.layers.HeadOutput.from_config(config)
     assert (older.voices, older.apart_deg) == (1, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "other"),
+    [("gibbs-weighted", "peak", "centroid"), ("gibbs-harmonic", "centroid", "peak")],
+)
+def test_a_saved_model_knows_how_it_is_decoded(tmp_path, name, own, other):
+    model = doa_tf.build_crnn(doa_tf.heads.get(name), **SMALL)
+    assert doa_tf.model_spec(model).decode == own  # the head's choice
+    model.get_layer("head").decode = other
+    model.save(tmp_path / "x.keras")
+    assert doa_tf.model_spec(load_model(tmp_path / "x.keras")).decode == other
+    with pytest.raises(ValueError, match="`decode` must be one of peak, centroid.*'mean'"):
+        doa_tf.layers.HeadOutput(name, decode="mean")
+
+
+def test_the_architecture_of_a_network_builds_it_again():
+    settings = {"filters": (2, 3, 4), "lstm_units": 5, "dense_units": 6, "dropout": 0.25}
+    head = doa_tf.heads.get("gibbs-softmax")
+    model = doa_tf.build_crnn(head, features=SEVEN, highpass_hz=50.0, **settings)
+    found = architecture_of(model)
+    assert found == {
+        "head": "gibbs-softmax",
+        "features": SEVEN,
+        "highpass_hz": 50.0,
+        **settings,
+    }
+    again = doa_tf.build_crnn(doa_tf.heads.get(found.pop("head")), **found)
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+
+
+def test_of_a_network_of_another_make_its_head_and_input_are_known():
+    features = keras.Input(SIX.input_shape)
+    x = doa_tf.layers.FeatureInput(SIX, 40.0)(features)
+    x = keras.layers.Reshape((25, -1))(x)
+    x = keras.layers.Dense(3, name="own")(x)
+    model = keras.Model(features, doa_tf.layers.HeadOutput("cartesian")(x))
+    assert architecture_of(model) == {"head": "cartesian", "features": SIX, "highpass_hz": 40.0}
 
 
 @pytest.mark.parametrize("name", ["cartesian", "spherical", "onehot", "gibbs-softmax"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import doa_tf
 from doa_core.errors import InputError
+from doa_edge.tflite.file import read_spec
 from doa_tf.cli.main import main
 from doa_tf.models import load_model
 from doa_tf.recipe import read_recipe
@@ -57,6 +59,15 @@ def test_a_shipped_network_is_the_one_of_its_recipe(name):
     assert spec.head == recipe.training.head
     filters = [layer.filters for layer in model.layers if layer.name.startswith("convolution")]
     assert tuple(filters) == recipe.training.filters
+
+
+@pytest.mark.parametrize("name", ["default", "lite"])
+def test_a_shipped_checkpoint_says_what_the_shipped_file_says(name):
+    """But for the integers: how it is decoded, above all."""
+    path = PROJECT / "edge" / "doa_edge" / "models" / f"{name}.keras"
+    spec, shipped = doa_tf.model_spec(load_model(path)), read_spec(path.with_suffix(".tflite"))
+    assert spec.decode == "centroid"
+    assert replace(spec, quantization=shipped.quantization).digest == shipped.digest
 
 
 def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """Two classical estimators of several directions: MUSIC with the count known, and a histogram.
 
-Both take the transform of a whole recording (T, F, 4) and how many talk. Numpy only, no training;
-the two widths were chosen on `valid-real`.
+Both take the transform of a whole recording (T, F, 4) and how many talk. Numpy only, no training.
 
 References:
     R. O. Schmidt, "Multiple emitter location and signal parameter estimation", IEEE Trans.
@@ -16,7 +15,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -91,9 +90,17 @@ def intensity_peaks(
     there = length > 0.0
     cells = grid.nearest(active[there] / length[there, np.newaxis])
     histogram = np.bincount(cells, weights=length[there], minlength=len(grid))
-    angles_deg = np.degrees(np.arccos(np.clip(grid.vectors @ grid.vectors.T, -1.0, 1.0)))
-    scores = np.exp(-((angles_deg / SMOOTH_DEG) ** 2)) @ histogram
+    scores = _smoothing() @ histogram
     return sphere_peaks(scores / max(float(np.max(scores)), 1e-30), grid, count)
+
+
+@lru_cache(maxsize=1)
+def _smoothing() -> FloatArray:
+    """(G, G) what each cell of the histogram gives to each other one."""
+    cells = sphere_grid(_HISTOGRAM_DEG).vectors
+    angles_deg = np.degrees(np.arccos(np.clip(cells @ cells.T, -1.0, 1.0)))
+    weights: FloatArray = np.exp(-((angles_deg / SMOOTH_DEG) ** 2))
+    return weights
 
 
 def sphere_peaks(scores: FloatArray, grid: Grid, count: int) -> Peaks:

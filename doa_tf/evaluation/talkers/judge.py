@@ -21,7 +21,7 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.direction_model import DirectionModel
 from doa_edge.engine import EngineSettings
@@ -187,7 +187,7 @@ def evaluate_talkers(
         follow = _counting(progress, total=total, before=len(short))
         results |= _by_file(_heard(direction_model(model), long, settings, follow))
     ordered = tuple(results[scene.file] for scene in scenes if scene.file in results)
-    return TalkerEvaluation(model=name, group_by=group_by, results=ordered)
+    return TalkerEvaluation(model=printable(name), group_by=group_by, results=ordered)
 
 
 def is_recording(scene: Scene) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_tf.evaluation.comparison import ALL
 from doa_tf.evaluation.talkers.comparison import TalkerComparison
 from doa_tf.evaluation.talkers.plot import plot_talkers
@@ -158,7 +158,7 @@ def write_talker_report(
     parts += [*paired_tables(values, reference=next(iter(comparison.evaluations))), *pictures]
     path = folder / REPORT_FILE
     with write_beside(path) as part:
-        part.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        part.write_text(printable("\n\n".join(parts) + "\n"), encoding="utf-8")
     return path
 
 

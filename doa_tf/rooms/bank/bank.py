@@ -10,9 +10,11 @@ own value, and become 32-bit floats when they are indexed: an open bank takes ha
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
+import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
+from doa_core.files import existing_path
 from doa_tf.files import differences, write_json
-from doa_tf.rooms.bank.records import BrokenShardError, Place, Record, find_rooms, write_shard
+from doa_tf.rooms.bank.records import (
+    BrokenShardError,
+    Place,
+    Record,
+    checksums,
+    find_rooms,
+    write_shard,
+)
 from doa_tf.rooms.room import Room
 
 logger = logging.getLogger(__name__)
@@ -144,6 +154,12 @@ class RoomBank(Sequence[Room]):
         self.made_with = made_with
         self._places = places
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the checksums of its rooms: equal for banks of the same rooms, wherever."""
+        members = [member for place in self._places for member in place.members]
+        return _digest((member.length, member.crc) for member in members)
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -210,13 +226,10 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
         InputError: not a bank, an unfinished one, or a shard that is missing or damaged.
         OSError: a file cannot be read.
     """
-    folder = Path(folder)
+    folder = existing_path(folder)
     index = read_index(folder)
-    if not index.get("complete") and not skip_broken:
-        raise InputError(
-            f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
-            "or use the whole shards with --skip-broken"
-        )
+    if not skip_broken:
+        _check_finished(folder, index)
     places: list[Place] = []
     for path, numbers in shards(folder, index):
         try:
@@ -225,12 +238,44 @@ def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
             if not skip_broken:
                 raise InputError(
                     f"{error}: run the `doa_tf simulate` that made it again, or leave the shard "
-                    "out with --skip-broken"
+                    "out with --skip-broken of `doa_tf train`, `render` and `bank`"
                 ) from error
             logger.warning("%s: %d rooms are left out", error, len(numbers))
     if not places:
         raise InputError(f"The bank {folder} has no whole shard")
     return RoomBank(folder, index, places)
+
+
+def bank_digest(folder: str | Path, *, skip_broken: bool = False) -> str:
+    """`RoomBank.digest` of a bank; without `skip_broken` its rooms need not be read for that.
+
+    Raises:
+        InputError: as `read_bank`; a room that is damaged is found by that only.
+        OSError: a file cannot be read.
+    """
+    if skip_broken:
+        return read_bank(folder, skip_broken=True).digest
+    folder = Path(folder)
+    index = read_index(folder)
+    _check_finished(folder, index)
+    return _digest(
+        pair for path, numbers in shards(folder, index) for pair in checksums(path, numbers)
+    )
+
+
+def _digest(pairs: Iterable[tuple[int, int]]) -> str:
+    digest = hashlib.sha256()
+    for length, crc in pairs:
+        digest.update(struct.pack("<QI", length, crc))
+    return digest.hexdigest()
+
+
+def _check_finished(folder: Path, index: dict[str, Any]) -> None:
+    if not index.get("complete"):
+        raise InputError(
+            f"The bank {folder} was not finished: run the `doa_tf simulate` that began it again, "
+            "or use the whole shards with --skip-broken of `doa_tf train`, `render` and `bank`"
+        )
 
 
 def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
@@ -247,7 +292,8 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
             raise ValueError("rooms and rooms_per_shard must be at least 1")
     except OSError as error:
         raise InputError(
-            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder}"
+            f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder} "
+            f"({error.strerror or error})"
         ) from error
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not the index of a bank: it lacks entries") from error

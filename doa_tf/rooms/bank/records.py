@@ -14,7 +14,8 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -79,20 +80,40 @@ def find_rooms(path: Path, numbers: Iterable[int]) -> list[Place]:
         BrokenShardError: the shard is missing, cut short or damaged, or lacks a room.
         OSError: it cannot be read.
     """
+    with _shard(path) as (file, archive):
+        places = []
+        for number in numbers:
+            json_member, npy_member = map(archive.getinfo, _names(number))
+            members = (_find(file, path, json_member), _find(file, path, npy_member))
+            places.append(Place(path, members))
+        return places
+
+
+@contextmanager
+def _shard(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
+    """A shard, opened; what is wrong with it becomes a BrokenShardError."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            places = []
-            for number in numbers:
-                json_member, npy_member = map(archive.getinfo, _names(number))
-                members = (_find(file, path, json_member), _find(file, path, npy_member))
-                places.append(Place(path, members))
-            return places
+            yield file, archive
     except FileNotFoundError as error:
         raise BrokenShardError(f"{path} is missing") from error
     except BrokenShardError:
         raise
     except _DAMAGED as error:
         raise BrokenShardError(f"{path} is cut short or damaged: {one_line(error)}") from error
+
+
+def checksums(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """(length, CRC-32) of both members of rooms in a shard, as its directory has them: unchecked.
+
+    Raises:
+        BrokenShardError: the shard is missing, has no directory, or lacks a room.
+        OSError: it cannot be read.
+    """
+    with _shard(path) as (_, archive):
+        for number in numbers:
+            for info in map(archive.getinfo, _names(number)):
+                yield info.file_size, info.CRC
 
 
 def _names(number: int) -> tuple[str, str]:

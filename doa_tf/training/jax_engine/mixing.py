@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
+from doa_core.highpass import highpass
 from doa_tf.files import Progress
 from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.draw import SceneDraw, TalkerDraw
@@ -24,6 +25,7 @@ from doa_tf.scenes.talkers import LOUDEST, RAMP, turn_limits, wanted_gain
 
 LONGEST = 19_457  # taps: with a scene of 13,312 samples a transform of 32,768
 _FULL_SCALE = 32_767.0
+_INAUDIBLE = 1e-9  # of a high-pass: where its response is cut
 _NUMBERS = ("source", "speech", "speech_end", "begin", "end", "leveled")  # of each talker
 _LEVELS = ("present", "drift_db", "voice_gain")
 
@@ -182,6 +184,34 @@ def mix_scenes(arrays: Arrays, draws: Arrays, *, samples: int) -> Any:
     scene += (gains * level[:, None])[:, :, None] * arrays["hiss"][places]
     scene *= (draws["level"] / jnp.sqrt(_power(scene)))[:, None, None]
     return jnp.swapaxes(scene, 1, 2)
+
+
+def highpassed(waveforms: Any, *, cutoff_hz: float, sample_rate: int) -> Any:
+    """(B, N, C) waveforms, each from its beginning through `doa_core.highpass`.
+
+    Equal to it to rounding. The filter begins in the steady state of the first sample, whose answer
+    is zero: so it is the convolution of what is left without that sample.
+
+    Args:
+        waveforms: (B, N, C).
+        cutoff_hz: 0 for no high-pass [hertz].
+        sample_rate: [hertz].
+    """
+    import jax.numpy as jnp
+
+    if not cutoff_hz:
+        return waveforms
+    samples = waveforms.shape[1]
+    impulse = np.zeros(samples + 1)
+    impulse[1] = 1.0  # behind a zero, whose steady state is zero
+    through = highpass(impulse[:, np.newaxis], cutoff_hz=cutoff_hz, sample_rate=sample_rate)
+    response = through[1:, 0]
+    heard = np.flatnonzero(np.abs(response) > _INAUDIBLE)
+    response = response[: heard[-1] + 1]
+    size = 1 << (samples + len(response) - 2).bit_length()
+    spectrum = jnp.asarray(np.fft.rfft(response, size).astype(np.complex64))[:, None]
+    spectrum = spectrum * jnp.fft.rfft(waveforms - waveforms[:, :1], size, axis=1)
+    return jnp.fft.irfft(spectrum, size, axis=1)[:, :samples]
 
 
 def _voice(arrays: Arrays, draws: Arrays, place: int, past: Any, samples: int) -> Any:

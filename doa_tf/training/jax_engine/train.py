@@ -27,6 +27,7 @@ import numpy as np
 from doa_core.angles import FloatArray
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
+from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.files import Progress
 from doa_tf.heads import Head
@@ -34,7 +35,7 @@ from doa_tf.layers import IntensityFeatures
 from doa_tf.models import model_spec, predict_padded
 from doa_tf.training import callbacks
 from doa_tf.training.jax_engine.draws import DrawnBatches
-from doa_tf.training.jax_engine.mixing import Arrays, mix_scenes, scene_arrays
+from doa_tf.training.jax_engine.mixing import Arrays, highpassed, mix_scenes, scene_arrays
 from doa_tf.training.memory import naming_batch_size
 from doa_tf.training.run_folder import LAST
 from doa_tf.training.settings import RunOptions, TrainingData, TrainSettings
@@ -77,6 +78,7 @@ class JaxEngine:
         given = self._data.arrays
         arrays = scene_arrays(self._mixer) if given is None else dict(given)
         workers = self._options.workers
+        check_rate(self._mixer, run.features)
         drawing = DrawnBatches(self._mixer, settings, first_epoch=state.epoch, workers=workers)
         memory = naming_batch_size(settings.batch_size, RuntimeError)  # what JAX's error is
         with memory, drawing as batches:
@@ -195,6 +197,9 @@ def step_program(
         waveforms = mix_scenes(arrays, batch, samples=features.samples)
         exact = jax.lax.Precision.HIGHEST
         waveforms = jnp.einsum("bij,bnj->bni", batch["turn"], waveforms, precision=exact)
+        waveforms = highpassed(
+            waveforms, cutoff_hz=settings.highpass_hz, sample_rate=features.sample_rate
+        )
         inputs = features_of(waveforms)
 
         def loss(weights: Any, states: Any) -> Any:

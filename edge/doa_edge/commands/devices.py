@@ -99,6 +99,8 @@ def report(device: Any) -> DeviceReport:
         note = f"{device.channels} {channels}, {CHANNELS} are needed"
     elif what:
         note = what
+    elif device.converter:
+        note = "a plugin of ALSA that converts another device, no microphone"
     else:
         try:
             opening = negotiate(device)

@@ -177,7 +177,7 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
     import numpy as np
 
     from doa_core.angles import angles_to_vector
-    from doa_core.errors import one_line
+    from doa_core.errors import OWN_LENGTH, InputError, one_line
     from doa_core.spec import SAMPLE_RATE
     from doa_edge.input.inspection import inspect_channels, inspect_field
     from doa_edge.input.sources import open_source
@@ -186,14 +186,16 @@ def _sound(options: argparse.Namespace) -> Iterator[Finding]:
         settings = source_settings(options)
         input_format = settings["input_format"]
         # As the device gives them: faults of a channel are reported by its number.
-        settings["input_format"] = replace(input_format, audio_format="ambix", mount=None)
+        settings["input_format"] = replace(input_format, as_given=True)
         with open_source(**settings, model_rate=SAMPLE_RATE) as source:
             rate = f" at {source.sample_rate} Hz" if source.sample_rate else ""
             yield _finding("input", "ok", f"{source.name}{rate}")
             samples, gaps = _listen(source, round(options.seconds * SAMPLE_RATE))
+            input_format = input_format.declared_as(source.declared)
     except (ValueError, OSError, ImportError) as error:
         advice = "`doa_edge devices` lists what there is" if options.input is None else ""
-        yield _finding("input", "fault", one_line(error), advice)
+        told = error.with_advice(options) if isinstance(error, InputError) else error
+        yield _finding("input", "fault", one_line(told, length=OWN_LENGTH), advice)
         return
     if gaps:
         advice = "another USB port or cable, a hub with its own supply; end what keeps the CPU busy"

@@ -22,10 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    from doa_core.errors import InputError, Terminated
+    from doa_core.errors import NOT_UTF8, InputError, Terminated
     from doa_edge.commands.parser import parse_options
     from doa_edge.options import command
+    from doa_edge.options.streams import open_standard_streams
 
+    open_standard_streams()
+    options = None
     try:
         options = parse_options(arguments)
         status: int = options.run(options)
@@ -33,7 +36,9 @@ def _main(arguments: list[str]) -> int:
     except SystemExit as stop:
         return command.exit_status(stop)
     except InputError as error:
-        return _complain(error, command.EXIT_MISUSE)
+        return _complain(error.with_advice(options), command.EXIT_MISUSE)
+    except UnicodeEncodeError as error:
+        return _complain(f"{NOT_UTF8} ({error})", command.EXIT_MISUSE)
     except BrokenPipeError:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE
@@ -46,9 +51,9 @@ def _main(arguments: list[str]) -> int:
 
 
 def _complain(message: object, status: int) -> int:
-    from doa_core.errors import one_line
+    from doa_core.errors import OWN_LENGTH, one_line
 
-    sys.stderr.write(f"doa_edge: {one_line(message)}\n")
+    sys.stderr.write(f"doa_edge: {one_line(message, length=OWN_LENGTH)}\n")
     return status
 
 

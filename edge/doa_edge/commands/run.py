@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
     from doa_edge.engine import DirectionEngine, EngineSettings
     from doa_edge.estimate import Estimate
-    from doa_edge.input.stream import Gap, Source
+    from doa_edge.input.stream import Gap, Source, StreamItem
     from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         try:
             stack.enter_context(source)
             notifier.ready(f"listening to {source.name}")
-            follower.follow(source)
+            follower.follow(_watched(source, options, engine, follower.say))
         except (KeyboardInterrupt, Terminated) as stop:
             stopped = stop
         finished = time.perf_counter()
@@ -192,6 +192,24 @@ def _sinks(
         yield hub, view
 
 
+def _watched(
+    source: Source,
+    options: argparse.Namespace,
+    engine: DirectionEngine,
+    say: Callable[[str], None],
+) -> Iterator[StreamItem]:
+    """The items of a source; says once if its sound is of another format than it is read in."""
+    from doa_edge.input.format_evidence import watch_format
+
+    input_format = source_settings(options)["input_format"]
+
+    def contrary(sentence: str) -> None:
+        say(f"{source.name}: {sentence}; `doa_edge doctor` looks closer")
+
+    sample_rate = engine.spec.features.sample_rate
+    return watch_format(source, input_format, contrary, sample_rate=sample_rate)
+
+
 class _Follower:
     """Runs a source through the engine, and passes estimates and events to sinks and view.
 
@@ -226,12 +244,12 @@ class _Follower:
         self._hub = hub
         self._view = view
         self._notifier = notifier
+        self._kept: list[str] = []
 
-    def follow(self, source: Source) -> None:
-        """Process the source until it ends."""
+    def follow(self, items: Iterator[StreamItem]) -> None:
+        """Process the blocks and gaps of a source until it ends."""
         from doa_edge.input.stream import Gap
 
-        items = iter(source)
         began = asked = time.perf_counter()
         for item in items:
             self.read_seconds += time.perf_counter() - asked
@@ -246,8 +264,16 @@ class _Follower:
                     self._show(estimate)
             asked = time.perf_counter()
 
+    def say(self, text: str) -> None:
+        """Tell people: at once, or at the end where a picture is drawn on the terminal."""
+        if self._view:
+            self._kept.append(text)
+        else:
+            sys.stderr.write(f"doa_edge: {text}\n")
+
     def finish(self, source: Source) -> None:
-        """Print the summary, and counts of what was lost."""
+        """Print the summary, what was kept, and counts of what was lost."""
+        sys.stderr.writelines(f"doa_edge: {text}\n" for text in self._kept)
         if self._options.summary and self.average.windows:
             from doa_edge.recording import summary_dict
             from doa_edge.sinks.sink import json_line

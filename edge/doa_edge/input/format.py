@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,24 +19,28 @@ class InputFormat:
 
     Attributes:
         audio_format: `ambix`, `fuma`, `n3d`, `tetrahedral` or `tetrahedral:LAYOUT`, in upper or
-            lower case, kept in lower; see `doa_core.ambisonics`.
+            lower case, kept in lower; see `doa_core.ambisonics`. None: what a file or stream
+            declares, AmbiX where it does not.
         channel_map: which four channels to use, counted from 1, in the order of the format. None:
             the only four of a file or pipe, the first four of a device.
         mount: yaw, pitch and roll [rad] of the microphone in the room; None for upright and
             facing forward.
+        as_given: whether the channels stay as the input gives them, for an inspection.
 
     Raises:
         ValueError: an unknown format, a map that is not four different channels, or a mounting
             that is not three finite angles.
     """
 
-    audio_format: str = "ambix"
+    audio_format: str | None = None
     channel_map: Sequence[int] | None = None
     mount: Sequence[float] | None = None
+    as_given: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "audio_format", self.audio_format.lower())
-        format_to_ambix_matrix(self.audio_format)
+        if self.audio_format is not None:
+            object.__setattr__(self, "audio_format", self.audio_format.lower())
+        format_to_ambix_matrix(self.format_name)
         channels, mount = self.channel_map, self.mount
         if channels is not None:
             object.__setattr__(self, "channel_map", tuple(channels))
@@ -54,9 +58,27 @@ class InputFormat:
                 )
 
     @property
+    def format_name(self) -> str:
+        """The format, `ambix` where nothing says another."""
+        return self.audio_format or "ambix"
+
+    def declared_as(self, declared: str | None) -> InputFormat:
+        """This format for an input that declares one: what was asked for stays."""
+        if declared is None or self.audio_format is not None:
+            return self
+        return replace(self, audio_format=declared)
+
+    def contradicts(self, declared: str | None) -> bool:
+        """Whether an input declares another format than the one that was asked for."""
+        asked = self.audio_format
+        return None not in (asked, declared) and asked != declared
+
+    @property
     def to_ambix(self) -> FloatArray:
         """(4, 4) matrix from the four channels to AmbiX in the room's axes."""
-        matrix = format_to_ambix_matrix(self.audio_format)
+        if self.as_given:
+            return np.eye(CHANNELS)
+        matrix = format_to_ambix_matrix(self.format_name)
         if self.mount is None:
             return matrix
         return rotation_to_ambix_matrix(rotation_matrix(*self.mount)) @ matrix
@@ -75,11 +97,11 @@ class InputFormat:
         if self.channel_map is None:
             if available == CHANNELS:
                 return list(range(CHANNELS))
-            more = "; --channels says which, such as --channels 1,2,3,4"
-            more = more if available > CHANNELS else ""
+            which = "--channels says which, such as --channels 1,2,3,4"
             raise InputError(
                 f"The input must hold {CHANNELS} channels (first-order Ambisonics or a "
-                f"tetrahedral microphone{more}). Received: {name} with {count}"
+                f"tetrahedral microphone). Received: {name} with {count}",
+                options={"channels": which} if available > CHANNELS else None,
             )
         if max(self.channel_map) > available:
             raise InputError(
@@ -89,7 +111,9 @@ class InputFormat:
         return [number - 1 for number in self.channel_map]
 
 
-AMBIX = InputFormat()  # four channels of AmbiX, microphone upright and facing forward
+# Four channels of what the input declares, else of AmbiX; microphone upright, facing forward.
+AMBIX = InputFormat()
+CONTRADICTION = "%s declares that its channels are %s; they are read as %s, as asked for"
 
 
 def _listed(channels: Sequence[int]) -> str:

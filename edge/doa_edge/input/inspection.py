@@ -27,6 +27,8 @@ import numpy.typing as npt
 from doa_core.ambisonics import FORMATS, format_to_ambix_matrix
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.features import intensity_features
+from doa_core.highpass import DEFAULT_HIGHPASS_HZ, highpass
+from doa_core.spec import SAMPLE_RATE
 from doa_core.stft import stft
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples
@@ -41,7 +43,9 @@ ALIKE = 0.98  # coherence of two channels that are one and the same
 FORMAT_ERROR_DB = 1.3
 LOST_DEG = 45.0
 _BAND_HZ = (300.0, 4000.0)  # where real microphones are close to ideal
-_PART = (16, 24)  # frames and bins in which energies are compared
+PART = (16, 24)  # frames and bins in which energies are compared
+
+FieldParts = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ class Finding:
 
 
 def inspect_channels(samples: Samples) -> list[Finding]:
-    """Check each channel by itself: (N, 4) samples as the device gives them, full scale 1."""
+    """Check each channel by itself: (N, 4) samples as the device gives them, full scale 1.
+
+    They have 16 kHz; levels are those above 30 Hz, which is what networks hear.
+    """
     finite = np.isfinite(samples)
     found, advice = "all are finite", ""
     if not finite.all():
@@ -71,7 +78,8 @@ def inspect_channels(samples: Samples) -> list[Finding]:
     findings = [Finding("numbers", FAULT if advice else OK, found, advice)]
 
     samples = np.where(finite, samples, 0.0).astype(np.float32)
-    levels = 20.0 * np.log10(np.maximum(np.std(samples, axis=0, dtype=np.float64), 1e-7))
+    heard = highpass(samples, cutoff_hz=DEFAULT_HIGHPASS_HZ, sample_rate=SAMPLE_RATE)
+    levels = 20.0 * np.log10(np.maximum(np.std(heard, axis=0, dtype=np.float64), 1e-7))
     found = ", ".join(f"{level:.0f}" for level in levels) + " dBFS"
     dead = [str(index + 1) for index in range(4) if levels[index] < levels.max() - DEAD_DB]
     state, advice = OK, ""
@@ -113,12 +121,12 @@ def inspect_field(
         input_format: the format to check them against, and how the microphone is mounted.
         expected: (3,) unit vector to a talker, if the direction is known.
     """
-    spectra = _band(samples, sample_rate)
+    spectra = band_spectra(samples, sample_rate)
     energies = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
     if energies.min() <= 10.0 ** (-DEAD_DB / 10.0) * energies.max():
         found = "cannot be judged: a channel is (almost) silent between 300 and 4000 Hz"
         return [Finding("format", WARNING, found, "see `level`; make noise from several sides")]
-    findings = [_copies(spectra, energies), _format(spectra, input_format.audio_format)]
+    findings = [_copies(spectra, energies), _format(spectra, input_format.format_name)]
     if expected is not None and findings[-1].state == OK:  # else it is no direction
         ambix = spectra @ input_format.to_ambix.T.astype(np.float32)
         findings.append(_direction(ambix, expected))
@@ -132,15 +140,50 @@ def format_error_db(spectra: npt.NDArray[np.complexfloating], to_ambix: FloatArr
         Median of the absolute ratio of the dipoles' energy to W's, over parts of half a second by
         some 370 Hz, the quietest left out [dB].
     """
-    frames, bins = min(_PART[0], spectra.shape[0]), min(_PART[1], spectra.shape[1])
+    return float(np.median(np.abs(dipoles_over_pressure_db(covariances(spectra), to_ambix))))
+
+
+def covariances(spectra: npt.NDArray[np.complexfloating]) -> FieldParts:
+    """(P, 4, 4) real parts of the mean covariances of (T, F, 4) spectra, part by part.
+
+    A part is half a second by some 370 Hz.
+    """
+    frames, bins = min(PART[0], spectra.shape[0]), min(PART[1], spectra.shape[1])
     rows, columns = spectra.shape[0] // frames, spectra.shape[1] // bins
     parts = spectra[: rows * frames, : columns * bins]
-    parts = parts.reshape(rows, frames, columns, bins, 4) @ to_ambix.T
-    energies = np.mean(np.abs(parts) ** 2, axis=(1, 3)).reshape(-1, 4)
+    parts = parts.reshape(rows, frames, columns, bins, 4).swapaxes(1, 2)
+    parts = parts.reshape(rows * columns, frames * bins, 4)
+    mean: FieldParts = np.real(parts.conj().swapaxes(1, 2) @ parts) / (frames * bins)
+    return mean.astype(np.float64)
+
+
+def dipoles_over_pressure_db(parts: FieldParts, to_ambix: FloatArray) -> FloatArray:
+    """Energy of the dipoles over that of W [dB] in the parts where W is not quiet: 0 in AmbiX.
+
+    Args:
+        parts: (P, 4, 4) of `covariances`.
+        to_ambix: (4, 4) from their channels.
+    """
+    energies = np.einsum("ij,pjk,ik->pi", to_ambix, parts, to_ambix)
     loud = energies[:, 0] > 0.1 * np.median(energies[:, 0])
     pressure, dipoles = energies[loud, 0], energies[loud, 1:].sum(axis=1)
-    ratio_db = 10.0 * np.log10(np.maximum(dipoles, 1e-20) / np.maximum(pressure, 1e-20))
-    return float(np.median(np.abs(ratio_db)))
+    ratio_db: FloatArray = np.maximum(dipoles, 1e-20) / np.maximum(pressure, 1e-20)
+    return 10.0 * np.log10(ratio_db)
+
+
+def formats_by_name() -> dict[str, FloatArray]:
+    """(4, 4) matrix to AmbiX of each format that energies can tell, by what to ask for it."""
+    found = {
+        f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}": (
+            format_to_ambix_matrix(name)
+        )
+        for name in FORMATS
+    }
+    for channel in range(1, 4):
+        order = np.eye(4)
+        order[[0, channel]] = order[[channel, 0]]
+        found[f"W on channel {channel + 1} (see --channels)"] = order
+    return found
 
 
 def coherence_matrix(spectra: npt.NDArray[np.complexfloating]) -> FloatArray:
@@ -173,7 +216,7 @@ def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
     return [text for _, _, text in sorted(found)[:3]]
 
 
-def _band(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
+def band_spectra(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:
     """(T, F, 4) spectra in the band where microphones are close to ideal."""
     spectra = stft(samples)
     hertz = np.arange(spectra.shape[1]) * sample_rate / (2 * (spectra.shape[1] - 1))
@@ -205,15 +248,10 @@ def _format(spectra: npt.NDArray[np.complexfloating], audio_format: str) -> Find
     if error_db <= FORMAT_ERROR_DB:
         return Finding("format", OK, found)
     fits = [
-        f"--format {name}{'[:LAYOUT]' if name == 'tetrahedral' else ''}"
-        for name in FORMATS
-        if format_error_db(spectra, format_to_ambix_matrix(name)) <= FORMAT_ERROR_DB
+        name
+        for name, to_ambix in formats_by_name().items()
+        if format_error_db(spectra, to_ambix) <= FORMAT_ERROR_DB
     ]
-    for channel in range(1, 4):
-        order = np.eye(4)
-        order[[0, channel]] = order[[channel, 0]]
-        if format_error_db(spectra, order) <= FORMAT_ERROR_DB:
-            fits.append(f"W on channel {channel + 1} (see --channels)")
     advice = f"it can be: {'; '.join(fits)}" if fits else "check --format, --channels and the gains"
     return Finding("format", WARNING, found, advice)
 

@@ -7,6 +7,7 @@ channels and more, can be recognised by name.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from doa_core.errors import InputError
@@ -42,11 +43,30 @@ PROFILES = (
     Profile("tetramic", "Core Sound TetraMic", _LAYOUT, _IN_ORDER, _ORDERS),
 )
 
-# Part of a device's name, in lower case, and what the device is.
+_PLANE = "microphones in one plane, no Ambisonics"
+_LINE = "four microphones in a line, no Ambisonics"
+_ENCODE = "encode them to AmbiX first and pipe that in"
+
+# Part of a device's name, without blanks, dashes and cases, and what the device is.
 NOT_AMBISONIC = {
-    "respeaker": "four microphones in one plane (channels 2 to 5 of 6), no Ambisonics",
-    "zylia": "19 capsules on a sphere: encode them to AmbiX first and pipe that in",
-    "spatial mic": "eight capsules, second order: encode them to AmbiX first and pipe that in",
+    "respeaker": f"ReSpeaker: {_PLANE}",
+    "seeed": f"a ReSpeaker of Seeed: {_PLANE}",
+    "ac10xcodec": f"a ReSpeaker HAT: {_PLANE}",
+    "ac108": f"a ReSpeaker HAT: {_PLANE}",
+    "micarray": f"a microphone array such as miniDSP's UMA-8: {_PLANE}",
+    "uma8": f"miniDSP UMA-8: {_PLANE}",
+    "uma16": f"miniDSP UMA-16: {_PLANE}",
+    "matrixio": f"MATRIX Creator or Voice: {_PLANE}",
+    "matrixcreator": f"MATRIX Creator: {_PLANE}",
+    "matrixvoice": f"MATRIX Voice: {_PLANE}",
+    "usbcamerab4.09.24.1": f"PlayStation 3 Eye: {_LINE}",
+    "playstationeye": f"PlayStation 3 Eye: {_LINE}",
+    "ps3eye": f"PlayStation 3 Eye: {_LINE}",
+    "azurekinect": f"Azure Kinect: {_PLANE}",
+    "kinect": f"Kinect: {_LINE}",
+    "xboxnui": f"Kinect: {_LINE}",
+    "zylia": f"19 capsules on a sphere: {_ENCODE}",
+    "spatialmic": f"eight capsules, second order: {_ENCODE}",
 }
 
 
@@ -67,5 +87,5 @@ def find_profile(name: str) -> Profile:
 
 def not_ambisonic(device_name: str) -> str | None:
     """What a device is, if its name shows that it is no first-order Ambisonics microphone."""
-    name = device_name.lower()
+    name = re.sub(r"[\s_-]", "", device_name.lower())
     return next((what for part, what in NOT_AMBISONIC.items() if part in name), None)

@@ -10,7 +10,8 @@ from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.audio import FileSource
 from doa_edge.input.format import AMBIX, InputFormat
-from doa_edge.input.pcm import PcmFormat, PipeSource
+from doa_edge.input.pcm import PcmFormat
+from doa_edge.input.pipe import PipeSource
 from doa_edge.input.stream import CHANNELS, Source
 
 

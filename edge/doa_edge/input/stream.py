@@ -55,11 +55,14 @@ class Source:
         name: to show to people.
         live: whether it runs in real time; a file does not.
         sample_rate: of the input [hertz]; None as long as it is not known.
+        declared: the format of its channels that a file or stream declares; None where it does
+            not, or as long as that is not known.
     """
 
     name: str
     live = True
     sample_rate: int | None = None
+    declared: str | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError
+from doa_core.files import existing_path
 from doa_core.toml import read_toml
 from doa_edge.tflite.shipped import SHIPPED, model_path
 
@@ -69,7 +70,7 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         )
     names_a_file = isinstance(action.metavar, str) and action.metavar.startswith(("FILE", "DIR"))
     if names_a_file and text != "-" and not (action.type is model_path and text in SHIPPED):
-        text = str(path.parent / text)
+        text = str(existing_path(path.parent / text))
     try:
         converted = action.type(text) if callable(action.type) else text
     except argparse.ArgumentTypeError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from typing import Any
 
 from doa_edge.options.command import add_options, integer, number
 
-ENCODING_NAMES = ("s16le", "s24le", "s32le", "f32le")
+ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile NAME": "a microphone whose channels are documented, instead of --format; "
         "`doa_edge devices --profiles` lists them",
         "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
-        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU (default: ambix)",
+        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "
+        "(default: what a file declares, as .amb does fuma, else ambix)",
         "--channels A,B,C,D": "which four channels, counted from 1, of an input with more "
         "(default: of a device the first four; a file must have just four)",
         "--mount YAW,PITCH,ROLL": "mounting of the microphone in the room, in degrees: turned "
@@ -70,6 +72,7 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown format, or a mounting that is not three finite angles.
     """
     from doa_core.errors import InputError
+    from doa_core.files import existing_path
     from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
@@ -80,12 +83,14 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
             f"Received: profile={options.profile!r}, format={options.format!r}"
         )
     input_format = InputFormat(
-        audio_format=options.format or (profile.audio_format if profile else "ambix"),
+        audio_format=options.format or (profile.audio_format if profile else None),
         channel_map=options.channels,
         mount=options.mount,
     )
     same = ("input", "device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
+    if options.input not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(options.input))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 

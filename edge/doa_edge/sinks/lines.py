@@ -110,8 +110,11 @@ class FileSink:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
             self._descriptor = os.open(self.path, flags, 0o644)
-        except PermissionError:  # such as a device that can only be written
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except PermissionError as refused:  # such as a device that can only be written
+            try:
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            except OSError:
+                raise refused from None
         status = os.fstat(self._descriptor)
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size

@@ -74,6 +74,6 @@ class Notifier:
         if self._socket is None:
             return
         try:
-            self._socket.sendto(text.encode(), self._address)
+            self._socket.sendto(text.encode(errors="surrogateescape"), self._address)
         except OSError:  # a manager that is gone, or busy, is no reason to stop listening
             return

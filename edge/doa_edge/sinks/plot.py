@@ -13,7 +13,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import direction_scores
 from doa_core.errors import InputError, MissingPackageError
-from doa_core.files import write_beside
+from doa_core.files import printable, write_beside
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, direction_deg
 from doa_edge.sinks.plot_talkers import draw_talkers, mark_talkers, tracks_of
@@ -107,7 +107,7 @@ def plot_track(
         draw_talkers({"azimuth_deg": azimuth, "elevation_deg": elevation}, tracks)
         elevation.set_xlabel("time [s]")
     if title:
-        figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle(printable(title), fontsize=13, fontweight="bold", x=0.01, ha="left")
     with write_beside(path) as part:
         figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
 

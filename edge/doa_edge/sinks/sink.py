@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import sys
 import threading
 from typing import Any, Generic, Protocol, TypeVar
+
+from doa_core.errors import one_line
 
 Message = dict[str, Any]  # that `doa_edge run` prints as one line
 
@@ -108,6 +111,36 @@ class Queued(Generic[Item]):
             self._sink.close()
         except OSError as error:
             self._error = error
+
+
+class Reasons:
+    """Why a receiver is not reached, on standard error: at once, and each reason once a run.
+
+    Args:
+        option: that asked for the sink, without its dashes.
+    """
+
+    def __init__(self, option: str) -> None:
+        self._option = option
+        self._told: set[str] = set()
+
+    def tell(self, what: str, error: object) -> None:
+        """Write a line, unless it has been written before.
+
+        Args:
+            what: does not work, such as `cannot reach 127.0.0.1:9000`.
+            error: of the system or another program.
+        """
+        reason = one_line(getattr(error, "strerror", None) or error or type(error).__name__)
+        line = f"doa_edge: --{self._option} {what}: {reason}\n"
+        if line not in self._told:
+            self._told.add(line)
+            sys.stderr.write(line)
+
+    @property
+    def told(self) -> bool:
+        """Whether any reason was told so far."""
+        return bool(self._told)
 
 
 def json_line(message: Message) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.errors import InputError, MissingPackageError, PackageError, one_line
 from doa_edge.tflite.file import read_model_file
 from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
 from doa_edge.tflite.shipped import shipped_model_path
+
+OLD_RUNTIME = "tflite-runtime"  # the only one of 32-bit ARM; its wheels are built for numpy 1
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -38,6 +40,7 @@ class TfliteModel:
         InputError: a file that `read_model` refuses, that the runtime cannot run, or whose
             tensors do not have the shapes of its spec.
         MissingPackageError: neither ai-edge-litert nor tflite-runtime can be imported.
+        PackageError: the runtime does not work beside this numpy.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
@@ -75,6 +78,8 @@ class TfliteModel:
             raise InputError(
                 f"{self._path} cannot be run by {self.runtime}: {one_line(error)}"
             ) from error
+        except SystemError as error:  # of its binding to numpy, not of the file
+            raise _unusable(self.runtime, error) from error
         return interpreter
 
     def _load_whole(self) -> None:
@@ -137,13 +142,29 @@ def dequantize(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> FloatArra
 def _load_interpreter_class() -> tuple[Any, str]:
     """Interpreter class and name of the runtime: the maintained one, else the old one of ARM."""
     reasons = []
-    for runtime in ("ai-edge-litert", "tflite-runtime"):
+    for runtime in ("ai-edge-litert", OLD_RUNTIME):
         try:
             module = importlib.import_module(f"{runtime.replace('-', '_')}.interpreter")
             return module.Interpreter, runtime
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            reasons.append(f"{runtime}: {one_line(error)}")
+        except (ImportError, AttributeError, SystemError) as error:
+            if runtime == OLD_RUNTIME and _has_numpy_2():
+                raise _unusable(runtime, error) from error
             reasons.append(f"{runtime}: {one_line(error)}")
     raise MissingPackageError("A TFLite runtime", "edge", "; ".join(reasons))
+
+
+def _unusable(runtime: str, error: BaseException) -> PackageError:
+    """What to say of a runtime that is installed and does not work."""
+    advice = f"Install it anew: pip install --force-reinstall {runtime}"
+    if runtime == OLD_RUNTIME and _has_numpy_2():
+        advice = f'It needs numpy 1, and this is numpy {np.__version__}: pip install "numpy<2"'
+    return PackageError(f"{runtime} does not work here ({one_line(error)}). {advice}")
+
+
+def _has_numpy_2() -> bool:
+    return int(np.__version__.split(".")[0]) >= 2
 
 
 def _only_tensor(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from doa_core.errors import check_choice
+from doa_core.files import existing_path
 
 SHIPPED = ("default", "lite")
 MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (default: `default`)"
@@ -52,5 +53,5 @@ def judged_model(text: str) -> str:
 
 def model_path(text: str) -> Path:
     """The path of a value of `--model`: a name in `SHIPPED`, unless a file has that name."""
-    path = Path(text)
+    path = existing_path(text)
     return shipped_model_path(text) if text in SHIPPED and not path.exists() else path

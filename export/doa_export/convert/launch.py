@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, one_line
 from doa_export.convert.modes import AUTO, MODES, check_mode
+from doa_tf.registration import imported_modules
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +84,9 @@ def run_worker(
 ) -> list[bytes]:
     """Contents of the files that `doa_export.convert.worker` makes of a checkpoint.
 
+    It imports what `doa_tf.registration.import_modules` was given here, and finds it where it was
+    found here.
+
     Args:
         model_path: a `.keras` file made by this package.
         options: of the worker, beside model, folder and `--windows`.
@@ -102,6 +106,8 @@ def run_worker(
 
             np.save(Path(folder) / "windows.npy", windows)
             options += ["--windows", str(Path(folder) / "windows.npy")]
+        for name in imported_modules():
+            options += ["--import", name]
         environment = {
             **os.environ,
             "TMPDIR": folder,
@@ -109,6 +115,8 @@ def run_worker(
             "CUDA_VISIBLE_DEVICES": "-1",  # on a GPU an LSTM would become a cuDNN call
             "TF_CPP_MIN_LOG_LEVEL": "2",  # errors are wanted here
         }
+        if imported_modules():
+            environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         with subprocess.Popen(
             _worker_command(Path(model_path).absolute(), folder, options),
             env=environment,

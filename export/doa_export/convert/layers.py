@@ -50,18 +50,24 @@ def merge_linear(layers: list[Layer]) -> list[Layer]:
     return merged
 
 
-def is_linear(layer: Layer) -> bool:
-    """Whether it is a dense layer with a bias and no activation."""
-    dense = isinstance(layer, keras.layers.Dense) and layer.use_bias
-    return dense and layer.activation is keras.activations.linear
+def is_linear(layer: Layer | None) -> bool:
+    """Whether it is a dense layer with a bias and no activation; a subclass may compute more."""
+    if layer is None or type(layer) is not keras.layers.Dense:
+        return False
+    return layer.use_bias and layer.activation is keras.activations.linear
 
 
 def _is_block(block: list[Layer]) -> bool:
-    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization, keras.layers.MaxPooling2D)
+    kinds = [keras.layers.Conv2D, keras.layers.BatchNormalization, keras.layers.MaxPooling2D]
+    if [type(layer) for layer in block] != kinds:  # a subclass may compute something else
+        return False
+    convolution, normalisation, pooling = block
     return (
-        len(block) == 3
-        and all(isinstance(layer, kind) for layer, kind in zip(block, kinds, strict=True))
-        and (block[0].kernel_size, block[0].padding) == ((3, 3), "same")
-        and (block[0].strides, block[0].dilation_rate) == ((1, 1), (1, 1))
-        and (block[2].pool_size[0], block[2].strides[0]) == (1, 1)
+        (convolution.kernel_size, convolution.padding) == ((3, 3), "same")
+        and (convolution.strides, convolution.dilation_rate) == ((1, 1), (1, 1))
+        and (convolution.groups, convolution.use_bias) == (1, True)
+        and convolution.activation is keras.activations.relu
+        and (normalisation.center, normalisation.scale) == (True, True)
+        and (pooling.pool_size[0], pooling.strides) == (1, pooling.pool_size)
+        and pooling.padding == "valid"
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import keras
@@ -113,16 +114,16 @@ class Network:
 
 
 def is_crnn(model: keras.Model) -> bool:
-    """Whether a Keras model has the layers that `doa_tf.build_crnn` gives it."""
+    """Whether a Keras model has the layers that `doa_tf.build_crnn` gives it, and no others."""
     try:
         _, rest = split_layers(_without_turning(model)[0])
     except InputError:
         return False
-    kinds = (keras.layers.Bidirectional, keras.layers.Dense, HeadOutput, keras.layers.Activation)
-    dense = [layer for layer in merge_linear(rest) if isinstance(layer, keras.layers.Dense)]
-    plain = [_is_plain(layer) for layer in rest if isinstance(layer, keras.layers.Bidirectional)]
-    known = all(isinstance(layer, kinds) for layer in rest)
-    return known and len(dense) == 1 and bool(plain) and all(plain)
+    recurrences = list(takewhile(_is_plain, rest))
+    dense, *outputs = merge_linear(rest[len(recurrences) :]) or [None]
+    kinds = [type(layer) for layer in outputs]
+    known = kinds in ([HeadOutput], [HeadOutput, keras.layers.Activation])
+    return bool(recurrences) and is_linear(dense) and known
 
 
 def _without_turning(model: keras.Model) -> tuple[list[Layer], Turning | None]:
@@ -140,10 +141,12 @@ def _without_turning(model: keras.Model) -> tuple[list[Layer], Turning | None]:
     return [layer for layer in layers if layer not in (turn, layers[back], harmonics)], turning
 
 
-def _is_plain(layer: keras.layers.Bidirectional) -> bool:
+def _is_plain(layer: Layer) -> bool:
     """An LSTM in two directions, side by side, with the gates that the runtime's operation has."""
-    return layer.merge_mode == "concat" and all(
-        isinstance(side, keras.layers.LSTM)
+    if type(layer) is not keras.layers.Bidirectional or layer.merge_mode != "concat":
+        return False
+    return all(
+        type(side) is keras.layers.LSTM
         and side.return_sequences
         and side.use_bias
         and side.activation is keras.activations.tanh

@@ -16,6 +16,7 @@ from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL
 from doa_export.convert.network import is_crnn, read_network
 from doa_export.convert.stages import convert_keras, convert_network
 from doa_tf.models import load_scoring_model
+from doa_tf.registration import import_modules
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", action="store_true")
     parser.add_argument("--only", metavar="LAYER", help="leave all other layers in float32")
     parser.add_argument("--halves", metavar="STEP", type=int, help="both halves of the network")
+    parser.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
     args = parser.parse_args(argv)
     try:
+        import_modules(args.imports)
         flatbuffers = _convert(args)
     except InputError as error:
         sys.stderr.write(f"{error}\n")

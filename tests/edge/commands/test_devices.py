@@ -5,8 +5,16 @@ import pytest
 from doa_core.errors import InputError
 from doa_edge.commands.devices import device_reports
 from doa_edge.input.format import InputFormat
+from doa_edge.input.live import portaudio
 from doa_edge.input.live.capture import DeviceSource
-from doa_edge.input.live.portaudio import DeviceError, InputDevice, find_device, negotiate
+from doa_edge.input.live.portaudio import (
+    DeviceError,
+    InputDevice,
+    find_again,
+    find_device,
+    negotiate,
+)
+from doa_edge.input.profiles import not_ambisonic
 from tests.edge import fake_sounddevice as fake
 
 pytest.importorskip("soxr")
@@ -125,3 +133,113 @@ def test_list_without_a_usable_device_fails_with_advice(monkeypatch, capsys):
     output = capsys.readouterr()
     assert '"usable": false' in output.out
     assert "no device can be used" in output.err
+
+
+def alsa(*names, channels=4):
+    return devices(*names, channels=channels)
+
+
+def test_a_card_with_another_number_is_the_same_microphone():
+    (lost,) = alsa("H3-VR: USB Audio (hw:1,0)")
+    onboard, back = alsa("bcm2835 ALSA: - (hw:0,0)", "H3-VR: USB Audio (hw:12,0)")
+    assert find_again(lost, [onboard, back]) == back
+    for other in ("H3-VR: USB Audio (hw:2,1)", "H3-VR (hw:2,0)", "Webcam: USB Audio (hw:1,0)"):
+        with pytest.raises(DeviceError, match=r"H3-VR: USB Audio .* is not there"):
+            find_again(lost, alsa(other))
+    # A name of another interface may end as it likes.
+    (lost,) = devices("Take 1")
+    with pytest.raises(DeviceError):
+        find_again(lost, devices("Take 2"))
+
+
+def test_a_second_microphone_of_one_kind_is_not_taken_for_the_lost_one():
+    first, second = alsa("H3-VR: USB Audio (hw:1,0)", "H3-VR: USB Audio (hw:2,0)")
+    (back,) = alsa("H3-VR: USB Audio (hw:3,0)")
+    assert find_again(first, [second, first], before=[first, second]) == first
+    with pytest.raises(DeviceError, match="not there"):
+        find_again(first, [second], before=[first, second])
+    assert find_again(first, [second, back], before=[first, second]) == back
+    with pytest.raises(DeviceError, match=r"could be 1: H3-VR.*hw:2.*; 0: H3-VR.*hw:3"):
+        find_again(first, [second, back])  # both are new
+
+
+def test_a_device_is_named_with_a_number_that_its_card_had():
+    listed = alsa("bcm2835 ALSA: - (hw:0,0)", "H3-VR: USB Audio (hw:2,0)")
+    assert find_device("H3-VR: USB Audio (hw:1,0)", listed).index == 1
+    assert find_device("usb audio (hw:7,0)", listed).index == 1
+    twins = alsa("H3-VR: USB Audio (hw:1,0)", "H3-VR: USB Audio (hw:2,0)")
+    assert find_device("H3-VR: USB Audio (hw:2,0)", twins).index == 1
+    for wanted in ("H3-VR: USB Audio (hw:1,3)", "(hw:5,0)", "hw:5,0"):
+        with pytest.raises(InputError, match="number or a part of the name"):
+            find_device(wanted, listed)
+
+
+CONVERTERS = (
+    *("lavrate", "lavcrate", "samplerate", "samplerate_best", "speexrate", "speexrate_medium"),
+    *("speex", "upmix", "vdownmix", "a52", "rate_convert"),
+)
+VIRTUAL = (
+    *("default", "sysdefault", "pulse", "pipewire", "jack", "oss", "dsnoop", "dmix", "null"),
+    *("front", "surround40", "surround71", "hdmi", "iec958", "plughw"),
+)
+
+
+@pytest.mark.parametrize("name", [*CONVERTERS, *VIRTUAL])
+def test_what_alsa_converts_is_no_microphone(name):
+    converters = alsa(name, name.upper(), channels=128)
+    (microphone,) = alsa("H3-VR: USB Audio (hw:1,0)")
+    assert find_device(None, [*converters, microphone]) == microphone
+    with pytest.raises(InputError, match="no device option"):
+        find_device(None, converters)
+    assert find_device(name.upper(), converters[:1]).name == name  # whoever asks for it, gets it
+
+
+def test_a_plugin_of_an_unknown_name_shows_itself_by_its_channels():
+    listed = alsa("my_rate", channels=128) + alsa("", "em32: USB Audio (hw:1,0)", channels=32)[1:]
+    assert find_device(None, listed).name == "em32: USB Audio (hw:1,0)"
+    assert find_device(None, alsa("my_microphone")).name == "my_microphone"  # of an asound.conf
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("ReSpeaker 4 Mic Array (UAC1.0): USB Audio (hw:2,0)", "in one plane"),
+        ("seeed-4mic-voicecard: bcm2835-i2s-ac10x-codec0 ac10x-codec0-0 (hw:1,0)", "in one plane"),
+        ("seeed8micvoicec: - (hw:1,0)", "in one plane"),
+        ("USB Camera-B4.09.24.1: Audio (hw:2,0)", "in a line"),
+        ("PlayStation Eye: USB Audio (hw:2,0)", "in a line"),
+        ("Kinect USB Audio: - (hw:3,0)", "in a line"),
+        ("Xbox NUI Sensor: USB Audio (hw:3,0)", "in a line"),
+        ("Azure Kinect Microphone Array: USB Audio (hw:3,0)", "in one plane"),
+        ("micArray RAW SPK: USB Audio (hw:1,0)", "in one plane"),
+        ("miniDSP UMA-8: USB Audio (hw:1,0)", "in one plane"),
+        ("MATRIXIO-SOUND: - (hw:2,0)", "in one plane"),
+        ("ZYLIA ZM-1: USB Audio (hw:1,0)", "encode them to AmbiX"),
+        ("Spatial Mic Dante: USB Audio (hw:1,0)", "encode them to AmbiX"),
+    ],
+)
+def test_arrays_that_are_no_ambisonics_are_told_so(monkeypatch, caplog, name, what):
+    fake.install(monkeypatch, **{name: (6, (16_000,), ANY)})
+    (report,) = device_reports()
+    assert not report.usable
+    assert what in report.note
+    with pytest.raises(InputError, match=f"no device option|{what}"):
+        DeviceSource().__enter__()
+    with DeviceSource("0") as source:  # asked for by name it is opened, and told about
+        assert source.name == name
+    assert what in caplog.text
+
+
+@pytest.mark.parametrize("name", ["H3-VR", "AMBEO VR Mic", "UMC404HD 192k", "Zoom H2n", "Scarlett"])
+def test_other_names_may_be_ambisonics(name):
+    assert not_ambisonic(f"{name}: USB Audio (hw:1,0)") is None
+
+
+def test_devices_that_this_user_may_not_open_are_no_mystery(monkeypatch):
+    monkeypatch.setattr(portaudio.glob, "glob", lambda _: ["/dev/snd/pcmC1D0c"])
+    monkeypatch.setattr(portaudio.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"Permission denied: /dev/snd/pcmC1D0c.*group audio"):
+        find_device(None, [])
+    monkeypatch.setattr(portaudio.os, "access", lambda *_: True)
+    with pytest.raises(InputError, match=r"there is no input device\. Received"):
+        find_device(None, [])

@@ -7,6 +7,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.input.audio import FileSource, read_blocks, read_recording
+from doa_edge.input.containers.recording import open_sound
 from doa_edge.input.format import InputFormat
 
 soundfile = pytest.importorskip("soundfile")
@@ -89,23 +90,97 @@ def test_header_of_a_stream_is_no_truncation(write_wave, size):
     assert np.array_equal(read_recording(path), expected)
 
 
-@pytest.mark.parametrize("kind", ["wav", "rf64", "aiff"])
-def test_truncated_file_is_refused_before_reading(tmp_path, plane_wave, kind):
-    path = tmp_path / f"cut.{'aiff' if kind == 'aiff' else 'wav'}"
+@pytest.mark.parametrize("kind", ["wav", "rf64", "w64", "aiff", "caf", "au"])
+def test_truncated_file_is_heard_as_far_as_it_goes(tmp_path, plane_wave, caplog, kind):
+    path = tmp_path / f"cut.{kind}"
     soundfile.write(path, plane_wave(0.0, 0.0), 16_000, format=kind.upper(), subtype="PCM_16")
-    FileSource(path).close()
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(InputError, match=r"cut short: its header promises.*1000 too few"):
-        FileSource(path)
+    whole = read_recording(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(whole_frames(whole, kind)) + 8 * 19_000])
+    assert np.array_equal(read_recording(path), whole[:19_000])
+    assert np.array_equal(read_recording(path), whole[:19_000])
+    (line,) = caplog.messages  # once, though it was read twice
+    assert f"{path} is cut short, or its header counts too much" in line
+    assert "promises 19200 samples per channel. Received: 19000, which are heard" in line
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
-def test_truncated_flac_is_refused(write_wave, share):
+def whole_frames(samples, kind):
+    """The sound as the bytes of a file of 16 bits."""
+    order = ">" if kind in ("aiff", "caf", "au") else "<"
+    return np.round(samples[:50] * 32_768).astype(f"{order}i2").tobytes()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.95])
+def test_truncated_flac_is_heard_as_far_as_it_goes(write_wave, caplog, share):
     path = write_wave(name="cut.flac", subtype="PCM_16")
+    whole = read_recording(path)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(InputError, match="cut short"):
+    heard = read_recording(path)
+    # A frame of FLAC is of 4096 samples, and the last may be incomplete.
+    assert share * len(whole) - 2 * 4096 <= len(heard) <= share * len(whole)
+    assert np.array_equal(heard, whole[: len(heard)])
+    assert "cut short or damaged after" in caplog.text
+
+
+def test_flac_without_a_whole_frame_is_refused(write_wave):
+    path = write_wave(name="cut.flac", subtype="PCM_16")
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(InputError, match=r"cut short or damaged after 0\.000 s"):
         read_recording(path)
+
+
+def _with_flac_length(path, samples):
+    """Write another number of samples, the 36 bits from bit 108 of STREAMINFO on."""
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = samples.to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def test_flac_of_unknown_length_is_heard_whole(write_wave, caplog):
+    path = write_wave(name="unknown.flac", subtype="PCM_16")
+    whole = read_recording(path)
+    _with_flac_length(path, 0)
+    assert FileSource(path).frames is None
+    assert np.array_equal(read_recording(path), whole)
+    assert not caplog.messages
+
+
+def test_flac_that_counts_too_much_is_heard_whole(write_wave, caplog):
+    path = write_wave(name="much.flac", subtype="PCM_16")
+    whole = read_recording(path)
+    _with_flac_length(path, 2**32 - 1)
+    assert np.array_equal(read_recording(path), whole)
+    assert "promises 4294967295 samples per channel. Received: 19200" in caplog.text
+
+
+def test_ogg_without_its_last_page_is_told(write_wave, caplog):
+    path = write_wave(name="cut.ogg")
+    whole = read_recording(path)
+    assert not caplog.messages
+    path.write_bytes(path.read_bytes()[:-3000])
+    heard = read_recording(path)
+    assert 0 < len(heard) < len(whole)
+    assert "cut short: its last page is missing" in caplog.text
+
+
+def test_mp3_without_a_length_is_heard_whole(tmp_path, plane_wave):
+    path = tmp_path / "mono.mp3"
+    soundfile.write(path, plane_wave(0.0, 0.0, seconds=3.0)[:, 0], 16_000)
+    data = path.read_bytes()
+    with open_sound(path) as sound:
+        whole = np.concatenate(list(sound.blocks()))
+        assert sound.frames == len(whole) == 48_000
+    second = data.index(data[:2], 4)  # the first frame holds no sound, but the length
+    path.write_bytes(data[second:])
+    with open_sound(path) as sound:
+        heard = np.concatenate(list(sound.blocks()))
+        assert sound.frames is None
+    # With the samples that the encoder added, which the first frame tells to leave out.
+    assert 48_000 <= len(heard) <= 48_000 + 3 * 1152
+    lag = int(np.argmax(np.correlate(heard[:8_000, 0], whole[1_000:5_000, 0]))) - 1_000
+    assert np.corrcoef(heard[lag + 1_000 : lag + 40_000, 0], whole[1_000:40_000, 0])[0, 1] > 0.99
 
 
 @pytest.mark.parametrize(

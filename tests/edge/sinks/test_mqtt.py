@@ -230,3 +230,86 @@ def test_mqtt_tells_after_an_absence_that_a_slot_fell_empty(broker):
     assert sink.dropped == 1
     sink.close()
     listener.close()
+
+
+# --- Reasons
+
+
+def told(capsys):
+    return capsys.readouterr().err.splitlines()
+
+
+class Refusing:
+    """A server that answers every connection with the same bytes, and closes it."""
+
+    def __init__(self, answer):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._answer = answer
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self):
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1024)
+                connection.sendall(self._answer)
+
+    def close(self):
+        self._server.close()
+
+
+def test_a_broker_that_is_not_there_is_told_once_and_at_once(capsys):
+    port = free_port()
+    sink = MqttSink(Address("127.0.0.1", port))
+    line = f"doa_edge: --mqtt cannot reach 127.0.0.1:{port}: Connection refused"
+    said = []
+    assert wait_until(lambda: said.extend(told(capsys)) or said)
+    assert said == [line]
+    time.sleep(1.5)  # another attempt
+    sink.send(ESTIMATE)
+    sink.close()
+    assert told(capsys) == []
+    assert sink.dropped == 1
+
+
+def test_a_broker_whose_name_is_wrong_is_said_to_be_so(capsys):
+    sink = MqttSink(Address("no-such-host.invalid", 1883))
+    said = []
+    assert wait_until(lambda: said.extend(told(capsys)) or said)
+    assert said[0].startswith("doa_edge: --mqtt cannot reach no-such-host.invalid:1883: ")
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"\x20\x02\x00\x05", "is refused by {}: Not authorized"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "lost the connection to {}: "),
+    ],
+)
+def test_a_broker_that_lets_nobody_in_is_told_once(answer, reason, capsys):
+    server = Refusing(answer)
+    sink = MqttSink(Address("127.0.0.1", server.port))
+    said = []
+    assert wait_until(lambda: said.extend(told(capsys)) or said)
+    time.sleep(1.5)  # another attempt
+    said += told(capsys)
+    expected = "doa_edge: --mqtt " + reason.format(f"127.0.0.1:{server.port}")
+    assert len(said) == 1
+    assert said[0].startswith(expected)
+    sink.close()
+    server.close()
+
+
+def test_a_broker_that_never_answers_is_told_at_the_end(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        sink = MqttSink(Address("127.0.0.1", deaf.getsockname()[1]))
+        sink.send(ESTIMATE)
+        sink.close()
+        assert told(capsys) == [
+            f"doa_edge: --mqtt cannot reach 127.0.0.1:{deaf.getsockname()[1]}: no answer so far"
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -11,9 +12,15 @@ import time
 import pytest
 
 from doa_core.errors import InputError
-from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.network.address import Address, receiving_address
 from doa_edge.sinks.network.tcp import TcpClientSink, TcpServerSink, odas_line
 from tests.edge.sinks.test_sinks import GAP, HOP_SECONDS, estimate, wait_until
+
+
+def told(capsys):
+    """Lines on standard error so far."""
+    return capsys.readouterr().err.splitlines()
+
 
 # --- OSC
 
@@ -231,3 +238,85 @@ def test_an_mqtt_topic_is_checked():
     for topic in ("", "/", "a/+", "#", "$SYS/x"):
         with pytest.raises(InputError, match="MQTT topic"):
             check_topic(topic)
+
+
+# --- Reasons
+
+
+def test_a_program_that_does_not_listen_is_told_once_and_at_once(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    sink = TcpClientSink(Address("127.0.0.1", port), hop_seconds=HOP_SECONDS)
+    sink.send(estimate())
+    line = f"doa_edge: --tcp-connect cannot reach 127.0.0.1:{port}: Connection refused"
+    assert told(capsys) == [line]
+    sink._next_try = 0.0  # as if two seconds had gone
+    sink.send(estimate())
+    assert told(capsys) == []
+    assert sink.dropped == 2
+    with socket.create_server(("127.0.0.1", port)) as server:
+        sink._next_try = 0.0
+        sink.send(estimate())
+        connection, _ = server.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()  # a reset
+    assert sink.dropped == 2
+    sink.send(estimate())
+    (line,) = told(capsys)
+    assert line.startswith(f"doa_edge: --tcp-connect lost the connection to 127.0.0.1:{port}: ")
+
+
+def test_a_host_that_is_not_known_is_said_to_be_so(capsys):
+    sink = TcpClientSink(Address("no-such-host.invalid", 9000), hop_seconds=HOP_SECONDS)
+    sink.send(estimate())
+    (line,) = told(capsys)
+    assert line.startswith("doa_edge: --tcp-connect cannot reach no-such-host.invalid:9000: ")
+    pytest.importorskip("pythonosc")
+    from doa_edge.sinks.network.osc import OscSink
+
+    with pytest.raises(OSError, match=r"--osc cannot send to no-such-host\.invalid:9000: "):
+        OscSink(Address("no-such-host.invalid", 9000))
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", f"x.{'b' * 70}.org"])
+def test_a_name_that_no_host_can_have_is_misuse(host):
+    with pytest.raises(argparse.ArgumentTypeError, match="Received"):
+        receiving_address(f"{host}:9000")
+
+
+def test_osc_says_that_nobody_listens_and_goes_on(udp, capsys):
+    sink = osc_sink(udp)
+    port = udp.getsockname()[1]
+    udp.close()
+    for _ in range(4):
+        sink.send(estimate())
+    reason = f"doa_edge: --osc cannot reach 127.0.0.1:{port}: Connection refused"
+    assert told(capsys) == [reason]
+    assert sink.dropped > 0
+    sink.close()
+
+
+@pytest.mark.parametrize("host", ["255.255.255.255", "127.255.255.255"])
+def test_osc_reaches_all_of_a_network(host):
+    pytest.importorskip("pythonosc")
+    from doa_edge.sinks.network.osc import OscSink
+
+    sink = OscSink(Address(host, 9000))
+    assert sink._socket.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+    sink.close()
+
+
+def test_a_broadcast_is_heard_by_several():
+    hearers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for hearer in hearers:
+        hearer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        hearer.bind(("", hearers[0].getsockname()[1]))
+        hearer.settimeout(5)
+    pytest.importorskip("pythonosc")
+    from doa_edge.sinks.network.osc import OscSink
+
+    sink = OscSink(Address("127.255.255.255", hearers[0].getsockname()[1]))
+    sink.send(estimate())
+    assert [read_osc(hearer, 1)[0][0] for hearer in hearers] == ["/doa/azimuth"] * 2
+    for each in (sink, *hearers):
+        each.close()

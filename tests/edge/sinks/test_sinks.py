@@ -118,6 +118,23 @@ def test_a_disk_that_is_full_leaves_whole_lines(tmp_path):
     assert [message["time_s"] for message in lines(path)][:2] == [0.832, 0.832 + 0.16]
 
 
+def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path, monkeypatch):
+    opened = os.open
+
+    def refused(name, flags, *mode, **more):
+        if flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied", str(name))
+        return opened(name, flags, *mode, **more)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        FileSink(tmp_path / "new.jsonl")
+    assert list(tmp_path.iterdir()) == []
+    sink = FileSink("/dev/null")  # can be written, if not made
+    sink.send(estimate())
+    sink.close()
+
+
 def test_a_full_device_is_an_error():
     sink = FileSink("/dev/full")
     with pytest.raises(OSError, match="No space left"):

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from doa_core.errors import InputError, MissingPackageError
+from doa_core.errors import InputError, MissingPackageError, PackageError
 from doa_core.spec import SPEC_FILE_NAME, FeatureSpec, ModelSpec
 from doa_edge.tflite.file import FLATBUFFER_FILE_NAME, embed_spec, read_model, read_spec
 from doa_edge.tflite.network import TfliteModel, default_model_path, dequantize, quantize
@@ -239,6 +239,61 @@ def test_the_second_runtime_is_used_when_the_first_is_missing(tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", module)
     path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
     assert TfliteModel(path, threads=3).runtime == "tflite-runtime"
+
+
+def old_runtime(monkeypatch, interpreter):
+    """tflite-runtime alone, whose `interpreter` module is this object; None: it cannot load."""
+    import types
+
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
+
+
+class BrokenRuntime:
+    class Interpreter:
+        def __init__(self, **options):
+            raise SystemError("<built-in method> returned a result with an exception set")
+
+
+class HalfRuntime:
+    @property
+    def Interpreter(self):
+        raise AttributeError("_ARRAY_API not found")
+
+
+@pytest.mark.parametrize("module", [BrokenRuntime, HalfRuntime()])
+@pytest.mark.parametrize(
+    ("numpy", "advice"),
+    [
+        ("2.4.1", r'needs numpy 1, and this is numpy 2.4.1: pip install "numpy<2"'),
+        ("1.26.4", r"pip install (--force-reinstall tflite-runtime|\"doa-tf)"),
+    ],
+)
+def test_the_old_runtime_beside_a_new_numpy_says_what_to_do(
+    tmp_path, monkeypatch, module, numpy, advice
+):
+    old_runtime(monkeypatch, module)
+    monkeypatch.setattr(np, "__version__", numpy)
+    path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
+    with pytest.raises(PackageError, match=advice):
+        TfliteModel(path)
+
+
+def test_doctor_and_run_tell_of_a_runtime_that_does_not_work(monkeypatch, write_wave, capfd):
+    from doa_edge.commands.main import main
+
+    old_runtime(monkeypatch, BrokenRuntime)
+    monkeypatch.setattr(np, "__version__", "2.4.1")
+    wave = str(write_wave())
+    assert main(["run", "--input", wave]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("doa_edge: tflite-runtime does not work here (<built-in method>")
+    assert line.endswith('pip install "numpy<2"')
+    assert main(["doctor", "--input", wave]) == 1
+    report = capfd.readouterr().out
+    assert "fault    model" in report
+    assert 'pip install "numpy<2"' in report
 
 
 def test_quantized_values_are_rounded_then_clipped():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from threading import Event
@@ -11,6 +13,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.highpass import highpass
 from doa_core.spec import FeatureSpec
 from doa_tf.data import cache as feature_cache
 from doa_tf.data.cache import FeatureCache, cached_dataset
@@ -34,8 +37,13 @@ def batches(cache, spec, epochs, **options):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory, mixer):
-    return make_cache(tmp_path_factory.mktemp("cache"), mixer)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def cache(folder, mixer):
+    return make_cache(folder, mixer)
 
 
 def test_a_cache_holds_the_features_of_its_scenes(cache, mixer):
@@ -43,6 +51,29 @@ def test_a_cache_holds_the_features_of_its_scenes(cache, mixer):
     expected = waveform_features(scene.waveform, SEVEN)
     np.testing.assert_allclose(cache.features[3], expected, atol=2e-3)  # 16-bit floats up to 3
     np.testing.assert_allclose(cache.directions[3], scene.direction, atol=1e-6)
+
+
+def test_a_cache_holds_scenes_after_the_highpass_of_the_spec(tmp_path, mixer):
+    cache = make_cache(tmp_path, mixer, highpass_hz=100.0)
+    clean = highpass(mixer.mix((5, 0, 3)).waveform, cutoff_hz=100.0, sample_rate=16_000)
+    expected = waveform_features(clean, SEVEN)
+    np.testing.assert_allclose(cache.features[3], expected, atol=2e-3)
+    with pytest.raises(InputError, match="other settings or data"):
+        make_cache(tmp_path, mixer)
+    assert "highpass_hz" in json.loads((tmp_path / "cache.json").read_text())
+
+
+def test_a_cache_without_a_highpass_has_the_digest_of_0_1(folder, cache):
+    """What it was made with, and nothing else: caches of old trainings go on."""
+    made_with = {"bank": "b", "seed": 5, "scenes": 8, **SEVEN.to_dict()}
+    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
+    assert json.loads((folder / "cache.json").read_text())["digest"] == digest
+
+
+@pytest.mark.parametrize("change", [{"sample_rate": 24_000}, {"frames": 20}, {"hop": 256}])
+def test_features_of_other_frames_than_the_cache_s_are_refused(cache, change):
+    with pytest.raises(ValueError, match="must be those of the cache"):
+        batches(cache, replace(SEVEN, **change), [0])
 
 
 @pytest.mark.parametrize("spec", [SIX, SEVEN])
@@ -108,6 +139,30 @@ def test_a_cache_made_otherwise_is_refused(tmp_path, mixer, change):
     make_cache(tmp_path, mixer)
     with pytest.raises(InputError, match="other settings or data"):
         make_cache(tmp_path, mixer, **change)
+
+
+def asked(bank, digest=None):
+    return {"bank": bank} if digest is None else {"bank": bank, "bank_sha256": digest}
+
+
+def test_a_cache_knows_its_bank_by_the_digest(tmp_path, mixer):
+    make_cache(tmp_path, mixer, made_with=asked("rooms", "aa"))
+    make_cache(tmp_path, None, made_with=asked("moved/rooms", "aa"))  # full: nothing is mixed
+    with pytest.raises(InputError, match=r"data: bank holds something else than it did\. Name"):
+        make_cache(tmp_path, None, made_with=asked("rooms", "bb"))
+    make_cache(tmp_path, None, made_with=asked("rooms"))  # the bank is gone: by its path
+    with pytest.raises(InputError, match="bank was 'rooms', not 'moved'"):
+        make_cache(tmp_path, None, made_with=asked("moved"))
+
+
+def test_a_cache_from_before_the_digest_goes_on_and_learns_it(tmp_path, mixer):
+    make_cache(tmp_path, mixer, made_with=asked("rooms"))
+    with pytest.raises(InputError, match="bank was 'rooms', not 'moved'"):
+        make_cache(tmp_path, None, made_with=asked("moved", "aa"))
+    make_cache(tmp_path, None, made_with=asked("rooms", "aa"))
+    make_cache(tmp_path, None, made_with=asked("moved", "aa"))
+    with pytest.raises(InputError, match="bank holds something else"):
+        make_cache(tmp_path, None, made_with=asked("rooms", "bb"))
 
 
 def test_two_runs_at_once_do_not_write_into_each_other(tmp_path, mixer, caplog):

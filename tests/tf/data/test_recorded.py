@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
+from doa_edge.input.audio import read_blocks
+from doa_tf.data import waveforms
 from doa_tf.data.pipeline import mixed_dataset
 from doa_tf.data.recorded import RecordedScenes, Window, filled_up, frame_times
 from doa_tf.data.validation import scenes_arrays
-from doa_tf.scenes.folder import write_scenes
+from doa_tf.scenes.folder import read_scenes, write_scenes
 
 SIX = FeatureSpec()
 LENGTH = 2 * SIX.samples
@@ -115,3 +118,59 @@ def test_windows_of_several_are_a_dataset(folder):
     assert targets.shape == (6, 25, 2, 3)
     for index in range(6):
         np.testing.assert_allclose(targets[index], recorded.mix((index,)).targets, atol=1e-6)
+
+
+def labelled(folder, *files):
+    rows = "".join(f"{file},30,10\n" for file in files)
+    (folder / "labels.csv").write_text(f"file,azimuth_deg,elevation_deg\n{rows}")
+
+
+def test_a_recording_is_read_once_and_its_windows_are_those_of_the_whole(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0)
+    for name, seconds in (("a.wav", 7.1), ("b.flac", 3.3), ("c.wav", 0.1)):
+        sound = 0.1 * noise.standard_normal((round(seconds * 44_100), 4))
+        soundfile.write(tmp_path / name, sound, 44_100, subtype="PCM_16")
+    labelled(tmp_path, "a.wav", "b.flac", "c.wav")
+    whole = {scene.file: scene.read() for scene in read_scenes(tmp_path)}
+    expected = [
+        sound[start : start + SIX.samples]
+        for sound in whole.values()
+        for start in range(0, len(sound) - SIX.samples + 1, SIX.samples)
+    ]
+    read = []
+
+    def counted(path, **options):
+        read.append(path.name)
+        return read_blocks(path, **options)
+
+    monkeypatch.setattr(waveforms, "read_blocks", counted)
+    for room in (waveforms.IN_MEMORY, 16 * 60_000):  # the second is for "b.flac" alone
+        monkeypatch.setattr(waveforms, "IN_MEMORY", room)
+        read.clear()
+        recorded = RecordedScenes(tmp_path)
+        assert len(recorded) == len(expected) == 8 + 3
+        for number in [10, *range(len(expected)), 0]:
+            window = recorded.mix((0, 0, number)).waveform
+            np.testing.assert_array_equal(window, expected[number])
+        assert sorted(read) == ["a.wav", "b.flac"]
+
+
+@pytest.mark.parametrize("length", [0, 2**36 - 1])
+def test_windows_are_those_of_the_sound_whatever_a_header_says(tmp_path, length):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, 0.1 * np.ones((3 * SIX.samples + 5, 4)), 16_000)
+    data = bytearray(path.read_bytes())
+    data[21] = data[21] & 0xF0 | length >> 32
+    data[22:26] = (length & 0xFFFFFFFF).to_bytes(4, "big")
+    path.write_bytes(data)
+    labelled(tmp_path, "a.flac")
+    recorded = RecordedScenes(tmp_path)
+    assert len(recorded) == 3
+    assert recorded.mix((0, 0, 2)).waveform.shape == (SIX.samples, 4)
+
+
+def test_a_recording_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.wav").write_text("Dear Sir or Madam")
+    labelled(tmp_path, "a.wav")
+    with pytest.raises(InputError, match=r"a\.wav can't be read"):
+        RecordedScenes(tmp_path)

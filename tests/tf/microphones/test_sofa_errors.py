@@ -109,8 +109,8 @@ def test_wrong_convention(tmp_path):
             "elevations between -90 and 90",
         ),
         (
-            {"SourcePosition_Type": "spherical", "SourcePosition_Units": "radian, radian, metre"},
-            "spherical in degrees. Received: 'spherical' in 'radian",
+            {"SourcePosition_Type": "spherical", "SourcePosition_Units": "metre"},
+            "or spherical with angles and a length. Received: 'spherical' in 'metre'",
         ),
         (
             {
@@ -168,13 +168,13 @@ def test_writing_into_a_folder_that_is_not_there_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_sofar_the_line_to_install_it(tmp_path, monkeypatch):
+def test_without_netcdf_the_line_to_install_it(tmp_path, monkeypatch):
     path = room_file(tmp_path / "room.sofa")
     original = builtins.__import__
 
     def blocked(name, *args, **kwargs):
-        if name == "sofar":
-            raise ImportError("No module named 'sofar'")
+        if name == "netCDF4":
+            raise ImportError("No module named 'netCDF4'")
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", blocked)

@@ -14,7 +14,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
-from doa_tf.rooms.bank.bank import BankWriter, decode_room, encode_room, read_bank
+from doa_tf.rooms.bank.bank import BankWriter, bank_digest, decode_room, encode_room, read_bank
 from doa_tf.rooms.bank.convert import convert_bank
 from doa_tf.rooms.bank.dataset import bank_dataset
 from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
@@ -92,6 +92,20 @@ def test_rooms_come_back_as_they_were_simulated(bank, room_settings):
     assert rooms[4].rt60 == pytest.approx(original.rt60)
     for stored, srir in zip(rooms[4].srirs, original.srirs, strict=True):
         np.testing.assert_allclose(stored, srir, rtol=2e-3, atol=1e-6 * np.abs(srir).max())
+
+
+def test_a_bank_has_a_digest_of_what_it_holds(small_bank, tmp_path):
+    digest = bank_digest(small_bank)
+    assert digest == read_bank(small_bank).digest == bank_digest(small_bank, skip_broken=True)
+    moved = small_bank.rename(tmp_path / "moved")
+    assert bank_digest(moved) == digest
+    last = sorted(moved.glob("*.npz"))[-1]
+    write_shard(last, [4], [encode_room(replace(made_up_room(4), rt60=0.5))])
+    assert bank_digest(moved) != digest
+    last.unlink()
+    with pytest.raises(InputError, match="is missing"):
+        bank_digest(moved)
+    assert bank_digest(moved, skip_broken=True) == read_bank(moved, skip_broken=True).digest
 
 
 def test_a_bank_is_a_sequence_for_threads_and_other_processes(small_bank):

@@ -1,6 +1,7 @@
 """Labels of several talkers: who talks when and where, and what no row may say."""
 
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -252,3 +253,52 @@ def test_the_development_recordings_of_several_are_read(shared_data):
     assert valid.voices == 2
     halls = [scene for scene in valid if scene.columns["condition"] == "hall"]
     assert all(scene.single for scene in halls)
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "b\u00fcro") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "labelled"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)], ids=["NFD", "NFC"]
+)
+def test_labels_may_name_files_in_another_normal_form(tmp_path, stored, labelled):
+    folder = tmp_path / stored
+    (folder / stored).mkdir(parents=True)
+    samples = np.random.default_rng(0).standard_normal((32_000, 4))
+    soundfile.write(folder / stored / f"{stored}.wav", 0.1 * samples, 16_000)
+    row = f"{labelled}/{labelled}.wav,10,-5\n"
+    labels = folder / "labels.csv"
+    labels.write_text(f"file,azimuth_deg,elevation_deg\n{row}", encoding="utf-8-sig")
+    (scene,) = read_scenes(tmp_path / labelled)
+    assert scene.file == f"{labelled}/{labelled}.wav"
+    assert scene.read().shape == (32_000, 4)
+    # One file under two names is one file.
+    with labels.open("a", encoding="utf-8") as file:
+        file.write(f"{stored}/{stored}.wav,20,0\n")
+    with pytest.raises(InputError, match="named a second time"):
+        read_scenes(folder)
+
+
+def test_a_folder_of_any_name_is_read(tmp_path):
+    folder = tmp_path / os.fsdecode(b"b\xfcro")
+    samples = np.random.default_rng(0).standard_normal((16_000, 4)).astype(np.float32)
+    write_scenes(folder, [("a", samples, row())])
+    (scene,) = read_scenes(folder)
+    np.testing.assert_array_equal(scene.read(), samples)
+
+
+def test_advice_about_an_option_is_for_commands_that_have_it(tmp_path, capsys):
+    from doa_edge.commands.main import main as doa_edge
+    from doa_tf.cli.main import main as doa_tf
+
+    soundfile.write(tmp_path / "third-order.wav", np.full((32_000, 16), 0.1), 16_000)
+    labels = "file,azimuth_deg,elevation_deg\nthird-order.wav,0,0\n"
+    (tmp_path / "labels.csv").write_text(labels)
+    assert doa_tf(["evaluate", "baseline:intensity", "--data", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "The input must hold 4 channels" in told
+    assert "with 16 channels\n" in told
+    assert "--" not in told
+    assert doa_edge(["run", "--input", str(tmp_path / "third-order.wav")]) == 2
+    told = capsys.readouterr().err
+    assert "microphone); --channels says which, such as --channels 1,2,3,4. Received: " in told

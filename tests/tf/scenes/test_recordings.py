@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +127,122 @@ def test_an_interrupted_decoding_leaves_nothing_that_looks_whole(tmp_path, speec
     with pytest.raises(KeyboardInterrupt):
         read_recordings(speech, cache=cache, progress=stop)
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", [1, 4_000_000_000])
+def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", tone(300, 1.0), SAMPLE_RATE)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.wav.* 1000 to 1000000 Hz .*{rate} Hz"):
+        read_recordings(tmp_path, cache=tmp_path / "cache")
+
+
+def test_what_lies_beside_speech_is_no_speech_or_is_named(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", tone(300, 1.0), SAMPLE_RATE)
+    (tmp_path / "._a.wav").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    (tmp_path / "notes.txt").write_text("of the session")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recordings(tmp_path)) == 1
+    assert not caplog.messages
+    for name in ("b.m4a", "c.M4A", "d.wma"):
+        (tmp_path / name).write_bytes(b"sound")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recordings(tmp_path)) == 1
+    (line,) = caplog.messages
+    assert line.startswith(f"3 files in {tmp_path} are sound that can't be read (.m4a, .wma)")
+    assert "the first is" in line
+    assert "ffmpeg -i b.m4a b.flac" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.opus", {"format": "OGG", "subtype": "OPUS"}),
+        ("a.oga", {"format": "OGG", "subtype": "VORBIS"}),
+        ("a.aiff", {}),
+        ("a.caf", {}),
+        ("a.w64", {}),
+        ("a.MP3", {}),
+    ],
+)
+def test_all_that_libsndfile_reads_is_speech(tmp_path, name, options):
+    soundfile.write(tmp_path / name, tone(440, 1.0), SAMPLE_RATE, **options)
+    (voice,) = read_recordings(tmp_path)
+    assert len(voice) == 16_000
+    assert np.argmax(np.abs(np.fft.rfft(voice))) == 440
+
+
+def test_lengths_that_headers_do_not_know_or_invent(tmp_path, caplog):
+    """FLAC from a pipe, which says nothing, and one that says 2**36 samples."""
+    for name, length in (("a.flac", 0), ("b.flac", 2**36 - 1)):
+        soundfile.write(tmp_path / name, tone(440, 1.0), SAMPLE_RATE)
+        data = bytearray((tmp_path / name).read_bytes())
+        data[21] = data[21] & 0xF0 | length >> 32
+        data[22:26] = (length & 0xFFFFFFFF).to_bytes(4, "big")
+        (tmp_path / name).write_bytes(data)
+    voices = read_recordings(tmp_path, cache=tmp_path / "cache")
+    assert [voices.length(number) for number in range(2)] == [16_000, 16_000]
+    assert [line.split(" is ")[1].split(",")[0] for line in caplog.messages] == ["cut short"]
+
+
+# --- names, and places for a cache
+
+
+def test_recordings_of_any_name_are_read(tmp_path):
+    folder = tmp_path / os.fsdecode(b"B\xfcro")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xe9l\xe8ve-1.flac")
+    soundfile.write(os.fsencode(path), tone(300, 1.0), SAMPLE_RATE)
+    (voice,) = read_recordings(folder)
+    assert np.argmax(np.abs(np.fft.rfft(voice))) == 300
+
+
+def test_speech_is_read_where_numba_has_no_place_for_its_cache(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(300, 1.0, 48_000), 48_000)
+    program = (
+        "import sys\nsys.modules['numba'] = None\n"
+        "from doa_tf.scenes.recordings import read_recordings\n"
+        f"print(len(read_recordings({str(tmp_path)!r})[0]))\n"
+    )
+    environment = {**os.environ, "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert (done.stdout, done.returncode) == ("16000\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("home", ["a file", "nobody"])
+def test_a_cache_goes_to_the_temporary_files_where_home_cannot_be_written(
+    home, tmp_path, speech, monkeypatch, caplog
+):
+    monkeypatch.setattr(recordings, "IN_MEMORY", 1000)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if home == "a file":
+        (tmp_path / "home").touch()
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    else:  # docker run -u 12345: no entry in /etc/passwd
+        monkeypatch.setattr(Path, "home", _no_home)
+    mapped = read_recordings(speech)
+    folder = tmp_path / f"doa_tf-{os.getuid()}"
+    assert Path(mapped.samples.filename).parent == folder
+    assert folder.stat().st_mode & 0o777 == 0o700  # others' voices are nobody's business
+    warned = [f"The cache folder {tmp_path / 'home/.cache/doa_tf'} cannot be used: Not a directory"]
+    assert [record.getMessage() for record in caplog.records] == (
+        warned if home == "a file" else []
+    )
+    monkeypatch.setattr(recordings, "_decode", pytest.fail)
+    assert len(read_recordings(speech)) == len(mapped)  # found again
+
+
+def test_without_any_place_for_a_cache_the_error_says_what_to_set(tmp_path, speech, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(recordings, "IN_MEMORY", 1000)
+    with pytest.raises(PermissionError, match="set XDG_CACHE_HOME to a folder"):
+        read_recordings(speech, cache=tmp_path / "file")
+
+
+def _no_home():
+    raise RuntimeError("Could not determine home directory.")

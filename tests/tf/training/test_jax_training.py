@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from doa_core.highpass import highpass
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.simulate import simulate_bank
@@ -21,7 +22,13 @@ from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.training.jax_engine.draws import DrawnBatches, draw_batch
-from doa_tf.training.jax_engine.mixing import LONGEST, draw_arrays, mix_scenes, scene_arrays
+from doa_tf.training.jax_engine.mixing import (
+    LONGEST,
+    draw_arrays,
+    highpassed,
+    mix_scenes,
+    scene_arrays,
+)
 from doa_tf.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(head="onehot", batch_size=4, sequences=8, epochs=2, augment="upright")
@@ -56,6 +63,16 @@ def test_scenes_are_those_of_the_mixer(jax_mixer):
     assert_same_scenes(
         jax_mixer, draws, mix_scenes(arrays, drawn(jax_mixer, draws), samples=13_312)
     )
+
+
+@pytest.mark.parametrize("cutoff_hz", [0.0, 5.0, 30.0, 200.0])
+def test_the_highpass_is_that_of_the_specification(cutoff_hz):
+    pytest.importorskip("jax")
+    sound = np.random.default_rng(0).standard_normal((2, 13_312, 4)).astype(np.float32) + 0.5
+    found = np.asarray(highpassed(sound, cutoff_hz=cutoff_hz, sample_rate=16_000))
+    for waveform, given in zip(found, sound, strict=True):
+        expected = highpass(given, cutoff_hz=cutoff_hz, sample_rate=16_000)
+        np.testing.assert_allclose(waveform, expected, atol=1e-5)
 
 
 def drawn(mixer, draws):

@@ -14,10 +14,12 @@ import tensorflow as tf
 
 import doa_tf
 from doa_core.errors import InputError
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.spec import FeatureSpec
 from doa_tf.cli.main import main
 from doa_tf.data import RecordedScenes, scenes_arrays
 from doa_tf.files import MONITOR
-from doa_tf.models import POOLS
+from doa_tf.models import POOLS, architecture_of, load_model
 from doa_tf.scenes.folder import read_scenes
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.training import RunOptions, TrainingData, TrainSettings, callbacks, keras_engine, start
@@ -26,6 +28,7 @@ from doa_tf.training.memory import naming_batch_size
 from doa_tf.training.run_folder import TrainingState, read_state
 from doa_tf.training.start import ending
 
+SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
 SETTINGS = TrainSettings(
     head="cartesian", epochs=2, sequences=16, batch_size=8, warmup_steps=1, seed=2
 )
@@ -140,18 +143,27 @@ def test_a_run_with_other_settings_is_refused(tmp_path, mixer, scenes):
         run(tmp_path, mixer, scenes, TrainSettings(**{**vars(SETTINGS), "seed": 9}))
 
 
-def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch):
+def test_a_run_starts_from_another_heads_network(tmp_path, mixer, scenes, monkeypatch, caplog):
     build = start.build_network
     first = build(doa_tf.heads.get("cartesian"), features=None)
     first.save(tmp_path / "first.keras")
     started = []
     copy = start.copy_weights
-    monkeypatch.setattr(start, "copy_weights", lambda a, b: started.extend([b, copy(a, b)]))
+
+    def recorded(source, target):
+        started.extend([target, copy(source, target)])
+        return started[1]
+
+    monkeypatch.setattr(start, "copy_weights", recorded)
     settings = TrainSettings(**{**vars(SETTINGS), "head": "gibbs-weighted", "epochs": 1})
     folder = tmp_path / "run"
     run(folder, mixer, scenes, settings, init_from=tmp_path / "first.keras")
     assert "dense" in started[1]
     assert "directions" not in started[1]  # three outputs do not fit 429
+    told = [r.getMessage() for r in caplog.records if r.name == start.__name__]
+    assert told == [
+        "These layers start anew, as the checkpoint has none of their names and shapes: directions"
+    ]
     asked = json.loads((folder / "settings.json").read_text())
     assert len(asked["sources"]["init_from_sha256"]) == 64
     with pytest.raises(InputError, match=r"init_from_sha256 was .*, not None"):
@@ -328,6 +340,42 @@ def test_from_the_command_line(tmp_path, bank, speech, scenes, capsys):
     assert capsys.readouterr().out == ""
     assert main(["evaluate", str(out / "model.keras"), "--data", str(scenes)]) == 0
     assert "median_deg" in capsys.readouterr().out
+
+
+def test_a_network_goes_on_where_a_checkpoint_ends(
+    tmp_path, bank, speech, scenes, capsys, caplog, monkeypatch
+):
+    """--init-from alone: the head, input and sizes of the checkpoint; options win over it."""
+    monkeypatch.undo()  # the real network
+    head, origin = doa_tf.heads.get("gibbs-weighted"), tmp_path / "origin.keras"
+    sizes = {"filters": (2, 3, 2), "lstm_units": 3, "dense_units": 5, "dropout": 0.1}
+    network = doa_tf.build_crnn(head, features=SEVEN, highpass_hz=40.0, **sizes)
+    network.get_layer("head").calibration = ((0.0, 0.1), (1.0, 0.9))
+    network.get_layer("head").decode = "centroid"
+    network.save(origin)
+    options = f"train --bank {bank} --speech {speech} --valid {scenes} --init-from {origin}"
+    small = "--epochs 1 --sequences 8 --batch-size 4"
+    out, other = tmp_path / "run", tmp_path / "other"
+    assert main(f"{options} {small} --out {out}".split()) == 0
+    made = load_model(out / "model.keras")
+    assert architecture_of(made) == architecture_of(network)
+    assert doa_tf.model_spec(made).decode == "centroid"
+    assert doa_tf.model_spec(made).calibration == ()
+    told = [r.getMessage() for r in caplog.records if r.name == start.__name__]
+    assert told == [
+        "The checkpoint's calibration is left out, as the weights will be others: "
+        "doa_tf calibrate fits a new one"
+    ]
+    caplog.clear()
+    assert main(f"{options} {small} --head gibbs --dense-units 4 --out {other}".split()) == 0
+    assert architecture_of(load_model(other / "model.keras")) == {
+        **architecture_of(network),
+        "head": "gibbs",
+        "dense_units": 4,
+    }
+    told = [r.getMessage() for r in caplog.records if r.name == start.__name__]
+    assert told[0].endswith("none of their names and shapes: dense, directions")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("more", ["", "--live"])

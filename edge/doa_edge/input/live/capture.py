@@ -26,6 +26,7 @@ from doa_edge.input.live.portaudio import (
     negotiate,
     rescan,
 )
+from doa_edge.input.profiles import not_ambisonic
 from doa_edge.input.stream import Gap, Samples, Source, StreamItem, no_sound
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class DeviceSource(Source):
         self._stream: LiveStream | None = None
         self._pending: Background[Returned | None] | None = None
         self._opened: Opening
+        self._before: list[InputDevice] = []  # that were there when it was found
         self._converter: AmbixConverter
 
     def __enter__(self) -> Self:
@@ -86,7 +88,11 @@ class DeviceSource(Source):
             DeviceError: it is busy.
             MissingPackageError: sounddevice is not installed.
         """
-        self._use(self._open(find_device(self._wanted, list_devices())))
+        self._before = list_devices()
+        device = find_device(self._wanted, self._before)
+        if what := not_ambisonic(device.name):
+            logger.warning("%s is no first-order Ambisonics microphone: %s", device.name, what)
+        self._use(self._open(device))
         return self
 
     def close(self) -> None:
@@ -160,12 +166,14 @@ class DeviceSource(Source):
         """The device that was lost, with its first chunks; None if it is not back."""
         try:
             rescan()
-            stream = self._open(find_again(self._opened.device, list_devices()))
+            devices = list_devices()
+            stream = self._open(find_again(self._opened.device, devices, before=self._before))
         except (InputError, DeviceError) as error:
             logger.debug("%s", error)
             return None
         chunks = stream.first_chunks(duration_s=SETTLE_S, timeout_s=self.stall_s)
         if chunks:
+            self._before = devices
             return stream, chunks
         stream.close()
         return None

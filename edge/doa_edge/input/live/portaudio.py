@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,13 +14,23 @@ from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.conversion import HIGHEST_RATE, LOWEST_RATE
 from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.profiles import not_ambisonic
 from doa_edge.input.stream import CHANNELS
 
 COMMON_RATES = (48_000, 44_100, 96_000, 32_000, 192_000)  # hertz, tried in this order
-# Names of ALSA's that lead to the sound server or to a default card.
-VIRTUAL_NAMES = frozenset(
-    ("default", "sysdefault", "pulse", "pipewire", "jack", "dsnoop", "upmix", "vdownmix", "null")
+# Names of ALSA's configuration that lead to the sound server, to a default card or nowhere.
+_VIRTUAL = re.compile(
+    r"(default|sysdefault|pulse|pipewire|jack|oss|usbstream|hw|plughw|plug|dmix|dsnoop|dshare|shm|tee"
+    r"|file|null|empty|cards|front|rear|side|center_lfe|surround\d+|iec958|spdif|hdmi|modem|phoneline)"
 )
+# Names of its plugins that convert what the default card gives.
+_CONVERTER = re.compile(
+    r"(lavc?rate|samplerate|speexrate|rate_convert|speex|upmix|vdownmix|a52|equal|softvol)([_-]\w+)?"
+)
+# Where ALSA converts it promises as many channels as it is asked for; no microphone does.
+_CONVERTED_CHANNELS = 32
+# PortAudio ends a card's name with its number, which is another one when it is plugged in again.
+_CARD = re.compile(r"\((plug)?hw:(\d+),(\d+)\)$")
 # Codes of PortAudio's errors.
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
 
@@ -48,7 +60,21 @@ class InputDevice:
     @property
     def virtual(self) -> bool:
         """Whether the system chooses what is behind it, and may mix or repeat channels."""
-        return self.name.lower() in VIRTUAL_NAMES
+        many = self.channels >= _CONVERTED_CHANNELS
+        configured = self.host_api == "ALSA" and not _CARD.search(self.name)
+        return bool(_VIRTUAL.fullmatch(self.name.lower())) or (
+            self.converter or (configured and many)
+        )
+
+    @property
+    def converter(self) -> bool:
+        """Whether it is a plugin of ALSA that converts another device, and no microphone."""
+        return bool(_CONVERTER.fullmatch(self.name.lower()))
+
+    @property
+    def lasting_name(self) -> str:
+        """The name without the number of an ALSA card."""
+        return _CARD.sub(r"(\1hw:*,\3)", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,34 +148,29 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
 
     Args:
         wanted: a number, or a part of a name in any case; None for the only one that is not
-            `virtual` and has enough channels.
+            `virtual`, has enough channels and may be an Ambisonics microphone. A name with the
+            number of an ALSA card finds that card under another number, too.
         devices: as `list_devices` gives them.
 
     Raises:
         InputError: there is none, or more than one.
     """
     inputs = [device for device in devices if device.channels]
-    known = "; ".join(f"{device.index}: {device.name}" for device in inputs) or "no input device"
+    known = "; ".join(map(_listed, inputs)) or f"no input device{_refused_by_system()}"
     if isinstance(wanted, int) or (wanted is not None and wanted.isdecimal()):
         found = [device for device in inputs if device.index == int(wanted)]
     elif wanted is None:
         found = [device for device in inputs if device.channels >= CHANNELS and not device.virtual]
+        found = [device for device in found if not not_ambisonic(device.name)]
     else:
-        part = wanted.lower()
-        found = [device for device in inputs if part in f"{device.name}, {device.host_api}".lower()]
-        for fits in (
-            [device for device in found if device.name.lower() == part],
-            [device for device in found if device.channels >= CHANNELS],
-        ):
-            if len(found) > 1 and fits:
-                found = fits
+        found = _named(wanted.lower(), inputs)
     if len(found) == 1:
         return found[0]
     received = "no device option" if wanted is None else f"device={wanted!r}"
     if found:
         raise InputError(
             "`device` must name a single input. Received: "
-            f"{received}, which could be {'; '.join(f'{d.index}: {d.name}' for d in found)}"
+            f"{received}, which could be {'; '.join(map(_listed, found))}"
         )
     raise InputError(
         f"`device` must be the number or a part of the name of an input with {CHANNELS} channels "
@@ -157,20 +178,63 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     )
 
 
-def find_again(device: InputDevice, devices: Sequence[InputDevice]) -> InputDevice:
-    """The device of the same name; its number may have changed while it was away.
+def find_again(
+    device: InputDevice, devices: Sequence[InputDevice], *, before: Sequence[InputDevice] = ()
+) -> InputDevice:
+    """The device of the same name; its numbers, ALSA's too, may have changed while it was away.
+
+    Args:
+        device: that was lost.
+        devices: that are there now.
+        before: that were there when it was found. Another one of its name among them, a second
+            microphone of one kind, is not taken for it.
 
     Raises:
-        DeviceError: it is not there.
+        DeviceError: it is not there, or cannot be told from another one of its name.
     """
-    found = [
-        other
-        for other in devices
-        if other.channels and (other.name, other.host_api) == (device.name, device.host_api)
-    ]
+    found = [other for other in devices if other.channels and _same_kind(other, device)]
+    if same := [other for other in found if other.name == device.name]:
+        return min(same, key=lambda other: other.index != device.index)
+    twins = {other.name for other in before if _same_kind(other, device)} - {device.name}
+    found = [other for other in found if other.name not in twins]
     if not found:
         raise DeviceError(f"{device.name} is not there")
-    return min(found, key=lambda other: other.index != device.index)
+    if len(found) > 1:
+        raise DeviceError(f"{device.name} could be {'; '.join(map(_listed, found))}")
+    return found[0]
+
+
+def _named(part: str, inputs: Sequence[InputDevice]) -> list[InputDevice]:
+    """The devices whose name has a part, in lower case; the better ones where there are several."""
+    found = [device for device in inputs if part in f"{device.name}, {device.host_api}".lower()]
+    card = _CARD.search(part)
+    if not found and card and part[: card.start()].strip():
+        lasting = _CARD.sub(r"(\1hw:*,\3)", part)
+        found = [device for device in inputs if lasting in device.lasting_name.lower()]
+    for fits in (
+        [device for device in found if device.name.lower() == part],
+        [device for device in found if device.channels >= CHANNELS],
+    ):
+        if len(found) > 1 and fits:
+            found = fits
+    return found
+
+
+def _same_kind(one: InputDevice, other: InputDevice) -> bool:
+    return (one.lasting_name, one.host_api) == (other.lasting_name, other.host_api)
+
+
+def _listed(device: InputDevice) -> str:
+    what = not_ambisonic(device.name)
+    return f"{device.index}: {device.name}" + (f" ({what})" if what else "")
+
+
+def _refused_by_system() -> str:
+    """Why PortAudio lists no device: it leaves out those that this user may not open."""
+    nodes = glob.glob("/dev/snd/pcmC*c")
+    if not nodes or any(os.access(node, os.R_OK | os.W_OK) for node in nodes):
+        return ""
+    return f" that this user may open (Permission denied: {nodes[0]}; join the group audio)"
 
 
 def negotiate(

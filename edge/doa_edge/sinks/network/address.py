@@ -54,9 +54,18 @@ def _parse(text: str, allowed: str, *, lowest_port: int) -> Address:
     if not (port_text or needs_port):
         port = lowest_port = 0
     wrong_host = not host or (":" in host and not bracketed) or any(map(str.isspace, host))
-    if wrong_host or not lowest_port <= port <= 65_535:
+    if wrong_host or not _is_sendable(host) or not lowest_port <= port <= 65_535:
         raise argparse.ArgumentTypeError(
             f"must be {allowed} with a port from {lowest_port} to 65535 "
             f"(an IPv6 host in brackets). Received: {text!r}"
         )
     return Address(host, port)
+
+
+def _is_sendable(host: str) -> bool:
+    """Whether a name can be looked up at all: its labels have 1 to 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True

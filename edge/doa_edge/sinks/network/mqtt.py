@@ -18,9 +18,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.errors import InputError, MissingPackageError
 from doa_edge.sinks.network.address import Address
-from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message
+from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message, Reasons
 from doa_edge.sinks.slots import talkers_by_slot
 
 DEFAULT_TOPIC = "doa"
@@ -33,8 +33,9 @@ LONGEST_PAUSE = 30  # seconds between two attempts to connect
 class MqttSink:
     """Publishes messages; connects and reconnects by itself.
 
-    paho-mqtt's own thread talks to the broker. Without a broker messages are dropped: directions
-    that are late are wrong. Above QoS 0, up to 64 publications wait for the broker's confirmation.
+    paho-mqtt's own thread talks to the broker. Without a broker messages are dropped, as directions
+    that are late are wrong, and standard error has the reason. Above QoS 0, up to 64 publications
+    wait for the broker's confirmation.
 
     Args:
         address: the broker; port 0 stands for 1883, or 8883 with TLS.
@@ -72,16 +73,32 @@ class MqttSink:
         self._filled: set[int] = set()  # slots whose last message names a talker
         self.dropped = 0
         self._success = paho.MQTT_ERR_SUCCESS
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        port = address.port or (TLS_PORT if tls else PORT)
+        self._place = Address(address.host, port)
+        self._greeted = False  # whether the broker has let us in
+        reasons = self._reasons = Reasons(self.name)
+        unreachable = f"cannot reach {self._place}"
+
+        class Client(paho.Client):
+            """Tells why it cannot connect, which paho-mqtt keeps to itself."""
+
+            def reconnect(self) -> Any:
+                try:
+                    return super().reconnect()
+                except OSError as error:
+                    reasons.tell(unreachable, error)
+                    raise
+
+        self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.max_queued_messages_set(QUEUE_LENGTH)
         self._client.reconnect_delay_set(1, LONGEST_PAUSE)
         self._client.will_set(f"{self._topic}/status", "offline", qos=qos, retain=True)
         self._client.on_connect = self._greet
+        self._client.on_disconnect = self._miss
         if user is not None:
             self._client.username_pw_set(user, environment.get(PASSWORD_VARIABLE))
         if tls:
             self._client.tls_set()
-        port = address.port or (TLS_PORT if tls else PORT)
         self._client.connect_async(address.host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
 
@@ -110,6 +127,9 @@ class MqttSink:
                 goodbye.wait_for_publish(CLOSE_SECONDS)
             except (RuntimeError, ValueError):  # the broker went first
                 self.dropped += 1
+        elif self.dropped and not self._reasons.told:
+            self._reasons.tell(f"cannot reach {self._place}", "no answer so far")
+        self._client.on_disconnect = None
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -129,11 +149,15 @@ class MqttSink:
 
     def _greet(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            import logging
-
-            logging.getLogger(__name__).warning("the MQTT broker refuses: %s", one_line(reason))
+            self._reasons.tell(f"is refused by {self._place}", reason)
             return
+        self._greeted = True
         client.publish(f"{self._topic}/status", "online", qos=self._qos, retain=True)
+
+    def _miss(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if self._greeted or not self._reasons.told:  # a refusal has been told
+            self._reasons.tell(f"lost the connection to {self._place}", reason)
+        self._greeted = False
 
 
 def check_topic(topic: str) -> None:

@@ -40,7 +40,7 @@ import socket
 
 from doa_core.errors import MissingPackageError
 from doa_edge.sinks.network.address import Address
-from doa_edge.sinks.sink import Message
+from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
 Argument = tuple[str, str | float | int]  # OSC type tag and value
@@ -53,12 +53,12 @@ class OscSink:
     """Estimates and events as OSC messages over UDP, which may be lost.
 
     Args:
-        address: the receiver.
+        address: the receiver, or the broadcast address of a network: all that listen there.
         prefix: how every OSC address begins: `/` and at least one more character.
 
     Raises:
         MissingPackageError: python-osc is not installed.
-        OSError: the host is not known.
+        OSError: the host is not known, or no way leads there.
         ValueError: a prefix that OSC does not allow.
     """
 
@@ -73,15 +73,20 @@ class OscSink:
         self._builder = OscMessageBuilder
         self._prefix = prefix
         self.dropped = 0
+        self._reasons = Reasons(self.name)
+        self._address = address
         try:
             family, kind, protocol, _, place = socket.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_DGRAM
             )[0]
-        except socket.gaierror as error:
-            raise OSError(f"--osc cannot send to {address}: {error.strerror}") from error
-        self._socket = socket.socket(family, kind, protocol)
-        # Connected, so that the kernel reports a port of this machine at which nobody listens.
-        self._socket.connect(place)
+            self._socket = socket.socket(family, kind, protocol)
+            # The kernel sends nothing to a broadcast address without it; else it changes nothing.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            # Connected, so that it reports a port of this machine at which nobody listens.
+            self._socket.connect(place)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(f"--osc cannot send to {address}: {reason}") from error
 
     def send(self, message: Message) -> None:
         """Send a message as a few datagrams; one that the network refuses is counted."""
@@ -91,7 +96,8 @@ class OscSink:
                 for kind, value in values:
                     builder.add_arg(value, kind)
                 self._socket.send(builder.build().dgram)
-        except OSError:  # no route at the moment, or nobody at that port of this machine
+        except OSError as error:  # no route at the moment, or nobody at that port of this machine
+            self._reasons.tell(f"cannot reach {self._address}", error)
             self.dropped += 1
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ import time
 
 from doa_edge.sinks.network.address import Address
 from doa_edge.sinks.network.server import MOST_CLIENTS, Backlog, LoopServer
-from doa_edge.sinks.sink import Message
+from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
 RECONNECT_SECONDS = 2.0
@@ -109,16 +109,21 @@ class TcpClientSink:
         self._hop_seconds = hop_seconds
         self._socket: socket.socket | None = None
         self._next_try = -math.inf
+        self._reasons = Reasons(self.name)
         self.dropped = 0
 
     def send(self, message: Message) -> None:
-        """Send a message, or count it where nobody listens."""
+        """Send a message, or count it where nobody listens and tell why."""
         line = odas_line(message, hop_seconds=self._hop_seconds)
+        connection = self._connected()
         try:
-            self._connected().sendall(line.encode())
-        except OSError:
-            self.dropped += 1
+            if connection is not None:
+                connection.sendall(line.encode())
+                return
+        except OSError as error:
+            self._reasons.tell(f"lost the connection to {self._address}", error)
             self.close()
+        self.dropped += 1
 
     def close(self) -> None:
         """Close the connection."""
@@ -126,16 +131,17 @@ class TcpClientSink:
             self._socket.close()
             self._socket = None
 
-    def _connected(self) -> socket.socket:
-        if self._socket is None:
-            now = time.monotonic()
-            if now < self._next_try:
-                raise ConnectionError(f"nobody listens at {self._address}")
+    def _connected(self) -> socket.socket | None:
+        """The connection, which is tried anew every two seconds; None where there is none."""
+        now = time.monotonic()
+        if self._socket is None and now >= self._next_try:
             self._next_try = now + RECONNECT_SECONDS
-            self._socket = socket.create_connection(
-                (self._address.host, self._address.port), timeout=CONNECT_SECONDS
-            )
-            self._socket.settimeout(SEND_SECONDS)
+            place = (self._address.host, self._address.port)
+            try:
+                self._socket = socket.create_connection(place, timeout=CONNECT_SECONDS)
+                self._socket.settimeout(SEND_SECONDS)
+            except OSError as error:
+                self._reasons.tell(f"cannot reach {self._address}", error)
         return self._socket
 
 

@@ -135,12 +135,13 @@ def test_lost_device_is_opened_again_and_time_stays_true(monkeypatch, fault):
             assert next(items).shape == (0, 4)  # alive meanwhile
         assert stream.closed
         device.refuse = {}
-        # Other devices came and the number changed: the name counts.
-        device.devices = {"Webcam": (2, (16_000,), ANY), **device.devices}
+        # Other devices came and both numbers changed: the rest of the name counts.
+        again = "Ambi Mic: USB Audio (hw:3,0)"
+        device.devices = {"Webcam": (2, (16_000,), ANY), again: MICROPHONE[source.name]}
         after = take(items, until=is_sound)
     assert [item.reason for item in after[:-1]] == ["recovered"]
     assert np.array_equal(after[-1], sound(400, first=1000))
-    assert device.streams[-1].name in MICROPHONE
+    assert device.streams[-1].name == source.name == again
     assert device.scans >= 1
     told_s = lengths(before + after) / 16_000
     assert told_s == pytest.approx(back[-1] - began, abs=0.03)

@@ -1,0 +1,1 @@
+"""Files and streams of sound as they are written: headers, chunks, samples, and where they end."""

@@ -1,0 +1,76 @@
+"""Bytes of a file or a pipe, as they come: looked at before they are taken."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Generator
+
+from doa_edge.input.stream import Samples, no_sound
+
+WAIT_S = 0.5  # seconds without data after which an empty block is yielded
+READ_BYTES = 1 << 16
+
+
+class ByteStream:
+    """A buffer of bytes that were read from a descriptor and not taken yet.
+
+    Attributes:
+        ended: whether the descriptor has given its last byte.
+        position: how many bytes have been taken.
+
+    Args:
+        descriptor: an open file descriptor; it stays the caller's.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._ready = select.poll()  # select() takes no descriptor above 1023
+        self._ready.register(descriptor, select.POLLIN)
+        self._held = bytearray()
+        self.ended = False
+        self.position = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def fill(self, timeout: float = WAIT_S) -> bool:
+        """Wait for more, `timeout` [seconds] at most; False if nothing came."""
+        if not self._ready.poll(1000.0 * timeout):
+            return False
+        data = os.read(self._descriptor, READ_BYTES)
+        self.ended = not data
+        self._held += data
+        return True
+
+    def wait_for(self, count: int) -> Generator[Samples, None, None]:
+        """Empty blocks until that many bytes are there, or the stream has ended."""
+        while len(self._held) < count and not self.ended:
+            if not self.fill():
+                yield no_sound()
+
+    def peek(self, count: int) -> bytes:
+        """The next bytes, which stay; fewer where no more are there."""
+        return bytes(memoryview(self._held)[:count])
+
+    def take(self, count: int) -> bytes:
+        """The next bytes; fewer where no more are there."""
+        data = self.peek(count)
+        del self._held[: len(data)]
+        self.position += len(data)
+        return data
+
+    def skip(self, count: int) -> Generator[Samples, None, int]:
+        """Let bytes go without holding them; empty blocks while it waits.
+
+        Returns:
+            How many there were.
+        """
+        left = count
+        while left:
+            yield from self.wait_for(1)
+            taken = len(self.take(min(left, READ_BYTES)))
+            if not taken:
+                break
+            left -= taken
+        return count - left
