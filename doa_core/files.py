@@ -104,4 +104,4 @@ def say_written(command: str, *paths: str | os.PathLike[str] | None) -> None:
     """
     for path in paths:
         if path is not None:
-            sys.stderr.write(f"{command}: wrote {os.fspath(path)}\n")
+            sys.stderr.write(f"{command}: wrote {printable(path)}\n")

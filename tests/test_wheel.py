@@ -72,6 +72,41 @@ def test_what_it_says_of_itself(wheel):
     assert "](docs/" not in metadata.get_payload()  # links that lead nowhere from an index
 
 
+# What messages call a package, and what it is called where it is installed from.
+NAMES = {"Dask distributed": "dask", "A TFLite runtime": "ai-edge-litert"}
+NAMES |= {"TensorFlow with Keras 3": "tensorflow", "JAX with Keras 3": "jax"}
+
+
+def named_extras():
+    """(file, package or None, extra) of every message and page that names an extra."""
+    for root in (*ROOTS.values(), PROJECT / "docs", PROJECT / "edge"):
+        for path in {*root.glob("doa_*/**/*.py"), *root.glob("*.md")}:
+            text = path.read_text(encoding="utf-8")
+            missing = re.findall(r'MissingPackageError\(\s*"([^"]+)",\s*"([\w,]+)"', text)
+            bare = re.findall(r'(?:doa-tf|"\.)\[([\w,]+)\]|extra="(\w+)"|extras? `(\w+)`', text)
+            for package, extras in [*missing, *((None, "".join(names)) for names in bare)]:
+                if not {"EXTRA", "extra"} & set(extras.split(",")):  # of a pattern
+                    yield path.name, package, extras.split(",")
+
+
+def test_extras_that_are_named_exist_and_hold_what_is_missing(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    held = {extra: set() for extra in metadata.get_all("Provides-Extra")}
+    for requirement in metadata.get_all("Requires-Dist"):
+        package = re.match(r"[\w-]+", requirement)[0].lower()
+        for extra in re.findall(r"""extra == ["'](\w+)["']""", requirement):
+            held[extra].add(package)
+    found = list(named_extras())
+    assert len(found) > 25
+    assert {"edge", "web", "mqtt", "plot", "train", "export", "cluster", "jax"} <= set(held)
+    for file, package, extras in found:
+        assert set(extras) <= set(held), file
+        if package:
+            wanted = NAMES.get(package, package).lower()
+            assert wanted in set().union(*(held[extra] for extra in extras)), (file, package)
+
+
 def test_every_package_is_typed():
     for package, root in ROOTS.items():
         assert (root / package / "py.typed").exists()

@@ -59,4 +59,4 @@ def use_engine(engine: str) -> None:
         import jax  # noqa: F401
         import keras  # noqa: F401
     except ImportError as error:
-        raise MissingPackageError("JAX with Keras 3", "jax", error) from error
+        raise MissingPackageError("JAX with Keras 3", "train,jax", error) from error

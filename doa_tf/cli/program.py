@@ -37,6 +37,11 @@ def status_of(
     except (OSError, PackageError, FloatingPointError) as error:
         sys.stderr.write(f"{prog}: {one_line(error, length=OWN_LENGTH)}\n")
         return command.EXIT_FAILED
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("doa_"):
+            raise  # ours: a bug
+        sys.stderr.write(f'{prog}: {one_line(error)}. Install it: pip install "doa-tf[train]"\n')
+        return command.EXIT_FAILED
     except MemoryError as error:
         sys.stderr.write(f"{prog}: {one_line(error) or 'there is not enough memory'}\n")
         return command.EXIT_FAILED

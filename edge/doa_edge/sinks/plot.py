@@ -31,6 +31,7 @@ _LEGEND = {
 }
 _ACCENT = "#c2185b"
 _GREY = "#b8bcc4"
+_ACTIVE = "#7ad151"  # viridis at a confidence of 0.8
 _PLACES = {-180: "\nback", -90: "\nright", 0: "\nfront", 90: "\nleft", 180: "\nback"}
 
 
@@ -205,7 +206,7 @@ def _draw_track(figure: Any, azimuth: Any, elevation: Any, estimates: Sequence[E
             zorder=3,
         )
     shown = [
-        (points.cmap(0.8), "active", active),
+        (_ACTIVE, "active", active),
         (_GREY, "not active (gate, margin or confidence)", silent),
     ]
     for colour, text, found in shown:
