@@ -17,7 +17,7 @@ from doa_edge.commands.main import main as edge
 from doa_edge.commands.parser import make_parser
 from doa_edge.engine import EngineSettings
 
-# Options without which something is not done, or which say what is to be used; "" are any command's.
+# Options without which something is not done, or which say what to use; "" are any command's.
 WITHOUT_DEFAULT = {
     "": "import",
     "doa_edge run": "input profile encoding out listen plot web web-name osc tcp tcp-connect mqtt "
