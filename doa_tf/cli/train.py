@@ -155,13 +155,13 @@ def run(args: argparse.Namespace) -> int:
     if args.level:
         features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
-        _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
         with as_input_errors():
             settings = TrainSettings(**given)
+        _check_formats(args)
         options = RunOptions(
             strategy=args.strategy,
             backup_s=60.0 * args.backup_minutes,
