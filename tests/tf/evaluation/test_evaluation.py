@@ -350,8 +350,7 @@ def test_a_built_in_network_is_judged_by_its_name(folder, tmp_path, capsys):
     pytest.importorskip("ai_edge_litert")
     figures = tmp_path / "figures.json"
     assert main(["evaluate", "lite", "--data", str(folder), "--json", str(figures)]) == 0
-    said = capsys.readouterr()
-    path = str(shipped_model_path("lite"))
+    said, path = capsys.readouterr(), str(shipped_model_path("lite"))
     assert said.out.startswith(f"model: {path}, decoding: centroid\n")
     assert json.loads(figures.read_text())["model"] == path
     assert said.err.splitlines()[-1] == f"doa_tf: wrote {figures}"
