@@ -78,6 +78,8 @@ def train(
     if (how := ending(claimed.state, settings)) is not None:
         logger.info("the run %s is done: %s", folder, how)
         return keras.saving.load_model(folder / BEST)
+    if (state := claimed.state).epoch or state.step:
+        logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
     inputs, directions = scenes_arrays(
         data.valid, features=features, highpass_hz=settings.highpass_hz
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import shlex
 import sys
 import zipfile
@@ -42,8 +41,6 @@ from doa_tf.heads.registry import TARGETS
 
 if TYPE_CHECKING:
     import keras
-
-logger = logging.getLogger(__name__)
 
 BEST, LAST, SETTINGS, SPEC = "model.keras", "last.keras", "settings.json", "spec.json"
 SOURCES = "sources"  # the section of the settings that says what a run is trained on
@@ -168,8 +165,6 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
         made = {"command": shlex.join(["doa_tf", *sys.argv[1:]]), "versions": package_versions()}
         write_json(path, {**asked, "targets": TARGETS, **made})
         _trim_history(folder / HISTORY, state.epoch)
-    if state.epoch or state.step:
-        logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
     return RunFolder(path=folder, state=state, writes=writes)
 
 
