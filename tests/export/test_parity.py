@@ -168,16 +168,17 @@ def judged(pairs):
 
 
 def test_unsure_and_tied_windows_are_figures_of_their_own():
-    same = (lobes((40, 0.8)), lobes((40, 0.8)))
+    here, there = (-180.0 + 360.0 * cell / 37 for cell in (22, 8))  # both at a cell: 136.2 apart
+    same = (lobes((here, 0.8)), lobes((here, 0.8)))
     unsure = (lobes((40, 0.05)), lobes((100, 0.05)))  # uncalibrated: reported from 0.07 on
-    tied = (lobes((40, 0.8), (-100, 0.76)), lobes((40, 0.76), (-100, 0.8)))
-    clear = (lobes((40, 0.8), (-100, 0.6)), lobes((40, 0.8), (-100, 0.6)))
+    tied = (lobes((here, 0.8), (there, 0.76)), lobes((here, 0.76), (there, 0.8)))
+    clear = (lobes((here, 0.8), (there, 0.7)), lobes((here, 0.8), (there, 0.7)))
     figures = compared_answers([same, unsure, tied, clear])
     reported = figures["reported"]
     assert (reported.n, reported.unsure, reported.tied) == (2, 1, 1)
     assert reported.confidence == 0.07
     assert reported.max_deg == pytest.approx(0.0, abs=1e-4)
-    assert figures["max_deg"] == pytest.approx(140.0, abs=2.0)
+    assert figures["max_deg"] == pytest.approx(136.2, abs=2.0)
     assert figures["equal_peaks"] == 0.5
 
 
