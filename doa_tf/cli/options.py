@@ -70,7 +70,7 @@ def add_imports(parser: argparse._ActionsContainer) -> None:
         default=[],
         metavar="MODULE",
         help="import a module that registers heads, layers or losses of your own: my_heads for "
-        "my_heads.py in this folder. May be given several times",
+        "my_heads.py in this folder. May be given several times (default: none)",
     )
 
 

@@ -143,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
     from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
     from doa_core.spec import FeatureSpec
+    from doa_tf import heads
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import BEST
     from doa_tf.training.settings import RunOptions, TrainSettings
@@ -155,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
     if args.level:
         features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
+        with as_input_errors():
+            heads.get(args.head or TrainSettings.head)  # before anything is read
         _check_formats(args)
         data, given = _data(args, features, progress)
         names = {field.name for field in fields(TrainSettings)}

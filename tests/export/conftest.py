@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,16 @@ def converter_here():
         for module in ("launch", "split"):
             patch.setattr(f"doa_export.convert.{module}.run_worker", run)
         yield start
+
+
+@pytest.fixture(autouse=True, scope="session")
+def few_windows():
+    """Sixty-four built-in windows instead of two hundred, for time."""
+    from doa_export import export, windows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "synthetic_clips", partial(windows.synthetic_clips, count=64))
+        yield
 
 
 @pytest.fixture

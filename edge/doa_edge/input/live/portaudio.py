@@ -27,7 +27,7 @@ _VIRTUAL = re.compile(
 _CONVERTER = re.compile(
     r"(lavc?rate|samplerate|speexrate|rate_convert|speex|upmix|vdownmix|a52|equal|softvol)([_-]\w+)?"
 )
-# Where ALSA converts it promises as many channels as it is asked for; no microphone does.
+# Where ALSA converts it promises as many channels as it is asked for, 32 to 128 here.
 _CONVERTED_CHANNELS = 32
 # PortAudio ends a card's name with its number, which is another one when it is plugged in again.
 _CARD = re.compile(r"\((plug)?hw:(\d+),(\d+)\)$")
@@ -60,16 +60,18 @@ class InputDevice:
     @property
     def virtual(self) -> bool:
         """Whether the system chooses what is behind it, and may mix or repeat channels."""
-        many = self.channels >= _CONVERTED_CHANNELS
-        configured = self.host_api == "ALSA" and not _CARD.search(self.name)
-        return bool(_VIRTUAL.fullmatch(self.name.lower())) or (
-            self.converter or (configured and many)
-        )
+        return self.converter or bool(_VIRTUAL.fullmatch(self.name.lower()))
 
     @property
     def converter(self) -> bool:
         """Whether it is a plugin of ALSA that converts another device, and no microphone."""
         return bool(_CONVERTER.fullmatch(self.name.lower()))
+
+    @property
+    def may_convert(self) -> bool:
+        """Whether it is of ALSA's configuration and has more channels than microphones have."""
+        is_card = self.host_api != "ALSA" or _CARD.search(self.name)
+        return self.channels >= _CONVERTED_CHANNELS and not is_card
 
     @property
     def lasting_name(self) -> str:
@@ -148,8 +150,9 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
 
     Args:
         wanted: a number, or a part of a name in any case; None for the only one that is not
-            `virtual`, has enough channels and may be an Ambisonics microphone. A name with the
-            number of an ALSA card finds that card under another number, too.
+            `virtual`, has enough channels and may be an Ambisonics microphone; one that
+            `may_convert` only where there is no other. A name with the number of an ALSA card
+            finds that card under another number, too.
         devices: as `list_devices` gives them.
 
     Raises:
@@ -162,6 +165,8 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     elif wanted is None:
         found = [device for device in inputs if device.channels >= CHANNELS and not device.virtual]
         found = [device for device in found if not not_ambisonic(device.name)]
+        if len(found) > 1:
+            found = [device for device in found if not device.may_convert] or found
     else:
         found = _named(wanted.lower(), inputs)
     if len(found) == 1:
