@@ -17,9 +17,8 @@ from doa_edge.commands.main import main as edge
 from doa_edge.commands.parser import make_parser
 from doa_edge.engine import EngineSettings
 
-# Options without which something is not done, or which say what to use; "" are any command's.
+# Options without which something is not done, or which say what to use.
 WITHOUT_DEFAULT = {
-    "": "import",
     "doa_edge run": "input profile encoding out listen plot web web-name osc tcp tcp-connect mqtt "
     "mqtt-user config",
     "doa_edge doctor": "input profile encoding speaker",
@@ -70,7 +69,7 @@ def default_in(text):
 @pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.prog)
 def test_every_option_says_what_it_is_and_its_default(parser):
     formatter = parser._get_formatter()
-    free = [*WITHOUT_DEFAULT[""].split(), *WITHOUT_DEFAULT.get(parser.prog, "").split()]
+    free = WITHOUT_DEFAULT.get(parser.prog, "").split()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             continue  # each of its verbs has a help
