@@ -7,5 +7,6 @@ from .measured_array import MeasuredArrayMicrophone as MeasuredArrayMicrophone
 from .rigid_sphere import RigidSphereMicrophone as RigidSphereMicrophone
 from .sofa_array import ArrayResponses as ArrayResponses
 from .sofa_array import read_array as read_array
+from .sofa_array import write_array as write_array
 from .sofa_file import SofaReading as SofaReading
 from .tetrahedral import TetrahedralMicrophone as TetrahedralMicrophone
