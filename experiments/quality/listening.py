@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from doa_edge.estimate import Estimate, Talker, direction_deg
 from doa_edge.input.audio import read_recording
 from doa_edge.listening import TalkerListener
 from doa_edge.tflite.network import TfliteModel
+from doa_edge.tflite.shipped import model_path
 from doa_tf.cli.program import program, run_program
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import IMAGES_FOLDER, Scene, read_scenes
@@ -68,7 +68,8 @@ class Meeting:
 def main(argv: Sequence[str] | None = None) -> None:
     """Listen to each talker and print the table."""
     parser = program("experiments.quality.listening", __doc__)
-    parser.add_argument("model", type=Path, **{**MODEL, "help": ".tflite of several voices"})
+    several = {"type": model_path, "help": ".tflite of several voices"}
+    parser.add_argument("model", **{**MODEL, **several})
     add_scenes(parser, required=True)
     parser.add_argument("--json", **JSON)
     args = parser.parse_args(argv)

@@ -12,6 +12,7 @@ from doa_core.errors import InputError
 from doa_edge.tflite.file import read_spec
 from doa_export.cli import main
 from doa_tf import registration
+from doa_tf.heads import registry
 
 from .conftest import small_model
 
@@ -38,13 +39,16 @@ class Own(doa_tf.heads.GibbsWeighted):
 
 @pytest.fixture
 def own_layers(tmp_path, monkeypatch):
-    """The module `own_layers` in the working folder, imported."""
+    """The module `own_layers` in the working folder, imported; its head is forgotten after it."""
+    known = dict(registry._HEADS)
     (tmp_path / "own_layers.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     monkeypatch.setattr(registration, "_imported", [])
     registration.import_modules(["own_layers"])
-    return sys.modules["own_layers"]
+    yield sys.modules.pop("own_layers")
+    registry._HEADS.clear()
+    registry._HEADS.update(known)
 
 
 def rebuilt(model, *, head=None, before_head=lambda x: x):

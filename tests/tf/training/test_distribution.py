@@ -16,10 +16,9 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
-from doa_tf import heads
 from doa_tf.training.distribute import is_chief, make_strategy
 from doa_tf.training.settings import TrainSettings
-from doa_tf.training.start import build_network
+from doa_tf.training.start import Run
 
 PROGRAM = Path(__file__).with_name("training_program.py")
 WAIT_S = 900.0  # seconds; a minute on an idle machine
@@ -106,10 +105,9 @@ def test_mirrored_on_one_device_is_plain_training(tmp_path, scenes, one_process)
 
 def test_statistics_are_common_to_all_replicas_where_there_are_several():
     settings = TrainSettings(head="gibbs", filters=(2, 2, 2), lstm_units=2, dense_units=4)
+    run = Run(None, settings, FeatureSpec(), None, None, None)
     for synchronized in (False, True):
-        model = build_network(
-            heads.get("gibbs"), FeatureSpec(), settings, synchronized=synchronized
-        )
+        model = run.new_network(synchronized=synchronized)
         layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
         assert [layer.synchronized for layer in layers] == [synchronized] * 3
 
