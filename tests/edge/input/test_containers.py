@@ -173,6 +173,27 @@ def test_what_follows_the_sound_is_no_sound(sound, both, caplog, behind):
     assert not caplog.messages
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 4_000])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        chunk(b"LIST", b"INFOISFT" + bytes([14, 0, 0, 0]) + b"Lavf60.16.100\0"),
+        chunk(b"iXML", b"<?xml version='1.0'?>" + b"x" * 90_001),
+        chunk(b"id3 ", b"ID3" + bytes(200)),
+    ],
+)
+def test_chunks_behind_sound_of_unknown_length_are_no_sound(sound, both, size, behind):
+    assert np.array_equal(both(wave(pcm16(sound), size=size, behind=behind)), sound)
+
+
+def test_a_name_alone_is_sound(sound, both):
+    """Four letters among samples: without the content of such a chunk they are heard."""
+    data = bytearray(pcm16(sound))
+    data[800:808] = b"LIST\x10\0\0\0"
+    expected = np.frombuffer(bytes(data), "<i2").reshape(-1, 4).astype(np.float32) / 2**15
+    assert np.array_equal(both(wave(bytes(data), size=0)), expected)
+
+
 @pytest.mark.parametrize("samples", [19_197, 19_198, 19_199, 19_200])
 def test_padding_of_wave64_and_what_follows_are_no_sound(sound, both, tmp_path, samples):
     path = tmp_path / "original"
@@ -259,9 +280,15 @@ def test_a_highest_byte_of_zeros_is_no_sign(plane_wave, both):
     assert np.array_equal(both(wave(packed, form=wave_format(align=16, bits=32))), samples)
 
 
-@pytest.mark.parametrize("bits", [24, 32])
-def test_16_bits_in_the_low_bytes_of_32_have_their_level(sound, both, bits):
-    form = wave_format(align=16, bits=bits)
+@pytest.mark.parametrize(
+    "form",
+    [
+        wave_format(align=16, bits=24),
+        wave_format(align=16, bits=32),
+        extensible(ORDINARY, align=16, bits=32, valid=24),
+    ],
+)
+def test_16_bits_in_the_low_bytes_of_32_have_their_level(sound, both, form):
     assert np.array_equal(both(wave(words(sound), form=form)), sound)
 
 

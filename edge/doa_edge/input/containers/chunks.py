@@ -1,7 +1,7 @@
 """The one reader of chunks: what a WAV, RF64, BW64, Wave64, AIFF, CAF or AU header says.
 
 A header is read as its bytes come, from a file and from a pipe alike. What it says of the length is
-a promise that recorders often break; `doa_edge.input.wave` finds where the sound ends.
+a promise that recorders often break; `doa_edge.input.containers.sound` finds where the sound ends.
 
 References:
     Multimedia Programming Interface and Data Specifications 1.0 (RIFF), IBM and Microsoft, 1991.
@@ -26,6 +26,17 @@ from doa_edge.input.stream import Samples
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 ._-]{4}")
 _LONGEST_HELD = 1 << 16  # bytes of a chunk that are looked at
 _LONGEST_BEHIND = 1 << 26  # bytes of a chunk behind the sound
+# What a chunk begins with whose name and content are no sound: eleven bytes that sound has by chance
+# once in ages.
+_CONTENT = {
+    b"LIST": (b"INFO", b"adtl"),
+    b"iXML": (b"<",),
+    b"axml": (b"<",),
+    b"_PMX": (b"<",),
+    b"id3 ": (b"ID3",),
+    b"ID3 ": (b"ID3",),
+}
+LONGEST_SIGN = 12  # bytes of such a beginning
 _STREAMED = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 _ENDLESS = 1 << 62
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -114,6 +125,28 @@ def is_chunk(start: bytes) -> bool:
     if not _CHUNK_NAME.fullmatch(start[:4]):
         return False
     return any(struct.unpack(o + "I", start[4:8])[0] <= _LONGEST_BEHIND for o in "<>")
+
+
+def find_chunk(data: bytes) -> int | None:
+    """Where the first chunk begins among bytes that should be sound, by its name and content.
+
+    Where a header does not tell how long the sound is, nothing else tells where it ends.
+    """
+    places = [
+        place
+        for name, contents in _CONTENT.items()
+        if (place := data.find(name)) >= 0 and data[place + 8 :].startswith(contents)
+    ]
+    return min(places, default=None)
+
+
+def begun_chunk(data: bytes) -> int:
+    """How many of the last bytes could be the begin of what `find_chunk` finds."""
+    for count in range(min(len(data), LONGEST_SIGN - 1), 0, -1):
+        start = data[-count:][:4]
+        if any(name.startswith(start) for name in _CONTENT):
+            return count
+    return 0
 
 
 def _layout_of(start: bytes) -> _Layout | None:
@@ -227,7 +260,7 @@ def _with_wave_format(found: Header, body: bytes, *, order: str) -> Header:
         return found
     words = "" if encoding not in WORDS else "any"
     if words and 24 in (bits, valid):
-        words = "high" if extended else "low"
+        words = "any" if extended else "low"
     pcm = PcmFormat(rate=rate, channels=channels, encoding=encoding, words=words)
     return replace(found, pcm=pcm)
 

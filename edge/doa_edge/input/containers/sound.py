@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from doa_edge.input.containers.broadcast import Broadcast
 from doa_edge.input.containers.byte_stream import READ_BYTES, ByteStream
-from doa_edge.input.containers.chunks import Header, is_chunk
+from doa_edge.input.containers.chunks import LONGEST_SIGN, Header, begun_chunk, find_chunk, is_chunk
 from doa_edge.input.containers.packing import PcmDecoder, Warn, WordEvidence, tell_packing
 from doa_edge.input.pcm import PcmFormat
 from doa_edge.input.stream import Samples
@@ -118,14 +118,23 @@ class PcmSound(Sound):
     def _end(self) -> int:
         """Where the sound ends [bytes]."""
         header, size = self._header, os.fstat(self._descriptor).st_size
-        end = header.start + header.promised
+        end, since = header.start + header.promised, header.start
         streamed = header.streamed
         while end < size:
             following = os.pread(self._descriptor, _PADDING, end)
             if not _goes_on(following, header, streamed=streamed, behind=size - end):
                 return end
+            since = since if streamed else end
             end, streamed = end + _WRAP, True
-        return max(size, header.start)
+        return self._before_chunk(since, size) if streamed else max(size, header.start)
+
+    def _before_chunk(self, start: int, size: int) -> int:
+        """Where a chunk begins in what no header tells the end of; the end without one [bytes]."""
+        for at in range(start, size, _SCAN_BYTES):
+            found = find_chunk(os.pread(self._descriptor, _SCAN_BYTES + LONGEST_SIGN, at))
+            if found is not None:
+                return at + found
+        return max(size, start)
 
     def _unpacked(self) -> PcmFormat:
         """How its words are packed, by all of them; a pipe can only look at its beginning."""
@@ -163,10 +172,15 @@ def pcm_blocks(
     decoder = PcmDecoder(pcm, name=name, warn=warn)
     left, streamed, given = header.promised, header.streamed, 0
     while True:
-        count = min(len(stream), left, READ_BYTES) // pcm.frame_bytes * pcm.frame_bytes
+        room, chunk_follows = min(len(stream), left, READ_BYTES), False
+        if streamed:
+            room, chunk_follows = _before_chunk(stream, room)
+        count = room // pcm.frame_bytes * pcm.frame_bytes
         if count:
             left, given = left - count, given + count
             yield from decoder.push(stream.take(count))
+        elif chunk_follows:
+            break
         elif left < pcm.frame_bytes:
             for _ in _fill_to(stream, left + _PADDING, patient=streamed):
                 yield None
@@ -215,6 +229,16 @@ def _fill_to(stream: ByteStream, count: int, *, patient: bool) -> Iterator[None]
         if not patient:
             return
         yield None
+
+
+def _before_chunk(stream: ByteStream, room: int) -> tuple[int, bool]:
+    """How many of the next bytes are sound where no header tells, and whether a chunk follows."""
+    following = stream.peek(room + LONGEST_SIGN)
+    found = find_chunk(following)
+    if found is not None and found <= room:
+        return found, True
+    begun = 0 if stream.ended else begun_chunk(following)
+    return min(room, len(following) - begun), False
 
 
 def _goes_on(following: bytes, header: Header, *, streamed: bool, behind: int) -> bool:
