@@ -95,6 +95,23 @@ def write_beside(
         raise
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError, before the work, where `write_beside` could not write.
+
+    Raises:
+        OSError: no file can be made in the folder, with the reason.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        return
+    probe = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def say_written(command: str, *paths: str | os.PathLike[str] | None) -> None:
     """Say on standard error where a command left its results.
 

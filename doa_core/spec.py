@@ -330,11 +330,11 @@ class ModelSpec:
         return cls.from_dict(values)
 
 
-def check_voices(voices: object) -> None:
-    """Raise ValueError unless a network can know so many voices."""
+def check_voices(voices: object, *, name: str = "voices") -> None:
+    """Raise ValueError unless there can be so many voices; the name is for the message."""
     if type(voices) is not int or not 1 <= voices <= MOST_VOICES:
         raise ValueError(
-            f"`voices` must be an integer from 1 to {MOST_VOICES}. Received: voices={voices!r}"
+            f"`{name}` must be an integer from 1 to {MOST_VOICES}. Received: {name}={voices!r}"
         )
 
 

@@ -45,5 +45,9 @@ def read_toml(path: Path) -> Mapping[str, object]:
         return parse_toml(data.decode("utf-8-sig"))  # some editors write a byte-order mark
     except OSError as error:
         raise InputError(f"The configuration cannot be read: {one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} must be a TOML file in UTF-8: save it so ({one_line(error)})"
+        ) from error
     except ValueError as error:
         raise InputError(f"{path} must be a TOML file: {one_line(error)}") from error

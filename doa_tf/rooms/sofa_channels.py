@@ -236,8 +236,9 @@ def _format_of(sofa: SofaFile, count: int) -> str:
     if kind == "spherical harmonics" or (together and count == 4):
         return "ambix"
     raise InputError(
-        f"{sofa.path} holds {count} receivers in different places: name the SOFA file "
-        "of the array that they are, or their channel format if they are first-order Ambisonics"
+        f"{sofa.path} holds {count} receivers that are no four in one place: name the SOFA file of "
+        "the array that they are (--array), or their --channel-format, such as ambix, if they are "
+        "first-order Ambisonics"
     )
 
 

@@ -104,7 +104,9 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
         with labels.open(encoding="utf-8-sig", newline="") as file:
             names, rows = read_rows(file, labels)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{labels} must be UTF-8 text, comma-separated: {error}") from error
+        raise InputError(
+            f"{labels} must be UTF-8 text, comma-separated: save it as CSV in UTF-8 ({error})"
+        ) from error
     if not rows:
         raise InputError(f"{labels} names its columns and holds no scene")
     further = tuple(name for name in names if name not in REQUIRED_COLUMNS)

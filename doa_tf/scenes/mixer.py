@@ -1,9 +1,8 @@
 """Mixing scenes from a bank of rooms and folders of speech and noise.
 
 A scene is one talker in one room, or several, or nobody, and, depending on its condition, diffuse
-noise and one localised interferer in the same room, recorded by that room's microphone. All
-randomness derives from the scene's key, so a scene can be made again alone, in any order and by any
-number of workers.
+noise and one localised interferer, recorded by that room's microphone. All randomness derives from
+its key: a scene can be made again alone, in any order and by any number of workers.
 
 Keys are (seed, epoch, index); `numpy.random.default_rng` of a key is the scene's only source of
 randomness. Other draws have keys of four numbers, the last of which tells them apart:
@@ -150,10 +149,12 @@ class SceneMixer:
         settings = self.settings
         shares = np.array(settings.talkers or USUAL_COUNTS)
         if condition == "nobody":
-            shares[1:] = 0.0
+            shares = np.ones(1)
         elif condition == "talkers":
             shares[:2] = 0.0
-        count = int(np.searchsorted(np.cumsum(shares) / max(shares.sum(), 1e-9), rng.random()))
+        if not shares.any():
+            raise ValueError(f"`talkers` has no share of several. Received: {settings.talkers}")
+        count = int(np.searchsorted(np.cumsum(shares) / shares.sum(), rng.random()))
         kind = self._draw_condition(rng)
         room, order = self._draw_room(rng)
         sources = [(source, self.direction(room, source)) for source in order]

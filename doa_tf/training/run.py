@@ -20,7 +20,7 @@ from doa_tf.files import sha256
 from doa_tf.models import load_model
 from doa_tf.training.run_folder import BEST, SOURCES, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
-from doa_tf.training.start import Run, ending
+from doa_tf.training.start import Run, check_validation, ending
 
 if TYPE_CHECKING:
     from doa_tf.training.jax_engine.train import JaxEngine
@@ -83,6 +83,7 @@ def train(
     inputs, directions = scenes_arrays(
         data.valid, features=features, highpass_hz=settings.highpass_hz
     )
+    check_validation(directions, settings)
     run = Run(claimed, settings, features, inputs, directions, origin)
     try:
         model = trainer.train(run)

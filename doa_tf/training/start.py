@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.errors import InputError
@@ -113,6 +114,21 @@ def check_targets(shape: tuple[int, ...], settings: TrainSettings) -> None:
         raise InputError(
             f"The settings must have as many voices as the scenes have talkers, {shape[-2]}. "
             f"Received: voices={settings.voices}"
+        )
+
+
+def check_validation(directions: FloatArray, settings: TrainSettings) -> None:
+    """Raise InputError unless the head takes the talkers of the validation scenes.
+
+    Args:
+        directions: (S, V, 3) or (S, T, V, 3), zeros for who is silent.
+        settings: with the head.
+    """
+    single = directions.shape[-2] == 1 and bool(np.any(directions, axis=-1).all())
+    if not (single or heads.get(settings.head).several):
+        raise InputError(
+            f"The head '{settings.head}' takes one talker, who is in every frame; the validation "
+            "scenes have several talkers, nobody or pauses"
         )
 
 

@@ -15,7 +15,7 @@ from doa_core.angles import FloatArray
 from doa_core.decode import METHODS
 from doa_core.errors import InputError, check_choice
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ, HighPass
-from doa_core.spec import AUDIO, MOST_VOICES, ModelSpec
+from doa_core.spec import AUDIO, ModelSpec, check_voices
 from doa_core.stft import samples_of_frames
 from doa_edge.activity import (
     DEFAULT_GATE_DBFS,
@@ -89,11 +89,8 @@ class EngineSettings:
                 raise ValueError(
                     f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
                 )
-        if self.talkers is not None and not 1 <= self.talkers <= MOST_VOICES:
-            raise ValueError(
-                f"`talkers` must be an integer from 1 to {MOST_VOICES}. "
-                f"Received: talkers={self.talkers}"
-            )
+        if self.talkers is not None:
+            check_voices(self.talkers, name="talkers")
         if not 0.0 <= self.lead_s <= LONGEST_LEAD_S:
             raise ValueError(
                 f"`lead` must be 0 to {LONGEST_LEAD_S:g} seconds. Received: lead={self.lead_s}"
@@ -105,16 +102,20 @@ class EngineSettings:
 
     def detector(self, spec: ModelSpec) -> ActivityDetector:
         """What decides which windows of a model are active."""
-        min_confidence = self.min_confidence
-        if min_confidence is None:
-            is_probability = bool(spec.calibration)
-            min_confidence = DEFAULT_MIN_PROBABILITY if is_probability else DEFAULT_MIN_CONFIDENCE
         return ActivityDetector(
             hop_s=spec.features.hop / spec.features.sample_rate,
             gate_dbfs=self.gate_dbfs,
             margin_db=self.margin_db,
-            min_confidence=min_confidence,
+            min_confidence=self.threshold(spec, several=False),
         )
+
+    def threshold(self, spec: ModelSpec, *, several: bool) -> float:
+        """Least confidence of a new voice of several, or of an active window of one."""
+        if self.min_confidence is not None:
+            return self.min_confidence
+        if spec.calibration:
+            return voices.DEFAULT_MIN_PROBABILITY if several else DEFAULT_MIN_PROBABILITY
+        return voices.DEFAULT_MIN_SCORE if several else DEFAULT_MIN_CONFIDENCE
 
     def smoother(self) -> DirectionSmoother | None:
         """What smooths directions; None if nothing does."""
@@ -129,16 +130,10 @@ class EngineSettings:
         """What follows several voices of a model; None where there is one."""
         if self.voices_of(spec) == 1:
             return None
-        min_confidence = self.min_confidence
-        if min_confidence is None:
-            is_probability = bool(spec.calibration)
-            min_confidence = (
-                voices.DEFAULT_MIN_PROBABILITY if is_probability else voices.DEFAULT_MIN_SCORE
-            )
         return VoiceFollower(
             spec,
             talkers=self.voices_of(spec),
-            min_confidence=min_confidence,
+            min_confidence=self.threshold(spec, several=True),
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
         )

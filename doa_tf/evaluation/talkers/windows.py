@@ -14,7 +14,7 @@ import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.peaks import LOBE_STEPS
-from doa_core.spec import MOST_VOICES, FeatureSpec, ModelSpec
+from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import frame_count
 from doa_edge.engine import EngineSettings
 from doa_tf.evaluation.predictions import Predictions
@@ -163,8 +163,9 @@ def network_windows(predictions: Predictions) -> list[Window]:
     spec = predictions.spec
     if spec is None:
         raise ValueError("`predictions` must be of a network. Received: of a baseline")
-    threshold = EngineSettings().detector(spec).min_confidence
-    most = MOST_VOICES if spec.voices > 1 else 1
+    settings = EngineSettings()
+    most = settings.voices_of(spec)
+    threshold = settings.threshold(spec, several=most > 1)
     return [
         window_of(scene, partial(_peaks, spec, outputs), most=most, threshold=threshold)
         for scene, outputs in zip(predictions.scenes, predictions.outputs, strict=True)

@@ -72,6 +72,11 @@ def _check_columns(names: Sequence[str], labels: Path) -> None:
     if not any(names):
         raise InputError(f"{labels} is empty: its first line must name the columns {required}")
     missing = [name for name in REQUIRED_COLUMNS if name not in names]
+    if missing and len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        raise InputError(
+            f"{labels} must have commas between its columns, and points in its numbers. "
+            f"Received: {names[0]}"
+        )
     if missing:
         raise InputError(
             f"{labels} lacks the column {', '.join(missing)}; required are {required}. "

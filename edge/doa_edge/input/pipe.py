@@ -79,7 +79,8 @@ class PipeSource(Source):
             if not start:
                 raise InputError(f"A stream must hold sound. Received: {self.name} with 0 bytes")
             raise InputError(
-                "A stream must begin with a WAV header, or be described by --encoding and --rate. "
+                "A stream must begin with the header of a WAV, AIFF, CAF or AU file, or be "
+                "described by --encoding and --rate; FLAC, MP3 and the like are read as files. "
                 f"Received: {self.name} that begins with {start!r}"
             )
         if header is None:

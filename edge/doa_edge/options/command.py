@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
@@ -39,6 +39,15 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
         text = "show the version and end"
         self.add_argument("--version", action=_ShowVersion, nargs=0, help=text)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """A verb refuses what it does not know itself, so that its own help is named."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse."""

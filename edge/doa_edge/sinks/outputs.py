@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, as_input_errors
-from doa_core.files import INTERRUPTIONS, say_written, write_beside
+from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
 from doa_edge.sinks.sink import Queued, Sink
@@ -96,6 +96,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         from doa_edge.sinks.plot import check_plot
 
         check_plot(options.plot)
+        check_writable(options.plot)
 
 
 def _network_sinks(

@@ -106,7 +106,7 @@ class TalkerFiles:
         """Say what was clipped; the folder goes if nobody was heard."""
         if self.clipped:
             sys.stderr.write(f"doa_edge: --listen clipped {self.clipped} samples\n")
-        if not self.files:
+        with suppress(OSError):  # it holds a file
             self.folder.rmdir()
 
     def _let_go(self, start: int) -> None:
@@ -146,7 +146,10 @@ class TalkerFiles:
                 _write_all(descriptor, data, place)
                 _write_all(descriptor, _header(length, self._rate), 0)
             except OSError:
-                os.ftruncate(descriptor, _HEADER.size + file.length * _SAMPLE_BYTES)
+                if file.length:
+                    os.ftruncate(descriptor, _HEADER.size + file.length * _SAMPLE_BYTES)
+                else:
+                    file.path.unlink(missing_ok=True)
                 raise
             finally:
                 os.close(descriptor)

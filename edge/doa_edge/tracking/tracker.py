@@ -188,18 +188,19 @@ class Tracker:
         """The nearest track that has a peak now and may share it."""
         reach = math.radians(self.settings.meet_deg)
         near = [
-            (angle(track.motion.direction, other.motion.direction), other.id, other)
+            (angle(track.motion.direction, other.motion.direction), other)
             for other in self._tracks
             if other is not track and other.confirmed and other.heard_s == self._time_s
         ]
-        distance, _, other = min(near, default=(math.inf, 0, track))
+        distance, other = min(near, key=lambda pair: pair[0], default=(math.inf, track))
         return other if distance <= reach else None
 
     def _unite(self, silent: Track, heard: Track) -> None:
-        """One track of two: the older one, where the one that is heard is."""
-        if silent.id < heard.id:
+        """One track of two, where the one that is heard is: the older of those with an id."""
+        if silent.id and (not heard.id or silent.id < heard.id):
             silent.motion, silent.confidence = heard.motion, heard.confidence
             silent.heard_s = silent.spoke_s = heard.heard_s
+            silent.slot = silent.slot or heard.slot
             self._tracks.remove(heard)
         else:
             self._tracks.remove(silent)

@@ -145,8 +145,11 @@ def test_raw_stream_that_ends_inside_a_sample_is_told(pipe, caplog):
     ("data", "message"),
     [
         (b"", "must hold sound. Received: standard input with 0 bytes"),
-        (b"fLaC\0\0\0\x22" + bytes(100), "begin with a WAV header, or be described by --encoding"),
-        (b"RIFF\0\0\0\0AVI LIST" + bytes(100), "begin with a WAV header, or be"),
+        (
+            b"fLaC\0\0\0\x22" + bytes(100),
+            "begin with the header of a WAV, AIFF, CAF or AU file, or be described by --encoding",
+        ),
+        (b"RIFF\0\0\0\0AVI LIST" + bytes(100), "begin with the header of a WAV"),
         (b"RIFF\0\0\0\0WAVELIST\xff\xff\xff\x7f", "cut short inside its WAV header"),
         (b"RIFF\0\0\0\0WAVEdata\0\0\0\0" + bytes(80), "no format"),
     ],

@@ -246,3 +246,19 @@ def test_the_pace_of_estimates_does_not_matter_much(every):
 def test_no_threshold_reports_every_peak():
     meeting = Meeting(tracker(confidence=0.0))
     assert ids(meeting.hear((0.0, 0.0), (90.0, 0.1))) == [1, 2]
+
+
+def test_a_voice_without_a_slot_never_takes_the_place_of_one_with_an_id():
+    """Two slots, three voices: the first walks up to the third, which has no slot; they meet."""
+    tracker = Tracker(TrackSettings(slots=2, confidence=0.3))
+    ids = set()
+    for step in range(60):
+        azimuth_deg = -12.0 * min(step / 28.0, 1.0)
+        peaks = [(azimuth_deg, 0.9), (90.0, 0.8)] + ([(-25.0, 0.7)] if step < 28 else [])
+        directions = [
+            (math.cos(math.radians(azimuth)), math.sin(math.radians(azimuth)), 0.0)
+            for azimuth, _ in peaks
+        ]
+        told = tracker.update(directions, [c for _, c in peaks], time_s=0.16 * step)
+        ids |= {track.id for track in told}
+    assert ids == {1, 2}

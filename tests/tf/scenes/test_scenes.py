@@ -89,7 +89,7 @@ def test_recordings_may_lie_in_folders_below(folder):
             r"lacks the column azimuth_deg, elevation_deg; required are file, azimuth_deg, "
             r"elevation_deg\. Received: file, azimuth$",
         ),
-        ("file;azimuth_deg;elevation_deg\na.wav;0;0\n", r"lacks the column file"),
+        ("file;azimuth_deg;elevation_deg\na.wav;0;0\n", r"must have commas between its columns"),
         ("file,azimuth_deg,elevation_deg,file\n", r"names a column twice"),
         ("file,azimuth_deg,elevation_deg\na.wav,0\n", r"line 2: a row must have 3 cells.*: 2"),
         ("file,azimuth_deg,elevation_deg\na.wav,0,0,1\n", r"line 2: a row must have 3 cells.*: 4"),

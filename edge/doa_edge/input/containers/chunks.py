@@ -26,8 +26,7 @@ from doa_edge.input.stream import Samples
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 ._-]{4}")
 _LONGEST_HELD = 1 << 16  # bytes of a chunk that are looked at
 _LONGEST_BEHIND = 1 << 26  # bytes of a chunk behind the sound
-# What a chunk begins with whose name and content are no sound: eleven bytes that sound has by chance
-# once in ages.
+# What a chunk begins with, by its name: with its length between them no sound has these by chance.
 _CONTENT = {
     b"LIST": (b"INFO", b"adtl"),
     b"iXML": (b"<",),
