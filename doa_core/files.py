@@ -102,10 +102,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         OSError: no file can be made in the folder, with the reason.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        return
     probe = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        if target.exists() and not target.is_file():
+            return
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         probe.unlink()
     except OSError as error:

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, great_circle_distance
-from doa_core.calibration import TALKING_SHARE, WITHIN_DEG, Table, calibrate, check_table
+from doa_core.calibration import WITHIN_DEG, Table, calibrate, check_table
 from doa_core.errors import InputError
 from doa_tf.data.recorded import frame_times
 from doa_tf.evaluation.predictions import predict, predict_windows
 from doa_tf.files import Progress
 from doa_tf.scenes.folder import Scenes
+from doa_tf.scenes.talkers import who_talks
 
 if TYPE_CHECKING:
     import keras
@@ -182,7 +183,7 @@ def _judged_peaks(
     for scene, windows in predict_windows(network, scenes, progress=progress):
         for number, outputs in enumerate(windows):
             start = number * features.frames * features.hop
-            talkers = talkers_of(scene.directions_at(frame_times(features, start=start)))
+            _, talkers = who_talks(scene.directions_at(frame_times(features, start=start)))
             directions, heights = spec.peaks(outputs)
             raw.append(heights)
             error_deg.append(_to_nearest(directions, talkers))
@@ -202,19 +203,6 @@ def _warn_of_gaps(scenes: Scenes) -> None:
             scenes.folder,
             " and of ".join(missing),
         )
-
-
-def talkers_of(directions: FloatArray) -> FloatArray:
-    """(W, 3) unit vectors to those who talk in `TALKING_SHARE` of a window's frames or more.
-
-    Args:
-        directions: (T, V, 3) unit vectors to V talkers, zeros where one is silent. Where one moves,
-            they are at the mean of their directions.
-    """
-    talks = directions.any(axis=-1).mean(axis=0) >= TALKING_SHARE
-    means = directions.sum(axis=0)[talks]
-    unit: FloatArray = means / np.linalg.norm(means, axis=-1, keepdims=True)
-    return unit
 
 
 def _to_nearest(directions: FloatArray, talkers: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Who talks in a scene: drawing the talkers, their dry voices, and in which frames they talk."""
+"""Who talks: drawing the talkers of a scene, their dry voices, and in which frames they talk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from doa_core.angles import FloatArray
+from doa_core.calibration import TALKING_SHARE
 from doa_core.stft import HOP, WINDOW_LENGTH
 from doa_tf.scenes.draw import MixSettings, TalkerDraw
 from doa_tf.scenes.recordings import Recordings
@@ -50,7 +52,9 @@ def draw_talkers(
     settings: MixSettings,
     count: int,
 ) -> tuple[TalkerDraw, ...]:
-    """Up to `count` different speakers; fewer where the sources are too near to each other.
+    """Up to `count` talkers, different speakers as far as there are so many recorded.
+
+    There are fewer where the sources are too near to each other.
 
     Who is not heard in a single frame is left out.
 
@@ -81,6 +85,18 @@ def draw_talkers(
         if active.any():
             talkers.append(replace(talker, active=active))
     return tuple(talkers)
+
+
+def who_talks(directions: FloatArray) -> tuple[np.ndarray, FloatArray]:
+    """((V,) bool, (W, 3) unit vectors): who talks in `TALKING_SHARE` of the frames or more.
+
+    Args:
+        directions: (T, V, 3) unit vectors to V talkers, zeros where one is silent. Where one moves,
+            the unit vector is that of the mean.
+    """
+    talks = directions.any(axis=-1).mean(axis=0) >= TALKING_SHARE
+    sums = directions.sum(axis=0)[talks]
+    return talks, sums / np.linalg.norm(sums, axis=-1, keepdims=True)
 
 
 def dry_voice(speech: Recordings, talker: TalkerDraw, samples: int, taps: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from doa_core.calibration import TALKING_SHARE
 from doa_core.grid import Grid
 from doa_core.peaks import find_peaks
 from doa_tf.heads import Head
+from doa_tf.scenes.talkers import who_talks
 
 _SCENES_AT_ONCE = 64  # of the loss, which holds S x T x V x G distances
 
@@ -45,10 +46,9 @@ def judge_talkers(
     frames = directions if directions.ndim == 4 else directions[:, np.newaxis]
     share = np.any(frames != 0.0, axis=-1).mean(axis=1)  # (S, V)
     errors_deg: list[FloatArray] = []
-    for scene, row, shares in zip(frames, scores, share, strict=True):
-        true = scene.sum(axis=0)[shares >= TALKING_SHARE]
+    for scene, row in zip(frames, scores, strict=True):
+        _, true = who_talks(scene)
         if len(true):
-            true /= np.linalg.norm(true, axis=-1, keepdims=True)
             errors_deg.append(_matched_errors_deg(row, true, head.grid))
     if not errors_deg:
         raise ValueError("Somebody must talk in at least one scene of the validation")

@@ -26,8 +26,8 @@ from doa_tf.evaluation.talkers.matching import (
 )
 from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
 from doa_tf.scenes.folder import Scene
+from doa_tf.scenes.talkers import who_talks
 
-LEAST_SHARE = 0.3  # of the frames in which a talker of the window talks
 LIMITS_DEG = (10.0, 20.0)  # of recall, precision and F-score
 _WITHIN = {"acc5": 5.0, "acc10": 10.0, "acc15": 15.0, "acc20": 20.0}
 _OUTLIER_DEG = 30.0
@@ -146,11 +146,9 @@ def talkers_of(
         middle = features.window_length / 2  # samples
         times_s = (np.arange(frames) * features.hop + middle) / features.sample_rate
     directions = scene.directions_at(times_s)  # (T, V, 3)
-    talks = np.any(directions != 0.0, axis=-1)
-    counts = np.mean(talks, axis=0) >= LEAST_SHARE
-    sums = directions.sum(axis=0)[counts]
+    counts, means = who_talks(directions)
     names = [talker.name for talker, inside in zip(scene.talkers, counts, strict=True) if inside]
-    return tuple(names), sums / np.linalg.norm(sums, axis=-1, keepdims=True)
+    return tuple(names), means
 
 
 def network_windows(predictions: Predictions) -> list[Window]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from doa_core.files import check_writable
 from doa_core.spec import ModelSpec
 from doa_edge.commands.main import main
 from doa_edge.commands.parser import parse_options
@@ -280,3 +281,19 @@ def test_the_first_command_of_the_guide_answers_what_it_says(capfd):
     answer = json.loads(capfd.readouterr().out)
     found = (round(answer["azimuth_deg"]), round(answer["elevation_deg"]))
     assert [tuple(map(int, one)) for one in told] == [found]
+
+
+def test_what_a_verb_does_not_know_names_its_own_help(capsys):
+    assert main(["info", "lite", "--csv"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "unrecognized arguments: --csv (see doa_edge info --help)\n"
+    )
+
+
+def test_a_picture_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    folder = tmp_path / "full"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"x\.png cannot be written"):
+        check_writable(folder / f"{'x' * 300}x.png")
+    check_writable(folder / "y.png")
+    assert not list(folder.iterdir())

@@ -184,6 +184,17 @@ def test_a_full_disk_leaves_what_was_written(files, monkeypatch):
     assert len(read(path)) == 2 * STEP
 
 
+def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
+    def full(descriptor, data, place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write(voice(1, 0, noise(1)))
+    files.close()
+    assert not files.folder.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"size": 99_999}, "`size` must be 100000 bytes or more"), ({"count": 0}, "`count` must be")],

@@ -18,9 +18,9 @@ from doa_tf.evaluation.calibration import (
     calibrate_model,
     calibration_error,
     fit_calibration,
-    talkers_of,
 )
 from doa_tf.scenes.folder import read_scenes, write_scenes
+from doa_tf.scenes.talkers import who_talks
 
 
 def scenes_with(probability, count, seed=0):
@@ -132,9 +132,11 @@ def test_who_talks_in_three_frames_of_ten_counts():
     directions[:3, 1] = horizontal(-60.0)
     directions[:2, 2] = horizontal(120.0)  # too little
     directions[:, 3] = horizontal(np.linspace(80.0, 100.0, 10))  # walks: the middle of the way
-    np.testing.assert_allclose(talkers_of(directions), horizontal([30.0, -60.0, 90.0]), atol=1e-12)
-    assert talkers_of(np.zeros((10, 0, 3))).shape == (0, 3)
-    assert talkers_of(np.zeros((10, 2, 3))).shape == (0, 3)
+    np.testing.assert_allclose(
+        who_talks(directions)[1], horizontal([30.0, -60.0, 90.0]), atol=1e-12
+    )
+    assert who_talks(np.zeros((10, 0, 3)))[1].shape == (0, 3)
+    assert who_talks(np.zeros((10, 2, 3)))[1].shape == (0, 3)
 
 
 @pytest.fixture

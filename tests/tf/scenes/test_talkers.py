@@ -187,3 +187,9 @@ def test_bad_settings_are_refused(changes, words):
 def test_a_speaker_is_a_folder_or_the_start_of_a_name(tmp_path):
     assert speaker_of(tmp_path / "103" / "1240" / "103-1240-0001.flac", tmp_path) == "103"
     assert speaker_of(tmp_path / "103-1240-0001.flac", tmp_path) == "103"
+
+
+def test_a_condition_that_has_no_share_is_refused():
+    with pytest.raises(ValueError, match="no share of several"):
+        mixer(talkers=(0.5, 0.5)).draw((0, 0, 0), condition="talkers")
+    assert mixer(talkers=(0.0, 1.0)).draw((0, 0, 0), condition="nobody").talkers == ()

@@ -6,6 +6,7 @@ import csv
 import json
 
 import keras
+import numpy as np
 import pytest
 
 import doa_tf
@@ -13,6 +14,7 @@ from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.spec import FeatureSpec
 from doa_tf.cli.main import main
 from doa_tf.models import architecture_of, load_model
+from doa_tf.scenes.folder import write_scenes
 from doa_tf.training import start
 
 SEVEN = FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
@@ -124,3 +126,20 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, scenes, capsys, arguments, m
 def test_misuse_is_exit_2(arguments, capsys):
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_validation_of_several_for_a_head_of_one_is_refused_before_the_work(
+    tmp_path, bank, speech, capsys
+):
+    waves = np.zeros((14_000, 4), np.float32) + 1e-3
+    rows = [
+        {"azimuth_deg": azimuth, "elevation_deg": 0.0, "talker": name}
+        for name, azimuth in (("a", 0.0), ("b", 90.0))
+    ]
+    write_scenes(tmp_path / "valid", [("x", waves, rows)])
+    options = (
+        f"--bank {bank} --speech {speech} --valid {tmp_path / 'valid'} --out {tmp_path / 'run'}"
+    )
+    assert main(f"train {options} --head onehot --sequences 8 --batch-size 4".split()) == 2
+    assert "'onehot' takes one talker" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run" / "cache").exists()
