@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -170,7 +169,7 @@ def test_runs_without_the_training_environment(write_wave, tiny_tflite):
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["info"]])
-def test_help_answers_at_once_and_imports_nothing_heavy(command):
+def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\n"
         "from doa_edge.commands.main import main\n"
@@ -178,9 +177,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy(command):
         "heavy = {'numpy', 'soundfile', 'soxr', 'rich', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else status)\n"
     )
-    started = time.perf_counter()
     done = run_python(code, *command, stdout=subprocess.PIPE)
-    assert time.perf_counter() - started < 2.0  # 0.03 s on an idle machine
     assert done.returncode == 0, done.stderr
     assert "usage: doa_edge" in done.stdout
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -258,10 +257,8 @@ def test_a_slow_disk_loses_sound_and_no_time(tmp_path):
             super().send(each)
 
     sink = Queued(Slow(files, TalkerListener(sample_rate=RATE)), length=8)
-    started = time.perf_counter()
-    for each in estimates:
+    for each in estimates:  # would never end if it waited for the disk
         sink.send(each)
-    assert time.perf_counter() - started < 1.0
     release.set()
     sink.close()
     assert sink.dropped >= 10

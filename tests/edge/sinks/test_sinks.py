@@ -170,10 +170,9 @@ class SlowSink:
 def test_a_slow_receiver_delays_nobody_and_gets_the_newest():
     slow = SlowSink()
     queued = Queued(slow, length=10)
-    started = time.perf_counter()
     for number in range(1000):
         queued.send(estimate(number))
-    assert time.perf_counter() - started < 0.5  # nobody waited; 10 ms on an idle machine
+    assert not slow.taken  # nobody waited: the receiver still holds the first one
     slow.open.set()
     queued.close()
     assert slow.closed
@@ -190,9 +189,8 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end(monkeypatch):
     queued = Queued(slow, length=10)
     for number in range(5):
         queued.send(estimate(number))
-    started = time.perf_counter()
     queued.close()
-    assert time.perf_counter() - started < 1.0
+    assert not slow.taken  # nor waited for
     assert queued.dropped >= 4
     slow.open.set()
 

@@ -226,15 +226,13 @@ def test_an_address_that_is_none_is_misuse(tmp_path, capsys, address):
     assert "tcp://HOST:PORT" in capsys.readouterr().err
 
 
-def test_help_is_quick_and_says_where_rooms_are_made(capsys):
-    began = time.perf_counter()
+def test_help_says_where_rooms_are_made_and_imports_nothing_heavy(capsys):
     done = subprocess.run(
         [sys.executable, "-c", "from doa_tf.cli.main import main; main(['simulate', '--help'])"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert time.perf_counter() - began < 2.0  # 0.2 s on a machine that does nothing else
     assert "--scheduler tcp://HOST:PORT" in done.stdout
     loaded = "import sys; from doa_tf.cli.main import main; main(['simulate', '-h'])"
     check = f"{loaded}; sys.exit('distributed' in sys.modules or 'numpy' in sys.modules)"
