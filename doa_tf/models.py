@@ -15,7 +15,7 @@ from doa_core.decode import HEADS
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf import heads
-from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded
+from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded, without_unused
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
@@ -192,6 +192,8 @@ def _with_one_output(model: keras.Model) -> keras.Model:
 def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     """A checkpoint of this package; `keras.saving.load_model` with clear errors.
 
+    What a newer Keras saved loads as well, as long as it uses nothing that this one lacks.
+
     Args:
         path: of the `.keras` file.
         compiled: with its optimiser, loss and metrics.
@@ -204,11 +206,22 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     check_checkpoint(path)
     _check_imported(path, compiled=compiled)
     try:
-        model = keras.saving.load_model(path, compile=compiled)
+        model = _loaded(path, compiled=compiled)
     except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
         raise InputError(why_not_loaded(path, error, version=keras.__version__)) from error
     model_spec(model)
     return model
+
+
+def _loaded(path: Path, *, compiled: bool) -> keras.Model:
+    """What Keras loads, if need be without the unused arguments that another version saved."""
+    try:
+        return keras.saving.load_model(path, compile=compiled)
+    except TypeError:
+        with without_unused(path) as copy:
+            if copy is None:
+                raise
+            return keras.saving.load_model(copy, compile=compiled)
 
 
 def _check_imported(path: Path, *, compiled: bool) -> None:
