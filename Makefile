@@ -10,7 +10,7 @@ OUT ?= experiment-$(SIZE)
 PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
-.PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help
+.PHONY: demo docs reproduce model test check lint pythons arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -47,6 +47,9 @@ lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/mypy
 	.venv/bin/codespell
 	.venv/bin/lint-imports
+
+pythons: .venv/ready  ## other Pythons, newest and lowest versions of setup.py: WHICH="3.10 lowest" MINUTES=6
+	.ci/pythons $(WHICH)
 
 arm64: .venv-demo/ready  ## the edge extra in emulated 64-bit ARM systems (root; some minutes)
 	.venv-demo/bin/python edge/arm64/check.py
@@ -88,4 +91,4 @@ venv-check:
 		echo "$(PYTHON) has no venv module: on Debian, 'apt install python3-venv'" >&2; exit 1; }
 
 clean:  ## environments and caches
-	rm -rf .venv .venv-demo .venv-docs .venv-old-runtime build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png
+	rm -rf .venv .venv-demo .venv-docs .venv-old-runtime .venv-python* .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png
