@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 EDGE = [
     "sounddevice>=0.4.6",
-    "soundfile>=0.12",
+    "soundfile>=0.13",
     "soxr>=0.5.0",
     "rich>=13",
     "python-osc>=1.8",
