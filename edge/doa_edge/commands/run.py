@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from doa_edge.input.stream import Gap, Source, StreamItem
     from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
+    from doa_edge.sinks.listen import Listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
     from doa_edge.tflite.network import TfliteModel
@@ -95,13 +96,12 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        listening = open_listening(
-            options, engine.listener(), live=options.input is None, signals=signals
+        listening = stack.enter_context(
+            open_listening(options, engine.listener(), live=options.input is None, signals=signals)
         )
-        listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
-        follower.listen = listen
+        follower.listening = listening
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
         say_written("doa_edge", path)
-    return 0
+    return 1 if listening and listening.failed else 0
 
 
 def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:
@@ -222,7 +222,7 @@ class _Follower:
         average: outputs of the active windows, if the options need them.
         tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
-        listen: takes each estimate with its sound, if an option asks for that.
+        listening: takes each estimate with its sound, if an option asks for that.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -241,7 +241,7 @@ class _Follower:
         self.average: OutputAverage = OutputAverage(engine.spec)
         self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
-        self.listen: Callable[[Estimate], None] | None = None
+        self.listening: Listening | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -304,8 +304,8 @@ class _Follower:
         from dataclasses import replace
 
         self._hub.send(estimate.to_dict())
-        if self.listen:
-            self.listen(estimate)
+        if self.listening:
+            self.listening.send(estimate)
         if self._view:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from doa_core.errors import as_input_errors
@@ -51,6 +51,57 @@ class ListenSink:
             self._files.close()
 
 
+class Listening:
+    """Where the estimates of a run go for `--listen`, until the disk refuses.
+
+    The run goes on without it then: directions do not depend on sound that is kept.
+
+    Attributes:
+        failed: whether sound was lost for that reason, which is said once.
+
+    Args:
+        files: to write to.
+        listener: of the engine that gives the estimates.
+        live: whether the sound cannot wait: then a slow disk must not block it.
+        signals: held while sound is written.
+    """
+
+    def __init__(
+        self, files: TalkerFiles, listener: TalkerListener, *, live: bool, signals: Signals
+    ) -> None:
+        self.failed = False
+        self._files = files
+        self._signals = signals
+        direct = ListenSink(files, listener)
+        self._sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
+
+    def send(self, estimate: Estimate) -> None:
+        """Take the next estimate, with its sound."""
+        if self.failed:
+            return
+        with self._signals.held(), self._until_it_fails():
+            self._sink.send(estimate)
+
+    def close(self) -> None:
+        """Write the rest, and say what was lost."""
+        if not self.failed:
+            with self._until_it_fails():
+                self._sink.close()
+        if self._sink.dropped:
+            sys.stderr.write(
+                f"doa_edge: --listen missed the sound of {self._sink.dropped} directions\n"
+            )
+
+    @contextmanager
+    def _until_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed = True
+            sys.stderr.write(f"doa_edge: {error}; the run goes on without --listen\n")
+            self._files.close()
+
+
 @contextmanager
 def open_listening(
     options: argparse.Namespace,
@@ -58,7 +109,7 @@ def open_listening(
     *,
     live: bool,
     signals: Signals,
-) -> Iterator[Callable[[Estimate], None] | None]:
+) -> Iterator[Listening | None]:
     """What takes the estimates of a run where `--listen` asks for it, open and closed again.
 
     Args:
@@ -69,7 +120,7 @@ def open_listening(
 
     Raises:
         InputError: a size or a count out of range.
-        OSError: the folder cannot be made; when closed, the disk is full.
+        OSError: the folder cannot be made.
     """
     if not options.listen:
         yield None
@@ -85,21 +136,8 @@ def open_listening(
             count=DEFAULT_LISTEN_COUNT if count is None else count,
         )
     sys.stderr.write(f"doa_edge: --listen keeps speech in {files.folder}\n")
-    direct = ListenSink(files, listener)
-    sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
-
-    def send(estimate: Estimate) -> None:
-        with signals.held():
-            sink.send(estimate)
-
+    listening = Listening(files, listener, live=live, signals=signals)
     try:
-        yield send
-    except BaseException:
-        with suppress(OSError):
-            sink.close()
-        raise
-    else:
-        sink.close()
+        yield listening
     finally:
-        if sink.dropped:
-            sys.stderr.write(f"doa_edge: --listen missed the sound of {sink.dropped} directions\n")
+        listening.close()

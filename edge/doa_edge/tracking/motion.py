@@ -36,7 +36,7 @@ Vector = tuple[float, float, float]
 
 SPEED = math.radians(30.0)  # radians/second, root mean square on one axis of the tangent plane
 FORGETS_S = 2.0  # seconds after which a velocity is forgotten
-COURSE_S = 1.2  # seconds: time constant of a course
+COURSE_S = 0.6  # seconds: time constant of a course
 WALKS = math.radians(12.0)  # radians/second: a slower course is somebody who stands
 _RESTLESS = math.radians(12.0) ** 2  # radians^2/second: variance of a source that stands unheard
 _TINY = 1e-12
@@ -70,11 +70,15 @@ class SphereFilter:
         self._cross = 0.0  # covariance of direction and velocity [rad^2/s]
         self._speed_variance = SPEED**2
 
-    def predict(self, elapsed_s: float) -> None:
-        """Move on by some seconds, zero or more."""
-        self._age_s = min(self._age_s + elapsed_s, COURSE_S)
-        share = elapsed_s / self._age_s if self._age_s > elapsed_s else 1.0
-        self.course = _sum(_scaled(self.course, 1.0 - share), self.velocity, share)
+    def predict(self, elapsed_s: float, *, keep_course: bool = False) -> None:
+        """Move on by some seconds, zero or more.
+
+        Args:
+            elapsed_s: how many.
+            keep_course: whether the course stays, as measurements are not of this source alone.
+        """
+        if not keep_course:
+            self._learn_course(elapsed_s)
         kept = math.exp(-elapsed_s / FORGETS_S)
         moved = FORGETS_S * (1.0 - kept)
         self.direction, self.velocity = _moved(self.direction, self.velocity, moved, kept)
@@ -126,6 +130,12 @@ class SphereFilter:
         self.velocity = self.course
         self.variance += _RESTLESS * elapsed_s
         self._cross, self._speed_variance = 0.0, SPEED**2
+
+    def _learn_course(self, elapsed_s: float) -> None:
+        """Let the velocity of some seconds count."""
+        self._age_s = min(self._age_s + elapsed_s, COURSE_S)
+        share = elapsed_s / self._age_s if self._age_s > elapsed_s else 1.0
+        self.course = _sum(_scaled(self.course, 1.0 - share), self.velocity, share)
 
     def ahead(self, elapsed_s: float) -> Vector:
         """(3,) unit vector: the direction expected some seconds later."""

@@ -16,9 +16,9 @@ pair. Then
   moving as they did. Then they are one, the older one; the other goes on moving unheard, and is
   back with their id when the two part, however slowly they crossed;
 - a voice for which no slot is free takes, once a second peak agrees with its first, that of the
-  track that has been silent longest; if all speak, that of the least confident one, if it has been
-  clearly more confident itself for a while. Who lost their slot keeps their id, and gets a slot
-  when they speak again and one is free.
+  track that has been silent longest, for a second at least or while the voice waited so long; if
+  all speak, that of the least confident one, if it has waited so long and is clearly more confident
+  itself. Who lost their slot keeps their id, and gets a slot in the same way when they speak again.
 
 Nothing grows with time: the slots are few, so are the peaks that may become tracks, and of silent
 tracks without a slot `REMEMBERED` are kept.
@@ -35,8 +35,8 @@ from doa_edge.tracking.motion import SPEED, SphereFilter, Vector, angle
 
 GOES_ON = 0.7  # of the confidence that a voice needs to begin
 REMEMBERED = 8  # silent tracks that lost their slot
-CLEARLY = 1.2  # times as confident is who takes the slot of somebody who speaks
-LASTING_S = 1.0  # seconds that they have waited; time constant of the confidences compared
+CLEARLY = 1.25  # times as confident is who takes the slot of somebody who speaks
+LASTING_S = 1.0  # seconds that a voice waits; time constant of the confidences compared
 LONGEST_BRIDGE_S = 1.0  # between estimates; with a longer one nothing is bridged
 _WALKS_ON_S = 2.0  # seconds for which the gate of a silent walker grows
 _ROUNDING = 1e-9  # seconds
@@ -68,7 +68,7 @@ class TrackSettings:
     gate_deg: float = 22.0
     bridge_s: float = 0.36
     confirm_s: float = 0.3
-    meet_deg: float = 15.0
+    meet_deg: float = 20.0
     meet_s: float = 1.0
     memory_s: float = 60.0
     step_s: float = 0.16
@@ -175,11 +175,15 @@ class Tracker:
             if angle(track.motion.direction, track.host.motion.direction) < reach:
                 track.motion.follow_course(elapsed_s)
         elif self._goes_on(track):
-            track.motion.predict(elapsed_s)
+            track.motion.predict(elapsed_s, keep_course=self._is_shared(track))
         elif track.motion.coast(elapsed_s):
             track.walked_s += elapsed_s
         else:
             track.walked_s = 0.0
+
+    def _is_shared(self, track: Track) -> bool:
+        """Whether a track's peaks are those of another one, too, which is still reported."""
+        return any(other.host is track and not other.united for other in self._tracks)
 
     def _owners(self, peaks: Sequence[tuple[Vector, float]]) -> list[Track | None]:
         """The track of each peak; of two that share one peak, the one that is heard."""
@@ -187,7 +191,7 @@ class Tracker:
         costs = [self._costs(*peak) for peak in peaks]
         owners = [None if number is None else tracks[number] for number in assign(costs)]
         for place, owner in enumerate(owners):
-            host = owner.host if owner is not None and owner.united else None
+            host = None if owner is None else owner.host
             near = host is not None and any(tracks[number] is host for number in costs[place])
             if near and not any(other is host for other in owners):
                 owners[place] = host
@@ -207,7 +211,8 @@ class Tracker:
 
     def _gate(self, track: Track) -> float:
         """Farthest that a peak may be from where its track is expected [rad]."""
-        return math.radians(self.settings.gate_deg) + SPEED * min(track.walked_s, _WALKS_ON_S)
+        gate = math.radians(self.settings.gate_deg) + SPEED * min(track.walked_s, _WALKS_ON_S)
+        return gate if track.host is None else gate + math.radians(self.settings.meet_deg)
 
     def _noise(self, confidence: float) -> float:
         """Variance of a peak's direction on one axis [rad^2]."""
@@ -334,18 +339,19 @@ class Tracker:
                 return slot
         if voice.born_s == self._time_s:  # a single peak
             return 0
-        silent = [track for track in owners.values() if not self._speaks(track)]
-        if silent:
-            loser = min(silent, key=lambda track: track.spoke_s)
-        else:
+        loser = min(owners.values(), key=lambda track: (self._speaks(track), track.spoke_s))
+        if self._speaks(loser):
             loser = min(owners.values(), key=lambda track: track.lasting)
-            if not self._outdoes(voice, loser):
-                return 0
+        if not self._may_take(voice, loser):
+            return 0
         slot, loser.slot = loser.slot, 0
         return slot
 
-    def _outdoes(self, voice: Track, other: Track) -> bool:
-        """Whether a voice without a slot is clearly and lastingly more confident than another."""
+    def _may_take(self, voice: Track, loser: Track) -> bool:
+        """Whether a voice has reason to take another's slot, so that none goes to and fro."""
+        if self._time_s - loser.spoke_s >= LASTING_S - _ROUNDING:
+            return True
         since_s = self._time_s if voice.waits_s is None else voice.waits_s
         lasting = self._time_s - since_s >= LASTING_S - _ROUNDING
-        return lasting and voice.lasting >= CLEARLY * other.lasting
+        clearly = voice.lasting >= CLEARLY * loser.lasting
+        return lasting and (clearly or not self._speaks(loser))
