@@ -160,8 +160,7 @@ class Tracker:
                 self._hear(owner, direction, confidence)
             elif confidence >= self.settings.confidence:
                 motion = SphereFilter(direction, noise=self._noise(confidence))
-                times = {"born_s": time_s, "heard_s": time_s, "spoke_s": time_s}
-                self._tracks.append(Track(motion, confidence, confidence, **times))
+                self._tracks.append(Track(motion, confidence, confidence, time_s, time_s, time_s))
         self._meet()
         self._drop()
         self._give_slots()
