@@ -96,12 +96,13 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        listening = stack.enter_context(
-            open_listening(options, engine.listener(), live=options.input is None, signals=signals)
+        listening = open_listening(
+            options, engine.listener(), live=options.input is None, signals=signals
         )
+        listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
-        follower.listening = listening
+        follower.listening = listen
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -123,7 +124,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
         say_written("doa_edge", path)
-    return 1 if listening and listening.failed else 0
+    return 1 if listen and listen.sink.failed else 0
 
 
 def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doa_core.errors import as_input_errors
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
-    from doa_edge.estimate import Estimate
+    from doa_edge.estimate import Estimate, VoiceSound
     from doa_edge.listening import TalkerListener
     from doa_edge.signals import Signals
     from doa_edge.sinks.talker_files import TalkerFiles
@@ -23,7 +24,12 @@ QUEUE_LENGTH = 256  # estimates that may wait for a disk: 40 seconds, 10 MB
 
 
 class ListenSink:
-    """Estimates with their sound in, files of each talker out.
+    """Estimates with their sound in, files of each talker out, until the disk refuses.
+
+    A run goes on without it then: its directions do not depend on sound that is kept.
+
+    Attributes:
+        failed: whether the disk has refused, which is said once.
 
     Args:
         files: to write to.
@@ -36,70 +42,39 @@ class ListenSink:
     def __init__(self, files: TalkerFiles, listener: TalkerListener) -> None:
         self._files = files
         self._listener = listener
-
-    def send(self, estimate: Estimate) -> None:
-        """Write what becomes known. Raises OSError: the disk is full, for instance."""
-        for voice in self._listener.push(estimate):
-            self._files.write(voice)
-
-    def close(self) -> None:
-        """Write the rest. Raises OSError."""
-        try:
-            for voice in self._listener.finish():
-                self._files.write(voice)
-        finally:
-            self._files.close()
-
-
-class Listening:
-    """Where the estimates of a run go for `--listen`, until the disk refuses.
-
-    The run goes on without it then: directions do not depend on sound that is kept.
-
-    Attributes:
-        failed: whether sound was lost for that reason, which is said once.
-
-    Args:
-        files: to write to.
-        listener: of the engine that gives the estimates.
-        live: whether the sound cannot wait: then a slow disk must not block it.
-        signals: held while sound is written.
-    """
-
-    def __init__(
-        self, files: TalkerFiles, listener: TalkerListener, *, live: bool, signals: Signals
-    ) -> None:
         self.failed = False
-        self._files = files
-        self._signals = signals
-        direct = ListenSink(files, listener)
-        self._sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
 
     def send(self, estimate: Estimate) -> None:
-        """Take the next estimate, with its sound."""
-        if self.failed:
-            return
-        with self._signals.held(), self._until_it_fails():
-            self._sink.send(estimate)
+        """Write what becomes known."""
+        if not self.failed:
+            self._write(self._listener.push(estimate))
 
     def close(self) -> None:
-        """Write the rest, and say what was lost."""
+        """Write the rest."""
         if not self.failed:
-            with self._until_it_fails():
-                self._sink.close()
-        if self._sink.dropped:
-            sys.stderr.write(
-                f"doa_edge: --listen missed the sound of {self._sink.dropped} directions\n"
-            )
+            self._write(self._listener.finish())
+        self._files.close()
 
-    @contextmanager
-    def _until_it_fails(self) -> Iterator[None]:
+    def _write(self, voices: Sequence[VoiceSound]) -> None:
         try:
-            yield
+            for voice in voices:
+                self._files.write(voice)
         except OSError as error:
             self.failed = True
             sys.stderr.write(f"doa_edge: {error}; the run goes on without --listen\n")
-            self._files.close()
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a run with `--listen` sends its estimates to.
+
+    Attributes:
+        send: takes an estimate.
+        sink: that writes it.
+    """
+
+    send: Callable[[Estimate], None]
+    sink: ListenSink
 
 
 @contextmanager
@@ -136,8 +111,21 @@ def open_listening(
             count=DEFAULT_LISTEN_COUNT if count is None else count,
         )
     sys.stderr.write(f"doa_edge: --listen keeps speech in {files.folder}\n")
-    listening = Listening(files, listener, live=live, signals=signals)
+    direct = ListenSink(files, listener)
+    sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
+
+    def send(estimate: Estimate) -> None:
+        with signals.held():
+            sink.send(estimate)
+
     try:
-        yield listening
+        yield Listening(send, direct)
+    except BaseException:
+        with suppress(OSError):
+            sink.close()
+        raise
+    else:
+        sink.close()
     finally:
-        listening.close()
+        if sink.dropped:
+            sys.stderr.write(f"doa_edge: --listen missed the sound of {sink.dropped} directions\n")

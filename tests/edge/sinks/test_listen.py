@@ -15,7 +15,7 @@ from doa_edge.commands.main import main
 from doa_edge.estimate import VoiceSound
 from doa_edge.listening import TalkerListener
 from doa_edge.signals import Signals
-from doa_edge.sinks.listen import Listening, ListenSink, open_listening
+from doa_edge.sinks.listen import ListenSink, open_listening
 from doa_edge.sinks.sink import Queued
 from doa_edge.sinks.talker_files import LEAST_BYTES, LONGEST_PAUSE_S, TalkerFiles
 from tests.edge.test_listening import STEP, encode_plane_wave, estimate, noise, talker, unit_vector
@@ -333,22 +333,23 @@ def test_a_full_disk_costs_no_summary(tmp_path, write_wave, tiny_tflite):
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_a_disk_that_is_full_at_last_is_said_once(tmp_path, monkeypatch, capsys, live):
+@pytest.mark.parametrize("sent", [2, 15])
+def test_a_disk_that_is_full_is_said_once(tmp_path, monkeypatch, capsys, live, sent):
     """Whether it is found out while sound comes or at the end."""
     _, estimates = scene_of_two()
     files = talker_files(tmp_path)
-    with Signals() as signals:
-        listening = Listening(files, TalkerListener(sample_rate=RATE), live=live, signals=signals)
-        for each in estimates[:2]:  # nothing is written yet
-            listening.send(each)
+    direct = ListenSink(files, TalkerListener(sample_rate=RATE))
+    sink = Queued(direct) if live else direct
 
-        def full(descriptor, data, place):
-            raise OSError(28, "No space left on device")
+    def full(descriptor, data, place):
+        raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(os, "pwrite", full)
-        listening.close()
-    assert listening.failed
-    listening.send(estimates[2])  # goes nowhere
+    monkeypatch.setattr(os, "pwrite", full)
+    for each in estimates[:sent]:
+        sink.send(each)
+    assert live or direct.failed == (sent > 2)
+    sink.close()
+    assert direct.failed
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "No space left on device; what it has written so far can be played; the run" in told
@@ -388,5 +389,5 @@ def test_nothing_listens_unless_asked():
     with Signals() as signals:
         listener = TalkerListener(sample_rate=RATE)
         options = Namespace(listen=None)
-        with open_listening(options, listener, live=True, signals=signals) as send:
-            assert send is None
+        with open_listening(options, listener, live=True, signals=signals) as listening:
+            assert listening is None
