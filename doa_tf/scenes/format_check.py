@@ -1,4 +1,4 @@
-"""Are the recordings of a folder what they have to be, AmbiX? Said once for a folder, if not."""
+"""Are the recordings of a folder AmbiX, or what they declare? Said once for a folder, if not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.audio import FileSource
-from doa_edge.input.format import AMBIX
-from doa_edge.input.format_evidence import FormatEvidence
+from doa_edge.input.format import AMBIX, InputFormat
+from doa_edge.input.format_evidence import Contradiction, FormatEvidence
 from doa_tf.scenes.folder import Scenes
 
 logger = logging.getLogger(__name__)
@@ -19,58 +19,70 @@ MOST = 256  # recordings of a folder that are looked at, evenly spread
 
 
 def warn_of_formats(scenes: Scenes) -> None:
-    """Log a warning if the energies of recordings say another format than AmbiX.
+    """Log a warning if the energies of recordings say another format than they are read in.
 
-    Recordings of two seconds and more are judged one by one, and all of them together, which tells
-    of short ones, too. No more than `MOST` are read, and of each no more than its first seconds
-    with sound from somewhere. See `doa_edge.input.format_evidence`.
+    That is the one that a recording declares, else AmbiX. Recordings of two seconds and more are
+    judged one by one, and all of one format together, which tells of short ones, too. No more than
+    `MOST` are read, and of each no more than its first seconds with sound from somewhere. See
+    `doa_edge.input.format_evidence`.
 
     Args:
         scenes: of `read_scenes`. Recordings that cannot be read are left to those who need them.
     """
-    together = FormatEvidence(sample_rate=SAMPLE_RATE)
-    contrary = []
+    together: dict[str, FormatEvidence] = {}
+    contrary: dict[str, list[tuple[Path, Contradiction]]] = {}
     looked_at = _spread([scene.path for scene in scenes])
     for path in looked_at:
         try:
-            evidence = _evidence(path)
+            input_format, evidence = _evidence(path)
         except InputError:
             continue
-        together.add(evidence)
+        name = input_format.format_name
+        together.setdefault(name, FormatEvidence(input_format, sample_rate=SAMPLE_RATE))
+        together[name].add(evidence)
         if found := evidence.contradiction():
-            contrary.append((path, found))
-    if found := together.contradiction():
-        where, what = f"the recordings of {scenes.folder}", found
-    elif contrary:
-        (first, what), count = contrary[0], len(contrary)
-        where = str(first)
-        if count > 1:
-            where += f", one of {count} such among {len(looked_at)} recordings of {scenes.folder}"
+            contrary.setdefault(name, []).append((path, found))
+    for name, all_of_it in together.items():
+        kind = "" if len(together) == 1 else f" that are read as {name}"
+        if found := all_of_it.contradiction():
+            _warn(f"the recordings of {scenes.folder}{kind}", name, found)
+        elif found_in := contrary.get(name):
+            (first, found), count = found_in[0], len(found_in)
+            others = f", one of {count} such among {len(looked_at)} recordings of {scenes.folder}"
+            _warn(f"{first}{others if count > 1 else ''}", name, found)
+
+
+def _warn(where: str, name: str, found: Contradiction) -> None:
+    """Say that recordings, read in the format `name`, are of another one."""
+    fits = " or ".join(fit.removeprefix("--format ") for fit in found.fits)
+    if name == AMBIX.format_name:
+        logger.warning(
+            "%s: by the energies this is no AmbiX (%+.1f dB off), but can be %s: directions are "
+            "wrong then. Scenes must be AmbiX (docs/conventions.md)",
+            *(where, found.error_db, fits),
+        )
     else:
-        return
-    fits = " or ".join(name.removeprefix("--format ") for name in what.fits)
-    logger.warning(
-        "%s: by the energies this is no AmbiX (%+.1f dB off), but can be %s: directions are wrong "
-        "then. Scenes must be AmbiX (docs/conventions.md)",
-        where,
-        what.error_db,
-        fits,
-    )
+        logger.warning(
+            "%s: declared to be %s, but by the energies this is none (%+.1f dB off), and can be "
+            "%s: directions are wrong then. Write them anew as what they are",
+            *(where, name, found.error_db, fits),
+        )
 
 
-def _evidence(path: Path) -> FormatEvidence:
-    """What the first seconds of a recording say.
+def _evidence(path: Path) -> tuple[InputFormat, FormatEvidence]:
+    """The format that a recording is read in, and what its first seconds say.
 
     Raises:
         InputError: it cannot be read.
     """
     with FileSource(path, AMBIX) as source:
-        evidence = FormatEvidence(AMBIX, sample_rate=SAMPLE_RATE)
+        input_format = AMBIX.declared_as(source.declared)
+        evidence = FormatEvidence(input_format, sample_rate=SAMPLE_RATE)
         for block in source:
             evidence.push(block)
             if evidence.full:
                 break
-    return evidence
+    return input_format, evidence
 
 
 def _spread(paths: Sequence[Path]) -> list[Path]:

@@ -10,6 +10,7 @@ from doa_tf.cli.main import main
 from doa_tf.scenes import format_check
 from doa_tf.scenes.folder import read_scenes, write_scenes
 from doa_tf.scenes.format_check import warn_of_formats
+from tests.edge.input.wave_files import AMBISONIC_B, extensible, pcm16, wave
 from tests.places import PROJECT
 
 LONG = sorted((PROJECT / "demo" / "recordings").glob("*.wav"))
@@ -55,6 +56,27 @@ def test_one_among_others_is_named(tmp_path, caplog):
     warn_of_formats(scenes)
     (record,) = caplog.records
     assert record.getMessage().startswith(f"{scenes[4].path}: {CONTRARY}")
+
+
+def declared_as_fuma(scene, samples):
+    """A file in the place of a scene's, whose header says Ambisonic B."""
+    scene.path.write_bytes(wave(pcm16(0.5 * samples), form=extensible(AMBISONIC_B)))
+
+
+def test_a_recording_that_declares_another_format_than_it_holds_is_named(tmp_path, caplog):
+    sounds = [read_recording(path) for path in LONG]
+    scenes = folder_of(tmp_path / "s", sounds, "ambix")
+    declared_as_fuma(scenes[1], from_ambix(sounds[1], "fuma"))
+    warn_of_formats(scenes)
+    assert not caplog.records
+    declared_as_fuma(scenes[1], sounds[1])  # what it holds is AmbiX
+    warn_of_formats(scenes)
+    (record,) = caplog.records
+    text = record.getMessage()
+    where = f"the recordings of {tmp_path / 's'} that are read as fuma"
+    assert text.startswith(f"{where}: declared to be fuma, but by the energies this is none (")
+    assert "can be ambix" in text
+    assert text.endswith("directions are wrong then. Write them anew as what they are")
 
 
 def test_what_cannot_be_read_is_left_to_others(tmp_path, caplog):
