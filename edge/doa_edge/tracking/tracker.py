@@ -38,6 +38,7 @@ REMEMBERED = 8  # silent tracks that lost their slot
 CLEARLY = 1.25  # times as confident is who takes the slot of somebody who speaks
 LASTING_S = 1.0  # seconds that a voice waits; time constant of the confidences compared
 LONGEST_BRIDGE_S = 1.0  # between estimates; with a longer one nothing is bridged
+_CROSSES_S = 4.0  # seconds for which one who shares another's peak moves on as they did
 _WALKS_ON_S = 2.0  # seconds for which the gate of a silent walker grows
 _ROUNDING = 1e-9  # seconds
 _TINY = 1e-9  # confidence
@@ -170,8 +171,9 @@ class Tracker:
     def _move(self, track: Track, elapsed_s: float) -> None:
         """Where a track is expected, some seconds later."""
         if track.host is not None:
-            reach = math.radians(self.settings.meet_deg)
-            if angle(track.motion.direction, track.host.motion.direction) < reach:
+            apart = angle(track.motion.direction, track.host.motion.direction)
+            near = apart < math.radians(self.settings.meet_deg)
+            if near and self._time_s - track.heard_s <= _CROSSES_S:
                 track.motion.follow_course(elapsed_s)
         elif self._goes_on(track):
             track.motion.predict(elapsed_s, keep_course=self._is_shared(track))
@@ -236,13 +238,20 @@ class Tracker:
             meets = track.host is not None or (track.confirmed and self._goes_on(track))
             if track.heard_s == self._time_s or not meets:
                 continue
-            track.host = self._neighbour(track)
+            neighbour = self._neighbour(track)
+            if neighbour is None and self._is_silent(track.host):
+                continue
+            track.host = neighbour
             if track.host is None:
                 track.united = False
             elif not track.united and self._time_s - track.heard_s <= self.settings.meet_s:
                 track.spoke_s = self._time_s
             elif not track.united:
                 self._unite(track, track.host)
+
+    def _is_silent(self, track: Track | None) -> bool:
+        """Whether there is such a track still, and it has no peak now."""
+        return track in self._tracks and track is not None and track.heard_s < self._time_s
 
     def _neighbour(self, track: Track) -> Track | None:
         """The nearest track that has a peak now and may share it."""
@@ -319,6 +328,7 @@ class Tracker:
             track
             for track in self._tracks
             if track.slot == 0
+            and not track.united
             and track.heard_s == self._time_s
             and (track.confidence >= at_once or track.born_s < self._time_s)
         ]

@@ -182,6 +182,19 @@ def test_who_stands_is_expected_where_they_were():
     assert ids(meeting.hear((30.0, SURE))) == [2]
 
 
+def test_who_is_one_with_another_stays_so_over_a_missing_peak():
+    """The peak of two goes on being the older one's, and the other is back when there are two."""
+    meeting = Meeting()
+    for number in range(20):
+        azimuth = max(8.0, 40.0 - 20.0 * PERIOD_S * number)
+        meeting.hear((0.0, SURE), *([] if azimuth < 20.0 else [(azimuth, SURE)]))
+    for _ in range(10):
+        assert ids(meeting.hear(times=1)) in ([1], [])
+        assert ids(meeting.hear((4.0, SURE), times=3)) == [1]
+        meeting.silence(0.5)
+    assert sorted(ids(meeting.hear((-3.0, SURE), (22.0, 0.5)))) == [1, 2]
+
+
 def test_two_that_meet_become_the_older_one_without_flicker():
     meeting = Meeting()
     seen = []
