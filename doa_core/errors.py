@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from doa_core.terminal import visible
+
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
 OWN_LENGTH = 4_000  # of ours, in which paths may be long
 NOT_UTF8 = "a name or text that is not UTF-8 cannot be used here: rename it"
@@ -53,8 +55,11 @@ class MissingPackageError(PackageError):
 
 
 def one_line(message: object, *, length: int = MESSAGE_LENGTH) -> str:
-    """A message without line breaks, by default other software's, cut to `length` characters."""
-    return " ".join(str(message).split())[:length]
+    """A message without line breaks, by default other software's, cut to `length` characters.
+
+    Control characters that it still has are escaped, see `doa_core.terminal.visible`.
+    """
+    return visible(" ".join(str(message).split()))[:length]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_core.files import existing_path
+from doa_core.terminal import say
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
@@ -180,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
             init_from=args.init_from,
             options=options,
         )
-    sys.stderr.write(f"doa_tf: the best epoch is in {Path(args.out) / BEST}\n")
+    say(f"doa_tf: the best epoch is in {Path(args.out) / BEST}")
     return 0
 
 

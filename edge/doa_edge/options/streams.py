@@ -7,8 +7,11 @@ would go into somebody's recording.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+
+from doa_core.terminal import VisibleFormatter
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
 
@@ -18,6 +21,7 @@ def open_standard_streams() -> None:
 
     To be called by a command before it opens files. A name that is not UTF-8 is printed as the
     bytes that it has; a character that the terminal's encoding lacks is printed as its number.
+    Warnings of a program that sets up no logging are written with their control characters escaped.
     """
     for descriptor, (name, mode) in enumerate(_STREAMS):
         try:
@@ -32,6 +36,8 @@ def open_standard_streams() -> None:
     if reconfigure is not None:
         unicode = sys.stdout.encoding.lower().replace("-", "").startswith("utf")
         reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(VisibleFormatter())
 
 
 def _open_null(descriptor: int) -> None:

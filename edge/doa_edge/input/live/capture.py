@@ -17,7 +17,6 @@ from doa_edge.input.live.clock import SampleClock
 from doa_edge.input.live.handover import Chunk
 from doa_edge.input.live.live_stream import CLOSE_S, Background, LiveStream, abandon_portaudio
 from doa_edge.input.live.portaudio import (
-    DeviceError,
     InputDevice,
     Opening,
     find_again,
@@ -168,7 +167,7 @@ class DeviceSource(Source):
             rescan()
             devices = list_devices()
             stream = self._open(find_again(self._opened.device, devices, before=self._before))
-        except (InputError, DeviceError) as error:
+        except (InputError, OSError) as error:  # of the device; or too many files are open
             logger.debug("%s", error)
             return None
         chunks = stream.first_chunks(duration_s=SETTLE_S, timeout_s=self.stall_s)
