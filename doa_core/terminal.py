@@ -10,16 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 
-# What Unicode calls controls and separators of lines, and what turns the direction of a text.
-_OBEYED = (
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    0x061C,
-    0x200E,
-    0x200F,
-    *range(0x2028, 0x202F),
-    *range(0x2066, 0x206A),
-)
+# Controls; what ends a line or turns the direction of a text around.
+_OBEYED = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _IN_A_LINE = {code: chr(code).encode("unicode_escape").decode("ascii") for code in _OBEYED}
 _IN_LINES = {code: text for code, text in _IN_A_LINE.items() if chr(code) not in "\t\n"}
 
