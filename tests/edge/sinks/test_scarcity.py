@@ -8,8 +8,11 @@ import errno
 import http.client
 import json
 import os
+import re
 import resource
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ from doa_edge.sinks.network.tcp import TcpServerSink
 from doa_edge.sinks.sink import Reasons
 from doa_edge.sinks.talker_files import MOST_WAITING, TalkerFiles
 from tests.edge.sinks.test_web import estimate, get, raw_client, still_serves, wait_until
+from tests.places import DEMO
 
+OFFICE = DEMO / "recordings" / "office.wav"
 TOO_MANY = os.strerror(errno.EMFILE)
 
 
@@ -297,3 +302,29 @@ def test_another_program_that_words_each_reason_anew_is_not_quoted_for_ever(caps
         reasons.tell("is refused", f"\x1b[{number}m")
     said = told(capsys)
     assert said == [f"doa_edge: --mqtt is refused: \\x1b[{number}m" for number in range(16)]
+
+
+@pytest.mark.slow
+def test_a_run_outlives_a_crowd_of_silent_connections(tmp_path):
+    """With sixty-four descriptors for all: every line is in the files and on standard output."""
+    pytest.importorskip("websockets")
+    out = tmp_path / "o.jsonl"
+    options = f"--realtime --web 127.0.0.1:0 --out {out} --out-size 400 --out-count 100 --json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "doa_edge", "run", str(OFFICE), *options.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+    )
+    first = process.stderr.readline()
+    port = int(re.fullmatch(r"doa_edge: live page at http://127\.0\.0\.1:(\d+)/\n", first)[1])
+    crowd = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(110)]
+    printed, talk = process.communicate(timeout=60)
+    for client in crowd:
+        client.close()
+    assert process.returncode == 0
+    assert len(talk.splitlines()) <= 3  # a listener, a rotation; and where the lines are
+    files = sorted(tmp_path.iterdir(), key=lambda path: -int(path.suffix.strip(".jsonl") or 0))
+    assert len(files) > 3
+    assert "".join(path.read_text() for path in files) == printed

@@ -30,8 +30,8 @@ PASSWORD_VARIABLE = "DOA_EDGE_MQTT_PASSWORD"
 KEEPALIVE_SECONDS = 30
 PAUSE, LONGEST_PAUSE = 1, 30  # seconds between two attempts to connect
 LONGEST_TEXT = 65_535  # bytes of UTF-8, by the standard
-# What paho-mqtt raises, in its thread, about packets that are none.
-_GARBLED = (*CONNECTION_ERRORS, LookupError, TypeError, AttributeError)
+# What paho-mqtt 2.0 raises, in its thread, about packets that are none; later ones check them.
+_GARBLED = (*CONNECTION_ERRORS, LookupError, TypeError)
 
 
 class MqttSink:
@@ -147,7 +147,7 @@ class MqttSink:
             def loop_read(client, max_packets: int = 1) -> Any:  # noqa: N805
                 try:
                     return super().loop_read(max_packets)
-                except (*_GARBLED, paho.MQTTException) as error:
+                except _GARBLED as error:
                     self._greeted = False
                     self._reasons.tell(f"does not understand {self._place}", error)
                 self._closing.wait(PAUSE)
