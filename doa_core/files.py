@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from doa_core.errors import Terminated
-from doa_core.terminal import say
+from doa_core.errors import Terminated, say
 
 # An interrupted stream keeps what it had: its lines are complete.
 INTERRUPTIONS = (KeyboardInterrupt, Terminated, BrokenPipeError)

@@ -2,10 +2,14 @@ r"""Names that would command a terminal: each of the three commands shows them i
 
 from __future__ import annotations
 
+import logging
+import os
+
 import pytest
 
 from doa_edge.commands.main import main as edge
-from doa_edge.options.streams import open_standard_streams
+from doa_edge.commands.run import _quiet_runtime
+from doa_edge.options.streams import VisibleFormatter, open_standard_streams
 
 NAME, SHOWN = "\x1b]0;owned\x07\x9b2J\u202e.wav", "\\x1b]0;owned\\x07\\x9b2J\\u202e.wav"
 
@@ -104,10 +108,20 @@ def write_named(tmp_path):
     return write
 
 
-def test_a_warning_of_a_program_without_logging_is_shown(capsys):
-    import logging
+def test_what_a_runtime_says_of_a_model_is_shown(capfd):
+    with _quiet_runtime():
+        os.write(2, b"INFO: loaded\nERROR: no operation \x1b[2J\xff\n")
+    assert capfd.readouterr().err == "ERROR: no operation \\x1b[2J\\xff\n"
 
+
+def test_a_warning_of_a_program_without_logging_is_shown(capsys):
     open_standard_streams()
     record = logging.LogRecord("x", logging.WARNING, "", 0, "%s", (NAME,), None)
     assert logging.lastResort is not None
     assert logging.lastResort.format(record) == SHOWN
+
+
+def test_a_log_record_is_shown_and_its_traceback_keeps_its_lines():
+    formatter = VisibleFormatter("%(levelname)s: %(message)s")
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s is gone", ("m\x1b[1m",), None)
+    assert formatter.format(record) == "INFO: m\\x1b[1m is gone"

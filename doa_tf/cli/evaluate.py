@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, visible_lines
 from doa_core.files import say_written
-from doa_core.terminal import visible_lines
 from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
 

@@ -6,9 +6,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from doa_core.terminal import VisibleFormatter
 from doa_edge.options import command
-from doa_edge.options.streams import open_standard_streams
+from doa_edge.options.streams import VisibleFormatter, open_standard_streams
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 from doa_tf.cli.program import GOES_ON, NOTHING, status_of
 

@@ -6,8 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from doa_core.errors import InputError
-from doa_core.terminal import say, visible
+from doa_core.errors import InputError, say, visible
 from doa_core.toml import parse_toml
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine

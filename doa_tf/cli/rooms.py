@@ -9,9 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import say_written
-from doa_core.terminal import say
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, number_pair
 from doa_tf.cli.progress import progress_bar

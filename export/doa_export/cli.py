@@ -17,9 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say
 from doa_core.files import say_written
-from doa_core.terminal import say
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
 from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path

@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError
-from doa_core.terminal import visible_lines
+from doa_core.errors import InputError, visible_lines
 from doa_edge.options.command import (
     Kind,
     add_options,

@@ -8,8 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from doa_core.errors import one_line
-from doa_core.terminal import visible
+from doa_core.errors import one_line, visible
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from doa_core.terminal import visible, visible_lines
+from doa_core.errors import visible, visible_lines
 from doa_edge.options.command import add_options, number
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path

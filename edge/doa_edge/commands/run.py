@@ -11,9 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, Terminated, as_input_errors
+from doa_core.errors import InputError, Terminated, as_input_errors, say, visible_lines
 from doa_core.files import say_written
-from doa_core.terminal import say
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
@@ -357,7 +356,7 @@ def _report(
         f"({duration / run_seconds:.0f} times faster than real time)",
         f"peak memory        {peak_memory_kib() / 1024:.0f} MB",
     ]
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write(visible_lines("\n".join(lines) + "\n"))
 
 
 @contextmanager
@@ -381,4 +380,4 @@ def _quiet_runtime() -> Iterator[None]:
         said.seek(0)
         for line in said:
             if not line.startswith(b"INFO:"):
-                os.write(2, line)
+                os.write(2, visible_lines(line.decode(errors="backslashreplace")).encode())

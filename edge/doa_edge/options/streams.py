@@ -11,9 +11,17 @@ import logging
 import os
 import sys
 
-from doa_core.terminal import VisibleFormatter
+from doa_core.errors import visible_lines
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
+
+
+class VisibleFormatter(logging.Formatter):
+    """Formats log records so that they can be written to a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record, whose traceback keeps its lines."""
+        return visible_lines(super().format(record))
 
 
 def open_standard_streams() -> None:

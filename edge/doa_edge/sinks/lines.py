@@ -129,8 +129,9 @@ class FileSink:
     def _rotate(self) -> None:
         """Begin a new file, made under another name: until it is there, nothing is let go."""
         new = self._numbered(0)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
+            new.unlink(missing_ok=True)  # of a run that was killed in here
             descriptor = os.open(new, flags, 0o644)
         except OSError as error:
             if not lacks_descriptors(error):

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from doa_core.errors import as_input_errors
-from doa_core.terminal import say
+from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:

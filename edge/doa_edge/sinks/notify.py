@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-from doa_core.terminal import visible
+from doa_core.errors import visible
 
 _MICROSECONDS = 1_000_000  # in a second
 

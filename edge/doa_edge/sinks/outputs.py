@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
-from doa_core.terminal import say
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
 from doa_edge.sinks.sink import Queued, Sink

@@ -8,8 +8,7 @@ import queue
 import threading
 from typing import Any, Generic, Protocol, TypeVar
 
-from doa_core.errors import one_line
-from doa_core.terminal import say
+from doa_core.errors import one_line, say
 
 Message = dict[str, Any]  # that `doa_edge run` prints as one line
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from doa_core.errors import say
 from doa_core.files import lacks_descriptors
-from doa_core.terminal import say
 from doa_edge.estimate import VoiceSound
 from doa_edge.sinks.sink import Reasons
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doa_core.errors import MissingPackageError
-from doa_core.terminal import visible
+from doa_core.errors import MissingPackageError, visible
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, Talker
 from doa_edge.sinks.slots import DARK_COLOURS
 

@@ -228,6 +228,20 @@ def test_a_file_that_cannot_be_rotated_grows_on(tmp_path, capsys):
     ]
 
 
+def test_a_rotation_writes_through_nobodys_link(tmp_path):
+    path, other = tmp_path / "track.jsonl", tmp_path / "other"
+    other.write_text("kept")
+    path.with_name("track.jsonl.0").symlink_to(other)
+    sink = FileSink(path, size=150, count=1)
+    for number in range(2):
+        sink.send(estimate(number))
+    sink.close()
+    assert other.read_text() == "kept"
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert names == {"other", "track.jsonl", "track.jsonl.1"}
+    assert json.loads(path.read_text())["time_s"] == 1
+
+
 class Listener:
     """Gives each estimate, which is a voice here, as it is."""
 
