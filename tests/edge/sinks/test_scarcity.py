@@ -25,29 +25,12 @@ from doa_edge.sinks.network.server import Waiting
 from doa_edge.sinks.network.tcp import TcpServerSink
 from doa_edge.sinks.sink import Reasons
 from doa_edge.sinks.talker_files import MOST_WAITING, TalkerFiles
+from tests.edge.conftest import no_descriptor_left
 from tests.edge.sinks.test_web import estimate, get, raw_client, still_serves, wait_until
 from tests.places import DEMO
 
 OFFICE = DEMO / "recordings" / "office.wav"
 TOO_MANY = os.strerror(errno.EMFILE)
-
-
-@contextlib.contextmanager
-def no_descriptor_left():
-    """Every descriptor that this process may have is in use."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(map(int, os.listdir("/proc/self/fd")))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-    taken = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.dup(1))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def told(capsys):

@@ -8,7 +8,7 @@ from doa_edge.input.live.capture import DeviceSource
 from doa_edge.input.live.portaudio import quiet_descriptor
 from doa_edge.input.live.talk import without_talk
 from tests.edge import fake_sounddevice as fake
-from tests.edge.sinks.test_scarcity import no_descriptor_left
+from tests.edge.conftest import no_descriptor_left
 
 # As PortAudio 19.7 writes when a microphone goes.
 LOSS = (
