@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import as_input_errors, say
 from doa_core.files import existing_path
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
@@ -180,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
             init_from=args.init_from,
             options=options,
         )
-    sys.stderr.write(f"doa_tf: the best epoch is in {Path(args.out) / BEST}\n")
+    say(f"doa_tf: the best epoch is in {Path(args.out) / BEST}")
     return 0
 
 

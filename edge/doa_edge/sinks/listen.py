@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
@@ -31,11 +30,15 @@ class ListenSink:
     """
 
     name = "listen"
-    dropped = 0
 
     def __init__(self, files: TalkerFiles, listener: TalkerListener) -> None:
         self._files = files
         self._listener = listener
+
+    @property
+    def dropped(self) -> int:
+        """Stretches that could not be written so far."""
+        return self._files.missed
 
     def send(self, estimate: Estimate) -> None:
         """Write what becomes known. Raises OSError: the disk is full, for instance."""
@@ -84,7 +87,7 @@ def open_listening(
             size=DEFAULT_LISTEN_BYTES if size is None else size,
             count=DEFAULT_LISTEN_COUNT if count is None else count,
         )
-    sys.stderr.write(f"doa_edge: --listen keeps speech in {files.folder}\n")
+    say(f"doa_edge: --listen keeps speech in {files.folder}")
     direct = ListenSink(files, listener)
     sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
 
@@ -102,4 +105,4 @@ def open_listening(
         sink.close()
     finally:
         if sink.dropped:
-            sys.stderr.write(f"doa_edge: --listen missed the sound of {sink.dropped} directions\n")
+            say(f"doa_edge: --listen missed the sound of {sink.dropped} directions")
