@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 
 from doa_edge.options import command
+from doa_edge.options.common import join_negative_values
 from doa_edge.options.streams import VisibleFormatter, open_standard_streams
 from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
 from doa_tf.cli.program import GOES_ON, NOTHING, status_of
@@ -19,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_standard_streams()
     parser = _parser()
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(join_negative_values(list(sys.argv[1:] if argv is None else argv)))
     except SystemExit as stop:
         return command.exit_status(stop)
     handler = logging.StreamHandler()
