@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say, visible
 from doa_core.toml import parse_toml
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
@@ -68,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
         init_from=args.init_from,
         workers=args.workers,
         bars=progress_bar,
-        say=partial(print, file=sys.stderr),
+        say=say,
     )
-    sys.stdout.write(f"{path}\n")
-    sys.stderr.write(f"doa_tf: the calibrated network is in {path}\n")
+    sys.stdout.write(f"{visible(path) if sys.stdout.isatty() else path}\n")
+    say(f"doa_tf: the calibrated network is in {path}")
     return 0
 
 

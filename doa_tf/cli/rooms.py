@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import say_written
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, number_pair
@@ -198,7 +198,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 def _say_where(bank: str) -> None:
     """Say where a bank is; one that was complete before was not written now."""
-    sys.stderr.write(f"doa_tf: the bank is in {bank}\n")
+    say(f"doa_tf: the bank is in {bank}")
 
 
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:

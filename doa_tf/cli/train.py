@@ -9,11 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import as_input_errors, say
 from doa_core.files import existing_path
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import (
+    Commands,
+    add_format,
+    add_imports,
+    add_skip_broken,
+    check_sources,
+    read_folder,
+    read_mixer,
+)
 from doa_tf.cli.progress import progress_bar
 from doa_tf.registration import import_modules
 from doa_tf.training.distribute import STRATEGIES
@@ -21,11 +29,13 @@ from doa_tf.training.distribute import STRATEGIES
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
     from doa_tf.files import Progress
+    from doa_tf.scenes.folder import Scenes
     from doa_tf.training.settings import TrainingData
 
 # As `doa_tf.data.augment` and `doa_tf.training.settings` have them, which need numpy.
 AUGMENTATIONS = ("vertical", "upright", "all", "none")
 ENGINES = ("keras", "jax")
+VALID_SHARE = 0.2  # of recordings, where no others are given
 
 
 def add_parser(commands: Commands) -> None:
@@ -99,7 +109,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--speech", metavar="DIR", help="recordings of talkers")
     data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
-    data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    text = "scenes that pick the best epoch (default: a fifth of --scenes)"
+    data.add_argument("--valid", metavar="SCENES", help=text)
+    data.add_argument(
+        "--valid-by",
+        metavar="COLUMN",
+        help="without --valid: a column of labels.csv, such as a room or a day, whose scenes of "
+        "one value are learned from or picked by, never both (default: each file on its own)",
+    )
     data.add_argument(
         "--talkers",
         type=int,
@@ -122,6 +139,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="DIR", help="mixed features, shared between runs (default: RUN/cache)"
     )
     add_skip_broken(parser)
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -158,8 +176,8 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("reading, mixing") as progress:
         with as_input_errors():
             heads.get(args.head or TrainSettings.head)  # before anything is read
-        _check_formats(args)
-        data, given = _data(args, features, progress)
+        scenes, valid = _recordings(args)
+        data, given = _data(args, scenes, valid, features, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
@@ -180,18 +198,22 @@ def run(args: argparse.Namespace) -> int:
             init_from=args.init_from,
             options=options,
         )
-    sys.stderr.write(f"doa_tf: the best epoch is in {Path(args.out) / BEST}\n")
+    say(f"doa_tf: the best epoch is in {Path(args.out) / BEST}")
     return 0
 
 
-def _check_formats(args: argparse.Namespace) -> None:
-    """Warn of recordings that are not AmbiX."""
-    from doa_tf.scenes.folder import read_scenes
-    from doa_tf.scenes.format_check import warn_of_formats
-
-    for folder in dict.fromkeys((args.scenes, args.valid)):
-        if folder is not None:
-            warn_of_formats(read_scenes(folder))
+def _recordings(args: argparse.Namespace) -> tuple[Scenes | None, Scenes]:
+    """The scenes to learn from, None for those of a bank, and those that pick the best epoch."""
+    if args.scenes is None:
+        return None, read_folder(args, args.valid)
+    scenes = read_folder(args, args.scenes)
+    if args.valid is not None:
+        return scenes, scenes if args.valid == args.scenes else read_folder(args, args.valid)
+    scenes, valid = scenes.split(VALID_SHARE, by=args.valid_by, seed=args.seed)
+    sys.stderr.write(
+        f"doa_tf: {len(scenes)} recordings to learn from, {len(valid)} to pick the best epoch\n"
+    )
+    return scenes, valid
 
 
 def _architecture(args: argparse.Namespace) -> dict[str, Any]:
@@ -204,14 +226,18 @@ def _architecture(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _data(
-    args: argparse.Namespace, features: FeatureSpec, progress: Progress
+    args: argparse.Namespace,
+    scenes: Scenes | None,
+    valid: Scenes,
+    features: FeatureSpec,
+    progress: Progress,
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
     from doa_tf.rooms.bank.bank import bank_digest
     from doa_tf.training.settings import TrainingData
 
-    given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
-    if not args.scenes:
+    given: dict[str, Any] = {"valid": valid, "cache": args.cache}
+    if scenes is None:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
         if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
             sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
@@ -221,6 +247,7 @@ def _data(
         return TrainingData(mixer=mixer, sources=sources, **given), {"voices": args.talkers or 1}
     from doa_tf.data.recorded import RecordedScenes
 
-    recorded = RecordedScenes(args.scenes, features=features)
+    recorded = RecordedScenes(scenes, features=features)
     data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
-    return data, {"sequences": len(recorded), "voices": recorded.voices}
+    voices = recorded.voices if args.valid else max(recorded.voices, valid.voices)
+    return data, {"sequences": len(recorded), "voices": voices}

@@ -15,6 +15,7 @@ from doa_tf.files import Progress
 
 if TYPE_CHECKING:
     from doa_tf.data.cache import MakeMixer
+    from doa_tf.scenes.folder import Scenes
 
 ENGINES = ("keras", "jax")
 _CONVOLUTIONS = 3  # of the network, see `doa_tf.build_crnn`
@@ -114,7 +115,7 @@ class TrainingData:
     """The data for training and validation.
 
     Attributes:
-        valid: folder of scenes that choose the best epoch.
+        valid: scenes that choose the best epoch, or their folder.
         mixer: makes the `SceneMixer` or `RecordedScenes`; called once scenes must be mixed.
         batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
             and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
@@ -126,7 +127,7 @@ class TrainingData:
             engine jax share them.
     """
 
-    valid: str | Path
+    valid: Scenes | str | Path
     mixer: MakeMixer | None = None
     batches: Batches | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)

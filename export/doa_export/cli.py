@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say
 from doa_core.files import say_written
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
 from doa_edge.options.streams import open_standard_streams
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status_of(partial(_export, args), "doa_export", interrupted="no file written")
     except (ConversionError, ImportError, MemoryError) as error:
         line = " ".join(str(error).split())  # whole: it ends with what to do
-        sys.stderr.write(f"doa_export: {line}\n")
+        say(f"doa_export: {line}")
         return EXIT_FAILED
 
 
@@ -186,7 +186,7 @@ def _export(args: argparse.Namespace) -> int:
         if json_file is not None:
             json_file.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
-    sys.stderr.write(f"doa_export: {_summary(made)}\n")
+    say(f"doa_export: {_summary(made)}")
     say_written("doa_export", args.json, args.report)
     return 0
 

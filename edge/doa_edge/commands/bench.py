@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, visible_lines
 from doa_edge.options.command import (
     Kind,
     add_options,
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """
     asked = {name: getattr(options, name) for name in ("seconds", "rate", "every", "threads")}
     figures = measure(options.model, **asked)
-    sys.stdout.write(json.dumps(figures) + "\n" if options.json else _table(figures))
+    sys.stdout.write(json.dumps(figures) + "\n" if options.json else visible_lines(_table(figures)))
     return 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from doa_core.errors import visible, visible_lines
 from doa_edge.options.command import add_options, number
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
         findings.append(finding)
         if not options.json:
             advice = f"\n{'':9}-> {finding.advice}" if finding.advice else ""
-            sys.stdout.write(f"{finding.state:8} {finding.name:10} {finding.found}{advice}\n")
+            line = f"{finding.state:8} {finding.name:10} {visible(finding.found)}{advice}"
+            sys.stdout.write(f"{visible_lines(line)}\n")
             sys.stdout.flush()
     if options.json:
         found = [asdict(finding) for finding in findings]

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, Terminated, as_input_errors
+from doa_core.errors import InputError, Terminated, as_input_errors, say, visible_lines
 from doa_core.files import say_written
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
@@ -275,11 +275,12 @@ class _Follower:
         if self._view:
             self._kept.append(text)
         else:
-            sys.stderr.write(f"doa_edge: {text}\n")
+            say(f"doa_edge: {text}")
 
     def finish(self, source: Source) -> None:
         """Print the summary, what was kept, and counts of what was lost."""
-        sys.stderr.writelines(f"doa_edge: {text}\n" for text in self._kept)
+        for text in self._kept:
+            say(f"doa_edge: {text}")
         if self._options.summary and self.average.windows:
             from doa_edge.recording import summary_dict
             from doa_edge.sinks.sink import json_line
@@ -292,14 +293,14 @@ class _Follower:
             sys.stdout.write(json_line(summary))
             sys.stdout.flush()
         if self._engine.left_out:
-            sys.stderr.write(
+            say(
                 f"doa_edge: {source.name}: {self._engine.left_out} times a voice was left out, as "
-                f"--talkers {self._engine.talkers} others were reported\n"
+                f"--talkers {self._engine.talkers} others were reported"
             )
         lost = {name: count for name, count in source.statistics().items() if count}
         if lost:
             told = ", ".join(f"{name} {count:g}" for name, count in lost.items())
-            sys.stderr.write(f"doa_edge: {source.name}: {told}\n")
+            say(f"doa_edge: {source.name}: {told}")
 
     def _show(self, estimate: Estimate) -> None:
         from dataclasses import replace
@@ -331,7 +332,7 @@ class _Follower:
         text = f"{gap.reason}, {event['lost_s']:.3f} s missing: {gap.detail or 'no detail'}"
         self._notifier.status(text)
         if not self._view:
-            sys.stderr.write(f"doa_edge: {text}\n")
+            say(f"doa_edge: {text}")
 
 
 def _report(
@@ -356,7 +357,7 @@ def _report(
         f"({duration / run_seconds:.0f} times faster than real time)",
         f"peak memory        {peak_memory_kib() / 1024:.0f} MB",
     ]
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write(visible_lines("\n".join(lines) + "\n"))
 
 
 @contextmanager
@@ -380,4 +381,4 @@ def _quiet_runtime() -> Iterator[None]:
         said.seek(0)
         for line in said:
             if not line.startswith(b"INFO:"):
-                os.write(2, line)
+                os.write(2, visible_lines(line.decode(errors="backslashreplace")).encode())

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from doa_core.errors import visible
+
 EXIT_FAILED, EXIT_MISUSE = 1, 2
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
 
@@ -51,7 +53,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse."""
-        self.exit(EXIT_MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(EXIT_MISUSE, f"{visible(f'{self.prog}: {message} (see {self.prog} --help)')}\n")
 
 
 class _ShowVersion(argparse.Action):

@@ -7,10 +7,21 @@ would go into somebody's recording.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
+from doa_core.errors import visible_lines
+
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
+
+
+class VisibleFormatter(logging.Formatter):
+    """Formats log records so that they can be written to a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record, whose traceback keeps its lines."""
+        return visible_lines(super().format(record))
 
 
 def open_standard_streams() -> None:
@@ -18,6 +29,7 @@ def open_standard_streams() -> None:
 
     To be called by a command before it opens files. A name that is not UTF-8 is printed as the
     bytes that it has; a character that the terminal's encoding lacks is printed as its number.
+    Warnings of a program that sets up no logging are written with their control characters escaped.
     """
     for descriptor, (name, mode) in enumerate(_STREAMS):
         try:
@@ -32,6 +44,8 @@ def open_standard_streams() -> None:
     if reconfigure is not None:
         unicode = sys.stdout.encoding.lower().replace("-", "").startswith("utf")
         reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(VisibleFormatter())
 
 
 def _open_null(descriptor: int) -> None:

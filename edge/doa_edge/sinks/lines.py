@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import TextIO
 
-from doa_edge.sinks.sink import Message, json_line
+from doa_core.files import lacks_descriptors
+from doa_edge.sinks.sink import Message, Reasons, json_line
 
 DEFAULT_OUT_BYTES = 10_000_000  # about four hours of six estimates a second
 DEFAULT_OUT_COUNT = 5  # older files beside the newest
@@ -54,6 +55,7 @@ class FileSink:
     Lines are appended to a file that exists. `FILE` is the newest; when the next line would make it
     larger than `size`, it becomes `FILE.1`, that `FILE.2`, and so on; the oldest is deleted. A
     line that does not fit on the disk is removed again, so that the file ends with a whole one.
+    While too many files are open to make a new one, `FILE` grows on.
 
     Args:
         path: the file; a device or a pipe is written as it is and never rotated.
@@ -81,6 +83,7 @@ class FileSink:
         self.path = Path(os.path.realpath(path))
         self._size = size
         self._count = count
+        self._reasons = Reasons(self.name)
         self._descriptor = -1
         self._open()
 
@@ -124,14 +127,24 @@ class FileSink:
             self._written += os.write(self._descriptor, b"\n")
 
     def _rotate(self) -> None:
+        """Begin a new file, made under another name: until it is there, nothing is let go."""
+        new = self._numbered(0)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            new.unlink(missing_ok=True)  # of a run that was killed in here
+            descriptor = os.open(new, flags, 0o644)
+        except OSError as error:
+            if not lacks_descriptors(error):
+                raise
+            self._reasons.tell("cannot begin a new file and goes on in the old one", error)
+            return
         self.close()
-        if self._count == 0:
-            self.path.unlink(missing_ok=True)
+        self._descriptor, self._written = descriptor, 0
         for number in range(self._count, 0, -1):
             older = self._numbered(number - 1) if number > 1 else self.path
             if older.exists():
                 older.replace(self._numbered(number))
-        self._open()
+        new.replace(self.path)
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

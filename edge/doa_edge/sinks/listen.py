@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
@@ -37,12 +36,16 @@ class ListenSink:
     """
 
     name = "listen"
-    dropped = 0
 
     def __init__(self, files: TalkerFiles, listener: TalkerListener) -> None:
         self._files = files
         self._listener = listener
         self.failed = False
+
+    @property
+    def dropped(self) -> int:
+        """Stretches that could not be written so far."""
+        return self._files.missed
 
     def send(self, estimate: Estimate) -> None:
         """Write what becomes known."""
@@ -53,15 +56,22 @@ class ListenSink:
         """Write the rest."""
         if not self.failed:
             self._write(self._listener.finish())
-        self._files.close()
+        try:
+            self._files.close()
+        except OSError as error:
+            self._fail(error)
 
     def _write(self, voices: Sequence[VoiceSound]) -> None:
         try:
             for voice in voices:
                 self._files.write(voice)
         except OSError as error:
-            self.failed = True
-            sys.stderr.write(f"doa_edge: {error}; the run goes on without --listen\n")
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failed:
+            say(f"doa_edge: {error}; the run goes on without --listen")
+        self.failed = True
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ def open_listening(
             size=DEFAULT_LISTEN_BYTES if size is None else size,
             count=DEFAULT_LISTEN_COUNT if count is None else count,
         )
-    sys.stderr.write(f"doa_edge: --listen keeps speech in {files.folder}\n")
+    say(f"doa_edge: --listen keeps speech in {files.folder}")
     direct = ListenSink(files, listener)
     sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
 
@@ -128,4 +138,4 @@ def open_listening(
         sink.close()
     finally:
         if sink.dropped:
-            sys.stderr.write(f"doa_edge: --listen missed the sound of {sink.dropped} directions\n")
+            say(f"doa_edge: --listen missed the sound of {sink.dropped} directions")

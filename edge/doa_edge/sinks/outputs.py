@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
@@ -107,7 +107,7 @@ def _network_sinks(
         from doa_edge.sinks.network.web import WebSink
 
         web = WebSink(options.web, names=[options.web_name] if options.web_name else [])
-        sys.stderr.write(f"doa_edge: live page at {web.url}\n")
+        say(f"doa_edge: live page at {web.url}")
         yield web
     if options.tcp:
         from doa_edge.sinks.network.tcp import TcpServerSink

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import sys
 import threading
 from typing import Any, Generic, Protocol, TypeVar
 
-from doa_core.errors import one_line
+from doa_core.errors import one_line, say
 
 Message = dict[str, Any]  # that `doa_edge run` prints as one line
 
 QUEUE_LENGTH = 64  # messages: ten seconds of six estimates
 CLOSE_SECONDS = 2.0  # how long a slow receiver may delay the end
+MOST_REASONS = 16  # that are told of one sink: another program may word each one anew
 
 
 Item = TypeVar("Item")
@@ -116,6 +116,8 @@ class Queued(Generic[Item]):
 class Reasons:
     """Why a receiver is not reached, on standard error: at once, and each reason once a run.
 
+    After sixteen different ones it is silent: what was missed is counted all the same.
+
     Args:
         option: that asked for the sink, without its dashes.
     """
@@ -132,10 +134,10 @@ class Reasons:
             error: of the system or another program.
         """
         reason = one_line(getattr(error, "strerror", None) or error or type(error).__name__)
-        line = f"doa_edge: --{self._option} {what}: {reason}\n"
-        if line not in self._told:
+        line = f"doa_edge: --{self._option} {what}: {reason}"
+        if line not in self._told and len(self._told) < MOST_REASONS:
             self._told.add(line)
-            sys.stderr.write(line)
+            say(line)
 
     @property
     def told(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doa_core.errors import MissingPackageError
+from doa_core.errors import MissingPackageError, visible
 from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, Talker
 from doa_edge.sinks.slots import DARK_COLOURS
 
@@ -80,7 +80,7 @@ def render(estimate: Estimate, title: str, *, slots: int = 0) -> Panel:
     text.append(f"level      {_bar(loudness)} {estimate.level_dbfs:.1f} dBFS\n")
     text.append(f"time       {estimate.time_s:.3f} s", "dim")
     text.append("" if estimate.active else "   not active", "dim")
-    return Panel(text, title=Text(title), expand=False)
+    return Panel(text, title=Text(visible(title)), expand=False)
 
 
 def _append_strip(text: Text, estimate: Estimate) -> None:

@@ -24,12 +24,12 @@ ESTIMATE = Estimate(
 )
 
 
-def drawn(estimate):
+def drawn(estimate, title="a [b]title[/b].wav"):
     console = pytest.importorskip("rich.console")
     from doa_edge.sinks.view import render
 
     file = io.StringIO()
-    console.Console(file=file, width=100).print(render(estimate, "a [b]title[/b].wav"))
+    console.Console(file=file, width=100).print(render(estimate, title))
     return file.getvalue()
 
 
@@ -39,6 +39,12 @@ def test_view_has_the_numbers():
         assert part in text
     assert "not active" not in text
     assert "not active" in drawn(replace(ESTIMATE, active=False))
+
+
+def test_view_shows_a_name_that_a_terminal_would_obey():
+    text = drawn(ESTIMATE, "\x1b]0;owned\x07.wav")
+    assert "\\x1b]0;owned\\x07.wav" in text
+    assert not set(text) & {"\x1b", "\x07"}
 
 
 @pytest.mark.parametrize("azimuth_deg", [180.0, 90.0, 0.0, -90.0, -179.99])

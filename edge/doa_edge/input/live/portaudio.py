@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -321,7 +321,9 @@ def device_error(device: InputDevice, error: BaseException) -> DeviceError:
 @contextmanager
 def quiet_descriptor() -> Iterator[None]:
     """Drop what libraries write to descriptor 2, such as ALSA about attempts that fail."""
-    with open(os.devnull, "wb") as null, stderr_to(null):
+    with ExitStack() as stack:
+        with suppress(OSError):  # too many files are open
+            stack.enter_context(stderr_to(stack.enter_context(open(os.devnull, "wb"))))
         yield
 
 
@@ -330,7 +332,7 @@ def stderr_to(file: IO[bytes]) -> Iterator[None]:
     """Put into a file what libraries write to descriptor 2, past Python."""
     try:
         stderr = os.dup(2)
-    except OSError:  # no standard error
+    except OSError:  # no standard error, or no descriptor left
         yield
         return
     os.dup2(file.fileno(), 2)
