@@ -2,13 +2,17 @@
 
 Python has None for a stream that was closed before it started (`>&-`, `2>&-`, `<&-`), and the
 system gives its descriptor to the next file that is opened: what libraries write to descriptor 2
-would go into somebody's recording.
+would go into somebody's recording. A caller may also have set a stream not to block, or have gone.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import Any
+
+from doa_core.lines import LineWriter
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
 
@@ -28,10 +32,55 @@ def open_standard_streams() -> None:
         if stream is None or stream.closed:
             null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, null)
+    for name, kind in (("stdout", _Output), ("stderr", _Talk)):
+        _write_by(kind, name)
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # a test's stream may have none
     if reconfigure is not None:
         unicode = sys.stdout.encoding.lower().replace("-", "").startswith("utf")
         reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+
+
+class _Output(io.FileIO):
+    """Standard output: whole lines or none, and as patient where it does not block."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._lines = LineWriter(descriptor)
+
+    def write(self, data: Any, /) -> int:
+        """Write all of the data. Raises OSError."""
+        self._lines.write(data)
+        return memoryview(data).nbytes
+
+
+class _Talk(_Output):
+    """Standard error: nothing ends because talk reaches nobody, as of a terminal that is closed."""
+
+    def write(self, data: Any, /) -> int:
+        """Write the data, if it can be written."""
+        try:
+            return super().write(data)
+        except OSError:  # nobody reads it any more
+            return memoryview(data).nbytes
+
+
+def _write_by(kind: type[_Output], name: str) -> None:
+    """Let a stream of Python's own, of which a test may have made another, be written so."""
+    stream = getattr(sys, name)
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # `python -u` has no buffer
+    if type(raw) is not io.FileIO or raw.fileno() not in (1, 2):
+        return
+    stream.flush()
+    own = kind(raw.fileno())
+    written = io.TextIOWrapper(
+        own if raw is buffer else io.BufferedWriter(own),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=raw is buffer,
+    )
+    setattr(sys, name, written)
 
 
 def _open_null(descriptor: int) -> None:

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TextIO
 
+from doa_core.lines import LineWriter
 from doa_edge.sinks.sink import Message, json_line
 
 DEFAULT_OUT_BYTES = 10_000_000  # about four hours of six estimates a second
@@ -30,19 +31,17 @@ class StreamSink:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         stream.flush()
-        self._descriptor: int | None = None
+        self._lines: LineWriter | None = None
         with contextlib.suppress(OSError):  # a stream in memory has none
-            self._descriptor = stream.fileno()
+            self._lines = LineWriter(stream.fileno())
 
     def send(self, message: Message) -> None:
         """Write a line. Raises OSError, BrokenPipeError where the reader has gone."""
         line = json_line(message)
-        if self._descriptor is None:
+        if self._lines is None:
             self._stream.write(line)
-            return
-        data = line.encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        else:
+            self._lines.write(line.encode())
 
     def close(self) -> None:
         """Nothing is buffered here."""
@@ -90,14 +89,7 @@ class FileSink:
         full = self._size and self._written and len(line) + self._written > self._size
         if self._ordinary and full:
             self._rotate()
-        written = 0
-        try:
-            while written < len(line):
-                written += os.write(self._descriptor, line[written:])
-        except OSError:
-            if self._ordinary and written:
-                os.ftruncate(self._descriptor, self._written)
-            raise
+        self._lines.write(line)
         self._written += len(line)
 
     def close(self) -> None:
@@ -115,13 +107,15 @@ class FileSink:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             except OSError:
                 raise refused from None
+        self._lines = LineWriter(self._descriptor)
         status = os.fstat(self._descriptor)
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size
         # After a power cut the last line may be incomplete: keep the next one apart from it.
         holds_lines = self._ordinary and self._written
         if holds_lines and os.pread(self._descriptor, 1, self._written - 1) != b"\n":
-            self._written += os.write(self._descriptor, b"\n")
+            self._lines.write(b"\n")
+            self._written += 1
 
     def _rotate(self) -> None:
         self.close()
