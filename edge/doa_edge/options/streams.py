@@ -23,11 +23,12 @@ def open_standard_streams() -> None:
     To be called by a command before it opens files. A name that is not UTF-8 is printed as the
     bytes that it has; a character that the terminal's encoding lacks is printed as its number.
     """
-    for descriptor, (name, mode) in enumerate(_STREAMS):
+    for descriptor in range(len(_STREAMS)):
         try:
             os.fstat(descriptor)
         except OSError:
             _open_null(descriptor)
+    for name, mode in _STREAMS:
         stream = getattr(sys, name)
         if stream is None or stream.closed:
             null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
@@ -65,12 +66,12 @@ class _Talk(_Output):
 
 
 def _write_by(kind: type[_Output], name: str) -> None:
-    """Let a stream of Python's own, of which a test may have made another, be written so."""
+    """Let a stream that Python has made be written so; it has a descriptor of its own."""
     stream = getattr(sys, name)
+    if stream is not getattr(sys, f"__{name}__"):
+        return
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)  # `python -u` has no buffer
-    if type(raw) is not io.FileIO or raw.fileno() not in (1, 2):
-        return
     stream.flush()
     own = kind(raw.fileno())
     written = io.TextIOWrapper(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from doa_edge.input.pace import Pace
     from doa_edge.signals import Signals
 
-# Lines that may wait for a disk or a terminal: almost three minutes, and half of one with --every 1,
-# which is more than a pipe may give before it is known not to be live.
+# Lines that may wait for a disk or a terminal: three minutes, or half of one with --every 1, which
+# is more than a pipe may give before it is known not to be live.
 LINES_LENGTH = 1024
 
 
