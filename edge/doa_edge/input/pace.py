@@ -53,8 +53,12 @@ class Pace:
         """So many bytes have been read."""
         if not self._bytes_per_s:
             return
+        now_s = self._clock()
         if self._begin_s is None:
-            self._begin_s = self._clock()
+            self._begin_s = now_s
+        # However long nothing came, no more than a backlog is owed for it.
+        longest_s = self._sound_s + BACKLOG_S - self._backlog_s
+        self._begin_s = max(self._begin_s, now_s - longest_s)
         self._sound_s += count / self._bytes_per_s
         self._unseen = True
         if self._early_s() - self._backlog_s > AHEAD_S:
