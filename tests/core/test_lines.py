@@ -30,10 +30,14 @@ def test_a_file_that_is_full_ends_with_a_whole_line(small_files, tmp_path, flags
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags)
     writer = LineWriter(descriptor)
     size = len(LINE) // pieces
-    with pytest.raises(OSError, match="too large"):
+
+    def write_on():
         for number in range(20 * len(LINE)):
             start = number * size % len(LINE)
             writer.write(LINE[start : start + size])
+
+    with pytest.raises(OSError, match="too large"):
+        write_on()
     assert path.read_bytes() == 15 * LINE
     # There is room again: the next line is whole, too.
     os.ftruncate(descriptor, 0)
