@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from doa_core.lines import LineWriter
+from doa_edge.whole_lines import LineWriter
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
 
@@ -70,10 +70,10 @@ def _write_by(kind: type[_Output], name: str) -> None:
     stream = getattr(sys, name)
     if stream is not getattr(sys, f"__{name}__"):
         return
-    buffer = getattr(stream, "buffer", None)
+    buffer = stream.buffer
     raw = getattr(buffer, "raw", buffer)  # `python -u` has no buffer
     stream.flush()
-    own = kind(raw.fileno())
+    own = kind(stream.fileno())
     written = io.TextIOWrapper(
         own if raw is buffer else io.BufferedWriter(own),
         encoding=stream.encoding,

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 from typing import TextIO
 
-from doa_core.lines import LineWriter
 from doa_edge.sinks.sink import Message, json_line
+from doa_edge.whole_lines import LineWriter
 
 DEFAULT_OUT_BYTES = 10_000_000  # about four hours of six estimates a second
 DEFAULT_OUT_COUNT = 5  # older files beside the newest

@@ -249,21 +249,6 @@ def test_a_port_that_is_taken(option, write_wave, tmp_path):
     assert names(tmp_path) == ["wave.wav"]
 
 
-def test_a_pipe_whose_reader_goes_ends_the_run(long_pcm):
-    process = start(*PIPE)
-    process.stdin.write(long_pcm[: 16 * 16_000])
-    process.stdin.flush()
-    process.stdout.readline()
-    process.stdout.close()
-    process.stdout = None
-    stdin, process.stdin = process.stdin, None
-    with contextlib.suppress(BrokenPipeError), stdin:
-        stdin.write(long_pcm)
-    assert process.wait(10) == 141
-    assert process.stderr.read() == b""
-    process.stderr.close()
-
-
 def test_a_picture_of_what_has_no_end_is_refused():
     process = start("--plot", "track.png", "--device", "0")
     _, error = process.communicate(timeout=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -162,6 +163,19 @@ def test_an_output_that_does_not_block_gets_every_line(
         assert read == out.read_bytes()
         assert len(lines(out)) == 287
     assert not os.get_blocking(writing)
+
+
+def test_a_pipe_whose_reader_goes_ends_the_run(pcm, tiny_tflite):
+    process = start(*PIPE, "--model", tiny_tflite, stdout=subprocess.PIPE)
+    process.stdin.write(pcm[: FRAME_BYTES * RATE])
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    stdin, process.stdin = process.stdin, None
+    with contextlib.suppress(BrokenPipeError), stdin:
+        stdin.write(pcm)
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (141, b"")
 
 
 def limit_file_size(size):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from doa_core.lines import LineWriter
+from doa_edge.whole_lines import LineWriter
 
 LINE = b"0123456789" * 6 + b"123\n"  # 64 bytes
 
