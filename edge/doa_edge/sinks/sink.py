@@ -177,6 +177,7 @@ class Queued(Generic[Item]):
             if not self._items:
                 return _END
             self._busy = True
+            self._changed.notify_all()  # there is room
             return self._items.popleft()
 
 
