@@ -16,6 +16,7 @@ from doa_core.files import say_written
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
+from doa_edge.options.streams import drop_talk_while
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
+        if (pace := source.pace) is not None:
+            drop_talk_while(lambda: pace.live)
         _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")

@@ -7,14 +7,18 @@ would go into somebody's recording. A caller may also have set a stream not to b
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import select
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from doa_edge.whole_lines import LineWriter
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by descriptor
+PATIENCE_S = 0.5  # with a reader of standard error who holds up live sound
 
 
 def open_standard_streams() -> None:
@@ -33,12 +37,24 @@ def open_standard_streams() -> None:
         if stream is None or stream.closed:
             null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, null)
-    for name, kind in (("stdout", _Output), ("stderr", _Talk)):
-        _write_by(kind, name)
+    _write_by(_Output, "stdout")
+    _write_by(_Talk, "stderr")
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # a test's stream may have none
     if reconfigure is not None:
         unicode = sys.stdout.encoding.lower().replace("-", "").startswith("utf")
         reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+
+
+def drop_talk_while(hurried: Callable[[], bool]) -> None:
+    """Drop what is said to standard error while nobody reads it and somebody is in a hurry.
+
+    Args:
+        hurried: whether that is so now: sound that is live waits for no reader.
+    """
+    buffer = getattr(sys.stderr, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    if isinstance(raw, _Talk):
+        raw.hurried = hurried
 
 
 class _Output(io.FileIO):
@@ -47,25 +63,42 @@ class _Output(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self._lines = LineWriter(descriptor)
+        self._failed = False
 
     def write(self, data: Any, /) -> int:
-        """Write all of the data. Raises OSError."""
-        self._lines.write(data)
+        """Write all of the data. Raises OSError once; what comes after that is dropped."""
+        if not self._failed:
+            try:
+                self._lines.write(data)
+            except OSError:
+                self._failed = True  # or the interpreter would try again at its end
+                raise
         return memoryview(data).nbytes
 
 
-class _Talk(_Output):
+class _Talk(io.FileIO):
     """Standard error: nothing ends because talk reaches nobody, as of a terminal that is closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._lines = LineWriter(descriptor)
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
+        self._patience_s = PATIENCE_S
+        self.hurried: Callable[[], bool] = lambda: False
 
     def write(self, data: Any, /) -> int:
         """Write the data, if it can be written."""
-        try:
-            return super().write(data)
-        except OSError:  # nobody reads it any more
-            return memoryview(data).nbytes
+        if self.hurried() and not self._room.poll(1000.0 * self._patience_s):
+            self._patience_s = 0.0  # once is enough
+        else:
+            self._patience_s = PATIENCE_S
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                self._lines.write(data)
+        return memoryview(data).nbytes
 
 
-def _write_by(kind: type[_Output], name: str) -> None:
+def _write_by(kind: type[_Output] | type[_Talk], name: str) -> None:
     """Let a stream that Python has made be written so; it has a descriptor of its own."""
     stream = getattr(sys, name)
     if stream is not getattr(sys, f"__{name}__"):

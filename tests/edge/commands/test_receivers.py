@@ -108,6 +108,61 @@ def test_a_pipe_that_is_live_waits_for_no_reader(pcm, small_pipe, tiny_tflite, t
     assert out.read_text().startswith(read[: read.rindex("\n") + 1])
 
 
+TALKATIVE = """
+import sys
+from doa_edge.options.streams import drop_talk_while, open_standard_streams
+open_standard_streams()
+drop_talk_while(lambda: True)
+for number in range(10_000):
+    sys.stderr.write(f"{number} of many lines that nobody reads\\n")
+print("done")
+"""
+
+
+def test_talk_that_nobody_reads_holds_up_nothing_live():
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TALKATIVE], stdout=subprocess.PIPE, stderr=writing
+    )
+    printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (0, b"done\n")
+    told = os.read(reading, 1 << 16)
+    assert told.startswith(b"0 of many lines that nobody reads\n1 of many lines ")
+    assert told.endswith(b"\n")
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_terminal_that_is_stopped_holds_up_nothing_live(pcm, tiny_tflite, tmp_path):
+    """Ctrl-S: it takes nothing until Ctrl-Q."""
+    pytest.importorskip("rich")
+    master, slave = pty.openpty()
+    out = tmp_path / "track.jsonl"
+    with (tmp_path / "log").open("wb") as log:
+        process = start(*PIPE, "--model", tiny_tflite, "--out", out, stdout=slave, stderr=log)
+    microphone = Microphone(process.stdin, pcm)
+    process.stdin = None
+    assert os.read(master, 1 << 16)
+    termios.tcflow(slave, termios.TCOOFF)
+    before = len(lines(out))
+    wait_for(lambda: len(lines(out)) > before + 100)
+    termios.tcflow(slave, termios.TCOON)
+    reader = threading.Thread(target=read_all, args=(master,), daemon=True)
+    reader.start()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    microphone.ended.set()
+    os.close(slave)
+    reader.join(10)
+    os.close(master)
+
+
+def read_all(descriptor):
+    with contextlib.suppress(OSError):  # the other end has been closed
+        while os.read(descriptor, 1 << 16):
+            pass
+
+
 def test_a_pipe_that_pours_waits_for_its_reader_and_loses_no_line(
     pcm, small_pipe, tiny_tflite, tmp_path
 ):
