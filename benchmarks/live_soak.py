@@ -195,6 +195,7 @@ class Soak:
             "away_s": round(self.away_s, 2),
             "growth_mb": round(max(self.memory_mb) - self.memory_mb[0], 2),
             "memory_mb": round(self.memory_mb[-1], 2),
+            "curve_mb": [round(memory, 2) for memory in self.memory_mb[::10]],
             "descriptors": [self.descriptors[0], self.descriptors[-1], max(self.descriptors)],
             "late_99_s": round(float(np.percentile(late_s, 99)), 3),
             "late_most_s": round(float(late_s.max()), 3),
