@@ -16,7 +16,7 @@ class Pipe:
         self.now_s = 1000.0
         self.pace = Pace(clock=lambda: self.now_s)
         self.pace.begin(BYTES_PER_S)
-        self.live_s = 0.0  # of sound since it last counted as live
+        self.dropping_s = 0.0  # of sound for which it has counted as live
 
     def give(self, seconds, *, speed=1.0, chunk_s=0.125):
         """Sound that is made `speed` times as fast as it is heard."""
@@ -39,7 +39,7 @@ class Pipe:
 
     def _come(self, chunk_s):
         self.pace.came(round(chunk_s * BYTES_PER_S))
-        self.live_s = 0.0 if self.pace.faster else self.live_s + chunk_s
+        self.dropping_s = self.dropping_s + chunk_s if self.pace.live else 0.0
 
     @property
     def verdict(self):
@@ -68,6 +68,16 @@ def test_what_waited_for_the_program_to_start_is_no_recording(backlog_s):
     assert pipe.verdict == "live"
 
 
+@pytest.mark.parametrize("speed", [1.3, 2.0, 5.0])
+def test_a_busy_machine_may_catch_up_as_slowly_as_it_can(speed):
+    """Reads find nothing again and again, though the other side still owes what it has recorded."""
+    pipe = Pipe()
+    pipe.give(15.0, speed=speed)
+    assert not pipe.pace.faster
+    pipe.give(3.0)
+    assert pipe.verdict == "live"
+
+
 def test_before_the_format_is_known_nothing_counts():
     pace = Pace()
     pace.came(10**9)
@@ -93,7 +103,7 @@ def test_anything_faster_waits_before_a_line_is_lost(speed, chunk_s):
     pipe = Pipe()
     for _ in range(600):
         pipe.give(1.0, speed=speed, chunk_s=chunk_s)
-        assert pipe.live_s < 30.0
+        assert pipe.dropping_s < 30.0
     assert pipe.verdict == "faster"
 
 
@@ -124,14 +134,12 @@ def test_a_recording_after_a_microphone_waits_in_time_and_the_other_way_round():
     pipe = Pipe()
     pipe.give(30.0)
     pipe.be_silent(3600.0)
-    pipe.live_s = 0.0
     pipe.pour(3600.0)
     assert pipe.verdict == "faster"
     pipe = Pipe()
     pipe.pour(3600.0)
     pipe.give(SPAN_S + 0.5)
     assert pipe.verdict == "live"
-    pipe.live_s = 0.0
     pipe.pour(BACKLOG_S)
     assert pipe.verdict == "faster"
 
