@@ -10,7 +10,7 @@ OUT ?= experiment-$(SIZE)
 PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
-.PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help
+.PHONY: demo docs reproduce model test check soak lint arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -26,6 +26,11 @@ test: .venv/ready  ## all tests, side by side on all processors
 
 check: lint  ## within a minute: lint, and the tests that need neither TensorFlow nor sound in real time
 	PYTHONPATH=$(CURDIR)/tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
+
+SECONDS ?= 1800
+
+soak: .venv/ready  ## a live microphone, all outputs, and what befalls them, with figures: SECONDS=1800
+	.venv/bin/python -m benchmarks.live_soak --seconds $(SECONDS)
 
 # docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR

@@ -27,7 +27,9 @@ def status_of(
         options: of the command, for advice about those that it has.
     """
     try:
-        return work() or 0
+        status = work() or 0
+        sys.stdout.flush()
+        return status
     except InputError as error:
         sys.stderr.write(f"{prog}: {one_line(error.with_advice(options), length=OWN_LENGTH)}\n")
         return command.EXIT_MISUSE

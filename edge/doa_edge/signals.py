@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run at once, but never in the middle of a line."""
+"""SIGINT, SIGTERM and SIGHUP end a run at once, but never in the middle of a line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from types import FrameType
 
 from doa_core.errors import Terminated
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: a terminal that is closed
+
 
 class Signals:
-    """Turns the first SIGINT or SIGTERM into an exception, at once or after a block that is held.
+    """Turns the first signal to end into an exception, at once or after a block that is held.
 
     An exception is the only thing that gets a program out of a read that waits for sound. In a
     `with signals.held():` block it is raised at the block's end, or at a second signal, as a write
@@ -31,7 +33,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, a shell's background
                     self._previous[number] = signal.signal(number, self._handle)
         return self
@@ -74,4 +76,4 @@ class Signals:
 
 
 def _exception(number: int) -> BaseException:
-    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)

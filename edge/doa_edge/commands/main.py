@@ -1,7 +1,8 @@
 """The command `doa_edge`. Only the standard library is imported at the top: help answers at once.
 
 Standard output carries data, standard error carries talk. Exit status: 0 done, 1 failed,
-2 misuse or bad input, 130 interrupted, 141 the reader of standard output went away, 143 terminated.
+2 misuse or bad input, 129 hung up, 130 interrupted, 141 the reader of standard output went away,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE
-    except Terminated:
-        return _complain("terminated", command.EXIT_TERMINATED)
+    except Terminated as stop:
+        return _complain(stop, stop.status)
     except (OSError, ImportError, MemoryError) as error:
         _let_go_of_stdout()
         return _complain(error, command.EXIT_FAILED)
