@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -68,5 +69,13 @@ def as_input_errors() -> Iterator[None]:
         raise InputError(one_line(error)) from error
 
 
-class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, just as KeyboardInterrupt is not."""
+class Terminated(KeyboardInterrupt):
+    """A signal other than SIGINT came: what undoes an interruption undoes this one, too.
+
+    Args:
+        number: of the signal, SIGTERM or SIGHUP.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number

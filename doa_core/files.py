@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from doa_core.errors import Terminated
-
 # An interrupted stream keeps what it had: its lines are complete.
-INTERRUPTIONS = (KeyboardInterrupt, Terminated, BrokenPipeError)
+INTERRUPTIONS = (KeyboardInterrupt, BrokenPipeError)
 
 
 def existing_path(

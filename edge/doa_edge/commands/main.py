@@ -1,7 +1,8 @@
 """The command `doa_edge`. Only the standard library is imported at the top: help answers at once.
 
 Standard output carries data, standard error carries talk. Exit status: 0 done, 1 failed,
-2 misuse or bad input, 130 interrupted, 141 the reader of standard output went away, 143 terminated.
+2 misuse or bad input, 129 hung up, 130 interrupted, 141 the reader of standard output went away,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        from doa_core.process.signals import Signals
+
+        with Signals():
+            return _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         # As little as possible in here: the signal may come while the rest is imported.
         sys.stderr.write("doa_edge: interrupted\n")
@@ -23,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     from doa_core.errors import NOT_UTF8, InputError, Terminated
+    from doa_core.process import signals
     from doa_edge.commands.parser import parse_options
     from doa_edge.options import command
     from doa_edge.options.streams import open_standard_streams
@@ -42,8 +47,8 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE
-    except Terminated:
-        return _complain("terminated", command.EXIT_TERMINATED)
+    except Terminated as stop:
+        return _complain(signals.word(stop), signals.exit_status(stop))
     except (OSError, ImportError, MemoryError) as error:
         _let_go_of_stdout()
         return _complain(error, command.EXIT_FAILED)
