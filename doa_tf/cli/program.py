@@ -45,13 +45,16 @@ def status_of(
                 sys.stderr.write(f"{prog}: {signals.word(stop)}; {interrupted}\n")
             return signals.exit_status(stop)
         except Exception as error:
-            status, line = _failure(error, options)
+            failure = _failure(error, options)
+            if failure is None:
+                raise  # a bug
+            status, line = failure
             sys.stderr.write(f"{prog}: {line}\n")
             return status
 
 
-def _failure(error: Exception, options: object) -> tuple[int, str]:
-    """The exit status and the line of an error; raises one that is a bug."""
+def _failure(error: Exception, options: object) -> tuple[int, str] | None:
+    """The exit status and the line of an error; None for one that nobody expected."""
     if isinstance(error, InputError):
         return command.EXIT_MISUSE, one_line(error.with_advice(options), length=OWN_LENGTH)
     if isinstance(error, UnicodeEncodeError):
@@ -62,7 +65,7 @@ def _failure(error: Exception, options: object) -> tuple[int, str]:
         return command.EXIT_FAILED, f'{one_line(error)}. Install it: pip install "doa-tf[train]"'
     if isinstance(error, MemoryError):
         return command.EXIT_FAILED, one_line(error) or "there is not enough memory"
-    raise error
+    return None
 
 
 def program(module: str, doc: str | None) -> CommandParser:
