@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from doa_core.errors import Terminated
@@ -32,6 +32,25 @@ def exit_status(stop: KeyboardInterrupt) -> int:
 def word(stop: KeyboardInterrupt) -> str:
     """What happened to a command, in a word."""
     return _WORDS[_number(stop)]
+
+
+def run_command(prog: str, work: Callable[[], int]) -> int:
+    """The exit status of a command, which signals end from its first moment on.
+
+    To be called before anything is imported that takes time. What the work does not say of a
+    signal itself is said in a line.
+
+    Args:
+        prog: begins that line.
+        work: gives the exit status.
+    """
+    with Signals(patience_s=PATIENCE_S):
+        try:
+            return work()
+        except KeyboardInterrupt as stop:
+            with suppress(OSError):  # a terminal that hung up
+                sys.stderr.write(f"{prog}: {word(stop)}\n")
+            return exit_status(stop)
 
 
 class Signals:

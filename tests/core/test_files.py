@@ -1,11 +1,24 @@
 """Paths as the disk has them, and names that are printed."""
 
 import os
+import subprocess
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 
-from doa_core.files import existing_path, printable
+from doa_core.errors import Terminated
+from doa_core.files import (
+    INTERRUPTIONS,
+    as_disk_errors,
+    existing_path,
+    printable,
+    remove_leftovers,
+    temporary_folder,
+    write_beside,
+    write_folder_beside,
+)
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "\u00e9") for form in ("NFC", "NFD"))
 
@@ -36,3 +49,146 @@ def test_other_paths_stay_as_they_are(tmp_path, monkeypatch):
 def test_what_is_not_utf8_is_marked():
     assert printable(os.fsdecode(b"b\xfcro.wav")) == "b\ufffdro.wav"
     assert printable("b\u00fcro.wav") == "b\u00fcro.wav"
+
+
+# --- whole or not at all
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that is no more."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_by_a_whole_one_or_not_at_all(tmp_path):
+    path = tmp_path / "figures.json"
+    with write_beside(path) as part:
+        part.write_text("old")
+        assert names(tmp_path) == [f".figures.json.{os.getpid()}.part"]
+    for error in (OSError, KeyboardInterrupt, Terminated):
+        with pytest.raises(error), write_beside(path) as part:
+            part.write_text("half")
+            raise error
+    assert path.read_text() == "old"
+    with pytest.raises(Terminated), write_beside(path, keep_on=INTERRUPTIONS) as part:
+        part.write_text("lines")
+        raise Terminated
+    assert path.read_text() == "lines"
+    assert names(tmp_path) == ["figures.json"]
+
+
+def test_a_library_that_wants_a_suffix_leaves_nothing_either(tmp_path):
+    path = tmp_path / "last.keras"
+    with pytest.raises(OSError, match="full"), write_beside(path, suffix=".keras") as part:
+        assert part.suffix == ".keras"
+        part.write_text("half")
+        raise OSError("the disk is full")
+    assert names(tmp_path) == []
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    path, synced = tmp_path / "figures.json", []
+    sync = os.fsync
+
+    def watch(descriptor):
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", watch)
+    with write_beside(path) as part:
+        part.write_text("whole")
+    assert synced == [(str(part), False), (str(tmp_path), True)]
+
+
+def test_a_disk_that_fails_in_the_end_leaves_the_old_file(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="Input/output"), write_beside(path) as part:
+        part.write_text("new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["figures.json"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "scenes"
+    for error in (OSError, Terminated):
+        with pytest.raises(error), write_folder_beside(path) as part:
+            (part / "half.wav").touch()
+            raise error
+    assert names(path.parent) == []
+    with write_folder_beside(path) as part:
+        (part / "a.wav").touch()
+        (part / "link").symlink_to("nowhere")
+        assert not path.exists()
+    assert names(path) == ["a.wav", "link"]
+    assert names(path.parent) == ["scenes"]
+
+
+def test_what_killed_processes_left_is_removed_and_no_more(tmp_path, dead):
+    live = os.getppid()
+    left = (
+        f".run.{dead}.part",
+        f".run.{dead}.part.keras",
+        f".run.{dead}.keras",  # as 0.1 named it
+        f"..run.{dead}.part.{dead}.part",
+        f"run.partial-{dead}",
+        ".run.1.part",  # of a container
+    )
+    stays = (
+        f".run.{live}.part",
+        f".run.{live}.part.keras",
+        f"run.partial-{live}",
+        f".other.{dead}.part",  # of another file
+        f"run.{dead}.part",
+        ".run.part",
+        "run",
+    )
+    for name in (*left, *stays):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    remove_leftovers(tmp_path, "run")
+    assert names(tmp_path) == sorted(stays)
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted({*stays} - {f".other.{dead}.part"})
+    remove_leftovers(tmp_path / "not there")
+
+
+def test_writing_a_file_again_removes_what_a_killed_process_left_of_it(tmp_path, dead):
+    (tmp_path / f".track.jsonl.{dead}.part").touch()
+    (tmp_path / f".other.jsonl.{dead}.part").touch()
+    with write_beside(tmp_path / "track.jsonl") as part:
+        part.touch()
+    assert names(tmp_path) == [f".other.jsonl.{dead}.part", "track.jsonl"]
+
+
+def test_a_temporary_folder_ends_with_its_block_and_removes_those_of_the_killed(
+    tmp_path, monkeypatch, dead
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in (f"program-{dead}-x", f"program-{os.getppid()}-x", f"other-{dead}-x"):
+        (tmp_path / name).mkdir()
+    stays = [f"other-{dead}-x", f"program-{os.getppid()}-x"]
+    with temporary_folder("program") as folder:
+        (folder / "file").touch()
+        assert names(tmp_path) == sorted([*stays, folder.name])
+    assert names(tmp_path) == stays
+
+
+def test_a_library_that_cannot_write_is_given_the_reason_of_the_system(tmp_path):
+    path = tmp_path / "a.wav"
+    with pytest.raises(OSError, match=r"a\.wav cannot be written: no luck"):
+        with as_disk_errors(path, RuntimeError):
+            raise RuntimeError("no\nluck")
+    with pytest.raises(OSError, match="/dev/full cannot be written: No space left on device"):
+        with as_disk_errors(Path("/dev/full"), AssertionError):
+            raise AssertionError
