@@ -70,12 +70,17 @@ def as_input_errors() -> Iterator[None]:
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal other than SIGINT came: what undoes an interruption undoes this one, too.
+    """SIGTERM or SIGHUP came: what undoes an interruption undoes this one, too.
 
     Args:
-        number: of the signal, SIGTERM or SIGHUP.
+        number: of the signal.
     """
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
-        super().__init__()
+        super().__init__("hung up" if number == signal.SIGHUP else "terminated")
         self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that it ended: 128 + the signal."""
+        return 128 + self.number

@@ -17,7 +17,6 @@ from doa_core.errors import Terminated
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 1.0  # keys are often hit twice [seconds]
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 _IMPORT_POLL_S = 0.05  # between looks whether an import has ended [seconds]
 
@@ -26,12 +25,12 @@ _listening: Signals | None = None  # a process has one, in its main thread
 
 def exit_status(stop: KeyboardInterrupt) -> int:
     """The status with which a signal ends a command: 130, 143 or 129, 128 and its number."""
-    return 128 + _number(stop)
+    return stop.status if isinstance(stop, Terminated) else 128 + signal.SIGINT
 
 
 def word(stop: KeyboardInterrupt) -> str:
     """What happened to a command, in a word."""
-    return _WORDS[_number(stop)]
+    return str(stop) if isinstance(stop, Terminated) else "interrupted"
 
 
 def run_command(prog: str, work: Callable[[], int]) -> int:
@@ -173,10 +172,6 @@ class Signals:
 
 def _exception(number: signal.Signals) -> KeyboardInterrupt:
     return KeyboardInterrupt() if number is signal.SIGINT else Terminated(number)
-
-
-def _number(stop: KeyboardInterrupt) -> signal.Signals:
-    return signal.Signals(stop.number) if isinstance(stop, Terminated) else signal.SIGINT
 
 
 def _imports_under_way(frame: FrameType | None) -> int:

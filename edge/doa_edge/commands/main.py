@@ -19,15 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         with Signals():
             return _main(list(sys.argv[1:] if argv is None else argv))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         # As little as possible in here: the signal may come while the rest is imported.
-        sys.stderr.write("doa_edge: interrupted\n")
-        return 130
+        sys.stderr.write(f"doa_edge: {str(stop) or 'interrupted'}\n")
+        return getattr(stop, "status", 130)
 
 
 def _main(arguments: list[str]) -> int:
     from doa_core.errors import NOT_UTF8, InputError, Terminated
-    from doa_core.process import signals
     from doa_edge.commands.parser import parse_options
     from doa_edge.options import command
     from doa_edge.options.streams import open_standard_streams
@@ -48,7 +47,7 @@ def _main(arguments: list[str]) -> int:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE
     except Terminated as stop:
-        return _complain(signals.word(stop), signals.exit_status(stop))
+        return _complain(stop, stop.status)
     except (OSError, ImportError, MemoryError) as error:
         _let_go_of_stdout()
         return _complain(error, command.EXIT_FAILED)

@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, Terminated, as_input_errors
 from doa_core.files import say_written
-from doa_core.process.signals import Signals
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
+from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         InputError, MissingPackageError, OSError: like the parts that it combines.
-        KeyboardInterrupt: SIGINT, or Terminated, SIGTERM or SIGHUP; everything so far is written.
+        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything so far is written.
     """
     with Signals() as signals:
         try:
@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             stack.enter_context(source)
             notifier.ready(f"listening to {source.name}")
             follower.follow(_watched(source, options, engine, follower.say))
-        except KeyboardInterrupt as stop:  # or SIGTERM, or SIGHUP
+        except (KeyboardInterrupt, Terminated) as stop:
             stopped = stop
         finished = time.perf_counter()
         follower.finish(source)

@@ -18,7 +18,7 @@ from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink,
 from doa_edge.sinks.sink import Queued, Sink
 
 if TYPE_CHECKING:
-    from doa_core.process.signals import Signals
+    from doa_edge.signals import Signals
 
 LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost three minutes
 

@@ -75,11 +75,10 @@ def test_a_held_block_ends_first_and_a_second_signal_ends_it():
             signal.raise_signal(signal.SIGHUP)
             reached.append("end")
     assert reached == ["told", "end"]
-    with Signals() as listening:
-        with pytest.raises(KeyboardInterrupt), listening.held():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-            reached.append("never")
+    with Signals() as listening, pytest.raises(KeyboardInterrupt), listening.held():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        reached.append("never")
     assert reached == ["told", "end"]
 
 

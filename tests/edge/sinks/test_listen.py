@@ -10,10 +10,10 @@ import threading
 import numpy as np
 import pytest
 
-from doa_core.process.signals import Signals
 from doa_edge.commands.main import main
 from doa_edge.estimate import VoiceSound
 from doa_edge.listening import TalkerListener
+from doa_edge.signals import Signals
 from doa_edge.sinks.listen import ListenSink, open_listening
 from doa_edge.sinks.sink import Queued
 from doa_edge.sinks.talker_files import LEAST_BYTES, LONGEST_PAUSE_S, TalkerFiles
