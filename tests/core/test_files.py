@@ -66,29 +66,38 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def fail(path, error, *, text="half", **options):
+    """Write a file, and fail."""
+    with write_beside(path, **options) as part:
+        part.write_text(text)
+        raise error() if error is Terminated else error(part.name)
+
+
+def fail_in_folder(path, error):
+    with write_folder_beside(path) as part:
+        (part / "half.wav").touch()
+        raise error
+
+
 def test_a_file_is_replaced_by_a_whole_one_or_not_at_all(tmp_path):
     path = tmp_path / "figures.json"
     with write_beside(path) as part:
         part.write_text("old")
         assert names(tmp_path) == [f".figures.json.{os.getpid()}.part"]
     for error in (OSError, KeyboardInterrupt, Terminated):
-        with pytest.raises(error), write_beside(path) as part:
-            part.write_text("half")
-            raise error
+        with pytest.raises(error):
+            fail(path, error)
     assert path.read_text() == "old"
-    with pytest.raises(Terminated), write_beside(path, keep_on=INTERRUPTIONS) as part:
-        part.write_text("lines")
-        raise Terminated
+    with pytest.raises(Terminated):
+        fail(path, Terminated, text="lines", keep_on=INTERRUPTIONS)
     assert path.read_text() == "lines"
     assert names(tmp_path) == ["figures.json"]
 
 
 def test_a_library_that_wants_a_suffix_leaves_nothing_either(tmp_path):
     path = tmp_path / "last.keras"
-    with pytest.raises(OSError, match="full"), write_beside(path, suffix=".keras") as part:
-        assert part.suffix == ".keras"
-        part.write_text("half")
-        raise OSError("the disk is full")
+    with pytest.raises(OSError, match=r"\.keras"):
+        fail(path, OSError, suffix=".keras")
     assert names(tmp_path) == []
 
 
@@ -122,9 +131,8 @@ def test_a_disk_that_fails_in_the_end_leaves_the_old_file(tmp_path, monkeypatch)
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "scenes"
     for error in (OSError, Terminated):
-        with pytest.raises(error), write_folder_beside(path) as part:
-            (part / "half.wav").touch()
-            raise error
+        with pytest.raises(error):
+            fail_in_folder(path, error)
     assert names(path.parent) == []
     with write_folder_beside(path) as part:
         (part / "a.wav").touch()
@@ -186,9 +194,9 @@ def test_a_temporary_folder_ends_with_its_block_and_removes_those_of_the_killed(
 
 def test_a_library_that_cannot_write_is_given_the_reason_of_the_system(tmp_path):
     path = tmp_path / "a.wav"
-    with pytest.raises(OSError, match=r"a\.wav cannot be written: no luck"):
-        with as_disk_errors(path, RuntimeError):
-            raise RuntimeError("no\nluck")
-    with pytest.raises(OSError, match="/dev/full cannot be written: No space left on device"):
-        with as_disk_errors(Path("/dev/full"), AssertionError):
-            raise AssertionError
+    reason = r"a\.wav cannot be written: no luck"
+    with pytest.raises(OSError, match=reason), as_disk_errors(path, RuntimeError):
+        raise RuntimeError("no\nluck")
+    full, reason = Path("/dev/full"), "/dev/full cannot be written: No space left on device"
+    with pytest.raises(OSError, match=reason), as_disk_errors(full, AssertionError):
+        raise AssertionError

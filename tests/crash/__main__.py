@@ -1,13 +1,13 @@
-"""python -m tests.crash [--kills N] [--seed S] [NAME...]: kills each command, and says what came."""
+"""python -m tests.crash [--kills N] [--seed S] [NAME...]: kills commands, and says what came."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
 
+from doa_core.files import temporary_folder
+from doa_core.process.signals import Signals
 from tests.crash.commands import COMMANDS
 from tests.crash.kills import Killer
 
@@ -23,8 +23,8 @@ def main() -> int:
     if unknown := set(names) - COMMANDS.keys():
         parser.error(f"commands are {', '.join(COMMANDS)}. Received: {', '.join(unknown)}")
     begun, kills, wrong = time.monotonic(), 0, []
-    with tempfile.TemporaryDirectory(prefix="doa-crash-") as folder:
-        killer = Killer(Path(folder), args.seed)
+    with Signals(), temporary_folder("doa_crash") as folder:
+        killer = Killer(folder, args.seed)
         for name in names:
             outcome = killer.kill(name, args.kills)
             kills += len(outcome.moments)
