@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from doa_core.errors import one_line
@@ -143,8 +143,47 @@ def temporary_folder(program: str) -> Iterator[Path]:
         made_by = re.match(rf"{re.escape(program)}-(\d+)-", path.name)
         if made_by:
             _remove_if_left(path, int(made_by[1]))
-    with tempfile.TemporaryDirectory(prefix=f"{program}-{os.getpid()}-") as folder:
+    prefix = f"{program}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def own_temporary_files(program: str) -> Iterator[None]:
+    """Put the temporary files of libraries into a `temporary_folder` while the block runs.
+
+    So nothing of them stays, even where the process is killed. Where no temporary folder can be
+    made, nothing is changed: a program that needs none goes on.
+
+    Args:
+        program: begins its name.
+    """
+    import tempfile
+
+    global _shared
+    before, shared_before = tempfile.tempdir, _shared
+    with ExitStack() as stack:
+        with suppress(OSError):
+            _shared = _shared or Path(tempfile.gettempdir())
+            tempfile.tempdir = str(stack.enter_context(temporary_folder(program)))
+        try:
+            yield
+        finally:
+            tempfile.tempdir, _shared = before, shared_before
+
+
+def shared_temporary_folder() -> Path:
+    """The temporary folder of the machine, for what is meant to stay.
+
+    Raises:
+        OSError: there is none.
+    """
+    import tempfile
+
+    return _shared or Path(tempfile.gettempdir())
+
+
+_shared: Path | None = None  # in a block of `own_temporary_files`
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from doa_core.errors import NOT_UTF8, OWN_LENGTH, InputError, PackageError, one_line
+from doa_core.files import own_temporary_files
 from doa_core.process import signals
 from doa_core.process.signals import Signals
 from doa_edge.options import command
@@ -34,7 +35,8 @@ def status_of(
     with Signals(patience_s=signals.PATIENCE_S) as listening:
         try:
             try:
-                return work() or 0
+                with own_temporary_files(prog.split()[-1]):
+                    return work() or 0
             except Exception as error:
                 # What a library makes of an interruption, or fails with on the way out.
                 if (stop := listening.received) is not None:

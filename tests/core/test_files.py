@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import unicodedata
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from doa_core.files import (
     INTERRUPTIONS,
     as_disk_errors,
     existing_path,
+    own_temporary_files,
     printable,
     remove_leftovers,
+    shared_temporary_folder,
     temporary_folder,
     write_beside,
     write_folder_beside,
@@ -200,3 +203,22 @@ def test_a_library_that_cannot_write_is_given_the_reason_of_the_system(tmp_path)
     full, reason = Path("/dev/full"), "/dev/full cannot be written: No space left on device"
     with pytest.raises(OSError, match=reason), as_disk_errors(full, AssertionError):
         raise AssertionError
+
+
+def test_what_libraries_put_into_the_temporary_folder_ends_with_the_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with own_temporary_files("program"):
+        made = Path(tempfile.mkdtemp())
+        assert made.parent.name.startswith(f"program-{os.getpid()}-")
+        assert shared_temporary_folder() == tmp_path
+        with own_temporary_files("inner"):
+            assert shared_temporary_folder() == tmp_path
+    assert tempfile.tempdir == str(tmp_path)
+    assert shared_temporary_folder() == tmp_path
+    assert names(tmp_path) == []
+
+
+def test_a_program_that_needs_no_temporary_folder_goes_on_without(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    with own_temporary_files("program"):
+        assert tempfile.tempdir == str(tmp_path / "not there")
