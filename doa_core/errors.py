@@ -98,8 +98,8 @@ def as_input_errors() -> Iterator[None]:
         raise InputError(one_line(error)) from error
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP came. Not an Exception, just as KeyboardInterrupt is not.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: what undoes an interruption undoes this one, too.
 
     Args:
         number: of the signal.

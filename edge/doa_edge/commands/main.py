@@ -15,11 +15,14 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except KeyboardInterrupt:
+        from doa_core.process.signals import Signals
+
+        with Signals():
+            return _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt as stop:
         # As little as possible in here: the signal may come while the rest is imported.
-        sys.stderr.write("doa_edge: interrupted\n")
-        return 130
+        sys.stderr.write(f"doa_edge: {str(stop) or 'interrupted'}\n")
+        return getattr(stop, "status", 130)
 
 
 def _main(arguments: list[str]) -> int:
