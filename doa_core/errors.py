@@ -7,6 +7,7 @@ written in a program, `\x1b` for instance.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -97,5 +98,18 @@ def as_input_errors() -> Iterator[None]:
         raise InputError(one_line(error)) from error
 
 
-class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, just as KeyboardInterrupt is not."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: what undoes an interruption undoes this one, too.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__("hung up" if number == signal.SIGHUP else "terminated")
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that it ended: 128 + the signal."""
+        return 128 + self.number

@@ -101,11 +101,9 @@ def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | No
     Raises:
         OSError: the file can't be written; an existing one stays.
     """
-    with write_beside(path) as beside:
-        written = Path(beside).with_suffix(".keras")  # Keras wants the suffix
-        model.save(written)
+    with write_beside(path, suffix=".keras") as beside:  # Keras wants the suffix
+        model.save(beside)
         if entries:
-            with zipfile.ZipFile(written, "a") as archive:
+            with zipfile.ZipFile(beside, "a") as archive:
                 for name, content in entries.items():
                     archive.writestr(name, content)
-        written.replace(beside)

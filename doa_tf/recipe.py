@@ -20,7 +20,7 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
-from doa_core.files import write_beside
+from doa_core.files import remove_leftovers, write_beside
 from doa_core.spec import FeatureSpec
 from doa_core.toml import read_toml
 from doa_tf.rooms.bank.bank import bank_digest
@@ -194,6 +194,7 @@ def prepare(
     Raises: as `run_recipe`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     recordings = split_recordings(folder, speech=speech, noise=noise, seed=recipe.rooms.seed)
 
     def simulate(name: str, rooms: Rooms) -> None:
@@ -225,11 +226,9 @@ def _calibrated(folder: Path) -> Path:
 
     target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
     if not _is_calibrated(folder):
-        with write_beside(target) as beside:
-            written = beside.with_suffix(".keras")
-            shutil.copyfile(best, written)
-            calibrate_model(written, read_scenes(folder / "valid"))
-            written.replace(beside)
+        with write_beside(target, suffix=".keras") as beside:
+            shutil.copyfile(best, beside)
+            calibrate_model(beside, read_scenes(folder / "valid"))
     return target
 
 

@@ -287,12 +287,8 @@ def write_sofa(path: str | Path, sofa: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with write_beside(path) as beside:
-        part = beside.with_suffix(".sofa")  # sofar would add it
+    with write_beside(path, suffix=".sofa") as beside:  # sofar would add it
         try:
-            load_sofar().write_sofa(str(part), sofa)
-            part.replace(beside)
+            load_sofar().write_sofa(str(beside), sofa)
         except RuntimeError as error:  # what netCDF4 makes of a full disk
             raise OSError(f"{path} cannot be written: {one_line(error)}") from error
-        finally:
-            part.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from typing import Any, overload
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import existing_path, write_beside
+from doa_core.files import existing_path, shared_temporary_folder, write_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.containers.recording import open_sound
 from doa_edge.input.containers.sound import Sound
@@ -288,9 +288,11 @@ def _cache_folders(folder: str | Path | None) -> list[Path]:
     """Where samples may be stored, the best first."""
     if folder is not None:
         return [Path(folder)]
-    temporary = Path(tempfile.gettempdir()) / f"doa_tf-{os.getuid()}"
+    shared = shared_temporary_folder()
+    temporary = shared / f"doa_tf-{os.getuid()}"
     if temporary.exists() and temporary.lstat().st_uid != os.getuid():
-        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-"))  # somebody else's has our name
+        # Somebody else has a folder of our name.
+        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-", dir=shared))
     try:
         users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
     except RuntimeError:  # a user without a home, as in a container

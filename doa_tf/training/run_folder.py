@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_core.files import printable, write_beside
+from doa_core.files import printable, remove_leftovers, write_beside
 from doa_core.spec import ModelSpec
 from doa_tf.checkpoint import check_checkpoint, save_model
 from doa_tf.files import (
@@ -87,7 +87,8 @@ class RunFolder:
     def write_spec(self, spec: ModelSpec) -> None:
         """Write the network's spec."""
         if self.writes:
-            (self.path / SPEC).write_text(spec.to_json(), encoding="utf-8")
+            with write_beside(self.path / SPEC) as beside:
+                beside.write_text(spec.to_json(), encoding="utf-8")
 
     def keep_epoch(
         self,
@@ -141,6 +142,8 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
             f"Received: {folder}"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    if writes:
+        remove_leftovers(folder)
     path = folder / SETTINGS
     state = read_state(folder / LAST)
     before: dict[str, Any] = {"targets": state.targets}
@@ -205,10 +208,12 @@ def seed_states(model: keras.Model) -> list[Any]:
 
 
 def _append_row(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    """Add a row, whole or not at all."""
+    before = path.read_bytes() if path.exists() else b""
+    with write_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        file.write(before.decode("utf-8-sig"))
         writer = csv.DictWriter(file, list(row))
-        if new:
+        if not before:
             writer.writeheader()
         writer.writerow(row)
 

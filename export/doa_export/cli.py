@@ -1,7 +1,7 @@
 """The command `doa_export`. Only light imports at the top: help answers at once.
 
 Standard output carries one JSON object, standard error carries messages. Exit status: 0 done,
-1 failed, 2 misuse or bad input, 130 interrupted.
+1 failed, 2 misuse or bad input, 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from doa_core.errors import InputError, say
 from doa_core.files import say_written
+from doa_core.process.signals import run_command
 from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
 from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path
@@ -42,6 +43,10 @@ for trained networks."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
+    return run_command("doa_export", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     open_standard_streams()
     try:
         args = _parser().parse_args(argv)

@@ -11,7 +11,7 @@ import pytest
 
 import doa_tf
 from doa_core.errors import InputError
-from doa_tf.checkpoint import check_checkpoint
+from doa_tf.checkpoint import check_checkpoint, save_model
 from doa_tf.models import load_model
 from doa_tf.training.run_folder import claim_run
 
@@ -94,3 +94,15 @@ def test_a_run_needs_a_folder_that_tensorflow_can_name(tmp_path):
     with pytest.raises(InputError, match="whose name is UTF-8"):
         claim_run(folder, {})
     assert not folder.exists()
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path):
+    class Model:
+        def save(self, path):
+            assert path.suffix == ".keras"  # or Keras refuses it
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        save_model(tmp_path / "last.keras", Model())
+    assert list(tmp_path.iterdir()) == []

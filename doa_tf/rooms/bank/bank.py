@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
-from doa_core.files import existing_path
+from doa_core.files import existing_path, remove_leftovers
 from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import (
     BrokenShardError,
@@ -87,8 +87,7 @@ class BankWriter:
         }
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self._index = _claim(self.folder, made_with)
-        for left_over in self.folder.glob(".*.part"):  # by a run that was killed
-            left_over.unlink(missing_ok=True)
+        remove_leftovers(self.folder)
         self.missing: list[range] = []
         for path, numbers in shards(self.folder, self._index):
             try:

@@ -7,12 +7,12 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, visible_lines
+from doa_core.files import temporary_folder
 from doa_edge.options.command import (
     Kind,
     add_options,
@@ -210,8 +210,8 @@ def _round(
 def _start_times(model_path: Path) -> list[float]:
     """Seconds that processes take from their start to the direction of one window."""
     times = []
-    with tempfile.TemporaryDirectory(prefix="doa_edge-") as folder:
-        path = Path(folder) / "second.wav"
+    with temporary_folder("doa_edge") as folder:
+        path = folder / "second.wav"
         _write_wave(path, synthetic_sound(1.0, 16_000))
         command = [sys.executable, "-m", "doa_edge", "run", "--json", "--input", str(path)]
         for _ in range(_STARTS):

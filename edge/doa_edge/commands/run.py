@@ -16,6 +16,7 @@ from doa_core.files import say_written
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
+from doa_edge.options.streams import drop_talk_while
 from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         InputError, MissingPackageError, OSError: like the parts that it combines.
-        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything so far is written.
+        KeyboardInterrupt, Terminated: a signal to end; everything so far is written.
     """
     with Signals() as signals:
         try:
@@ -92,13 +93,13 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
+        if (pace := source.pace) is not None:
+            drop_talk_while(lambda: pace.live)
         _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        listening = open_listening(
-            options, engine.listener(), live=options.input is None, signals=signals
-        )
+        listening = open_listening(options, engine.listener(), pace=source.pace, signals=signals)
         listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
@@ -179,7 +180,7 @@ def _sinks(
         hub = stack.enter_context(
             open_outputs(
                 options,
-                live=options.input is None,
+                pace=source.pace,
                 paced=source.live or bool(options.realtime),
                 hop_seconds=features.hop / features.sample_rate,
                 signals=signals,
@@ -269,6 +270,7 @@ class _Follower:
                         time.sleep(max(0.0, began + estimate.time_s - time.perf_counter()))
                     self._show(estimate)
             asked = time.perf_counter()
+        self._hub.drain()
 
     def say(self, text: str) -> None:
         """Tell people: at once, or at the end where a picture is drawn on the terminal."""

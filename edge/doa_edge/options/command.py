@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from doa_core.errors import visible
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
-EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
+EXIT_BROKEN_PIPE = 141  # 128 + the signal
 
 DISTRIBUTION = "doa-tf"
 

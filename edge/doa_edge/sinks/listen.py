@@ -13,6 +13,7 @@ from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
     from doa_edge.estimate import Estimate, VoiceSound
+    from doa_edge.input.pace import Pace
     from doa_edge.listening import TalkerListener
     from doa_edge.signals import Signals
     from doa_edge.sinks.talker_files import TalkerFiles
@@ -92,7 +93,7 @@ def open_listening(
     options: argparse.Namespace,
     listener: TalkerListener,
     *,
-    live: bool,
+    pace: Pace | None,
     signals: Signals,
 ) -> Iterator[Listening | None]:
     """What takes the estimates of a run where `--listen` asks for it, open and closed again.
@@ -100,7 +101,7 @@ def open_listening(
     Args:
         options: of `doa_edge run`.
         listener: of the engine.
-        live: whether the sound cannot wait: then a slow disk must not block it.
+        pace: of the sound, which a slow disk must not block where it is live; None of a file.
         signals: held while sound is written.
 
     Raises:
@@ -122,7 +123,9 @@ def open_listening(
         )
     say(f"doa_edge: --listen keeps speech in {files.folder}")
     direct = ListenSink(files, listener)
-    sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
+    sink: Receiver[Estimate] = direct
+    if pace is not None:
+        sink = Queued(direct, length=QUEUE_LENGTH, pace=pace)
 
     def send(estimate: Estimate) -> None:
         with signals.held():
@@ -135,7 +138,11 @@ def open_listening(
             sink.close()
         raise
     else:
-        sink.close()
+        try:
+            if isinstance(sink, Queued):
+                sink.drain()
+        finally:
+            sink.close()
     finally:
         if sink.dropped:
             say(f"doa_edge: --listen missed the sound of {sink.dropped} directions")

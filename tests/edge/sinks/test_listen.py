@@ -13,6 +13,7 @@ import pytest
 
 from doa_edge.commands.main import main
 from doa_edge.estimate import VoiceSound
+from doa_edge.input.pace import Pace
 from doa_edge.listening import TalkerListener
 from doa_edge.signals import Signals
 from doa_edge.sinks.listen import ListenSink, open_listening
@@ -389,5 +390,5 @@ def test_nothing_listens_unless_asked():
     with Signals() as signals:
         listener = TalkerListener(sample_rate=RATE)
         options = Namespace(listen=None)
-        with open_listening(options, listener, live=True, signals=signals) as listening:
+        with open_listening(options, listener, pace=Pace(live=True), signals=signals) as listening:
             assert listening is None

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from doa_edge.input.pace import Pace
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import FileSink
 from doa_edge.sinks.sink import Queued
@@ -193,6 +194,86 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end(monkeypatch):
     assert not slow.taken  # nor waited for
     assert queued.dropped >= 4
     slow.open.set()
+
+
+def test_sound_that_can_wait_loses_nothing_however_slow_the_receiver():
+    slow, pace = SlowSink(), Pace()  # not known yet
+    queued = Queued(slow, length=10, pace=pace)
+    sent = []
+
+    def send():
+        for number in range(100):
+            queued.send(estimate(number))
+            sent.append(number)
+        queued.drain()
+        sent.append("all")
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    assert wait_until(lambda: len(sent) == 11)  # the queue, and what is in the sink's hands
+    slow.open.set()
+    thread.join(10)
+    assert sent[-1] == "all"
+    assert slow.taken == [estimate(number)["time_s"] for number in range(100)]
+    queued.close()
+    assert queued.dropped == 0
+
+
+def test_sound_that_comes_faster_is_in_step_with_its_receiver():
+    slow, pace = SlowSink(), Pace()
+    queued = Queued(slow, length=10, pace=pace)
+    queued.send(estimate(0))
+    pace.faster = True
+    thread = threading.Thread(target=queued.send, args=(estimate(1),), daemon=True)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    slow.open.set()
+    thread.join(10)
+    assert slow.taken == [estimate(0)["time_s"], estimate(1)["time_s"]]
+    queued.close()
+
+
+def test_sound_that_turns_out_to_be_live_waits_for_nobody(monkeypatch):
+    monkeypatch.setattr("doa_edge.sinks.sink.CLOSE_SECONDS", 0.2)
+    slow, pace = SlowSink(), Pace()
+    queued = Queued(slow, length=10, pace=pace)
+    queued.send(estimate(0))
+    pace.live = True
+    for number in range(1, 100):
+        queued.send(estimate(number))
+    queued.drain()
+    queued.close()
+    assert not slow.taken
+    assert queued.dropped == 99  # and one in the sink's hands
+    slow.open.set()
+
+
+def test_an_error_wakes_who_waits():
+    queued = Queued(FileSink("/dev/full"), length=1, pace=Pace())
+    with pytest.raises(OSError, match="No space left"):
+        send_on(queued)
+    with pytest.raises(OSError, match="No space left"):
+        queued.drain()
+    with pytest.raises(OSError, match="No space left"):
+        queued.close()
+
+
+def send_on(queued):
+    for number in range(100):
+        queued.send(estimate(number))
+
+
+def test_an_interrupted_end_waits_as_long_as_messages_are_taken(monkeypatch):
+    monkeypatch.setattr("doa_edge.sinks.sink.CLOSE_SECONDS", 5.0)
+    slow = SlowSink()
+    queued = Queued(slow, length=100, pace=Pace())
+    for number in range(100):
+        queued.send(estimate(number))
+    threading.Timer(0.1, slow.open.set).start()
+    queued.close()
+    assert len(slow.taken) == 100
+    assert queued.dropped == 0
 
 
 def test_what_fails_in_the_thread_is_raised_by_the_next_send(tmp_path):

@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Generator
 
+from doa_edge.input.pace import Pace
 from doa_edge.input.stream import Samples, no_sound
 
 WAIT_S = 0.5  # seconds without data after which an empty block is yielded
@@ -21,10 +22,12 @@ class ByteStream:
 
     Args:
         descriptor: an open file descriptor; it stays the caller's.
+        pace: is told what comes, and when reads find nothing.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, pace: Pace | None = None) -> None:
         self._descriptor = descriptor
+        self._pace = pace
         self._ready = select.poll()  # select() takes no descriptor above 1023
         self._ready.register(descriptor, select.POLLIN)
         self._held = bytearray()
@@ -36,9 +39,16 @@ class ByteStream:
 
     def fill(self, timeout: float = WAIT_S) -> bool:
         """Wait for more, `timeout` [seconds] at most; False if nothing came."""
+        if self._pace and not self._ready.poll(0):
+            self._pace.waits()
         if not self._ready.poll(1000.0 * timeout):
             return False
-        data = os.read(self._descriptor, READ_BYTES)
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:  # another reader of this stream was faster
+            return False
+        if self._pace:
+            self._pace.came(len(data))
         self.ended = not data
         self._held += data
         return True
