@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from doa_edge.input.stream import Gap, Source, StreamItem
     from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
+    from doa_edge.sinks.listen import Listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
     from doa_edge.tflite.network import TfliteModel
@@ -102,7 +103,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
-        follower.listen = listen
+        follower.listening = listen
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
         say_written("doa_edge", path)
-    return 0
+    return 1 if listen and listen.sink.failed else 0
 
 
 def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:
@@ -223,7 +224,7 @@ class _Follower:
         average: outputs of the active windows, if the options need them.
         tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
-        listen: takes each estimate with its sound, if an option asks for that.
+        listening: takes each estimate with its sound, if an option asks for that.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -242,7 +243,7 @@ class _Follower:
         self.average: OutputAverage = OutputAverage(engine.spec)
         self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
-        self.listen: Callable[[Estimate], None] | None = None
+        self.listening: Listening | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -307,8 +308,8 @@ class _Follower:
         from dataclasses import replace
 
         self._hub.send(estimate.to_dict())
-        if self.listen:
-            self.listen(estimate)
+        if self.listening:
+            self.listening.send(estimate)
         if self._view:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:

@@ -139,7 +139,7 @@ class TalkerFiles:
                 self._append(file, piece, pause=pause)
             except OSError as error:
                 if not lacks_descriptors(error):
-                    self._waiting.clear()  # the run ends
+                    self._waiting.clear()  # the listening ends
                     raise
                 self._reasons.tell("cannot open its files and tries again", error)
                 return
