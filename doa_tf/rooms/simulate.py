@@ -1,4 +1,4 @@
-"""Simulating a bank: in this process, on all cores, or on a cluster, with Dask distributed.
+"""Simulating a bank: in this process, on all cores, or on a cluster with Dask distributed.
 
 A room is a pure function of (seed, room number). A task may therefore run twice, or again on
 another worker after its own has died, and a bank has the same bytes wherever and in however many
@@ -29,6 +29,7 @@ from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
 from doa_tf.rooms.bank.records import Record
 from doa_tf.rooms.cluster import dask_client, run_on_dask
 from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.pool import process_pool
 from doa_tf.rooms.room import simulate_room
 
 ROOMS_PER_TASK = 5
@@ -64,7 +65,7 @@ def simulate_bank(
             no room fulfils the settings; not an address of a scheduler.
         OSError: the scheduler does not answer or went away, a worker runs other software, the
             disk is full. What was written is whole, and the same call goes on from there.
-        MissingPackageError: Dask is not installed.
+        MissingPackageError: a scheduler is given and Dask is not installed.
     """
     if workers is not None and workers < 1:
         raise InputError(f"`workers` must be at least 1. Received: workers={workers}")
@@ -211,8 +212,11 @@ def _engine(workers: int, scheduler: str | None) -> Iterator[Callable[..., Any]]
     """A function (task, parts) that yields (part, records) as they come."""
     if scheduler is None and workers == 1:
         yield _run_here
+    elif scheduler is None:
+        with process_pool(workers) as pool:
+            yield pool.run
     else:
-        with dask_client(workers, scheduler) as client:
+        with dask_client(scheduler) as client:
             yield partial(run_on_dask, client)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import os
@@ -196,29 +195,17 @@ def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(tmp_path, capsys):
     assert len(error.splitlines()) == 1
 
 
-def test_workers_of_this_machine_keep_the_memory_that_they_need_again():
-    # A process of its own: Dask leaves the variable behind in one that had a cluster before.
-    script = (
-        "import os\n"
-        "from doa_tf.rooms.cluster import dask_client\n"
-        "if __name__ == '__main__':\n"
-        "    with dask_client(1, None) as client:\n"
-        "        print(client.run(os.environ.get, 'MALLOC_TRIM_THRESHOLD_'))\n"
-    )
-    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-        timeout=180,
-    )
-    assert list(ast.literal_eval(done.stdout).values()) == [None]
-
-
 @pytest.mark.parametrize(
-    "address", ["localhost", "127.0.0.1:8786", "http://a:1", "tcp://a", "tcp://a:b"]
+    "address",
+    [
+        "localhost",
+        "127.0.0.1:8786",
+        "http://a:1",
+        "tcp://a",
+        "tcp://a:b",
+        "tcp://a:0",
+        "tls://a:65536",
+    ],
 )
 def test_an_address_that_is_none_is_misuse(tmp_path, capsys, address):
     options = ["--rooms", "2", "--scheduler", address]

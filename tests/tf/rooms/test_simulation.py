@@ -221,7 +221,6 @@ def no_rooms(monkeypatch):
 @pytest.mark.parametrize(
     ("how", "options", "status", "message"),
     [
-        (no_dask, ["--workers", "2"], 1, "Dask distributed is needed"),
         (no_dask, ["--scheduler", "tcp://127.0.0.1:1"], 1, "Dask distributed is needed"),
         (no_rooms, ["--workers", "1"], 2, "no room fulfils the settings"),
     ],
