@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_core.files import existing_path
+from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
@@ -47,15 +48,25 @@ def add_parser(commands: Commands) -> None:
     )
     add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
     parser.add_argument(
-        "--patience", type=int, metavar="N", help="epochs without a better one (default: 20)"
+        "--epochs", type=Limited("epochs"), metavar="N", help="at most (default: 60)"
     )
-    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas (default: 64)")
+    parser.add_argument(
+        "--patience",
+        type=Limited("patience"),
+        metavar="N",
+        help="epochs without a better one (default: 20)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=Limited("batch-size"),
+        metavar="B",
+        help="of all replicas (default: 64)",
+    )
     text = "of Nadam, at its highest (default: 0.001)"
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help=text)
+    parser.add_argument("--learning-rate", type=Limited("learning-rate"), metavar="RATE", help=text)
     text = "over which the rate rises (default: 200)"
-    parser.add_argument("--warmup-steps", type=int, metavar="N", help=text)
+    parser.add_argument("--warmup-steps", type=Limited("warmup-steps"), metavar="N", help=text)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from",
@@ -78,18 +89,32 @@ def add_parser(commands: Commands) -> None:
     )
     network = parser.add_argument_group("the network")
     network.add_argument(
-        "--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)"
+        "--filters",
+        type=Limited("filters"),
+        nargs=3,
+        metavar="N",
+        help="of the convolutions (default: 64 64 64)",
     )
-    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction (default: 64)")
+    network.add_argument(
+        "--lstm-units", type=Limited("lstm-units"), metavar="N", help="each direction (default: 64)"
+    )
     text = "before the outputs (default: 429)"
-    network.add_argument("--dense-units", type=int, metavar="N", help=text)
+    network.add_argument("--dense-units", type=Limited("dense-units"), metavar="N", help=text)
     text = "dropped after each pooling (default: 0.2)"
-    network.add_argument("--dropout", type=float, metavar="SHARE", help=text)
+    network.add_argument("--dropout", type=Limited("dropout"), metavar="SHARE", help=text)
     parser.add_argument(
-        "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
+        "--backup-minutes",
+        type=Limited("backup-minutes"),
+        default=5.0,
+        metavar="M",
+        help="between backups",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
-    parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
+    parser.add_argument(
+        "--seed", type=Limited("train seed"), default=0, metavar="S", help="of all draws"
+    )
+    parser.add_argument(
+        "--threads", type=Limited("threads"), metavar="N", help="TensorFlow's (default: all)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -102,11 +127,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
     data.add_argument(
         "--talkers",
-        type=int,
+        type=Limited("train talkers"),
         metavar="N",
         help="scenes of none to N talkers, up to 3, for a network of several voices (default: one)",
     )
-    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
+    data.add_argument(
+        "--sequences", type=Limited("sequences"), metavar="N", help="mixed scenes (default: 16384)"
+    )
     data.add_argument(
         "--augment",
         choices=AUGMENTATIONS,

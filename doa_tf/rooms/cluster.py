@@ -44,7 +44,7 @@ def dask_client(scheduler: str) -> Iterator[Any]:
     Within the block Ctrl-C takes effect where `run_on_dask` waits for results.
 
     Args:
-        scheduler: tcp://HOST:PORT, or tls://HOST:PORT with the certificates of Dask's configuration.
+        scheduler: tcp://HOST:PORT, or tls://HOST:PORT with certificates of Dask's configuration.
 
     Raises:
         InputError: not an address.

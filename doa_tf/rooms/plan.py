@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from doa_core import limits
 from doa_core.angles import angles_to_vector
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.microphones.base import SPEED_OF_SOUND
@@ -84,7 +85,8 @@ class RoomSettings:
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"`{name}` must be low <= high. Received: ({low}, {high})")
-        for name in ("rt60", "distance", "microphone_height", "talker_height"):
+        limits.check("rt60", self.rt60)
+        for name in ("distance", "microphone_height", "talker_height"):
             if getattr(self, name)[0] <= 0.0:
                 raise ValueError(f"`{name}` must be above 0. Received: {getattr(self, name)}")
         if any(low > high for low, high in zip(self.size_min, self.size_max, strict=True)):
@@ -102,8 +104,7 @@ class RoomSettings:
             given = getattr(self, name)
             if not (np.min(given) >= 0.0 and np.max(given) <= most):
                 raise ValueError(f"`{name}` must be in [0, {most}]. Received: {given}")
-        if self.sources < 1:
-            raise ValueError(f"`sources` must be at least 1. Received: {self.sources}")
+        limits.check("sources", self.sources)
         object.__setattr__(self, "sofa_units", self.reading.units)
         mixing = self.mixing_time
         if mixing is not None and mixing <= 0.0:

@@ -1,7 +1,7 @@
 """Running pure tasks with processes of this machine, which nobody else can reach.
 
-The processes are children of this one and talk to it over unnamed pipes: no port is opened. They end
-with it, whatever ends it. A task may run again in another process after its own has died; its
+The processes are children of this one and talk to it over unnamed pipes: no port is opened. They
+end with it, whatever ends it. A task may run again in another process after its own has died; its
 result is used once.
 """
 

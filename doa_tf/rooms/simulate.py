@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from doa_core import limits
 from doa_core.errors import InputError, as_input_errors
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
@@ -52,8 +53,8 @@ def simulate_bank(
 
     Args:
         folder: the bank; made if it is not there.
-        rooms: how many, at least 1.
-        seed: of the bank; room k is a function of (seed, k).
+        rooms: how many, 1 to 10 million.
+        seed: of the bank, 0 to 2**64 - 1; room k is a function of (seed, k).
         settings: what rooms are drawn from.
         workers: processes on this machine; all cores by default. One means this process.
         scheduler: address of a Dask scheduler, `tcp://HOST:PORT`, whose workers are used instead.
@@ -67,10 +68,13 @@ def simulate_bank(
             disk is full. What was written is whole, and the same call goes on from there.
         MissingPackageError: a scheduler is given and Dask is not installed.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"`workers` must be at least 1. Received: workers={workers}")
+    with as_input_errors():
+        limits.check("rooms", rooms)
+        limits.check("seed", seed)
+        if workers is not None:
+            limits.check("workers", workers)
     if scheduler is not None and workers is not None:
-        raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
+        raise InputError("Either --workers or --scheduler can be given: a cluster has its own")
     settings, digest = _checked_microphone(settings or RoomSettings())
     made_with: dict[str, Any] = {"seed": seed, "settings": _recorded(settings)}
     if digest:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doa_core import limits
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ
 from doa_core.spec import MOST_VOICES
 from doa_tf import heads
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from doa_tf.data.cache import MakeMixer
 
 ENGINES = ("keras", "jax")
+_LIMITED = (
+    *("epochs", "sequences", "batch_size", "learning_rate", "warmup_steps", "patience"),
+    *("filters", "lstm_units", "dense_units", "dropout"),
+)
 _CONVOLUTIONS = 3  # of the network, see `doa_tf.build_crnn`
 
 # (first epoch, its first batch) -> `tf.data.Dataset` from there to the last epoch's end
@@ -77,26 +82,20 @@ class TrainSettings:
             )
         check_augment(self.augment)
         object.__setattr__(self, "filters", tuple(int(number) for number in self.filters))
-        if len(self.filters) != _CONVOLUTIONS or min(self.filters) < 1:
-            raise ValueError(
-                f"`filters` must be {_CONVOLUTIONS} numbers of at least 1. Received: {self.filters}"
-            )
-        for name in ("dropout", "average"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"`{name}` must be in [0, 1). Received: {getattr(self, name)}")
-        sizes = ("lstm_units", "dense_units")
+        if len(self.filters) != _CONVOLUTIONS:
+            raise ValueError(f"`filters` must be {_CONVOLUTIONS} numbers. Received: {self.filters}")
+        for name in _LIMITED:
+            limits.check(name.replace("_", "-"), getattr(self, name))
+        limits.check("train seed", self.seed)
+        if not 0.0 <= self.average < 1.0:
+            raise ValueError(f"`average` must be in [0, 1). Received: {self.average}")
         if not 1 <= self.voices <= MOST_VOICES:
             raise ValueError(f"`voices` must be 1 to {MOST_VOICES}. Received: {self.voices}")
-        for name in ("epochs", "sequences", "batch_size", "patience", *sizes):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
         if self.batch_size > self.sequences:
             raise ValueError(
                 "`sequences` must be at least one batch. Received: "
                 f"sequences={self.sequences}, batch_size={self.batch_size}"
             )
-        if not 0.0 < self.learning_rate < 1.0:
-            raise ValueError(f"`learning_rate` must be in (0, 1). Received: {self.learning_rate}")
 
     @property
     def steps_per_epoch(self) -> int:

@@ -127,10 +127,14 @@ class FileSink:
         self.close()
         if self._count == 0:
             self.path.unlink(missing_ok=True)
-        for number in range(self._count, 0, -1):
-            older = self._numbered(number - 1) if number > 1 else self.path
-            if older.exists():
-                older.replace(self._numbered(number))
+        else:
+            kept = 0  # as many as there are, not as many as there may be
+            while kept < self._count - 1 and self._numbered(kept + 1).exists():
+                kept += 1
+            for number in range(kept, 0, -1):
+                self._numbered(number).replace(self._numbered(number + 1))
+            if self.path.exists():
+                self.path.replace(self._numbered(1))
         self._open()
 
     def _numbered(self, number: int) -> Path:

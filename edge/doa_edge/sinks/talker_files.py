@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from doa_core import limits
 from doa_edge.estimate import VoiceSound
 
-LEAST_BYTES = 100_000  # three seconds
 LONGEST_PAUSE_S = 30.0  # after a longer one the talker has a new file
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")  # RIFF, the format, and where the samples begin
 _FULL_SCALE = 32768.0
@@ -72,10 +72,8 @@ class TalkerFiles:
         size: int,
         count: int,
     ) -> None:
-        if size < LEAST_BYTES:
-            raise ValueError(f"`size` must be {LEAST_BYTES} bytes or more. Received: size={size}")
-        if count < 1:
-            raise ValueError(f"`count` must be 1 or more. Received: count={count}")
+        limits.check("listen-size", size, named="size")
+        limits.check("listen-count", count, named="count")
         self.folder = _new_folder(Path(parent))
         self.files = 0
         self.clipped = 0

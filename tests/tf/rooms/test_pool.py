@@ -156,7 +156,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
         "from doa_tf.rooms.pool import process_pool\n"
         "if __name__ == '__main__':\n"
         "    with process_pool(2) as pool:\n"
-        f"        list(pool.run(sleep_for_ever, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}]))\n"
+        f"        list(pool.run(sleep_for_ever, {[str(tmp_path / name) for name in 'ab']}))\n"
     )
     for name in "ab":
         (tmp_path / name).mkdir()
