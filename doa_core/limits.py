@@ -10,7 +10,7 @@ Only the standard library is imported, and little of it: `--help` answers at onc
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SHOWN = 40  # characters of what was received
 
@@ -42,7 +42,8 @@ class Limits(NamedTuple):
         """Whether it is such a number; NaN is none, and neither is a truth value."""
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
-        return bool(self.lowest <= value <= self.highest)
+        number: Any = value  # what mypy knows of `Real` has no order
+        return bool(self.lowest <= number <= self.highest)
 
     def read(self, text: str) -> float:
         """The number that a text is.
