@@ -130,11 +130,17 @@ LIMITS = {
     "train seed": _integer(0, 2**32 - 1),  # what numpy's global generator takes
     "train talkers": _integer(1, 3),
     "warmup-steps": _integer(0, 1_000_000_000),
+    # recipes alone
+    "diffuse-fields": _integer(1, 10_000),
+    "samples": _integer(1, 1_000_000),
+    "synthetic-noises": _integer(1, 10_000),
     # doa_export
     "calibration-windows": _integer(1, 1_000_000),
     "max-median-deg": Limits(0, 180, "degrees"),
     "max-p99-deg": Limits(0, 180, "degrees"),
 }
+
+_REST = Limits(-1_000_000, 1_000_000)
 
 
 def check(name: str, value: object, *, named: str | None = None) -> None:
@@ -150,6 +156,20 @@ def check(name: str, value: object, *, named: str | None = None) -> None:
     if not all(map(limits.holds, values)):
         called = named or name.rpartition(" ")[2].replace("-", "_")
         raise ValueError(f"`{called}` {limits.refusal(value)}")
+
+
+def check_the_rest(**values: object) -> None:
+    """Raise ValueError for NaN, or a number beyond a million, of settings that have no limits.
+
+    Args:
+        values: numbers, or lists and tuples of them, by their names; others pass.
+    """
+    others = {name: values[name] for name in values if name.replace("_", "-") not in LIMITS}
+    for name, value in others.items():
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            is_number = not isinstance(one, bool) and isinstance(one, Real)
+            if is_number and not _REST.holds(one):
+                raise ValueError(f"`{name}` {_REST.refusal(one)}")
 
 
 def _plain(number: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, one_line
 from doa_core.files import say_written
 from doa_edge.options.command import Limited
 from doa_tf.cli.imports import import_quietly
@@ -129,7 +129,10 @@ def _simulated(args: argparse.Namespace) -> int:
     if args.settings:
         values = {**_read_settings(args.settings, RoomSettings), **values}
     with as_input_errors():
-        settings = RoomSettings(**values)
+        try:
+            settings = RoomSettings(**values)
+        except TypeError as error:  # a text for a number, a number for a range
+            raise InputError(f"--settings {args.settings}: {one_line(error)}") from error
     with progress_bar("rooms") as progress:
         simulate_bank(
             args.out,

@@ -81,6 +81,7 @@ class RoomSettings:
     def __post_init__(self) -> None:
         for name in ("size_min", "size_max", *_RANGES):
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        limits.check_the_rest(**vars(self))
         for name in _RANGES:
             low, high = getattr(self, name)
             if not low <= high:

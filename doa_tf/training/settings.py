@@ -75,6 +75,7 @@ class TrainSettings:
     average: float = 0.0
 
     def __post_init__(self) -> None:
+        limits.check_the_rest(**vars(self))
         head = heads.get(self.head)
         if self.voices > 1 and not head.several:
             raise ValueError(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from doa_core.limits import LIMITS, Limits, check
+from doa_core.limits import LIMITS, Limits, check, check_the_rest
 
 WHOLE = Limits(1, 4, whole=True)
 REAL = Limits(0, 90, "dB")
@@ -76,6 +76,13 @@ def test_settings_are_named_as_python_writes_them():
         check("rooms", -1, named="count")
     with pytest.raises(ValueError, match=r"`filters` must .* Received: \(64, 0, 64\)"):
         check("filters", (64, 0, 64))
+
+
+def test_the_rest_of_some_settings_is_finite():
+    check_the_rest(name="x", size=(1, 2.5), none=None, live=True, seed=2**64)  # a seed has its own
+    for value in (math.nan, math.inf, 1e7, (0.0, -1e7), [math.nan]):
+        with pytest.raises(ValueError, match="`size` must lie between -1000000 and 1000000"):
+            check_the_rest(size=value)
 
 
 def test_every_row_of_the_table_has_an_order():
