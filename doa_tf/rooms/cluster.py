@@ -47,7 +47,7 @@ def dask_client(scheduler: str) -> Iterator[Any]:
         scheduler: tcp://HOST:PORT, or tls://HOST:PORT with certificates of Dask's configuration.
 
     Raises:
-        InputError: not an address.
+        InputError: not an address, or one that Dask's configuration has no certificates for.
         OSError: nothing answers there.
         MissingPackageError: Dask is not installed.
     """
@@ -61,6 +61,7 @@ def dask_client(scheduler: str) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise MissingPackageError("Dask distributed", "cluster", error) from error
+    _check_encryption(scheduler)
     # It would log what we report in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with _interrupts.listening():
@@ -73,6 +74,24 @@ def dask_client(scheduler: str) -> Iterator[Any]:
             ) from error
         with client, _interrupts.leaving_undisturbed():
             yield client
+
+
+def _check_encryption(scheduler: str) -> None:
+    """Raise InputError unless Dask's configuration allows the address and has what it needs."""
+    import dask
+
+    tls, needed = scheduler.startswith("tls:"), ("ca-file", "client.cert")
+    values = {name: dask.config.get(f"distributed.comm.tls.{name}", None) for name in needed}
+    if tls and not all(values.values()):
+        raise InputError(
+            "A scheduler at tls://HOST:PORT needs certificates in Dask's configuration, see "
+            f"docs/cluster.md. Received: {', '.join(f'{k} {v}' for k, v in values.items())}"
+        )
+    if not tls and dask.config.get("distributed.comm.require-encryption", None):
+        raise InputError(
+            "Dask's configuration requires encryption: --scheduler must be tls://HOST:PORT. "
+            f"Received: {scheduler}"
+        )
 
 
 def run_on_dask(
