@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors
 from doa_core.files import existing_path
-from doa_edge.options.command import Limited
+from doa_edge.options.command import Limited, add_options
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
@@ -48,25 +48,14 @@ def add_parser(commands: Commands) -> None:
     )
     add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument(
-        "--epochs", type=Limited("epochs"), metavar="N", help="at most (default: 60)"
-    )
-    parser.add_argument(
-        "--patience",
-        type=Limited("patience"),
-        metavar="N",
-        help="epochs without a better one (default: 20)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=Limited("batch-size"),
-        metavar="B",
-        help="of all replicas (default: 64)",
-    )
-    text = "of Nadam, at its highest (default: 0.001)"
-    parser.add_argument("--learning-rate", type=Limited("learning-rate"), metavar="RATE", help=text)
-    text = "over which the rate rises (default: 200)"
-    parser.add_argument("--warmup-steps", type=Limited("warmup-steps"), metavar="N", help=text)
+    texts = {
+        "--epochs N": "at most (default: 60)",
+        "--patience N": "epochs without a better one (default: 20)",
+        "--batch-size B": "of all replicas (default: 64)",
+        "--learning-rate RATE": "of Nadam, at its highest (default: 0.001)",
+        "--warmup-steps N": "over which the rate rises (default: 200)",
+    }
+    _add_numbers(parser, texts)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from",
@@ -87,35 +76,29 @@ def add_parser(commands: Commands) -> None:
         default="keras",
         help="jax: new scenes in every epoch, mixed and learned by an accelerator (default: keras)",
     )
-    network = parser.add_argument_group("the network")
-    network.add_argument(
-        "--filters",
-        type=Limited("filters"),
-        nargs=3,
-        metavar="N",
-        help="of the convolutions (default: 64 64 64)",
-    )
-    network.add_argument(
-        "--lstm-units", type=Limited("lstm-units"), metavar="N", help="each direction (default: 64)"
-    )
-    text = "before the outputs (default: 429)"
-    network.add_argument("--dense-units", type=Limited("dense-units"), metavar="N", help=text)
-    text = "dropped after each pooling (default: 0.2)"
-    network.add_argument("--dropout", type=Limited("dropout"), metavar="SHARE", help=text)
-    parser.add_argument(
-        "--backup-minutes",
-        type=Limited("backup-minutes"),
-        default=5.0,
-        metavar="M",
-        help="between backups",
-    )
-    parser.add_argument(
-        "--seed", type=Limited("train seed"), default=0, metavar="S", help="of all draws"
-    )
-    parser.add_argument(
-        "--threads", type=Limited("threads"), metavar="N", help="TensorFlow's (default: all)"
-    )
-    parser.set_defaults(run=run)
+    _add_network(parser.add_argument_group("the network"))
+    _add_numbers(parser, {"--backup-minutes M": "between backups"})
+    seed = Limited("train seed")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of all draws")
+    _add_numbers(parser, {"--threads N": "TensorFlow's (default: all)"})
+    parser.set_defaults(run=run, backup_minutes=5.0)
+
+
+def _add_numbers(group: argparse._ActionsContainer, texts: Mapping[str, str]) -> None:
+    """Add an option for each `--name VALUE`, with the limits of that name."""
+    names = [text.partition(" ")[0] for text in texts]
+    add_options(group, texts, {name: Limited(name.removeprefix("--")) for name in names})
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    sizes, text = Limited("filters"), "of the convolutions (default: 64 64 64)"
+    group.add_argument("--filters", type=sizes, nargs=3, metavar="N", help=text)
+    texts = {
+        "--lstm-units N": "each direction (default: 64)",
+        "--dense-units N": "before the outputs (default: 429)",
+        "--dropout SHARE": "dropped after each pooling (default: 0.2)",
+    }
+    _add_numbers(group, texts)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
