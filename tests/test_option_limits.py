@@ -9,8 +9,8 @@ import re
 import pytest
 
 from doa_core.errors import InputError
-from doa_core.limits import LIMITS
 from doa_edge.commands.parser import make_parser
+from doa_edge.limits import LIMITS
 from doa_edge.options.command import Limited
 from doa_edge.options.config import read_config
 from doa_edge.sinks.network import address
@@ -89,7 +89,7 @@ def test_there_are_numbers_in_the_parsers():
 @pytest.mark.parametrize(("parser", "action"), CASES)
 def test_every_number_is_in_the_table(parser, action):
     assert action.type in ADDRESSES or isinstance(action.type, Limited), (
-        "a number needs limits in doa_core.limits, a text a name in TEXTS here"
+        "a number needs limits in doa_edge.limits, a text a name in TEXTS here"
     )
     if isinstance(action.type, Limited):
         assert action.type.limits in LIMITS.values()

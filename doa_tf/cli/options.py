@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError, as_input_errors
-from doa_core.limits import Limits
+from doa_edge.limits import Limits
 from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules

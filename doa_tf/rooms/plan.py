@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.angles import angles_to_vector
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.microphones.base import SPEED_OF_SOUND
 from doa_tf.microphones.sofa_file import SofaReading
 from doa_tf.rooms.diffuse_tail import DECAY_HOP, decay_curves, decay_time

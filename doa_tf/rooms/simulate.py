@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.errors import InputError, as_input_errors
+from doa_edge import limits
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
 from doa_tf.microphones.sofa_file import told

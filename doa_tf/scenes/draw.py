@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.spec import MOST_VOICES
+from doa_edge import limits
 from doa_tf.rooms.room import Room
 
 CONDITIONS = ("clean", "diffuse", "interferer")

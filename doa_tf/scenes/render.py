@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doa_core import limits
 from doa_core.errors import as_input_errors
+from doa_edge import limits
 from doa_tf.files import Progress
 from doa_tf.scenes.draw import CONDITIONS
 from doa_tf.scenes.folder import write_scenes

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core import limits
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ
 from doa_core.spec import MOST_VOICES
+from doa_edge import limits
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
 from doa_tf.files import Progress

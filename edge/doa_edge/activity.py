@@ -31,7 +31,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from doa_core import limits
+from doa_edge import limits
 
 DEFAULT_GATE_DBFS = -60.0
 DEFAULT_MARGIN_DB = 3.0

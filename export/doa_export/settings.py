@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from doa_core import limits
 from doa_core.decode import METHODS
 from doa_core.errors import InputError, as_input_errors
+from doa_edge import limits
 from doa_export.budget import BUDGETS, Budget
 from doa_export.convert.modes import AUTO, MODES, Mode, check_mode, check_splittable
 from doa_export.judge.calibration import WINDOWS

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.labels.rows import labels_row, talker_columns

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.rooms.bank.bank import RoomBank
 from doa_tf.rooms.path import PathRoom, draw_path_room
 from doa_tf.rooms.plan import RoomSettings

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from doa_core import limits
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.scenes.sessions.background import Image
 
 NOISE = "noise"  # the name of the background's image

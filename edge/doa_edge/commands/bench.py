@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core import limits
 from doa_core.errors import as_input_errors
+from doa_edge import limits
 from doa_edge.options.command import (
     Kind,
     Limited,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from doa_core.limits import Limits
+from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from doa_core.limits import LIMITS, Limits
+from doa_edge.limits import LIMITS, Limits
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
@@ -103,7 +103,7 @@ class Limited:
         limits: of the number, or of each of them.
 
     Args:
-        name: in `doa_core.limits.LIMITS`.
+        name: in `doa_edge.limits.LIMITS`.
         read: makes the value of a text, and raises ValueError where it is not within the limits; by
             default an integer or a float, as the table says.
     """

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from doa_core.limits import Limits
+from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT

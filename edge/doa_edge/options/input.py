@@ -7,7 +7,7 @@ import math
 import os
 from typing import Any
 
-from doa_core.limits import Limits
+from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options
 
 ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from doa_core import limits
+from doa_edge import limits
 from doa_edge.estimate import VoiceSound
 
 LONGEST_PAUSE_S = 30.0  # after a longer one the talker has a new file

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from doa_core import limits
 from doa_core.errors import InputError, MissingPackageError, PackageError, one_line
+from doa_edge import limits
 from doa_edge.tflite.file import read_model_file
 from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
 from doa_edge.tflite.shipped import shipped_model_path

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from doa_core.limits import LIMITS
 from doa_core.spec import MOST_VOICES
 from doa_edge.commands.main import main
+from doa_edge.limits import LIMITS
 from tests.edge.tracking.lobe_model import LobeModel
 
 pytest.importorskip("soundfile")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from doa_core.limits import LIMITS, Limits, check, check_the_rest
+from doa_edge.limits import LIMITS, Limits, check, check_the_rest
 
 WHOLE = Limits(1, 4, whole=True)
 REAL = Limits(0, 90, "dB")
