@@ -20,7 +20,7 @@ from typing import Any
 from doa_core.errors import InputError, say
 from doa_core.files import say_written
 from doa_core.process.signals import run_command
-from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.command import EXIT_FAILED, CommandParser, Limited, exit_status
 from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
@@ -96,7 +96,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibration-windows",
         metavar="N",
-        type=integer(1),
+        type=Limited("calibration-windows"),
         default=300,
         help="use at most this many of them, evenly over their conditions (default: 300)",
     )
@@ -134,17 +134,16 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="compare on the windows of these recordings, a hundred or more (default: built-in "
         "synthetic windows)",
     )
-    angle = number(0, 180, "degrees")
     add(
         "--max-median-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-median-deg"),
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
     add(
         "--max-p99-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-p99-deg"),
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
     )
     add(

@@ -135,11 +135,19 @@ class FileSink:
         self.close()
         self._descriptor, self._written = descriptor, 0
         self._lines = LineWriter(descriptor)
-        for number in range(self._count, 0, -1):
-            older = self._numbered(number - 1) if number > 1 else self.path
-            if older.exists():
-                older.replace(self._numbered(number))
+        if self._count:
+            self._shift()
         new.replace(self.path)
+
+    def _shift(self) -> None:
+        """Number the older files anew: as many as there are, not as many as there may be."""
+        kept = 0
+        while kept < self._count - 1 and self._numbered(kept + 1).exists():
+            kept += 1
+        for number in range(kept, 0, -1):
+            self._numbered(number).replace(self._numbered(number + 1))
+        if self.path.exists():
+            self.path.replace(self._numbered(1))
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, MissingPackageError, PackageError, one_line
+from doa_edge import limits
 from doa_edge.tflite.file import read_model_file
 from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
 from doa_edge.tflite.shipped import shipped_model_path
@@ -37,6 +38,7 @@ class TfliteModel:
         runtime: name of the package that runs it.
 
     Raises:
+        ValueError: a number of threads out of range.
         InputError: a file that `read_model` refuses, that the runtime cannot run, or whose
             tensors do not have the shapes of its spec.
         MissingPackageError: neither ai-edge-litert nor tflite-runtime can be imported.
@@ -44,6 +46,7 @@ class TfliteModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        limits.check("threads", threads)
         self._flatbuffer, self.spec, halves = read_model_file(path)
         self._path = path
         self._threads = threads

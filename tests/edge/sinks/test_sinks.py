@@ -9,6 +9,7 @@ import resource
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,34 @@ def test_files_are_rotated_by_size_and_count(tmp_path, count):
     assert times == sorted(times)
     assert len(times) == 3 * count + 2  # the newest, nothing in between is lost
     assert times[-1] == pytest.approx(0.8511)
+
+
+def test_a_rotation_costs_what_there_is_and_not_what_there_may_be(tmp_path, monkeypatch):
+    asked = []
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: asked.append(path) or exists(path))
+    sink = FileSink(tmp_path / "track.jsonl", size=1, count=1_000_000_000)
+    for number in range(4):
+        sink.send(estimate(number))
+    sink.close()
+    assert len(asked) < 20
+    names = ["track.jsonl.3", "track.jsonl.2", "track.jsonl.1", "track.jsonl"]
+    kept = [lines(tmp_path / name) for name in names]
+    assert kept == [[estimate(number)] for number in range(4)]
+
+
+def test_older_files_fill_a_gap(tmp_path):
+    path = tmp_path / "track.jsonl"
+    for name in ("track.jsonl.1", "track.jsonl.3"):
+        (tmp_path / name).write_text(name)
+    sink = FileSink(path, size=1, count=5)
+    for number in range(2):
+        sink.send(estimate(number))
+    sink.close()
+    assert lines(path) == [estimate(1)]
+    assert lines(tmp_path / "track.jsonl.1") == [estimate(0)]
+    assert (tmp_path / "track.jsonl.2").read_text() == "track.jsonl.1"
+    assert (tmp_path / "track.jsonl.3").read_text() == "track.jsonl.3"
 
 
 def test_a_device_is_written_and_never_rotated():

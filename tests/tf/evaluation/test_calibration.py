@@ -213,7 +213,7 @@ def test_a_checkpoint_of_several_voices_is_calibrated(
     assert (spec.voices, spec.apart_deg) == (2, 30.0)
     assert len(spec.calibration) >= 2
     assert main([*arguments, "--apart", "0"]) == 2
-    assert "`apart_deg` must lie above 0" in capsys.readouterr().err
+    assert "--apart must lie between 0.1 and 180 degrees. Received: 0 (" in capsys.readouterr().err
 
 
 def test_kinds_of_scenes_that_are_missing_are_named(several_path, scenes, caplog, monkeypatch):
