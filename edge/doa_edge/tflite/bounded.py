@@ -29,16 +29,29 @@ class BoundedInterpreter:
         interpreter: with its tensors allocated.
         name: of file and runtime, for messages: `FILE cannot be run by RUNTIME`.
         limit_s: of one `invoke` [seconds of processor time].
+
+    Raises:
+        ValueError: names of its inputs and outputs that are no text.
     """
 
     def __init__(self, interpreter: Any, name: str, *, limit_s: float = LIMIT_S) -> None:
-        self.get_input_details = interpreter.get_input_details
-        self.get_output_details = interpreter.get_output_details
+        self._details: tuple[list[dict[str, Any]], ...] = (
+            interpreter.get_input_details(),
+            interpreter.get_output_details(),
+        )
         self.reset_all_variables = interpreter.reset_all_variables
         self.set_tensor = interpreter.set_tensor
         self._interpreter = interpreter
         self._name = name
         self._worker = _Worker(limit_s)
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """What the runtime says of the inputs."""
+        return self._details[0]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """What the runtime says of the outputs."""
+        return self._details[1]
 
     def invoke(self) -> None:
         """Run the network.

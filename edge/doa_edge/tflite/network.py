@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from doa_core.errors import InputError, MissingPackageError, PackageError, one_l
 from doa_edge.tflite.bounded import BoundedInterpreter
 from doa_edge.tflite.file import read_model_file
 from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
-from doa_edge.tflite.shipped import shipped_model_path
+from doa_edge.tflite.shipped import is_shipped, shipped_model_path
 from doa_edge.tflite.structure import Outline, check_structure
+from doa_edge.tflite.trial import try_network
 
 OLD_RUNTIME = "tflite-runtime"  # the only one of 32-bit ARM; its wheels are built for numpy 1
 
@@ -83,20 +85,23 @@ class TfliteModel:
         name = f"{self._path} cannot be run by {self.runtime}"
         try:
             outline = check_structure(flatbuffer)
-        except ValueError as error:
-            raise InputError(f"{name}: {error}") from error
-        if check is not None:
-            check(outline)
-        try:
-            interpreter = self._interpreter_class(
-                model_content=flatbuffer, num_threads=self._threads
-            )
-            interpreter.allocate_tensors()
+            if check is not None:
+                check(outline)
+            if not is_shipped(self._path):
+                try_network(partial(self._interpreter_of, flatbuffer))
+            return BoundedInterpreter(self._interpreter_of(flatbuffer), name)
+        except InputError:
+            raise
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{name}: {one_line(error)}") from error
         except SystemError as error:  # of its binding to numpy, not of the file
             raise _unusable(self.runtime, error) from error
-        return BoundedInterpreter(interpreter, name)
+
+    def _interpreter_of(self, flatbuffer: bytes) -> Any:
+        """The runtime's interpreter of a network, with its tensors allocated."""
+        interpreter = self._interpreter_class(model_content=flatbuffer, num_threads=self._threads)
+        interpreter.allocate_tensors()
+        return interpreter
 
     def _load_whole(self) -> BoundedInterpreter:
         """Load the network of whole windows: at once, or for a split file when it is needed."""
