@@ -36,6 +36,7 @@ class RecipeFile:
     """Recipes, as far as they are read before the work."""
 
     name = "recipe"
+    needs = ()
 
     def prepare(self, folder):
         names = ("tiny", "default", "lite")
@@ -55,6 +56,7 @@ class Labels:
     """Folders of scenes, whose labels were changed."""
 
     name = "labels"
+    needs = ("soundfile", "scipy")
 
     def prepare(self, folder):
         import soundfile
@@ -80,6 +82,8 @@ class Labels:
 
 class _Bank:
     """Banks of two rooms."""
+
+    needs = ("pyroomacoustics", "distributed")
 
     def prepare(self, folder):
         from doa_tf.rooms import RoomSettings, simulate_bank
@@ -110,22 +114,33 @@ class BankIndex(_Bank):
 
 
 class BankRooms(_Bank):
-    """Banks, whose rooms were changed, and their check sums with them."""
+    """Banks, whose shard was damaged, or a room in it changed with its check sum."""
 
     name = "bank-rooms"
 
     def write(self, rng, folder):
         shutil.copytree(self._bank, folder / "bank")
-        path = rng.choice(sorted(each for each in (folder / "bank").iterdir() if each.suffix != ".json"))
+        path = rng.choice(sorted((folder / "bank").glob("*.npz")))
         data = path.read_bytes()
-        path.write_bytes(changed_bytes(rng, data, others=[data], header=200))
+        if rng.random() < 0.3:
+            data = changed_bytes(rng, data, others=[data], header=200)
+        else:
+            data = changed_zip(rng, data, lambda name, content: self._member(rng, name, content))
+        path.write_bytes(data)
         return rng.choice(([], [], ["--skip-broken"]))
+
+    @staticmethod
+    def _member(rng, name, content):
+        if name.endswith(".json") and rng.random() < 0.8:
+            return json.dumps(changed_values(rng, json.loads(content))).encode()
+        return changed_bytes(rng, content, others=[content], header=128)
 
 
 class Sofa:
     """SOFA files of arrays and rooms, damaged anywhere."""
 
     name = "sofa"
+    needs = ("sofar", "netCDF4")
 
     def prepare(self, folder):
         from doa_tf.microphones import ArrayResponses, write_array
@@ -198,6 +213,7 @@ class Checkpoint:
     """Checkpoints: the zip damaged anywhere, or an entry changed with its check sum."""
 
     name = "keras"
+    needs = ("keras", "tensorflow")
 
     def prepare(self, folder):
         import keras

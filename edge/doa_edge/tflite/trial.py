@@ -86,9 +86,11 @@ def _try(load: Callable[[], Any]) -> None:
 
 
 def _limit() -> None:
-    """Bound the time and the memory of this process, and leave no core file."""
+    """Bound the time and the memory of this process, which leaves no core file and says nothing."""
+    import faulthandler
     import resource
 
+    faulthandler.disable()  # where it is on, it would tell people of a fault that is foreseen
     for number in (signal.SIGINT, signal.SIGTERM):  # those that are sent to all are not for a copy
         signal.signal(number, signal.SIG_IGN)
     with open("/proc/self/statm", encoding="ascii") as file:
