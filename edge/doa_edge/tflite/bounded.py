@@ -10,9 +10,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
+
+import numpy.typing as npt
 
 from doa_core.errors import InputError, one_line
 
@@ -40,7 +43,6 @@ class BoundedInterpreter:
             interpreter.get_output_details(),
         )
         self.reset_all_variables = interpreter.reset_all_variables
-        self.set_tensor = interpreter.set_tensor
         self._interpreter = interpreter
         self._name = name
         self._worker = _Worker(limit_s)
@@ -60,28 +62,42 @@ class BoundedInterpreter:
             InputError: the runtime refuses to, or the network does not end.
         """
         try:
-            self._worker.run(self._interpreter.invoke)
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{self._name}: {one_line(error)}") from error
+            with self._refused():
+                self._worker.run(self._interpreter.invoke)
         except TimeoutError as error:
             raise InputError(
                 f"{self._name}: a window must take {self._worker.limit_s:g} s of processor time at "
                 "most. Received: one that has not ended by then"
             ) from error
 
-    def get_tensor(self, tensor: dict[str, Any]) -> Any:
+    def set_tensor(self, index: int, values: npt.NDArray[Any]) -> None:
+        """Give an input its values. Raises InputError where the runtime refuses them."""
+        with self._refused():
+            self._interpreter.set_tensor(index, values)
+
+    def get_tensor(self, tensor: dict[str, Any]) -> npt.NDArray[Any]:
         """Values of an output, of the shape that its details promise.
 
         Raises:
-            InputError: the network gave another shape, as one that depends on its input may.
+            InputError: there are none, or of another shape, as they may depend on the input.
         """
-        values, shape = self._interpreter.get_tensor(tensor["index"]), tuple(tensor["shape"])
+        with self._refused():
+            values: npt.NDArray[Any] = self._interpreter.get_tensor(tensor["index"])
+        shape = tuple(tensor["shape"])
         if values.shape != shape:
             raise InputError(
                 f"{self._name}: an output must have its shape {tuple(map(int, shape))} for every "
                 f"window. Received: {values.shape}"
             )
         return values
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Raise what the runtime raises in the block as InputError."""
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{self._name}: {one_line(error)}") from error
 
 
 class _Worker:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ LARGEST_TOTAL = 2**31  # bytes of all tensors, which a runtime lays over one ano
 _VERSION, _CODES, _SUBGRAPHS, _BUFFERS = 0, 1, 2, 4
 _OLD_CODE, _CUSTOM_CODE, _NEW_CODE = 0, 1, 3
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
-_SHAPE, _TYPE, _BUFFER = 0, 1, 2
+_SHAPE, _TYPE, _BUFFER, _IS_VARIABLE = 0, 1, 2, 5
 _OPCODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPTIONS_TYPE, _OPTIONS = 0, 1, 2, 3, 4
 _DATA, _EXTERNAL_OFFSET, _EXTERNAL_SIZE = 0, 1, 2
 _NOT_RUN = {31: "CALL", 32: "CUSTOM", 51: "DELEGATE", 127: "PLACEHOLDER_FOR_GREATER_OP_CODES"}
@@ -163,13 +162,46 @@ class _Model:
         """Of the first subgraph, once all are checked."""
         calls, outlines = [], []
         for subgraph in self._subgraphs:
-            shapes = [self._shape(tensor) for tensor in self._parts(subgraph, _TENSORS, "tensors")]
-            ends = [self._indices(subgraph, end, shapes) for end in (_INPUTS, _OUTPUTS)]
-            outlines.append(Outline(*(tuple(shapes[i] for i in end) for end in ends)))
-            operators = self._parts(subgraph, _OPERATORS, "operators")
-            calls.append({n for each in operators for n in self._called(each, shapes)})
+            tensors = self._parts(subgraph, _TENSORS, "tensors")
+            shapes = [self._shape(tensor) for tensor in tensors]
+            inputs, outputs = (
+                self._indices(subgraph, end, len(shapes)) for end in (_INPUTS, _OUTPUTS)
+            )
+            outlines.append(
+                Outline(tuple(shapes[i] for i in inputs), tuple(shapes[i] for i in outputs))
+            )
+            known = {i for i, tensor in enumerate(tensors) if self._has_values(tensor, shapes[i])}
+            calls.append(self._check_order(subgraph, known | set(inputs), set(outputs), len(shapes)))
         _check_calls(calls)
         return outlines[0]
+
+    def _check_order(
+        self, subgraph: int, known: set[int], wanted: set[int], tensors: int
+    ) -> set[int]:
+        """The subgraphs that a subgraph runs, once the order of its operators is checked.
+
+        Args:
+            subgraph: its position.
+            known: tensors that have values before.
+            wanted: those that must have them behind.
+            tensors: how many it has.
+        """
+        called: set[int] = set()
+        for operator in self._parts(subgraph, _OPERATORS, "operators"):
+            needed = set(self._indices(operator, _OPERATOR_INPUTS, tensors, lowest=-1))
+            made = self._indices(operator, _OPERATOR_OUTPUTS, tensors)
+            if not needed <= known | {-1} or len({*known, *made}) < len(known) + len(made):
+                raise ValueError(
+                    "each of its tensors must be made once, before it is used. "
+                    f"Received: an operator that makes {made[:9]} of {sorted(needed)[:9]}"
+                )
+            known |= set(made)
+            called |= self._called(operator)
+        if not wanted <= known:
+            raise ValueError(
+                f"its outputs must be made. Received: {sorted(wanted - known)[:9]}, which are not"
+            )
+        return called
 
     def _parts(self, subgraph: int, index: int, name: str) -> list[int]:
         """The tables of a list of a subgraph, of which all have so many together."""
@@ -222,38 +254,40 @@ class _Model:
             )
         return shape
 
-    def _indices(
-        self, table: int, index: int, shapes: list[Shape], *, lowest: int = 0
-    ) -> npt.NDArray[np.int32]:
+    def _has_values(self, tensor: int, shape: Shape) -> bool:
+        """Whether a tensor has values that no operator makes: constants, states, none at all."""
+        buffer = self._file.value(tensor, _BUFFER, "<I")
+        is_variable = self._file.value(tensor, _IS_VARIABLE, "<B") != 0
+        return is_variable or self._buffers[buffer] > 0 or 0 in shape
+
+    def _indices(self, table: int, index: int, tensors: int, *, lowest: int = 0) -> list[int]:
         """A list of tensors of a subgraph, -1 for none where `lowest` allows it."""
-        indices = self._file.integers(table, index)
-        if indices.size and not (indices.min() >= lowest and indices.max() < len(shapes)):
+        indices: list[int] = self._file.integers(table, index).tolist()
+        if indices and not (min(indices) >= lowest and max(indices) < tensors):
             raise ValueError(
-                f"its operators must use its {len(shapes)} tensors. "
-                f"Received: {indices.min()} to {indices.max()}"
+                f"its operators must use its {tensors} tensors. "
+                f"Received: {min(indices)} to {max(indices)}"
             )
         return indices
 
-    def _called(self, operator: int, shapes: list[Shape]) -> Iterator[int]:
-        """The subgraphs that an operator runs, once its tensors are checked."""
+    def _called(self, operator: int) -> set[int]:
+        """The subgraphs that an operator runs."""
         opcode = self._file.value(operator, _OPCODE, "<I")
         if opcode >= len(self._codes):
             raise ValueError(f"it has {len(self._codes)} kinds of operators. Received: {opcode}")
-        self._indices(operator, _OPERATOR_INPUTS, shapes, lowest=-1)
-        self._indices(operator, _OPERATOR_OUTPUTS, shapes)
         if self._codes[opcode] not in _CALLS:
-            return
+            return set()
         kind, count = _CALLS[self._codes[opcode]]
         options = self._file.table(operator, _OPTIONS)
-        fits = self._file.value(operator, _OPTIONS_TYPE, "<B") == kind and options is not None
-        for index in range(count):  # 0 is what a runtime takes where the options are others
-            called = self._file.value(options, index, "<i") if fits and options else 0
-            if not 0 <= called < len(self._subgraphs):
-                raise ValueError(
-                    f"its operators must run its {len(self._subgraphs)} subgraphs. "
-                    f"Received: subgraph {called}"
-                )
-            yield called
+        if options is None or self._file.value(operator, _OPTIONS_TYPE, "<B") != kind:
+            return {0}  # which is what a runtime takes where the options are others
+        called = {self._file.value(options, index, "<i") for index in range(count)}
+        if not called <= set(range(len(self._subgraphs))):
+            raise ValueError(
+                f"its operators must run its {len(self._subgraphs)} subgraphs. "
+                f"Received: {', '.join(map(str, sorted(called)))}"
+            )
+        return called
 
 
 def _check_calls(calls: list[set[int]]) -> None:

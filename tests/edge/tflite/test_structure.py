@@ -59,6 +59,22 @@ def set_many_large(model):
     set_shape(model, [1, 2**26])
 
 
+def set_late(model):
+    model.subgraphs[0].operators.reverse()
+
+
+def set_twice(model):
+    model.subgraphs[0].operators[1].outputs = model.subgraphs[0].operators[0].outputs
+
+
+def set_constant(model):
+    model.subgraphs[0].operators[-1].outputs = [1]
+
+
+def set_never(model):
+    model.subgraphs[0].operators.pop()
+
+
 def set_subgraphs(model):
     model.subgraphs *= 257
 
@@ -96,6 +112,10 @@ def set_subgraphs(model):
         (lambda m: setattr(tensor(m), "buffer", 99), "in buffer 99 of 5"),
         (lambda m: setattr(tensor(m), "type", schema.TensorType.STRING), "numbers. .*the type 5"),
         (lambda m: setattr(tensor(m), "type", 100), "numbers. .*the type 100"),
+        (set_late, r"made once, before it is used. Received: .* makes \[8\] of \[6, 7\]"),
+        (set_twice, r"made once, before it is used. Received: .* makes \[3\] of \[3, 4\]"),
+        (set_constant, r"made once, before it is used. Received: .* makes \[1\] of \[6, 7\]"),
+        (set_never, r"its outputs must be made. Received: \[8\], which are not"),
         (set_external, "its buffers must lie in it. Received: one at 1000000"),
     ],
 )
@@ -109,8 +129,8 @@ def test_what_no_network_here_could_need_is_refused(change, message):
     [
         ((0, 2), "must not run themselves. Received: 0"),
         ((1, 0), "must not run themselves. Received: 0"),
-        ((1, 3), "must run its 3 subgraphs. Received: subgraph 3"),
-        ((-1, 2), "must run its 3 subgraphs. Received: subgraph -1"),
+        ((1, 3), "must run its 3 subgraphs. Received: 1, 3"),
+        ((-1, 2), "must run its 3 subgraphs. Received: -1, 2"),
     ],
 )
 def test_loops_run_other_subgraphs(called, message):
