@@ -10,7 +10,7 @@ OUT ?= experiment-$(SIZE)
 PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
-.PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help
+.PHONY: demo docs reproduce model test check fuzz lint arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +40,11 @@ model: .venv/ready  ## a network from rooms to .tflite: RECIPE=configs/default.t
 	.venv/bin/doa_tf recipe $(RECIPE) --out $(MADE) --speech $(SPEECH) $(if $(NOISE),--noise $(NOISE))
 	.venv/bin/doa_export $(MADE)/model.keras --quantize none --decode centroid --split \
 		--check $(MADE)/valid --out $(MADE)/model.tflite
+
+SEED ?= 1
+COUNT ?= 5000
+fuzz: .venv/ready  ## changed files of every kind, each of which must end in a clear line: SEED=1 COUNT=5000
+	.venv/bin/python -m tests.fuzz --seed $(SEED) --count $(COUNT) --keep build/fuzz
 
 lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/ruff check .

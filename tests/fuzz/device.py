@@ -230,7 +230,9 @@ class Specs(Damaged):
     def write(self, rng, folder):
         from tests.edge.tiny_network import intensity_network
 
-        grid = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, calibration=((0.0, 0.1), (1.0, 0.9)))
+        grid = ModelSpec(
+            head="gibbs-weighted", resolution_deg=10.0, calibration=((0.0, 0.1), (1.0, 0.9))
+        )
         spec = rng.choice((ModelSpec(head="cartesian", highpass_hz=30.0), grid)).to_dict()
         values = changed_values(rng, spec)
         if isinstance(values, dict) and rng.random() < 0.7:

@@ -13,13 +13,50 @@ INTEGERS = (
     *(2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**53, 2**63 - 1, 2**64 - 1),
 )
 NUMBERS = (
-    *("-1", "0", "-0.0", "1e308", "-1e308", "1e-320", "nan", "inf", "-inf", "1e999", "0x10", "١"),
+    *(
+        "-1",
+        "0",
+        "-0.0",
+        "1e308",
+        "-1e308",
+        "1e-320",
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        "0x10",
+        "\u0661",
+    ),
     *("9" * 400, "2147483648", "18446744073709551616", "1_000", "+5", " 7", "1e", "0.1.2", ""),
 )
 TEXTS = (
-    *("", " ", "\0", "\x1b[2J", "\x07", "\r", "\n", "\t", "\ufeff", "\u202e", "\ud800", "é", "e\u0301"),
+    *(
+        "",
+        " ",
+        "\0",
+        "\x1b[2J",
+        "\x07",
+        "\r",
+        "\n",
+        "\t",
+        "\ufeff",
+        "\u202e",
+        "\ud800",
+        "é",
+        "e\u0301",
+    ),
     *("'", '"', "\\", "%s%n", "{0}", "$x^{", "$\\frac{1}", "../../x", "/dev/null", "-", "--help"),
-    *("a" * 200_000, "[" * 5_000, "{" * 5_000, "[[" * 500 + "]]" * 500, "=", "#", ",", ";", "\U0001f600"),
+    *(
+        "a" * 200_000,
+        "[" * 5_000,
+        "{" * 5_000,
+        "[[" * 500 + "]]" * 500,
+        "=",
+        "#",
+        ",",
+        ";",
+        "\U0001f600",
+    ),
 )
 VALUES = (
     *(None, True, False, 0, -1, 1, 2, 10**9, -(10**9), 2**31, 2**63, 2**64, 10**400, 0.5, 1e308),
@@ -158,7 +195,7 @@ def _line(rng, text, separators):
 
 
 def _swap(rng, text, separators):
-    (a, b), (c, d) = sorted((rng.choice(_places(text, separators)) for _ in range(2)))
+    (a, b), (c, d) = sorted(rng.choice(_places(text, separators)) for _ in range(2))
     return text if b > c else text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
 
 
@@ -172,7 +209,9 @@ def changed_values(rng, values):
             continue
         if isinstance(holder, list):
             key = rng.randrange(len(holder))
-            holder[key : key + 1] = rng.choice(([], [rng.choice(VALUES)], holder[key : key + 1] * 2))
+            holder[key : key + 1] = rng.choice(
+                ([], [rng.choice(VALUES)], holder[key : key + 1] * 2)
+            )
             continue
         key, how = rng.choice(sorted(holder)), rng.random()
         if how < 0.7:
@@ -211,7 +250,9 @@ def changed_zip(rng, data, change):
     else:
         entries[rng.choice((name + "x", "../" + name, "x" * 300))] = entries[name]
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as new:
+    with zipfile.ZipFile(
+        buffer, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    ) as new:
         for name, content in entries.items():
             new.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()

@@ -151,7 +151,7 @@ def _child(kind, seed, numbers, work, keep, writing):
                     answer["report"] = _kept(kind, seed, number, answer["failure"], work, keep)
                 os.write(writing, json.dumps({"number": number, **answer}).encode() + b"\n")
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001, a forked process must not return
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)
@@ -172,7 +172,7 @@ def _one(kind, rng, work, out, err):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # of numpy: a value that nobody checked
             status = kind.run(folder, arguments)
-    except BaseException:
+    except BaseException:  # noqa: BLE001, whatever it is, it is the finding
         failure = traceback.format_exc()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -150,9 +150,7 @@ class Sofa:
         directions = rng.standard_normal((8, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         responses = rng.standard_normal((8, 4, 32))
-        array = ArrayResponses(
-            directions=directions, responses=responses, capsules=0.05 * CAPSULES
-        )
+        array = ArrayResponses(directions=directions, responses=responses, capsules=0.05 * CAPSULES)
         write_array(folder / "array.sofa", array)
         parts = {"SourcePosition": directions}
         waves = plane_waves(directions)

@@ -70,7 +70,9 @@ def check_structure(flatbuffer: bytes) -> Outline:
     try:
         return _Model(flatbuffer).outline()
     except struct.error:
-        raise ValueError("its parts must lie within the file. Received: one that does not") from None
+        raise ValueError(
+            "its parts must lie within the file. Received: one that does not"
+        ) from None
 
 
 class _Flatbuffer:
@@ -171,7 +173,9 @@ class _Model:
                 Outline(tuple(shapes[i] for i in inputs), tuple(shapes[i] for i in outputs))
             )
             known = {i for i, tensor in enumerate(tensors) if self._has_values(tensor, shapes[i])}
-            calls.append(self._check_order(subgraph, known | set(inputs), set(outputs), len(shapes)))
+            calls.append(
+                self._check_order(subgraph, known | set(inputs), set(outputs), len(shapes))
+            )
         _check_calls(calls)
         return outlines[0]
 

@@ -62,7 +62,7 @@ def test_a_network_that_runs_or_raises_passes_the_trial():
 
 
 def test_a_network_that_crashes_is_refused():
-    with pytest.raises(ValueError, match="run without a fault. Received: SIGSEGV in a trial"):
+    with pytest.raises(ValueError, match=r"run without a fault\. Received: SIGSEGV in a trial"):
         trial.try_network(lambda: Interpreter(fault))
     with pytest.raises(ValueError, match="Received: SIGSEGV in a trial"):
         trial.try_network(fault)
@@ -70,7 +70,7 @@ def test_a_network_that_crashes_is_refused():
 
 def test_a_network_that_does_not_end_is_refused(monkeypatch):
     monkeypatch.setattr(trial, "LIMIT_S", 1)
-    with pytest.raises(ValueError, match="1 s of processor time at most. Received: a network"):
+    with pytest.raises(ValueError, match=r"1 s of processor time at most\. Received: a network"):
         trial.try_network(lambda: Interpreter(turn))
 
 
