@@ -13,21 +13,9 @@ INTEGERS = (
     *(2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**53, 2**63 - 1, 2**64 - 1),
 )
 NUMBERS = (
-    *(
-        "-1",
-        "0",
-        "-0.0",
-        "1e308",
-        "-1e308",
-        "1e-320",
-        "nan",
-        "inf",
-        "-inf",
-        "1e999",
-        "0x10",
-        "\u0661",
-    ),
-    *("9" * 400, "2147483648", "18446744073709551616", "1_000", "+5", " 7", "1e", "0.1.2", ""),
+    *("-1", "0", "-0.0", "1e308", "-1e308", "1e-320", "nan", "inf", "-inf", "1e999", "0x10"),
+    *("\u0661", "+5", " 7", "1e", "0.1.2", ""),
+    *("9" * 400, "2147483648", "18446744073709551616", "1_000"),
 )
 TEXTS = (
     *(
@@ -158,7 +146,7 @@ def changed_toml(rng, text):
     lines = text.split("\n")
     at = rng.choice([i for i, line in enumerate(lines) if "=" in line and line[0] != "#"])
     key, _, value = lines[at].partition("=")
-    new = rng.choice((*VALUES, *INTEGERS, *TEXTS, *NUMBERS[:12]))
+    new = rng.choice((*VALUES, *INTEGERS, *TEXTS, *NUMBERS[:11]))
     if isinstance(new, dict):
         new = rng.choice(("{x = 1}", "1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "{}"))
     elif isinstance(new, str) and new not in NUMBERS:
