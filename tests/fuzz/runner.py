@@ -144,6 +144,7 @@ def _child(kind, seed, numbers, work, keep, writing):
         with said.open("w+b") as out, (work / "told").open("w+b") as err:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
+            sys.stdout, sys.stderr = (open(to, "w", closefd=False) for to in (1, 2))  # noqa: SIM115
             for number in numbers:
                 os.write(writing, json.dumps({"number": number}).encode() + b"\n")
                 answer = _one(kind, random.Random(f"{kind.name}/{seed}/{number}"), work, out, err)
