@@ -21,7 +21,7 @@ HANG_S = 120.0  # by the clock, far beyond that
 MEMORY = 6 * 2**30  # bytes; more is an error of the input, not the end of the machine
 FILE_SIZE = 2**30
 STATUSES = (0, 1, 2)
-SHOWN = 1_500  # characters of what went wrong
+SHOWN, SHOWN_LINE = 1_500, 300  # characters of what went wrong, and of a line of it
 
 
 @dataclass
@@ -127,7 +127,8 @@ def _kept(kind, seed, number, failure, work, keep):
     kept = keep / f"{kind.name}-{seed}-{number}"
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(work / "input", kept)
-    text = f"{kind.name} --seed {seed} --only {number}: {failure[-SHOWN:]}\n  kept in {kept}\n"
+    shown = "\n".join(line[:SHOWN_LINE] for line in failure.splitlines())[-SHOWN:]
+    text = f"{kind.name} --seed {seed} --only {number}: {shown}\n  kept in {kept}\n"
     (kept / "failure.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
     return text
 
