@@ -172,38 +172,42 @@ class _Model:
             outlines.append(
                 Outline(tuple(shapes[i] for i in inputs), tuple(shapes[i] for i in outputs))
             )
-            known = {i for i, tensor in enumerate(tensors) if self._has_values(tensor, shapes[i])}
-            calls.append(
-                self._check_order(subgraph, known | set(inputs), set(outputs), len(shapes))
+            constants = {i for i, tensor in enumerate(tensors) if self._is_constant(tensor)}
+            states = {i for i, tensor in enumerate(tensors) if self._is_state(tensor, shapes[i])}
+            called = self._check_order(
+                subgraph, constants | set(inputs), states, tensors=len(shapes)
             )
+            calls.append(called)
         _check_calls(calls)
         return outlines[0]
 
     def _check_order(
-        self, subgraph: int, known: set[int], wanted: set[int], tensors: int
+        self, subgraph: int, made: set[int], states: set[int], *, tensors: int
     ) -> set[int]:
         """The subgraphs that a subgraph runs, once the order of its operators is checked.
 
         Args:
             subgraph: its position.
-            known: tensors that have values before.
-            wanted: those that must have them behind.
+            made: tensors that have values before, and that no operator may write to.
+            states: those that have values before, and that operators may write to.
             tensors: how many it has.
         """
-        called: set[int] = set()
+        made, called = set(made), set[int]()
         for operator in self._parts(subgraph, _OPERATORS, "operators"):
             needed = set(self._indices(operator, _OPERATOR_INPUTS, tensors, lowest=-1))
-            made = self._indices(operator, _OPERATOR_OUTPUTS, tensors)
-            if not needed <= known | {-1} or len({*known, *made}) < len(known) + len(made):
+            results = self._indices(operator, _OPERATOR_OUTPUTS, tensors)
+            new = [result for result in results if result not in states]
+            if not needed <= made | states | {-1} or len({*made, *new}) < len(made) + len(new):
                 raise ValueError(
                     "each of its tensors must be made once, before it is used. "
-                    f"Received: an operator that makes {made[:9]} of {sorted(needed)[:9]}"
+                    f"Received: an operator that makes {results[:9]} of {sorted(needed)[:9]}"
                 )
-            known |= set(made)
+            made |= set(new)
             called |= self._called(operator)
-        if not wanted <= known:
+        missing = set(self._indices(subgraph, _OUTPUTS, tensors)) - made - states
+        if missing:
             raise ValueError(
-                f"its outputs must be made. Received: {sorted(wanted - known)[:9]}, which are not"
+                f"its outputs must be made. Received: {sorted(missing)[:9]}, which are not"
             )
         return called
 
@@ -258,11 +262,13 @@ class _Model:
             )
         return shape
 
-    def _has_values(self, tensor: int, shape: Shape) -> bool:
-        """Whether a tensor has values that no operator makes: constants, states, none at all."""
-        buffer = self._file.value(tensor, _BUFFER, "<I")
-        is_variable = self._file.value(tensor, _IS_VARIABLE, "<B") != 0
-        return is_variable or self._buffers[buffer] > 0 or 0 in shape
+    def _is_constant(self, tensor: int) -> bool:
+        """Whether the values of a tensor are in the file."""
+        return self._buffers[self._file.value(tensor, _BUFFER, "<I")] > 0
+
+    def _is_state(self, tensor: int, shape: Shape) -> bool:
+        """Whether a tensor keeps its values between windows, or has none."""
+        return self._file.value(tensor, _IS_VARIABLE, "<B") != 0 or 0 in shape
 
     def _indices(self, table: int, index: int, tensors: int, *, lowest: int = 0) -> list[int]:
         """A list of tensors of a subgraph, -1 for none where `lowest` allows it."""

@@ -124,6 +124,18 @@ def test_what_no_network_here_could_need_is_refused(change, message):
         check_structure(rebuilt(intensity_network(), change))
 
 
+def test_operators_may_write_to_states():
+    """As the first values of recurrences are, where weights are stored as half floats."""
+
+    def change(model):
+        part = model.subgraphs[0]
+        part.tensors[part.operators[0].outputs[0]].isVariable = True
+        part.operators[1].outputs = part.operators[0].outputs
+        part.operators[2].inputs = [part.operators[0].outputs[0], part.operators[2].inputs[1]]
+
+    check_structure(rebuilt(intensity_network(), change))
+
+
 @pytest.mark.parametrize(
     ("called", "message"),
     [
