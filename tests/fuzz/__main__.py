@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from tests.places import PROJECT
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no forked process goes on alone
     args = _parser().parse_args()
     names = args.kind or sorted(KINDS)
     if len(names) > 1:

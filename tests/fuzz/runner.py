@@ -70,18 +70,13 @@ def _run_child(kind, seed, numbers, work, tally, keep):
         os.close(reading)
         _child(kind, seed, numbers, work, keep, writing)
     os.close(writing)
-    number, ended = -1, "gave no answer"
-    with os.fdopen(reading, "rb", buffering=0) as answers:
-        for line in _lines(answers):
-            if line is None:
-                ended = f"hangs: no answer within {HANG_S:g} s"
-                os.kill(process, signal.SIGKILL)
-                break
-            answer = json.loads(line)
-            number = answer["number"]
-            if "failure" in answer:
-                _count(tally, answer)
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    try:
+        number, ended = _follow(process, reading, tally)
+    except BaseException:
+        os.kill(process, signal.SIGKILL)
+        raise
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if status == 0:
         return numbers[-1]
     if number < 0:
@@ -93,6 +88,21 @@ def _run_child(kind, seed, numbers, work, tally, keep):
         ended = f"status {status}: {(work / 'told').read_text(errors='replace')}"
     sys.stdout.write(_kept(kind, seed, number, ended, work, keep))
     return number
+
+
+def _follow(process, reading, tally):
+    """Count what a process answers; returns the last input that was begun, and how it hangs."""
+    number, ended = -1, "gave no answer"
+    with os.fdopen(reading, "rb", buffering=0) as answers:
+        for line in _lines(answers):
+            if line is None:
+                os.kill(process, signal.SIGKILL)
+                return number, f"hangs: no answer within {HANG_S:g} s"
+            answer = json.loads(line)
+            number = answer["number"]
+            if "failure" in answer:
+                _count(tally, answer)
+    return number, ended
 
 
 def _lines(answers):
@@ -137,6 +147,7 @@ def _child(kind, seed, numbers, work, keep, writing):
     """Run all inputs and end this process, with status 0 if it comes that far."""
     status = 1
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for limit, value in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_FSIZE, FILE_SIZE)):
             resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
         (work / "seeds").mkdir()
