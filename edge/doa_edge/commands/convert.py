@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, MissingPackageError, Terminated, as_input_errors
 from doa_core.files import INTERRUPTIONS, check_writable, existing_path, say_written, write_beside
+from doa_core.process.signals import Signals
 from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, source_settings
-from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
     from doa_edge.input.stream import Samples, Source, StreamItem

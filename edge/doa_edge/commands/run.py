@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors, say, visible_lines
 from doa_core.files import say_written
+from doa_core.process.signals import Signals
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.options.streams import drop_talk_while
-from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec

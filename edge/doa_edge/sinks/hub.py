@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from doa_edge.sinks.sink import Message, Queued, Sink
 
 if TYPE_CHECKING:
-    from doa_edge.signals import Signals
+    from doa_core.process.signals import Signals
 
 REPORT_SECONDS = 10.0  # of stream time between two reports of what was dropped
 

@@ -12,10 +12,10 @@ from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
+    from doa_core.process.signals import Signals
     from doa_edge.estimate import Estimate, VoiceSound
     from doa_edge.input.pace import Pace
     from doa_edge.listening import TalkerListener
-    from doa_edge.signals import Signals
     from doa_edge.sinks.talker_files import TalkerFiles
 
 DEFAULT_LISTEN_BYTES = 10_000_000  # of one file: five minutes

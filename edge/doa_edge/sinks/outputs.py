@@ -18,8 +18,8 @@ from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink,
 from doa_edge.sinks.sink import Queued, Sink
 
 if TYPE_CHECKING:
+    from doa_core.process.signals import Signals
     from doa_edge.input.pace import Pace
-    from doa_edge.signals import Signals
 
 # Lines that may wait for a disk or a terminal: three minutes, or half of one with --every 1, which
 # is more than a pipe may give before it is known not to be live.

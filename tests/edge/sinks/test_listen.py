@@ -11,11 +11,11 @@ import threading
 import numpy as np
 import pytest
 
+from doa_core.process.signals import Signals
 from doa_edge.commands.main import main
 from doa_edge.estimate import VoiceSound
 from doa_edge.input.pace import Pace
 from doa_edge.listening import TalkerListener
-from doa_edge.signals import Signals
 from doa_edge.sinks.listen import ListenSink, open_listening
 from doa_edge.sinks.sink import Queued
 from doa_edge.sinks.talker_files import LONGEST_PAUSE_S, TalkerFiles
@@ -186,10 +186,11 @@ def test_a_full_disk_leaves_what_was_written(files, monkeypatch):
     assert len(read(path)) == 2 * STEP
 
 
-def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
-    def full(descriptor, data, place):
-        raise OSError(28, "No space left on device")
+def full(descriptor, data, place):
+    raise OSError(28, "No space left on device")
 
+
+def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="No space left"):
         files.write(voice(1, 0, noise(1)))
@@ -299,15 +300,11 @@ def test_the_command_says_why_it_cannot_listen(tmp_path, write_wave, no_network,
     assert run("--input", path, "--listen", path) == 1
     assert "--listen must name a folder" in capsys.readouterr().err
     assert run("--input", path, "--listen", tmp_path, "--listen-size", "1K") == 2
-    assert (
-        "--listen-size must be a size such as 500K or 2G, between 100000 and"
-        in capsys.readouterr().err
-    )
+    told = capsys.readouterr().err
+    assert "--listen-size must be a size such as 500K or 2G, between 100000 and" in told
     assert run("--input", path, "--listen", tmp_path, "--listen-count", "0") == 2
-    assert (
-        "--listen-count must be an integer between 1 and 1000000. Received: 0 ("
-        in capsys.readouterr().err
-    )
+    told = capsys.readouterr().err
+    assert "--listen-count must be an integer between 1 and 1000000. Received: 0 (" in told
 
 
 def run_with_a_full_disk(path, tiny_tflite, heard, *options):
@@ -352,10 +349,6 @@ def test_a_disk_that_is_full_is_said_once(tmp_path, monkeypatch, capsys, live, s
     files = talker_files(tmp_path)
     direct = ListenSink(files, TalkerListener(sample_rate=RATE))
     sink = Queued(direct) if live else direct
-
-    def full(descriptor, data, place):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(os, "pwrite", full)
     for each in estimates[:sent]:
         sink.send(each)

@@ -15,6 +15,7 @@ from doa_edge.tflite.file import FLATBUFFER_FILE_NAME, embed_spec, read_model, r
 from doa_edge.tflite.network import TfliteModel, default_model_path, dequantize, quantize
 
 FLATBUFFER = b"\x20\0\0\0TFL3" + bytes(range(256)) * 8
+FLOATS = {"dtype": np.float32, "quantization": (0.0, 0)}
 SPEC = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, provenance={"note": "a test"})
 
 
@@ -215,30 +216,32 @@ def test_missing_runtime_names_both_and_the_pip_line(tmp_path, monkeypatch):
         assert part in str(caught.value)
 
 
-def test_the_second_runtime_is_used_when_the_first_is_missing(tmp_path, monkeypatch):
+def test_the_second_runtime_is_used_when_the_first_is_missing(tiny_tflite, monkeypatch):
     import types
 
+    network = read_model(tiny_tflite)[0]
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     module = types.ModuleType("tflite_runtime.interpreter")
 
     class Interpreter:
         def __init__(self, **options):
-            assert options == {"model_content": FLATBUFFER, "num_threads": 3}
+            assert options == {"model_content": network, "num_threads": 3}
 
         def allocate_tensors(self):
             pass
 
+        reset_all_variables = set_tensor = allocate_tensors
+
         def get_input_details(self):
-            return [{"shape": np.array([1, 25, 513, 6])}]
+            return [{"shape": np.array([1, 25, 513, 6]), **FLOATS}]
 
         def get_output_details(self):
-            return [{"shape": np.array([1, 25, 429])}]
+            return [{"shape": np.array([1, 25, 3]), **FLOATS}]
 
     module.Interpreter = Interpreter
     monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", module)
-    path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
-    assert TfliteModel(path, threads=3).runtime == "tflite-runtime"
+    assert TfliteModel(tiny_tflite, threads=3).runtime == "tflite-runtime"
 
 
 def old_runtime(monkeypatch, interpreter):
@@ -271,13 +274,12 @@ class HalfRuntime:
     ],
 )
 def test_the_old_runtime_beside_a_new_numpy_says_what_to_do(
-    tmp_path, monkeypatch, module, numpy, advice
+    tiny_tflite, monkeypatch, module, numpy, advice
 ):
     old_runtime(monkeypatch, module)
     monkeypatch.setattr(np, "__version__", numpy)
-    path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
     with pytest.raises(PackageError, match=advice):
-        TfliteModel(path)
+        TfliteModel(tiny_tflite)
 
 
 def test_doctor_and_run_tell_of_a_runtime_that_does_not_work(monkeypatch, write_wave, capfd):
