@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from doa_core.errors import InputError
-from doa_core.toml import parse_toml
+from doa_core.reading.toml import parse_toml
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_recordings

@@ -7,11 +7,11 @@ normalisation are those of the whole batch, so that the results are those of one
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 from doa_core.errors import InputError
+from doa_core.reading.json_text import parse_json
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 
@@ -101,7 +101,7 @@ def adapt_to_workers(model: Any, strategy: Any, batch: Any) -> None:
 def _tf_config() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG", "")
     try:
-        config = json.loads(text or "{}")
+        config = parse_json(text or "{}")
     except ValueError as error:
         raise InputError(f"TF_CONFIG must be JSON. Received: {text!r}") from error
     if not isinstance(config, dict):

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.reading.toml import read_toml
 from doa_core.spec import FeatureSpec
-from doa_core.toml import read_toml
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.program import program, run_program
 from doa_tf.cli.progress import progress_bar

@@ -4,7 +4,7 @@ import pickle
 from argparse import Namespace
 
 from doa_core.errors import InputError, one_line
-from doa_core.toml import read_toml
+from doa_core.reading.toml import read_toml
 
 ERROR = InputError("Four channels. Received: 16", options={"channels": "--channels says which"})
 

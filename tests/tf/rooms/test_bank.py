@@ -14,10 +14,11 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
-from doa_tf.rooms.bank.bank import BankWriter, bank_digest, decode_room, encode_room, read_bank
+from doa_tf.rooms.bank.bank import BankWriter, bank_digest, read_bank
 from doa_tf.rooms.bank.convert import convert_bank
 from doa_tf.rooms.bank.dataset import bank_dataset
 from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
+from doa_tf.rooms.bank.room_record import decode_room, encode_room
 from doa_tf.rooms.room import Room, simulate_room
 
 
