@@ -343,10 +343,10 @@ def check_voices(voices: object, *, name: str = "voices") -> None:
         )
 
 
-def _as_float(name: str, value: object) -> float:
+def _as_float(name: str, value: Any) -> float:
+    # Compared with the largest, as an integer may be too large to become a float.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # Compared, as an integer may be too large to become a float.
-    if not is_number or not abs(value) <= sys.float_info.max:
+    if not is_number or not -sys.float_info.max <= value <= sys.float_info.max:
         raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
     return float(value)
 

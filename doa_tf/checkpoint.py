@@ -32,9 +32,8 @@ def check_checkpoint(path: Path) -> None:
         with path.open("rb") as file, open_zip(file) as archive:
             weights = _sound_weights(path, archive)
     except DamagedZipError as error:
-        raise InputError(
-            f"{path} is no .keras file, or was cut short: {one_line(error)}"
-        ) from error
+        reason = one_line(error)
+        raise InputError(f"{path} is no .keras file, or was cut short: {reason}") from error
     except OSError as error:
         raise InputError(f"The model cannot be read: {one_line(error)}") from error
     if weights is not None:
@@ -81,10 +80,10 @@ def _check_weights(path: Path, weights: bytes) -> None:
                 f"has {len(weights)} of them"
             )
 
-    with as_damage(f"{path} is damaged: its weights cannot be read"):
-        with h5py.File(io.BytesIO(weights), "r") as file:
-            look("/", file)
-            file.visititems(look)
+    damage = as_damage(f"{path} is damaged: its weights cannot be read")
+    with damage, h5py.File(io.BytesIO(weights), "r") as file:
+        look("/", file)
+        file.visititems(look)
 
 
 def why_not_loaded(path: Path, error: Exception, *, version: str) -> str:

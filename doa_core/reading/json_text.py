@@ -33,12 +33,17 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
 
 
 def read_json(
-    path: str | os.PathLike[str], *, largest: int = LARGEST_FILE, finite: bool = True
+    path: str | os.PathLike[str],
+    *,
+    what: str = "a JSON file",
+    largest: int = LARGEST_FILE,
+    finite: bool = True,
 ) -> dict[str, Any]:
     """The object in a JSON file.
 
     Args:
         path: of the file.
+        what: it must be, for messages.
         largest: that is read [bytes].
         finite: as of `parse_json`.
 
@@ -49,14 +54,14 @@ def read_json(
     with Path(path).open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
-        raise InputError(f"{path} must be a JSON file of {largest} bytes at most")
+        raise InputError(f"{path} is not {what}, which has {largest} bytes at most")
     try:
         values = parse_json(data, finite=finite)
     except ValueError as error:
-        raise InputError(f"{path} must be a JSON file: {one_line(error)}") from error
+        raise InputError(f"{path} is not {what}: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise InputError(
-            f"{path} must be a JSON file with an object. Received: {type(values).__name__}"
+            f"{path} is not {what}: it must be an object. Received: {type(values).__name__}"
         )
     return values
 

@@ -91,12 +91,11 @@ class FeatureCache:
         index_path = folder / "cache.json"
         done, target_shape = 0, [1, 3]
         if index_path.exists():
-            index = read_json(index_path)
+            index = read_json(index_path, what="the index of a cache")
             _check_made_with(made_with, index, folder)
             if not made_with.keys() <= index.keys():  # made before it knew its bank by a digest
                 write_json(index_path, {**index, **made_with, "digest": digest})
-            done, target_shape = index.get("done"), index.get("target_shape", target_shape)
-            _check_state(done, target_shape, scenes, index_path)
+            done, target_shape = _state(index, scenes, index_path)
         mode = "r+" if done else "w+"
         shape = (scenes, *self.spec.input_shape)
         self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
@@ -151,8 +150,13 @@ def _check_made_with(made_with: dict[str, Any], index: dict[str, Any], folder: P
         )
 
 
-def _check_state(done: object, target_shape: object, scenes: int, index: Path) -> None:
-    """Raise InputError unless a cache says how far it is, and what it holds."""
+def _state(values: dict[str, Any], scenes: int, index: Path) -> tuple[int, list[int]]:
+    """How many scenes a cache holds, and the shape of one's targets.
+
+    Raises:
+        InputError: the index of the cache does not say it.
+    """
+    done, target_shape = values.get("done"), values.get("target_shape", [1, 3])
     sizes = target_shape if isinstance(target_shape, list) else []
     sound = len(sizes) in (2, 3) and all(type(n) is int and 0 < n < _LONGEST for n in sizes)
     if type(done) is not int or not 0 <= done <= scenes or not sound or sizes[-1] != 3:
@@ -160,6 +164,7 @@ def _check_state(done: object, target_shape: object, scenes: int, index: Path) -
             f"{index} is damaged: delete its folder. Received: done={done!r}, "
             f"target_shape={target_shape!r}"
         )
+    return done, sizes
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:

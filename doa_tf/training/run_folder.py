@@ -148,7 +148,7 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
     before: dict[str, Any] = {"targets": state.targets}
     if path.exists():
         try:
-            before = read_json(path, finite=False)
+            before = read_json(path, what="the settings of a run", finite=False)
         except InputError as error:
             raise InputError(f"{error}: name another folder for the run") from error
     if not before.get("targets") == state.targets == TARGETS:

@@ -236,7 +236,7 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
     """
     path = folder / INDEX
     try:
-        index = read_json(path)
+        index = read_json(path, what="the index of a bank")
     except OSError as error:
         raise InputError(
             f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder} "
@@ -265,7 +265,8 @@ def _check_count(name: str, value: object) -> None:
     """Raise InputError for a number of rooms that no bank has."""
     if type(value) is not int or not 1 <= value <= MOST_ROOMS:
         raise InputError(
-            f"`{name}` must be an integer from 1 to {MOST_ROOMS}. Received: {name}={value!r}"
+            f"`{name}` must be an integer, at least 1 and at most {MOST_ROOMS}. Received: "
+            f"{name}={value!r}"
         )
 
 

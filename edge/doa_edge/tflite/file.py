@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from doa_core.errors import InputError, one_line
 from doa_core.reading.json_text import parse_json
-from doa_core.reading.zip_archive import DamagedZipError, is_zip, open_zip, read_entry
+from doa_core.reading.zip_archive import DamagedZipError, open_zip, read_entry
 from doa_core.spec import SPEC_FILE_NAME, ModelSpec
 
 FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
@@ -159,7 +159,7 @@ def _is_flatbuffer(data: bytes) -> bool:
 
 def _read_zip(file: BinaryIO) -> dict[str, bytes] | str | None:
     """Our entries of the zip at the end; None where there is no zip, a reason if it is damaged."""
-    if not is_zip(file):
+    if not zipfile.is_zipfile(file):
         return None
     ours = dict.fromkeys(HALVES, LARGEST_HALF)
     ours |= dict.fromkeys((SPEC_FILE_NAME, FLATBUFFER_FILE_NAME), LARGEST_ENTRY)
