@@ -71,10 +71,10 @@ class FeatureSpec:
             raise ValueError(f"`window` must be 'sine'. Received: window={self.window!r}")
         for name, most in _MOST.items():
             value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(
-                    f"`{name}` must be an integer from 1 to {most}. Received: {name}={value!r}"
-                )
+            if type(value) is not int or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+            if value > most:
+                raise ValueError(f"`{name}` must be at most {most}. Received: {name}={value}")
         if self.window_length % 2 or self.hop > self.window_length:
             raise ValueError(
                 "`window_length` must be even and not shorter than `hop`. Received: "

@@ -68,9 +68,7 @@ def read_entry(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST_TE
     with _as_damaged():
         info = archive.getinfo(name)
         if info.file_size > largest:
-            raise DamagedZipError(
-                f"{name} in it must have {largest} bytes at most. Received: {info.file_size}"
-            )
+            raise DamagedZipError(f"{name} in it has {info.file_size} bytes, not {largest} at most")
         _check_method(info)
         return archive.read(info)
 

@@ -40,7 +40,7 @@ def convert_bank(
         MissingPackageError: TensorFlow, which reads the old shards, is not installed.
     """
     index = read_index(Path(folder), version=2)
-    old_shards = shards(Path(folder), index)
+    old_shards = list(shards(Path(folder), index))
     complete = index.pop("complete", False)
     del index["version"]
     rooms, rooms_per_shard = index.pop("rooms"), index.pop("rooms_per_shard")
