@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -14,7 +15,10 @@ from doa_core.errors import one_line
 from doa_core.reading.zip_archive import DamagedZipError, open_zip, read_entry
 
 _SUFFIX = ".npy"
-_ERRORS = (ArithmeticError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError)
+_ERRORS = (  # of NumPy's reader, which takes a header for Python
+    *(ArithmeticError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError),
+    tokenize.TokenError,
+)
 
 
 def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

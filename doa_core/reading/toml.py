@@ -12,7 +12,7 @@ from doa_core.errors import InputError, MissingPackageError, one_line
 from doa_core.files import existing_path
 from doa_core.reading.values import check_values
 
-LARGEST_FILE = 1 << 20  # bytes; a device node would never end
+LARGEST_FILE = 1 << 18  # bytes; a device node would never end
 DEEPEST = 16  # brackets inside one another, and names with dots between them
 LONGEST_WORD = 1000  # characters of a name, number or date
 LONGEST_NAME = 200  # characters of a key; what looks for a similar one is slow for long ones
