@@ -18,7 +18,7 @@ QUIETEST_DB = -120.0
 LOUDEST_OF_ARRAY_DB = 40.0  # over directions, at one distance
 NEAREST_OF_ARRAY, FARTHEST_OF_ARRAY = 0.1, 10.0  # of the median distance of all directions
 _NEIGHBOURS = 5
-_HEARD = 0.5  # of its median level, at which a capsule is not silent one direction further
+_HEARD = 0.5  # of its median level, by its nearest directions together: it is not deaf there
 _EXPECTED = 0.2  # of the level of W, at which a channel of Ambisonics is not silent
 
 
@@ -53,16 +53,16 @@ def check_array(
         directions: (M, 3) unit vectors.
         distances: (M,) [metres] of the sources; nan where the file has none.
     """
-    peaks = np.abs(responses).max(axis=-1)
     check_capsules(sofa, responses)
+    peaks = np.abs(responses).max(axis=-1)
     _check_range(sofa, peaks.max(axis=-1), LOUDEST_OF_ARRAY_DB)
     _check_distances(sofa, distances)
-    count = min(_NEIGHBOURS, len(peaks) - 1)
-    for place, capsule in np.argwhere(peaks == 0.0):
-        nearest = np.argsort(-(directions @ directions[place]))[1 : count + 1]
-        around = np.median(peaks[nearest, capsule]) if count else 0.0
-        # Capsules have directions that they do not hear, and hear little beside them.
-        if around > _HEARD * np.median(peaks[:, capsule]):
+    for place, capsule in np.argwhere(peaks == 0.0) if len(peaks) > _NEIGHBOURS else ():
+        nearest = np.argsort(-(directions @ directions[place]))[1 : _NEIGHBOURS + 1]
+        around = np.abs(responses[nearest, capsule].mean(axis=0)).max()
+        # Capsules have directions that they do not hear: beside them they hear little, or on one
+        # side the opposite of the other.
+        if around > _HEARD * np.median(peaks[:, capsule][peaks[:, capsule] > 0.0]):
             raise InputError(
                 f"{sofa.path} is damaged: capsule {capsule + 1} is silent in measurement "
                 f"{place + 1}, and not in those from directions near it"

@@ -23,7 +23,7 @@ from doa_core.reading.zip_archive import DamagedZipError, check_entries, open_zi
         ("a = " + "[" * 17 + "]" * 17, "nested more deeply than 16"),
         ("a = " + "{a = " * 500 + "1" + "}" * 500, "nested more deeply than 16"),
         ("a" + ".a" * 100_000 + " = 1", "nested more deeply than 16"),
-        ('"a"' + " . 'a'" * 100_000 + " = 1", "nested more deeply than 16"),
+        ('"a"' + " . 'a'" * 20_000 + " = 1", "nested more deeply than 16"),
         ("[a" + ".a" * 17 + "]", "nested more deeply than 16"),
         ('plot = "a\\u0000b"', "NUL"),
         ("seed = 18446744073709551616", "64 bits"),
@@ -110,7 +110,7 @@ def test_json_is_read_as_python_writes_it(tmp_path):
 def test_a_json_file_is_an_object_of_limited_size(tmp_path):
     path = tmp_path / "index.json"
     path.write_text("[1]")
-    with pytest.raises(InputError, match="must be an object. Received: list"):
+    with pytest.raises(InputError, match=r"must be an object\. Received: list"):
         read_json(path)
     path.write_text(json.dumps({"a": "b" * 100}))
     with pytest.raises(InputError, match="which has 100 bytes at most"):
@@ -135,7 +135,7 @@ def test_an_entry_is_not_unpacked_beyond_its_limit():
             read_entry(archive, "small", largest=4)
         with pytest.raises(DamagedZipError, match="33554432 bytes, not 16777216 at most"):
             read_entry(archive, "config.json")
-        with pytest.raises(DamagedZipError, match="lacks .*nothing"):
+        with pytest.raises(DamagedZipError, match=r"lacks .*nothing"):
             read_entry(archive, "nothing")
 
 
@@ -194,15 +194,15 @@ def test_arrays_come_back_as_they_were():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "magic|EOF"),
+        (b"", "no .npy file"),
         (b"rubbish!" * 10, "magic"),
         (npy(np.array([{}], object), allow_pickle=True), "of numbers"),
         (npy(np.zeros(3, [("a", "f4")])), "of numbers"),
         (npy(np.zeros((10, 10)))[:-1], r"\(10, 10\) must have 800 bytes. Received: 799"),
-        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"(10**9,)"), "header|shape"),
-        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"(9999999,9999999)"[:8]), "shape|header"),
+        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"(10**9,)"), "no .npy file"),
+        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"(9999999,9999999)"[:8]), "no .npy file"),
         (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"(-1, 10)"), "shape"),
-        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"((((((((")[:128], "no .npy|header|parse"),
+        (npy(np.zeros((10, 10))).replace(b"(10, 10)", b"((((((((")[:128], "no .npy file"),
     ],
 )
 def test_arrays_of_objects_or_of_more_than_is_there_are_refused(data, message):
@@ -248,12 +248,12 @@ def test_a_table_that_is_being_written_is_read_up_to_its_last_whole_row(tmp_path
 
 def test_whatever_a_library_raises_becomes_a_line():
     for error in (KeyError("x"), MemoryError(), AssertionError("a\nb"), zipfile.BadZipFile("c")):
-        with pytest.raises(InputError, match="^FILE cannot be read: .+$") as caught:
-            with as_damage("FILE cannot be read"):
-                raise error
+        refused = pytest.raises(InputError, match=r"^FILE cannot be read: .+$")
+        with refused as caught, as_damage("FILE cannot be read"):
+            raise error
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is error
-    with pytest.raises(InputError, match="^ours$"), as_damage("FILE"):
+    with pytest.raises(InputError, match=r"^ours$"), as_damage("FILE"):
         raise InputError("ours")
     with pytest.raises(MissingPackageError), as_damage("FILE"):
         raise MissingPackageError("h5py", "train", "no module")

@@ -97,6 +97,8 @@ def decode_room(record: Record) -> Room:
     stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
     arrays: dict[str, Any] = {name: np.array(values[name], np.float32) for name in _NUMBERS}
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
+    if not np.isfinite(arrays["directions"]).all():
+        raise ValueError("`directions` must be unit vectors")
     arrays["directions"] /= np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
     arrays |= {name: float(arrays[name]) for name in ("rt60", "rt60_measured")}
     sources = len(arrays["directions"])
@@ -127,8 +129,8 @@ def _check_room(values: dict[str, Any], arrays: dict[str, Any], *, samples: int)
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise ValueError(f"`{name}` must have shape {shape}. Received: {arrays[name].shape}")
-    if not sources or not np.isfinite(arrays["directions"]).all():
-        raise ValueError("`directions` must be unit vectors, one at least")
+    if not sources:
+        raise ValueError("`directions` must be those of one source at least")
     lengths, scales = values["samples"], values["scales"]
     whole = all(type(length) is int and length >= 0 for length in lengths)
     if not whole or sum(lengths) != samples or len(lengths) not in (sources, sources + 1):
