@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
 from doa_core.reading.json_text import parse_json
 
 STRATEGIES = ("none", "mirrored", "multiworker")
@@ -18,8 +18,9 @@ STRATEGIES = ("none", "mirrored", "multiworker")
 
 def is_chief() -> bool:
     """Whether this process is the first, which writes the files; true without TF_CONFIG."""
-    task = {"type": "worker", "index": 0, **_tf_config().get("task", {})}
-    return task["type"] == "chief" or (task["type"] == "worker" and int(task["index"]) == 0)
+    with as_damage("TF_CONFIG must name the type and the index of this process's task"):
+        task = {"type": "worker", "index": 0, **_tf_config().get("task", {})}
+        return task["type"] == "chief" or (task["type"] == "worker" and int(task["index"]) == 0)
 
 
 def make_strategy(name: str, *, batch_size: int) -> Any:

@@ -97,9 +97,10 @@ def decode_room(record: Record) -> Room:
     stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
     arrays: dict[str, Any] = {name: np.array(values[name], np.float32) for name in _NUMBERS}
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
-    if not np.isfinite(arrays["directions"]).all():
+    lengths = np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
+    if not np.all((lengths > 0.0) & (lengths < np.inf)):
         raise ValueError("`directions` must be unit vectors")
-    arrays["directions"] /= np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
+    arrays["directions"] /= lengths
     arrays |= {name: float(arrays[name]) for name in ("rt60", "rt60_measured")}
     sources = len(arrays["directions"])
     samples, scales = values["samples"], values["scales"]

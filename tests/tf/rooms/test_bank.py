@@ -270,6 +270,7 @@ def test_a_record_of_something_else_is_named(small_bank):
         ({"scales": [1.0]}, "`scales`"),
         ({"directions": [[1.0, 0.0]]}, "`directions`"),
         ({"directions": [[float("inf")] * 3] * 2}, "`directions`"),
+        ({"directions": [[0.0] * 3] * 2}, "`directions`"),
         ({"distances": [1.0]}, "`distances`"),
         ({"noise_gains": 1.0}, "`noise_gains`"),
         ({"number": "4"}, "`number`"),
