@@ -302,3 +302,18 @@ def test_advice_about_an_option_is_for_commands_that_have_it(tmp_path, capsys):
     assert doa_edge(["run", "--input", str(tmp_path / "third-order.wav")]) == 2
     told = capsys.readouterr().err
     assert "microphone); --channels says which, such as --channels 1,2,3,4. Received: " in told
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("file,azimuth_deg,elevation_deg\na.wav\0,0,0\n", "NUL"),
+        ("file,azimuth_deg,elevation_deg\n" + "a" * 200_000 + ",0,0\n", "field limit"),
+        ("file,azimuth_deg,elevation_deg\n" + "," * (1 << 21), "more than 1048576 characters"),
+        ('file,azimuth_deg,elevation_deg\n"a.wav,0,0\n', "unexpected end"),
+    ],
+)
+def test_a_hostile_table_is_refused_in_one_line(read, labels, message):
+    with pytest.raises(InputError, match=f"labels.csv must be UTF-8 text.*{message}") as caught:
+        read(labels)
+    assert "\n" not in str(caught.value)
