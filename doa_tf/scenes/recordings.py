@@ -183,8 +183,9 @@ def _stored(path: Path, index: Path) -> Recordings:
     Raises:
         InputError: it is damaged.
     """
-    with as_damage(f"The cache {index} is damaged: delete it, and the samples are read anew"):
-        values = read_json(index, largest=_LARGEST_INDEX)
+    advice = "delete it, and the samples are read anew"
+    with as_damage(f"The cache {index} is damaged: {advice}"):
+        values = read_json(index, what=f"that of a cache, {advice}", largest=_LARGEST_INDEX)
         lengths, power, speakers = (values[name] for name in ("lengths", "power", "speakers"))
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         samples = np.memmap(path, np.int16, mode="r")

@@ -260,44 +260,6 @@ def test_a_record_of_something_else_is_named(small_bank):
         read_bank(small_bank)[4]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"samples": [-5, 941]}, "`samples`"),
-        ({"samples": [10**18, 1]}, "`samples`"),
-        ({"samples": [300, 310]}, "`samples`"),
-        ({"scales": [1.0, float("nan"), 1.0]}, "`scales`"),
-        ({"scales": [1.0]}, "`scales`"),
-        ({"directions": [[1.0, 0.0]]}, "`directions`"),
-        ({"directions": [[float("inf")] * 3] * 2}, "`directions`"),
-        ({"directions": [[0.0] * 3] * 2}, "`directions`"),
-        ({"distances": [1.0]}, "`distances`"),
-        ({"noise_gains": 1.0}, "`noise_gains`"),
-        ({"number": "4"}, "`number`"),
-        ({"rt60": "long"}, "could not convert"),
-    ],
-)
-def test_a_record_with_values_of_no_room_is_named(small_bank, changes, message):
-    text, responses = encode_room(made_up_room(4))
-    text = json.dumps({**json.loads(text), **changes}).encode()
-    writer = BankWriter(small_bank, made_with={"seed": 0}, rooms=5, rooms_per_shard=2)
-    writer.write(range(4, 5), [(text, responses)])
-    with pytest.raises(InputError, match=f"rooms-00002-of-00003.*no room: .*{message}"):
-        read_bank(small_bank)[4]
-
-
-def test_members_that_lie_on_top_of_one_another_are_not_read(tmp_path):
-    path = tmp_path / "shard.npz"
-    write_shard(path, [0, 1], [(b"{}", bytes(1 << 20)), (b"{}", b"")])
-    data = path.read_bytes()
-    first, second = (data.rindex(b"room-0000%d.npy" % number) - 46 for number in (0, 1))
-    entry = bytearray(data[first : first + 46])
-    entry[28:34] = data[second + 28 : second + 34]
-    path.write_bytes(data[:second] + bytes(entry) + data[second + 46 :])
-    with pytest.raises(BrokenShardError, match=r"its members have \d+ bytes, and it has"):
-        find_rooms(path, [0, 1])
-
-
 def test_no_change_of_a_shard_goes_unnoticed(tmp_path):
     rng = np.random.default_rng(0)
     room = replace(made_up_room(0), srirs=[np.ones((2, 4), np.float32)] * 2, diffuse_response=None)
