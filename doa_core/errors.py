@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
@@ -96,6 +96,33 @@ def as_input_errors() -> Iterator[None]:
         raise
     except ValueError as error:
         raise InputError(one_line(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of other software says, in a line; what is missing, of a look-up; its kind."""
+    if isinstance(error, KeyError):
+        return f"it lacks {one_line(error)}"
+    return one_line(error) or type(error).__name__
+
+
+@contextmanager
+def as_damage(what: str | Callable[[Exception], str]) -> Iterator[None]:
+    """Raise whatever a library raises over the content of a file as an InputError.
+
+    Libraries of HDF5, netCDF and Keras raise errors of all kinds where a file is damaged, and none
+    says which. The block holds calls of such a library and as little else as can be.
+
+    Args:
+        what: begins the line, such as `FILE cannot be read as a SOFA file`; or gives the whole
+            line of an error.
+    """
+    try:
+        yield
+    except (InputError, PackageError):
+        raise
+    except Exception as error:
+        line = f"{what}: {reason_of(error)}" if isinstance(what, str) else what(error)
+        raise InputError(line) from error
 
 
 class Terminated(KeyboardInterrupt):

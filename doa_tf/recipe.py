@@ -21,8 +21,8 @@ from typing import Any
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import remove_leftovers, write_beside
+from doa_core.reading.toml import read_toml
 from doa_core.spec import FeatureSpec
-from doa_core.toml import read_toml
 from doa_edge import limits
 from doa_tf.rooms.bank.bank import bank_digest
 from doa_tf.rooms.plan import RoomSettings

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from doa_core.errors import InputError, say, visible
-from doa_core.toml import parse_toml
+from doa_core.reading.toml import parse_toml
 from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine

@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, as_input_errors, one_line, say
 from doa_core.files import say_written
+from doa_core.reading.json_text import read_json
 from doa_edge.options.command import Limited
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, number_pair
@@ -217,13 +217,13 @@ def _say_where(bank: str) -> None:
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
-    unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []
-    if not isinstance(values, dict) or unknown:
+    unknown = sorted(set(values) - set(names))
+    if unknown:
         raise InputError(
             "--settings must hold an object whose keys are fields of RoomSettings. Received: "
-            f"{', '.join(map(str, unknown)) or type(values).__name__}. Allowed: {', '.join(names)}"
+            f"{', '.join(unknown)}. Allowed: {', '.join(names)}"
         )
     return values

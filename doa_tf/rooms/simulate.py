@@ -26,8 +26,9 @@ from doa_edge import limits
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
 from doa_tf.microphones.sofa_file import told
-from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter
 from doa_tf.rooms.bank.records import Record
+from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.cluster import dask_client, run_on_dask
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.rooms.pool import process_pool

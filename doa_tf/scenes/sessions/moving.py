@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
 from doa_core.spec import SAMPLE_RATE
 from doa_edge import limits
 from doa_tf.rooms.bank.bank import RoomBank
@@ -166,7 +166,8 @@ def _room_settings(mixer: SceneMixer) -> RoomSettings:
             "Talkers who walk need a bank of simulated rooms, to simulate more places in such "
             f"rooms. Received: {mixer.rooms.folder}, with measured ones"
         )
-    return RoomSettings(**settings)
+    with as_damage(f"{mixer.rooms.folder} has an index with other settings than those of rooms"):
+        return RoomSettings(**settings)
 
 
 def _draw_walks(

@@ -311,3 +311,55 @@ def test_float_tensors_are_left_alone():
     values = np.array([0.25, -3.0], np.float32)
     assert quantize(values, tensor) is values
     assert dequantize(values, tensor) is values
+
+
+def test_a_file_that_costs_more_than_it_holds_is_not_read(tmp_path, monkeypatch):
+    from doa_edge.tflite import file as model_file
+
+    huge = tmp_path / "huge.tflite"
+    with huge.open("wb") as file:
+        file.write(FLATBUFFER)
+        file.truncate(1 << 40)
+    with pytest.raises(InputError, match=f"{model_file.LARGEST_FILE} bytes at most"):
+        read_model(huge)
+    bomb = io.BytesIO(FLATBUFFER)
+    bomb.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SPEC_FILE_NAME, SPEC.to_json())
+        archive.writestr(model_file.HALVES[0], bytes(model_file.LARGEST_HALF + 1))
+    with pytest.raises(InputError, match="268435457 bytes, not 268435456 at most"):
+        read_model(file_with(tmp_path, bomb.getvalue()))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_an_entry_that_is_there_twice_is_refused(tmp_path):
+    twice = io.BytesIO(FLATBUFFER)
+    twice.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(twice, "w") as archive:
+        archive.writestr(SPEC_FILE_NAME, SPEC.to_json())
+        archive.writestr(SPEC_FILE_NAME, "{}")
+    with pytest.raises(InputError, match="the same entry several times"):
+        read_model(file_with(tmp_path, twice.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"energy_floor": 1e-10', '"energy_floor": 1' + "0" * 400), "64 bits"),
+        (('"energy_floor": 1e-10', '"energy_floor": 1e999'), "finite"),
+        (('"energy_floor": 1e-10', '"energy_floor": NaN'), "finite"),
+        (('"hop": 512', '"hop": 512, "hop": 256'), "'hop' twice"),
+        (('"frames": 25', '"frames": 9223372036854775807'), "`frames` must be at most 10000"),
+        (('"sample_rate": 16000', '"sample_rate": 1000000000'), "`sample_rate` must be at most"),
+        (('"window": "sine"', '"window": "\\ud800"'), "whole characters"),
+        (('"window": "sine"', '"window": ' + "[" * 5000 + "]" * 5000), "nested more deeply"),
+    ],
+)
+def test_a_hostile_spec_is_refused_in_one_line(tmp_path, change, message):
+    text = SPEC.to_json()
+    assert change[0] in text
+    text = text.replace(*change)
+    data = with_entries({SPEC_FILE_NAME: text, FLATBUFFER_FILE_NAME: facts()})
+    with pytest.raises(InputError, match=message) as caught:
+        read_model(file_with(tmp_path, data))
+    assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 from collections.abc import Generator
 
 from doa_edge.input.pace import Pace
@@ -76,7 +77,7 @@ class ByteStream:
         Returns:
             How many there were.
         """
-        left = count
+        left = count - self._jump(count)
         while left:
             yield from self.wait_for(1)
             taken = len(self.take(min(left, READ_BYTES)))
@@ -84,3 +85,15 @@ class ByteStream:
                 break
             left -= taken
         return count - left
+
+    def _jump(self, count: int) -> int:
+        """Let bytes of a file go without reading them; returns how many, none of a pipe."""
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or count <= len(self._held):
+            return 0
+        held = len(self.take(count))
+        place = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        jumped = max(0, min(count - held, status.st_size - place))
+        os.lseek(self._descriptor, jumped, os.SEEK_CUR)
+        self.position += jumped
+        return held + jumped
