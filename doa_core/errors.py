@@ -1,14 +1,25 @@
-"""What can go wrong that is not a bug: bad input, a missing package, a signal to end."""
+r"""What can go wrong that is not a bug, and how it is said: in a line that no terminal obeys.
+
+Names of files and devices, and the words of other programs, may hold anything: an escape sequence
+in one would move the cursor, rename the window or clear the screen. They are shown as they are
+written in a program, `\x1b` for instance.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
 OWN_LENGTH = 4_000  # of ours, in which paths may be long
 NOT_UTF8 = "a name or text that is not UTF-8 cannot be used here: rename it"
+
+# Controls; what ends a line or turns the direction of a text around.
+_OBEYED = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_IN_A_LINE = {code: chr(code).encode("unicode_escape").decode("ascii") for code in _OBEYED}
+_IN_LINES = {code: text for code, text in _IN_A_LINE.items() if chr(code) not in "\t\n"}
 
 
 class InputError(ValueError):
@@ -54,8 +65,26 @@ class MissingPackageError(PackageError):
 
 
 def one_line(message: object, *, length: int = MESSAGE_LENGTH) -> str:
-    """A message without line breaks, by default other software's, cut to `length` characters."""
-    return " ".join(str(message).split())[:length]
+    """A message without line breaks, by default other software's, cut to `length` characters.
+
+    Control characters that it still has are escaped, see `visible`.
+    """
+    return visible(" ".join(str(message).split()))[:length]
+
+
+def visible(text: object) -> str:
+    """A text in one line, its control characters escaped; all others stay as they are."""
+    return str(text).translate(_IN_A_LINE)
+
+
+def visible_lines(text: object) -> str:
+    """A text of several lines, such as a table: tabs and the ends of lines stay, too."""
+    return str(text).translate(_IN_LINES)
+
+
+def say(line: object) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{visible(line)}\n")
 
 
 @contextmanager
@@ -67,6 +96,33 @@ def as_input_errors() -> Iterator[None]:
         raise
     except ValueError as error:
         raise InputError(one_line(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of other software says, in a line; what is missing, of a look-up; its kind."""
+    if isinstance(error, KeyError):
+        return f"it lacks {one_line(error)}"
+    return one_line(error) or type(error).__name__
+
+
+@contextmanager
+def as_damage(what: str | Callable[[Exception], str]) -> Iterator[None]:
+    """Raise whatever a library raises over the content of a file as an InputError.
+
+    Libraries of HDF5, netCDF and Keras raise errors of all kinds where a file is damaged, and none
+    says which. The block holds calls of such a library and as little else as can be.
+
+    Args:
+        what: begins the line, such as `FILE cannot be read as a SOFA file`; or gives the whole
+            line of an error.
+    """
+    try:
+        yield
+    except (InputError, PackageError):
+        raise
+    except Exception as error:
+        line = f"{what}: {reason_of(error)}" if isinstance(what, str) else what(error)
+        raise InputError(line) from error
 
 
 class Terminated(KeyboardInterrupt):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from doa_core.errors import one_line
+from doa_core.errors import one_line, say
 from doa_core.process.children import may_have_written
 
 # An interrupted stream keeps what it had: its lines are complete.
@@ -48,6 +48,11 @@ def existing_path(
 def printable(name: str | os.PathLike[str]) -> str:
     """A name for pictures, tables and UTF-8 files: bytes of it that are not UTF-8 become U+FFFD."""
     return os.fspath(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def lacks_descriptors(error: OSError) -> bool:
+    """Whether no file or socket could be opened because too many are: that passes by itself."""
+    return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _composed(name: str) -> str:
@@ -316,4 +321,4 @@ def say_written(command: str, *paths: str | os.PathLike[str] | None) -> None:
     """
     for path in paths:
         if path is not None:
-            sys.stderr.write(f"{command}: wrote {printable(path)}\n")
+            say(f"{command}: wrote {printable(path)}")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import say_written
+from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
-from doa_tf.cli.options import Commands, add_imports
+from doa_tf.cli.options import Commands, add_format, add_imports, read_folder
 from doa_tf.cli.progress import progress_bar
 from doa_tf.registration import import_modules
 
@@ -33,10 +34,11 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
     parser.add_argument(
         "--apart",
-        type=float,
+        type=Limited("apart"),
         metavar="DEG",
         help="least distance of two voices from now on (default: as MODEL has it, 20 when trained)",
     )
+    add_format(parser)
     add_imports(parser)
     parser.set_defaults(run=run)
 
@@ -49,14 +51,13 @@ def run(args: argparse.Namespace) -> int:
         OSError: the file cannot be written.
     """
     from doa_tf.checkpoint import check_checkpoint
-    from doa_tf.scenes.folder import read_scenes
 
     check_checkpoint(args.model)
     if args.out is None and args.model in map(shipped_checkpoint, SHIPPED):
         raise InputError(f"--out must be given for a built-in network. Received: {args.model}")
     if args.out is not None and Path(args.out).suffix != ".keras":
         raise InputError(f"--out must be a .keras file. Received: {args.out}")
-    scenes = read_scenes(args.data)
+    scenes = read_folder(args, args.data)
     import_quietly("doa_tf.models", extra="train")
     import_modules(args.imports)
     from doa_tf.evaluation.calibration import calibrate_model

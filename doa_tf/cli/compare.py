@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, visible_lines
 from doa_core.files import say_written
 from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         comparison = compare(args.models, scenes, group_by=args.group_by, progress=progress)
     command = shlex.join(["doa_tf", *sys.argv[1:]])
     report = write_report(args.out, comparison, command=command, spheres=args.spheres)
-    sys.stdout.write("\n\n".join(figure_tables(comparison.to_dict())) + "\n")
+    tables = "\n\n".join(figure_tables(comparison.to_dict()))
+    sys.stdout.write(visible_lines(tables) + "\n")
     say_written("doa_tf", report)
     return 0
 
@@ -97,7 +98,8 @@ def _run_talkers(args: argparse.Namespace, scenes: Scenes) -> int:
     report = write_talker_report(
         args.out, comparison, command=shlex.join(["doa_tf", *sys.argv[1:]])
     )
-    sys.stdout.write("\n\n".join(figure_tables(comparison.to_dict())) + "\n")
+    tables = "\n\n".join(figure_tables(comparison.to_dict()))
+    sys.stdout.write(visible_lines(tables) + "\n")
     say_written("doa_tf", report)
     return 0
 

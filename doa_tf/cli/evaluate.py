@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, visible_lines
 from doa_core.files import say_written
 from doa_tf.cli.options import Commands, add_judged, read_judged
 from doa_tf.cli.progress import progress_bar
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation = evaluate(
             args.model, scenes, group_by=args.group_by, decode=args.decode, progress=progress
         )
-    sys.stdout.write(format_table(evaluation))
+    sys.stdout.write(visible_lines(format_table(evaluation)))
     if args.json is not None:
         evaluation.write_json(args.json)
     if args.per_scene is not None:
@@ -88,7 +88,8 @@ def _run_talkers(args: argparse.Namespace, scenes: Scenes) -> int:
         )
     with progress_bar("scenes") as progress:
         evaluation = evaluate_talkers(args.model, scenes, group_by=args.group_by, progress=progress)
-    sys.stdout.write(text_tables(evaluation.to_dict(), group_by=evaluation.group_by))
+    tables = text_tables(evaluation.to_dict(), group_by=evaluation.group_by)
+    sys.stdout.write(visible_lines(tables))
     if args.json is not None:
         evaluation.write_json(args.json)
     if args.per_scene is not None:

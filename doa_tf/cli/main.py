@@ -23,18 +23,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     import logging
+    import sys
 
     from doa_edge.options import command
-    from doa_edge.options.streams import open_standard_streams
+    from doa_edge.options.common import join_negative_values
+    from doa_edge.options.streams import VisibleFormatter, open_standard_streams
     from doa_tf.cli.program import GOES_ON, NOTHING, status_of
 
     open_standard_streams()
     parser = _parser()
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(join_negative_values(list(sys.argv[1:] if argv is None else argv)))
     except SystemExit as stop:
         return command.exit_status(stop)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     resumes = _RESUMES & {args.command, getattr(args, "verb", None)}
     interrupted = GOES_ON if resumes else NOTHING
     return status_of(

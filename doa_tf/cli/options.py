@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError, as_input_errors
+from doa_edge.limits import Limits
+from doa_edge.options.input import add_format_arguments, input_format_of
 from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules
@@ -20,13 +22,11 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def number_pair(text: str) -> tuple[float, float]:
+def number_pair(text: str, limits: Limits) -> tuple[float, float]:
     """LOW,HIGH."""
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        message = f"two numbers LOW,HIGH are needed, not {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
+    low, high = (limits.read(part) for part in text.split(","))
+    if low > high:
+        raise ValueError(text)
     return low, high
 
 
@@ -58,7 +58,29 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         metavar="COLUMN",
         help="a column of labels.csv; many different numbers make ranges (default: condition)",
     )
+    add_format(parser)
     add_imports(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add what the channels of recordings are; see `read_folder`."""
+    group = parser.add_argument_group("the recordings", "AmbiX where nothing else is said")
+    add_format_arguments(group)
+
+
+def read_folder(args: argparse.Namespace, folder: str) -> Scenes:
+    """The scenes of a folder, of the format that the options say; warns if it is another.
+
+    Raises:
+        InputError: no such scenes or format.
+    """
+    from doa_tf.scenes.folder import read_scenes
+    from doa_tf.scenes.format_check import warn_of_formats
+
+    with as_input_errors():
+        scenes = read_scenes(folder, input_format_of(args))
+    warn_of_formats(scenes)
+    return scenes
 
 
 def add_imports(parser: argparse._ActionsContainer) -> None:
@@ -83,14 +105,11 @@ def read_judged(args: argparse.Namespace, models: Sequence[str]) -> Scenes:
     """
     from doa_tf.evaluation.groups import check_group
     from doa_tf.evaluation.predictions import check_model_name
-    from doa_tf.scenes.folder import read_scenes
-    from doa_tf.scenes.format_check import warn_of_formats
 
     for model in models:
         check_model_name(model)
-    scenes = read_scenes(args.data)
+    scenes = read_folder(args, args.data)
     check_group(scenes, args.group_by)
-    warn_of_formats(scenes)
     if args.imports or any(model.endswith(".keras") for model in models):
         import_quietly("doa_tf.models", extra="train")
     import_modules(args.imports)
@@ -121,13 +140,22 @@ def check_sources(args: argparse.Namespace) -> None:
 
         with as_input_errors():
             usual_counts(args.talkers)
+    if not args.scenes:
+        _check_bank_options(args)
     if args.scenes and (mixed or args.live):
         others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
         raise InputError(f"--scenes stands for itself: leave out {others}")
     if args.engine == "jax" and (args.scenes or args.cache or args.strategy != "none"):
         raise InputError("The engine jax mixes as it trains: no --scenes, --cache or --strategy")
-    if not args.scenes and not (args.bank and args.speech):
+
+
+def _check_bank_options(args: argparse.Namespace) -> None:
+    if not (args.bank and args.speech):
         raise InputError("Training needs --bank and --speech, or --scenes")
+    if not args.valid:
+        raise InputError("--valid must name the scenes that choose the best epoch")
+    if args.valid_by is not None:
+        raise InputError("--valid-by splits --scenes, where no --valid is given")
 
 
 def add_skip_broken(parser: argparse._ActionsContainer) -> None:

@@ -36,7 +36,9 @@ def status_of(
         try:
             try:
                 with own_temporary_files(prog.split()[-1]):
-                    return work() or 0
+                    status = work() or 0
+                    sys.stdout.flush()
+                    return status
             except Exception as error:
                 # What a library makes of an interruption, or fails with on the way out.
                 if (stop := listening.received) is not None:

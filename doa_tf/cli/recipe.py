@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from typing import Any
 
-from doa_core.errors import InputError
-from doa_core.toml import parse_toml
+from doa_core.errors import InputError, say, visible
+from doa_core.reading.toml import parse_toml
+from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_recordings
@@ -41,7 +41,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
     start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
     parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
-    parser.add_argument("--workers", type=int, metavar="N", help=processes)
+    parser.add_argument("--workers", type=Limited("workers"), metavar="N", help=processes)
     parser.set_defaults(run=run)
     return parser
 
@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         init_from=args.init_from,
         workers=args.workers,
         bars=progress_bar,
-        say=partial(print, file=sys.stderr),
+        say=say,
     )
-    sys.stdout.write(f"{path}\n")
-    sys.stderr.write(f"doa_tf: the calibrated network is in {path}\n")
+    sys.stdout.write(f"{visible(path) if sys.stdout.isatty() else path}\n")
+    say(f"doa_tf: the calibrated network is in {path}")
     return 0
 
 

@@ -9,11 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import as_input_errors
+from doa_core.errors import as_input_errors, say
 from doa_core.files import existing_path
+from doa_edge.options.command import Limited, add_options
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
-from doa_tf.cli.options import Commands, add_imports, add_skip_broken, check_sources, read_mixer
+from doa_tf.cli.options import (
+    Commands,
+    add_format,
+    add_imports,
+    add_skip_broken,
+    check_sources,
+    read_folder,
+    read_mixer,
+)
 from doa_tf.cli.progress import progress_bar
 from doa_tf.registration import import_modules
 from doa_tf.training.distribute import STRATEGIES
@@ -21,11 +30,13 @@ from doa_tf.training.distribute import STRATEGIES
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
     from doa_tf.files import Progress
+    from doa_tf.scenes.folder import Scenes
     from doa_tf.training.settings import TrainingData
 
 # As `doa_tf.data.augment` and `doa_tf.training.settings` have them, which need numpy.
 AUGMENTATIONS = ("vertical", "upright", "all", "none")
 ENGINES = ("keras", "jax")
+VALID_SHARE = 0.2  # of recordings, where no others are given
 
 
 def add_parser(commands: Commands) -> None:
@@ -47,15 +58,14 @@ def add_parser(commands: Commands) -> None:
     )
     add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
-    parser.add_argument(
-        "--patience", type=int, metavar="N", help="epochs without a better one (default: 20)"
-    )
-    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas (default: 64)")
-    text = "of Nadam, at its highest (default: 0.001)"
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help=text)
-    text = "over which the rate rises (default: 200)"
-    parser.add_argument("--warmup-steps", type=int, metavar="N", help=text)
+    texts = {
+        "--epochs N": "at most (default: 60)",
+        "--patience N": "epochs without a better one (default: 20)",
+        "--batch-size B": "of all replicas (default: 64)",
+        "--learning-rate RATE": "of Nadam, at its highest (default: 0.001)",
+        "--warmup-steps N": "over which the rate rises (default: 200)",
+    }
+    _add_numbers(parser, texts)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from",
@@ -76,21 +86,29 @@ def add_parser(commands: Commands) -> None:
         default="keras",
         help="jax: new scenes in every epoch, mixed and learned by an accelerator (default: keras)",
     )
-    network = parser.add_argument_group("the network")
-    network.add_argument(
-        "--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)"
-    )
-    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction (default: 64)")
-    text = "before the outputs (default: 429)"
-    network.add_argument("--dense-units", type=int, metavar="N", help=text)
-    text = "dropped after each pooling (default: 0.2)"
-    network.add_argument("--dropout", type=float, metavar="SHARE", help=text)
-    parser.add_argument(
-        "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
-    parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
-    parser.set_defaults(run=run)
+    _add_network(parser.add_argument_group("the network"))
+    _add_numbers(parser, {"--backup-minutes M": "between backups"})
+    seed = Limited("train seed")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of all draws")
+    _add_numbers(parser, {"--threads N": "TensorFlow's (default: all)"})
+    parser.set_defaults(run=run, backup_minutes=5.0)
+
+
+def _add_numbers(group: argparse._ActionsContainer, texts: Mapping[str, str]) -> None:
+    """Add an option for each `--name VALUE`, with the limits of that name."""
+    names = [text.partition(" ")[0] for text in texts]
+    add_options(group, texts, {name: Limited(name.removeprefix("--")) for name in names})
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    sizes, text = Limited("filters"), "of the convolutions (default: 64 64 64)"
+    group.add_argument("--filters", type=sizes, nargs=3, metavar="N", help=text)
+    texts = {
+        "--lstm-units N": "each direction (default: 64)",
+        "--dense-units N": "before the outputs (default: 429)",
+        "--dropout SHARE": "dropped after each pooling (default: 0.2)",
+    }
+    _add_numbers(group, texts)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -99,14 +117,23 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--speech", metavar="DIR", help="recordings of talkers")
     data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
     data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
-    data.add_argument("--valid", required=True, metavar="SCENES", help="picks the best epoch")
+    text = "scenes that pick the best epoch (default: a fifth of --scenes)"
+    data.add_argument("--valid", metavar="SCENES", help=text)
+    data.add_argument(
+        "--valid-by",
+        metavar="COLUMN",
+        help="without --valid: a column of labels.csv, such as a room or a day, whose scenes of "
+        "one value are learned from or picked by, never both (default: each file on its own)",
+    )
     data.add_argument(
         "--talkers",
-        type=int,
+        type=Limited("train talkers"),
         metavar="N",
         help="scenes of none to N talkers, up to 3, for a network of several voices (default: one)",
     )
-    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
+    data.add_argument(
+        "--sequences", type=Limited("sequences"), metavar="N", help="mixed scenes (default: 16384)"
+    )
     data.add_argument(
         "--augment",
         choices=AUGMENTATIONS,
@@ -122,6 +149,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="DIR", help="mixed features, shared between runs (default: RUN/cache)"
     )
     add_skip_broken(parser)
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -158,8 +186,8 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("reading, mixing") as progress:
         with as_input_errors():
             heads.get(args.head or TrainSettings.head)  # before anything is read
-        _check_formats(args)
-        data, given = _data(args, features, progress)
+        scenes, valid = _recordings(args)
+        data, given = _data(args, scenes, valid, features, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
@@ -180,18 +208,22 @@ def run(args: argparse.Namespace) -> int:
             init_from=args.init_from,
             options=options,
         )
-    sys.stderr.write(f"doa_tf: the best epoch is in {Path(args.out) / BEST}\n")
+    say(f"doa_tf: the best epoch is in {Path(args.out) / BEST}")
     return 0
 
 
-def _check_formats(args: argparse.Namespace) -> None:
-    """Warn of recordings that are not AmbiX."""
-    from doa_tf.scenes.folder import read_scenes
-    from doa_tf.scenes.format_check import warn_of_formats
-
-    for folder in dict.fromkeys((args.scenes, args.valid)):
-        if folder is not None:
-            warn_of_formats(read_scenes(folder))
+def _recordings(args: argparse.Namespace) -> tuple[Scenes | None, Scenes]:
+    """The scenes to learn from, None for those of a bank, and those that pick the best epoch."""
+    if args.scenes is None:
+        return None, read_folder(args, args.valid)
+    scenes = read_folder(args, args.scenes)
+    if args.valid is not None:
+        return scenes, scenes if args.valid == args.scenes else read_folder(args, args.valid)
+    scenes, valid = scenes.split(VALID_SHARE, by=args.valid_by, seed=args.seed)
+    sys.stderr.write(
+        f"doa_tf: {len(scenes)} recordings to learn from, {len(valid)} to pick the best epoch\n"
+    )
+    return scenes, valid
 
 
 def _architecture(args: argparse.Namespace) -> dict[str, Any]:
@@ -204,14 +236,18 @@ def _architecture(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _data(
-    args: argparse.Namespace, features: FeatureSpec, progress: Progress
+    args: argparse.Namespace,
+    scenes: Scenes | None,
+    valid: Scenes,
+    features: FeatureSpec,
+    progress: Progress,
 ) -> tuple[TrainingData, dict[str, Any]]:
     """What to train on, and the settings that follow from it."""
     from doa_tf.rooms.bank.bank import bank_digest
     from doa_tf.training.settings import TrainingData
 
-    given: dict[str, Any] = {"valid": args.valid, "cache": args.cache}
-    if not args.scenes:
+    given: dict[str, Any] = {"valid": valid, "cache": args.cache}
+    if scenes is None:
         sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
         if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
             sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
@@ -221,6 +257,7 @@ def _data(
         return TrainingData(mixer=mixer, sources=sources, **given), {"voices": args.talkers or 1}
     from doa_tf.data.recorded import RecordedScenes
 
-    recorded = RecordedScenes(args.scenes, features=features)
+    recorded = RecordedScenes(scenes, features=features)
     data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
-    return data, {"sequences": len(recorded), "voices": recorded.voices}
+    voices = recorded.voices if args.valid else max(recorded.voices, valid.voices)
+    return data, {"sequences": len(recorded), "voices": voices}

@@ -12,8 +12,7 @@ import numpy as np
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
 from doa_tf.data.waveforms import WaveformStore
-from doa_tf.files import sha256
-from doa_tf.scenes.folder import LABELS_FILE, read_scenes
+from doa_tf.scenes.folder import Scenes, read_scenes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ class RecordedScenes:
     A recording is read and resampled once, when the first of its windows is needed.
 
     Args:
-        folder: scenes, as every evaluation reads them.
+        scenes: from `read_scenes`, or the folder.
         features: of the network; its window length applies.
 
     Attributes:
@@ -91,14 +90,15 @@ class RecordedScenes:
         InputError: no recording is as long as one window.
     """
 
-    def __init__(self, folder: str | Path, *, features: FeatureSpec | None = None) -> None:
+    def __init__(self, scenes: Scenes | str | Path, *, features: FeatureSpec | None = None) -> None:
         self._features = features or FeatureSpec()
-        self._scenes = read_scenes(folder)
+        self._scenes = scenes if isinstance(scenes, Scenes) else read_scenes(scenes)
         self.single = all(scene.single for scene in self._scenes)
-        digest = sha256(Path(folder) / LABELS_FILE)
-        self.sources: dict[str, Any] = {"scenes": str(folder), "labels_sha256": digest}
+        folder = str(self._scenes.folder)
+        self.sources: dict[str, Any] = {"scenes": folder, "scenes_sha256": self._scenes.digest}
         self._store = WaveformStore(sample_rate=self._features.sample_rate)
-        whole = [self._store.length(s.path) // self._features.samples for s in self._scenes]
+        lengths = [self._store.length(scene.path, scene.input_format) for scene in self._scenes]
+        whole = [length // self._features.samples for length in lengths]
         self._ends = np.cumsum(whole, dtype=np.int64)
         if not len(self):
             raise InputError(
@@ -131,7 +131,8 @@ class RecordedScenes:
         scene = self._scenes[number]
         window = place - (int(self._ends[number - 1]) if number else 0)
         start = window * self._features.samples
-        waveform = self._store.part(scene.path, start, start + self._features.samples)
+        stop = start + self._features.samples
+        waveform = self._store.part(scene.path, start, stop, scene.input_format)
         times = frame_times(self._features, start=start)
         directions = scene.directions_at(times)
         targets = directions[0] if self.single else filled_up(directions, self.voices)

@@ -11,12 +11,12 @@ from doa_core.spec import FeatureSpec
 from doa_tf.data.features import feature_windows
 from doa_tf.data.recorded import filled_up, frame_times
 from doa_tf.data.targets import as_targets, without_head
-from doa_tf.scenes.folder import read_scenes
+from doa_tf.scenes.folder import Scenes, read_scenes
 
 
 @without_head
 def scenes_arrays(
-    folder: str | Path,
+    scenes: Scenes | str | Path,
     *,
     features: FeatureSpec,
     highpass_hz: float = 0.0,
@@ -28,7 +28,7 @@ def scenes_arrays(
     are (S, T, V, 3), in the middle of each frame, with rows of zeros for who is silent.
 
     Args:
-        folder: scenes, as every evaluation reads them.
+        scenes: from `read_scenes`, or the folder.
         features: of the network.
         highpass_hz: high-pass cutoff [Hz], applied before the features; 0 for none.
         voices: V, where scenes are not all of one talker; by default the most talkers of any.
@@ -37,7 +37,8 @@ def scenes_arrays(
         TypeError: a head, which 0.1 took.
         InputError: no scenes, one that is shorter than a window, or more talkers than voices.
     """
-    scenes = read_scenes(folder)
+    if not isinstance(scenes, Scenes):
+        scenes = read_scenes(scenes)
     inputs = [
         feature_windows(
             scene.read(sample_rate=features.sample_rate),

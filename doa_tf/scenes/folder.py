@@ -18,11 +18,12 @@ docs/conventions.md has examples.
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -32,6 +33,7 @@ import numpy.typing as npt
 from doa_core.errors import InputError
 from doa_core.files import as_disk_errors, existing_path, write_folder_beside
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.format import AMBIX, InputFormat
 from doa_tf.scenes.labels.scene import LABEL_COLUMNS as LABEL_COLUMNS
 from doa_tf.scenes.labels.scene import Scene as Scene
 from doa_tf.scenes.labels.scene import SceneTalker as SceneTalker
@@ -75,11 +77,61 @@ class Scenes:
         """The most talkers of any file."""
         return max(len(scene.talkers) for scene in self.scenes)
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is known of the scenes: files, labels and formats, not their sound."""
+        known = [
+            (scene.file, scene.talkers, sorted(scene.columns.items()), scene.input_format)
+            for scene in self.scenes
+        ]
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
-def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
+    def split(self, share: float, *, by: str | None = None, seed: int = 0) -> tuple[Scenes, Scenes]:
+        """The scenes without a random share of them, and that share.
+
+        Args:
+            share: of the files, or of the values of a column, rounded, and at least one.
+            by: a column, such as a room or a day, whose scenes of one value stay together; by
+                default each file stands alone.
+            seed: of the draw.
+
+        Raises:
+            InputError: there is no such column, or fewer than two files or values to split.
+            ValueError: a share that is not between 0 and 1.
+        """
+        if not 0.0 < share < 1.0:
+            raise ValueError(f"`share` must lie between 0 and 1. Received: {share}")
+        if by is not None and by not in self.columns:
+            raise InputError(
+                f"{self.folder} has no column {by!r} to split by. "
+                f"Received columns: {', '.join(self.columns) or 'none'}"
+            )
+        groups = [scene.file if by is None else scene.columns[by] for scene in self.scenes]
+        values = sorted(set(groups))
+        if len(values) < 2:
+            what = "files" if by is None else f"values of {by!r}"
+            raise InputError(
+                f"To split scenes needs two or more {what}. Received: {len(values)} in "
+                f"{self.folder}"
+            )
+        count = min(max(1, round(share * len(values))), len(values) - 1)
+        order = np.random.default_rng(seed).permutation(len(values))
+        held = {values[place] for place in order[:count]}
+        parts = [
+            tuple(s for s, group in zip(self.scenes, groups, strict=True) if (group in held) is out)
+            for out in (False, True)
+        ]
+        return replace(self, scenes=parts[0]), replace(self, scenes=parts[1])
+
+
+def read_scenes(folder: str | os.PathLike[str], input_format: InputFormat = AMBIX) -> Scenes:
     """The scenes of a folder. Labels and the existence of files are checked.
 
     The recordings themselves are opened when they are used (`Scene.read`).
+
+    Args:
+        folder: with recordings and labels.csv.
+        input_format: what the channels of all its recordings are.
 
     Raises:
         InputError: the folder or its labels.csv is missing, empty or not a table; a required
@@ -109,7 +161,8 @@ def read_scenes(folder: str | os.PathLike[str]) -> Scenes:
     if not rows:
         raise InputError(f"{labels} names its columns and holds no scene")
     further = tuple(name for name in names if name not in REQUIRED_COLUMNS)
-    return Scenes(folder=folder, scenes=tuple(scenes_of_rows(rows, folder)), columns=further)
+    found = (replace(scene, input_format=input_format) for scene in scenes_of_rows(rows, folder))
+    return Scenes(folder=folder, scenes=tuple(found), columns=further)
 
 
 def write_scenes(

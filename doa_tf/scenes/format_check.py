@@ -1,17 +1,16 @@
-"""Are the recordings of a folder what they have to be, AmbiX? Said once for a folder, if not."""
+"""Are the recordings of a folder what they are read as? Said once for a folder, if not."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.audio import FileSource
-from doa_edge.input.format import AMBIX
-from doa_edge.input.format_evidence import FormatEvidence
-from doa_tf.scenes.folder import Scenes
+from doa_edge.input.format import InputFormat
+from doa_edge.input.format_evidence import Contradiction, FormatEvidence
+from doa_tf.scenes.folder import Scene, Scenes
 
 logger = logging.getLogger(__name__)
 
@@ -19,62 +18,70 @@ MOST = 256  # recordings of a folder that are looked at, evenly spread
 
 
 def warn_of_formats(scenes: Scenes) -> None:
-    """Log a warning if the energies of recordings say another format than AmbiX.
+    """Log a warning if the energies of recordings say another format than they are read as.
 
-    Recordings of two seconds and more are judged one by one, and all of them together, which tells
-    of short ones, too. No more than `MOST` are read, and of each no more than its first seconds
-    with sound from somewhere. See `doa_edge.input.format_evidence`.
+    That is the one that was asked for, else the one that a file declares, else AmbiX. Recordings of
+    two seconds and more are judged one by one, and all of one format together, which tells of short
+    ones, too. No more than `MOST` are read, and of each no more than its first seconds with sound
+    from somewhere. See `doa_edge.input.format_evidence`.
 
     Args:
         scenes: of `read_scenes`. Recordings that cannot be read are left to those who need them.
     """
-    together = FormatEvidence(sample_rate=SAMPLE_RATE)
-    contrary = []
-    looked_at = _spread([scene.path for scene in scenes])
-    for path in looked_at:
+    together: dict[InputFormat, FormatEvidence] = {}
+    contrary: list[tuple[Scene, str, Contradiction]] = []
+    looked_at = _spread(scenes)
+    for scene in looked_at:
         try:
-            evidence = _evidence(path)
+            read_as, evidence = _evidence(scene)
         except InputError:
             continue
-        together.add(evidence)
+        of_format = FormatEvidence(read_as, sample_rate=SAMPLE_RATE)
+        together.setdefault(read_as, of_format).add(evidence)
         if found := evidence.contradiction():
-            contrary.append((path, found))
-    if found := together.contradiction():
-        where, what = f"the recordings of {scenes.folder}", found
-    elif contrary:
-        (first, what), count = contrary[0], len(contrary)
-        where = str(first)
+            contrary.append((scene, read_as.format_name, found))
+    for read_as, evidence in together.items():
+        if found := evidence.contradiction():
+            _warn(f"the recordings of {scenes.folder}", read_as.format_name, found)
+            return
+    if contrary:
+        (first, name, what), count = contrary[0], len(contrary)
+        where = str(first.path)
         if count > 1:
             where += f", one of {count} such among {len(looked_at)} recordings of {scenes.folder}"
-    else:
-        return
-    fits = " or ".join(name.removeprefix("--format ") for name in what.fits)
+        _warn(where, name, what)
+
+
+def _warn(where: str, name: str, found: Contradiction) -> None:
+    shown = "AmbiX" if name == "ambix" else name
     logger.warning(
-        "%s: by the energies this is no AmbiX (%+.1f dB off), but can be %s: directions are wrong "
-        "then. Scenes must be AmbiX (docs/conventions.md)",
+        "%s: by the energies this is no %s (%+.1f dB off), but can be %s: directions are wrong "
+        "then (docs/conventions.md)",
         where,
-        what.error_db,
-        fits,
+        shown,
+        found.error_db,
+        " or ".join(found.fits),
     )
 
 
-def _evidence(path: Path) -> FormatEvidence:
-    """What the first seconds of a recording say.
+def _evidence(scene: Scene) -> tuple[InputFormat, FormatEvidence]:
+    """What a recording is read as, and what its first seconds say.
 
     Raises:
         InputError: it cannot be read.
     """
-    with FileSource(path, AMBIX) as source:
-        evidence = FormatEvidence(AMBIX, sample_rate=SAMPLE_RATE)
+    with FileSource(scene.path, scene.input_format) as source:
+        read_as = scene.input_format.declared_as(source.declared)
+        evidence = FormatEvidence(read_as, sample_rate=SAMPLE_RATE)
         for block in source:
             evidence.push(block)
             if evidence.full:
                 break
-    return evidence
+    return read_as, evidence
 
 
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """Up to `MOST` different ones, evenly spread."""
-    different = list(dict.fromkeys(paths))
+def _spread(scenes: Iterable[Scene]) -> list[Scene]:
+    """Up to `MOST` of different recordings, evenly spread."""
+    different = list({scene.path: scene for scene in scenes}.values())
     step = max(1.0, len(different) / MOST)
     return [different[int(step * k)] for k in range(min(MOST, len(different)))]

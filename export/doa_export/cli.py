@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say
 from doa_core.files import say_written
 from doa_core.process.signals import run_command
-from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_edge.options.command import EXIT_FAILED, CommandParser, Limited, exit_status
 from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
@@ -56,7 +56,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return status_of(partial(_export, args), "doa_export", interrupted="no file written")
     except (ConversionError, ImportError, MemoryError) as error:
         line = " ".join(str(error).split())  # whole: it ends with what to do
-        sys.stderr.write(f"doa_export: {line}\n")
+        say(f"doa_export: {line}")
         return EXIT_FAILED
 
 
@@ -96,7 +96,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibration-windows",
         metavar="N",
-        type=integer(1),
+        type=Limited("calibration-windows"),
         default=300,
         help="use at most this many of them, evenly over their conditions (default: 300)",
     )
@@ -134,17 +134,16 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="compare on the windows of these recordings, a hundred or more (default: built-in "
         "synthetic windows)",
     )
-    angle = number(0, 180, "degrees")
     add(
         "--max-median-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-median-deg"),
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
     add(
         "--max-p99-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-p99-deg"),
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
     )
     add(
@@ -191,7 +190,7 @@ def _export(args: argparse.Namespace) -> int:
         if json_file is not None:
             json_file.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
-    sys.stderr.write(f"doa_export: {_summary(made)}\n")
+    say(f"doa_export: {_summary(made)}")
     say_written("doa_export", args.json, args.report)
     return 0
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
+
 import numpy as np
 import pytest
 
@@ -95,3 +99,21 @@ def tiny_tflite(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "tiny.tflite"
     path.write_bytes(embed_spec(intensity_network(), ModelSpec(head="cartesian")))
     return path
+
+
+@contextlib.contextmanager
+def no_descriptor_left():
+    """Every descriptor that this process may have is in use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    taken = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(1))
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.format import AMBIX, InputFormat
 
 LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
 TALKER_COLUMN = "talker"
@@ -82,6 +83,7 @@ class Scene:
         elevation_deg: in [-90, 90] [degrees]; nan likewise.
         columns: the further columns, as text; empty where a file's rows have different ones.
         talkers: everybody who talks, in the order of labels.csv; empty where nobody does.
+        input_format: what the channels of the recording are.
     """
 
     file: str
@@ -90,6 +92,7 @@ class Scene:
     elevation_deg: float = math.nan
     columns: Mapping[str, str] = field(default_factory=dict)
     talkers: tuple[SceneTalker, ...] = ()
+    input_format: InputFormat = AMBIX
 
     def __post_init__(self) -> None:
         given = (self.azimuth_deg, self.elevation_deg)
@@ -153,14 +156,14 @@ class Scene:
             return math.nan
 
     def read(self, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
-        """(N, 4) AmbiX samples, resampled to `sample_rate` [hertz].
+        """(N, 4) AmbiX samples in the room's axes, resampled to `sample_rate` [hertz].
 
         Raises:
             InputError: the file is not a recording with four channels of finite samples.
         """
         from doa_edge.input.audio import read_recording
 
-        return read_recording(self.path, sample_rate=sample_rate)
+        return read_recording(self.path, self.input_format, sample_rate=sample_rate)
 
 
 _NOBODY = Stretch(azimuth_deg=math.nan, elevation_deg=math.nan)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from doa_core.errors import one_line
+from doa_core.errors import one_line, visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         for report in reports:
             state = f"{report.rate} Hz" if report.usable else "no"
-            sys.stdout.write(
+            line = (
                 f"{report.index:3}  {state:9}  {report.name} ({report.host_api}, "
-                f"{report.channels} in){': ' if report.note else ''}{report.note}\n"
+                f"{report.channels} in){': ' if report.note else ''}{report.note}"
             )
+            sys.stdout.write(f"{visible(line)}\n")
     if any(report.usable for report in reports):
         return 0
     sys.stderr.write(

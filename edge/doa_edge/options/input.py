@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from doa_edge.options.command import add_options, integer, number
+from doa_edge.limits import Limits
+from doa_edge.options.command import Kind, Limited, add_options
+
+if TYPE_CHECKING:
+    from doa_edge.input.format import InputFormat
 
 ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
@@ -25,24 +29,34 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--stall SECONDS": "reopen a device that delivers nothing for this long (default: 3)",
         "--profile NAME": "a microphone whose channels are documented, instead of --format; "
         "`doa_edge devices --profiles` lists them",
-        "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
-        "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "
-        "(default: what a file declares, as .amb does fuma, else ambix)",
-        "--channels A,B,C,D": "which four channels, counted from 1, of an input with more "
-        "(default: of a device the first four; a file must have just four)",
-        "--mount YAW,PITCH,ROLL": "mounting of the microphone in the room, in degrees: turned "
-        "left, nose up, left side up; 0,0,180 is upside down (default: 0,0,0)",
+        **_FORMAT_TEXTS,
         "--rate HZ": "of raw PCM, or to open a device with (default: the model's 16000, else the "
         "device's)",
     }
-    kinds = {
-        **{"SECONDS": number(0.1, 3600, "seconds"), "HZ": integer(1)},
-        **{"FORMAT": str.lower, "A,B,C,D": channel_numbers, "YAW,PITCH,ROLL": mount_angles},
-    }
-    add_options(group, texts, kinds)
+    kinds: dict[str, Kind] = {"SECONDS": Limited("stall"), "HZ": Limited("rate")}
+    add_options(group, texts, {**_FORMAT_KINDS, **kinds})
     text = "of raw PCM on standard input: s16le, s24le, s32le or f32le"
     group.add_argument("--encoding", type=str.lower, choices=ENCODING_NAMES, help=text)
-    add_options(group, {"--raw-channels N": "channels of raw PCM (default: 4)"}, {"N": integer(1)})
+    text = "channels of raw PCM (default: 4)"
+    add_options(group, {"--raw-channels N": text}, {"N": Limited("raw-channels")})
+
+
+def add_format_arguments(group: argparse._ActionsContainer) -> None:
+    """Add --format, --channels and --mount, of recordings; see `input_format_of`."""
+    add_options(group, _FORMAT_TEXTS, _FORMAT_KINDS)
+
+
+def input_format_of(options: argparse.Namespace) -> InputFormat:
+    """What --format, --channels and --mount say.
+
+    Raises:
+        ValueError: an unknown format, or a mounting that is not three finite angles.
+    """
+    from doa_edge.input.format import InputFormat
+
+    return InputFormat(
+        audio_format=options.format, channel_map=options.channels, mount=options.mount
+    )
 
 
 def take_recording(options: argparse.Namespace) -> None:
@@ -71,9 +85,10 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
         InputError: an unknown profile, or one that contradicts the format.
         ValueError: an unknown format, or a mounting that is not three finite angles.
     """
+    from dataclasses import replace
+
     from doa_core.errors import InputError
     from doa_core.files import existing_path
-    from doa_edge.input.format import InputFormat
     from doa_edge.input.profiles import find_profile
 
     profile = find_profile(options.profile) if options.profile else None
@@ -82,11 +97,9 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
             "`profile` and `format` exclude each other. "
             f"Received: profile={options.profile!r}, format={options.format!r}"
         )
-    input_format = InputFormat(
-        audio_format=options.format or (profile.audio_format if profile else None),
-        channel_map=options.channels,
-        mount=options.mount,
-    )
+    input_format = input_format_of(options)
+    if profile and not options.format:
+        input_format = replace(input_format, audio_format=profile.audio_format)
     same = ("input", "device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
     if options.input not in (None, "-"):
@@ -94,23 +107,33 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 
-def mount_angles(text: str) -> tuple[float, ...]:
+def mount_angles(text: str, limits: Limits) -> tuple[float, ...]:
     """Three angles in degrees -> radians."""
-    try:
-        angles = tuple(math.radians(float(part)) for part in text.split(","))
-    except ValueError:
-        angles = ()
-    if len(angles) != 3 or not all(map(math.isfinite, angles)):
-        raise argparse.ArgumentTypeError(f"must be three angles YAW,PITCH,ROLL. Received: {text!r}")
+    angles = tuple(math.radians(limits.read(part)) for part in text.split(","))
+    if len(angles) != 3:
+        raise ValueError(text)
     return angles
 
 
-def channel_numbers(text: str) -> tuple[int, ...]:
+def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:
     """Four channel numbers, counted from 1."""
-    parts = text.split(",")
-    numbers = tuple(int(part) for part in parts if part.strip().isdecimal())
-    if len(parts) != 4 or len(set(numbers)) != 4 or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be four different channel numbers from 1 on, such as 1,2,3,4. Received: {text!r}"
-        )
+    numbers = tuple(limits.read(part) for part in text.split(","))
+    if len(numbers) != 4 or len(set(numbers)) != 4:
+        raise ValueError(text)
     return numbers
+
+
+_FORMAT_TEXTS = {
+    "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
+    "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "
+    "(default: what a file declares, as .amb does fuma, else ambix)",
+    "--channels A,B,C,D": "which four channels, counted from 1, of an input with more "
+    "(default: of a device the first four; a file must have just four)",
+    "--mount YAW,PITCH,ROLL": "mounting of the microphone in the room, in degrees: turned "
+    "left, nose up, left side up; 0,0,180 is upside down (default: 0,0,0)",
+}
+_FORMAT_KINDS: dict[str, Kind] = {
+    "FORMAT": str.lower,
+    "A,B,C,D": Limited("channels", channel_numbers),
+    "YAW,PITCH,ROLL": Limited("mount", mount_angles),
+}

@@ -11,6 +11,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from doa_core.errors import visible
+
 _MICROSECONDS = 1_000_000  # in a second
 
 
@@ -46,7 +48,7 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Report that the program listens."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={visible(status)}")
         self.alive()
 
     def alive(self) -> None:
@@ -58,7 +60,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """Set the text that `systemctl status` shows."""
-        self._send(f"STATUS={text}")
+        self._send(f"STATUS={visible(text)}")
 
     def stopping(self) -> None:
         """Report that the program ends."""

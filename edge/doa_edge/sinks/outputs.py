@@ -11,28 +11,36 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doa_core.errors import InputError, as_input_errors
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
 from doa_edge.sinks.sink import Queued, Sink
 
 if TYPE_CHECKING:
-    from doa_edge.signals import Signals
+    from doa_core.process.signals import Signals
+    from doa_edge.input.pace import Pace
 
-LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost three minutes
+# Lines that may wait for a disk or a terminal: three minutes, or half of one with --every 1, which
+# is more than a pipe may give before it is known not to be live.
+LINES_LENGTH = 1024
 
 
 @contextmanager
 def open_outputs(
-    options: argparse.Namespace, *, live: bool, paced: bool, hop_seconds: float, signals: Signals
+    options: argparse.Namespace,
+    *,
+    pace: Pace | None,
+    paced: bool,
+    hop_seconds: float,
+    signals: Signals,
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
 
     Args:
         options: of `doa_edge run`.
-        live: whether the sound cannot wait: then no sink may block it.
-        paced: whether sound comes in real time; a recording comes as fast as it is processed.
+        pace: of the sound: whether it cannot wait for a sink; None of a file, which waits.
+        paced: whether sound may come in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
         signals: held while a message is sent.
 
@@ -57,13 +65,17 @@ def open_outputs(
                 size=(options.out_size or DEFAULT_OUT_BYTES) if paced else None,
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
             )
-            sinks.append(Queued(file, length=LINES_LENGTH) if live else file)
+            sinks.append(_in_queue(file, pace))
         if prints_lines(options):
-            lines = StreamSink(sys.stdout)
-            sinks.append(Queued(lines, length=LINES_LENGTH) if live else lines)
+            sinks.append(_in_queue(StreamSink(sys.stdout), pace))
         hub = stack.enter_context(Hub(sinks, signals=signals))
         sinks.clear()
         yield hub
+
+
+def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
+    """A sink that cannot hold up live sound."""
+    return sink if pace is None else Queued(sink, length=LINES_LENGTH, pace=pace)
 
 
 def _say_where(path: Path, error: type[BaseException] | None, *_: object) -> None:
@@ -107,7 +119,7 @@ def _network_sinks(
         from doa_edge.sinks.network.web import WebSink
 
         web = WebSink(options.web, names=[options.web_name] if options.web_name else [])
-        sys.stderr.write(f"doa_edge: live page at {web.url}\n")
+        say(f"doa_edge: live page at {web.url}")
         yield web
     if options.tcp:
         from doa_edge.sinks.network.tcp import TcpServerSink

@@ -14,17 +14,21 @@ from __future__ import annotations
 import os
 import re
 import struct
-import sys
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from doa_core.errors import say
+from doa_core.files import lacks_descriptors
+from doa_edge import limits
 from doa_edge.estimate import VoiceSound
+from doa_edge.sinks.sink import Reasons
 
-LEAST_BYTES = 100_000  # three seconds
+MOST_WAITING = 256  # stretches, while too many files are open: some 40 seconds
 LONGEST_PAUSE_S = 30.0  # after a longer one the talker has a new file
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")  # RIFF, the format, and where the samples begin
 _FULL_SCALE = 32768.0
@@ -52,6 +56,7 @@ class TalkerFiles:
         folder: of this run, new.
         files: how many were made.
         clipped: samples beyond full scale, which were written as full scale.
+        missed: stretches that could not be written, as too many files were open for too long.
 
     Args:
         parent: where the folder is made; made itself if only it is missing.
@@ -72,13 +77,14 @@ class TalkerFiles:
         size: int,
         count: int,
     ) -> None:
-        if size < LEAST_BYTES:
-            raise ValueError(f"`size` must be {LEAST_BYTES} bytes or more. Received: size={size}")
-        if count < 1:
-            raise ValueError(f"`count` must be 1 or more. Received: count={count}")
+        limits.check("listen-size", size, named="size")
+        limits.check("listen-count", count, named="count")
         self.folder = _new_folder(Path(parent))
         self.files = 0
         self.clipped = 0
+        self.missed = 0
+        self._reasons = Reasons("listen")
+        self._waiting: deque[VoiceSound] = deque()
         self._rate = sample_rate
         self._most_samples = (size - _HEADER.size) // _SAMPLE_BYTES
         self._count = count
@@ -86,28 +92,57 @@ class TalkerFiles:
         self._open: dict[int, _File] = {}  # by the talker's id
 
     def write(self, voice: VoiceSound) -> None:
-        """Add a stretch to the talker's file.
+        """Add a stretch to the talker's file; while too many files are open it waits.
 
         Raises:
             OSError: the disk is full, for instance; all files stay as they were.
         """
-        samples, start = voice.samples, voice.start
-        self._let_go(start)
-        while len(samples):
-            file = self._file_for(voice.id, start)
-            if file is None:
-                return
-            pause = start - file.end
-            piece = samples[: self._most_samples - file.length - pause]
-            self._append(file, piece, pause=pause)
-            samples, start = samples[len(piece) :], start + len(piece)
+        self._waiting.append(voice)
+        self._write_waiting()
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft()
+            self.missed += 1
 
     def close(self) -> None:
-        """Say what was clipped; the folder goes if nobody was heard."""
+        """Write what waits, and say what was clipped; the folder goes if nobody was heard.
+
+        Raises:
+            OSError: the disk is full, for instance.
+        """
+        try:
+            self._write_waiting()
+        finally:
+            self.missed += len(self._waiting)
+            self._waiting.clear()
+            self._end()
+
+    def _end(self) -> None:
         if self.clipped:
-            sys.stderr.write(f"doa_edge: --listen clipped {self.clipped} samples\n")
+            say(f"doa_edge: --listen clipped {self.clipped} samples")
         with suppress(OSError):  # it holds a file
             self.folder.rmdir()
+
+    def _write_waiting(self) -> None:
+        """Write what waits, piece by piece, until a file cannot be opened."""
+        while self._waiting:
+            voice = self._waiting[0]
+            self._let_go(voice.start)
+            file = self._file_for(voice.id, voice.start) if len(voice.samples) else None
+            if file is None:
+                self._waiting.popleft()
+                continue
+            pause = voice.start - file.end
+            piece = voice.samples[: self._most_samples - file.length - pause]
+            try:
+                self._append(file, piece, pause=pause)
+            except OSError as error:
+                if not lacks_descriptors(error):
+                    self._waiting.clear()  # the listening ends
+                    raise
+                self._reasons.tell("cannot open its files and tries again", error)
+                return
+            rest, start = voice.samples[len(piece) :], voice.start + len(piece)
+            self._waiting[0] = replace(voice, samples=rest, start=start)
 
     def _let_go(self, start: int) -> None:
         """Forget the files of talkers whose pause has become too long."""
@@ -121,9 +156,9 @@ class TalkerFiles:
             return file
         if self.files >= self._count:
             if not self._full:
-                sys.stderr.write(
+                say(
                     f"doa_edge: --listen has written {self._count} files (--listen-count); who "
-                    "talks from now on is not written\n"
+                    "talks from now on is not written"
                 )
             self._full = True
             return None
@@ -134,7 +169,6 @@ class TalkerFiles:
 
     def _append(self, file: _File, samples: npt.NDArray[np.floating], *, pause: int) -> None:
         """Add silence and samples, then tell the header; all or nothing."""
-        self.clipped += int(np.count_nonzero(np.abs(samples) > 1.0))
         scaled = np.rint(samples * _FULL_SCALE)
         data = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1.0).astype("<i2").tobytes()
         length = file.length + pause + len(samples)
@@ -154,11 +188,14 @@ class TalkerFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
+            if lacks_descriptors(error):
+                raise
             raise OSError(
                 f"--listen cannot write {file.path}: {error.strerror or error}; what it has "
                 "written so far can be played"
             ) from error
         file.length = length
+        self.clipped += int(np.count_nonzero(np.abs(samples) > 1.0))
 
 
 def _new_folder(parent: Path) -> Path:

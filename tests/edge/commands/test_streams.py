@@ -104,6 +104,8 @@ def test_the_service_manager_hears_the_bytes_of_a_name(tmp_path):
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
         notifier.status(f"listening to {NOT_UTF8}.wav")
         assert manager.recv(100) == b"STATUS=listening to b\xfcro.wav"
+        notifier.ready("listening to a\nMAINPID=1\nb.wav")  # one more message, it would be
+        assert manager.recv(100) == b"READY=1\nSTATUS=listening to a\\nMAINPID=1\\nb.wav"
         notifier.close()
 
 

@@ -11,14 +11,15 @@ import time
 
 import pytest
 
+from doa_core.errors import InputError
 from doa_edge.sinks.network.address import Address
+from tests.edge.broker import MOSQUITTO, Broker, free_port
 from tests.edge.sinks.messages import several, talker
 
 pytest.importorskip("paho.mqtt.client")
 
 from doa_edge.sinks.network.mqtt import PASSWORD_VARIABLE, MqttSink
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 ESTIMATE = {
     "time_s": 0.832,
     "azimuth_deg": 40.0,
@@ -37,40 +38,6 @@ def wait_until(condition, seconds=10.0):
             return True
         time.sleep(0.02)
     return False
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-class Broker:
-    """A mosquitto of its own, without a configuration that others made."""
-
-    def __init__(self, folder, *, lines=("allow_anonymous true",)):
-        self.port = free_port()
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text("\n".join([f"listener {self.port} 127.0.0.1", *lines]) + "\n")
-        self.start()
-
-    def start(self):
-        self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert wait_until(self._listens)
-
-    def stop(self):
-        self._process.terminate()
-        self._process.wait(10)
-
-    def _listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
 
 
 class Listener:
@@ -242,6 +209,7 @@ class Refusing:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._answer = answer
+        self.answered = 0
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self):
@@ -253,6 +221,7 @@ class Refusing:
             with connection:
                 connection.recv(1024)
                 connection.sendall(self._answer)
+            self.answered += 1
 
     def close(self):
         self._server.close()
@@ -299,6 +268,64 @@ def test_a_broker_that_lets_nobody_in_is_told_once(answer, reason, capsys):
     assert said[0].startswith(expected)
     sink.close()
     server.close()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\x20\x01\x00",  # a confirmation that is too short
+        b"\x20\x02\x00\x00\x30\x03\x00\x09a",  # a topic that is longer than its packet
+        b"\x20\x02\x00\x00\x30\x04\x00\x02\xff\xfe",  # a topic that is not UTF-8
+        b"\x20\x02\x00\x00\x90\x01\x00",
+        b"\x20\x02\x00\x00\xff\xff\xff\xff\xff",
+        b"\xf0\x00",
+    ],
+)
+def test_a_broker_that_sends_rubbish_is_told_and_tried_again(packet, monkeypatch, capsys):
+    monkeypatch.setattr("doa_edge.sinks.network.mqtt.PAUSE", 0.01)
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    server = Refusing(packet)
+    sink = MqttSink(Address("127.0.0.1", server.port))
+    said = []
+    assert wait_until(lambda: said.extend(told(capsys)) or said)
+    assert wait_until(lambda: server.answered > 1)
+    sink.send(ESTIMATE)
+    sink.close()
+    server.close()
+    assert failed == []
+    assert all(line.startswith("doa_edge: --mqtt ") for line in said)
+    assert f"127.0.0.1:{server.port}" in said[0]
+
+
+def test_what_a_connection_raises_does_not_end_its_thread(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise UnicodeError("label too long")
+
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr("doa_edge.sinks.network.mqtt.PAUSE", 0.01)
+    monkeypatch.setattr(socket, "create_connection", fail)
+    sink = MqttSink(Address("127.0.0.1", 1883))
+    said = []
+    assert wait_until(lambda: said.extend(told(capsys)) or said)
+    assert said == ["doa_edge: --mqtt cannot reach 127.0.0.1:1883: label too long"]
+    sink.send(ESTIMATE)
+    assert sink._client._thread.is_alive()
+    sink.close()
+    assert sink.dropped == 1
+    assert failed == []
+
+
+def test_texts_that_no_packet_can_carry_are_refused():
+    address, long = Address("127.0.0.1", 1883), "\u00fc" * 32_768
+    size = "must have up to 65535 bytes of UTF-8. Received: 65"
+    with pytest.raises(InputError, match=f"--mqtt-user {size}536 bytes"):
+        MqttSink(address, user=long)
+    with pytest.raises(InputError, match=f"{PASSWORD_VARIABLE} {size}536 bytes"):
+        MqttSink(address, user="me", environment={PASSWORD_VARIABLE: long})
+    with pytest.raises(InputError, match=f"The MQTT topic, with what follows it, {size}546 bytes"):
+        MqttSink(address, topic=long)
 
 
 def test_a_broker_that_never_answers_is_told_at_the_end(capsys):

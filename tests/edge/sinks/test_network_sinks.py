@@ -12,7 +12,12 @@ import time
 import pytest
 
 from doa_core.errors import InputError
-from doa_edge.sinks.network.address import Address, receiving_address
+from doa_edge.sinks.network.address import (
+    Address,
+    broker_address,
+    listening_address,
+    receiving_address,
+)
 from doa_edge.sinks.network.tcp import TcpClientSink, TcpServerSink, odas_line
 from tests.edge.sinks.test_sinks import GAP, HOP_SECONDS, estimate, wait_until
 
@@ -278,10 +283,61 @@ def test_a_host_that_is_not_known_is_said_to_be_so(capsys):
         OscSink(Address("no-such-host.invalid", 9000))
 
 
-@pytest.mark.parametrize("host", ["a" * 64, "a..b", f"x.{'b' * 70}.org"])
-def test_a_name_that_no_host_can_have_is_misuse(host):
-    with pytest.raises(argparse.ArgumentTypeError, match="Received"):
-        receiving_address(f"{host}:9000")
+NO_HOSTS = [
+    "a" * 64,
+    "a..b",
+    ".",
+    ".a",
+    f"x.{'b' * 70}.org",
+    ".".join(5 * ["c" * 60]),
+    "\u00fc" * 60,
+    "b\udcfcro",
+    "a\0b",
+    "a\x1b[2Jb",
+    "a b",
+    "300.1.1.1",
+    "1.2.3.4.5",
+    "[1::2::3]",
+    "[a:b:c]",
+]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+@pytest.mark.parametrize("read", [receiving_address, listening_address, broker_address])
+def test_a_name_that_no_host_can_have_is_misuse(read, host):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a host that can exist\. Received"):
+        read(f"{host}:9000")
+    with pytest.raises(ValueError, match="`host` must be an IP address, or a name of up to 253"):
+        Address(host.strip("[]"), 9000)
+
+
+HOSTS = ["a" * 63, "a.b.", "b\u00fcro.local", "under_score", "1", "127.1", "10.0.0.255", "node.5"]
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "[::1]", "[fe80::1%eth0]", "[::ffff:1.2.3.4]"])
+def test_a_name_that_a_host_may_have_is_taken(host):
+    assert receiving_address(f"{host}:9000") == Address(host.strip("[]"), 9000)
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label too long"), ValueError("embedded null")])
+def test_whatever_a_connection_raises_is_told_and_counted(error, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    sink = TcpClientSink(Address("127.0.0.1", 9000), hop_seconds=HOP_SECONDS)
+    monkeypatch.setattr(socket, "create_connection", fail)
+    sink.send(estimate())
+    sink.send(estimate())
+    assert told(capsys) == [f"doa_edge: --tcp-connect cannot reach 127.0.0.1:9000: {error}"]
+    assert sink.dropped == 2
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(OSError, match=rf"--tcp cannot listen at 127\.0\.0\.1:0: {error}"):
+        TcpServerSink(Address("127.0.0.1", 0), hop_seconds=HOP_SECONDS)
+    pytest.importorskip("pythonosc")
+    from doa_edge.sinks.network.osc import OscSink
+
+    with pytest.raises(OSError, match=rf"--osc cannot send to 127\.0\.0\.1:9000: {error}"):
+        OscSink(Address("127.0.0.1", 9000))
 
 
 def test_osc_says_that_nobody_listens_and_goes_on(udp, capsys):

@@ -139,9 +139,9 @@ def test_a_recording_is_read_once_and_its_windows_are_those_of_the_whole(tmp_pat
     ]
     read = []
 
-    def counted(path, **options):
+    def counted(path, input_format, **options):
         read.append(path.name)
-        return read_blocks(path, **options)
+        return read_blocks(path, input_format, **options)
 
     monkeypatch.setattr(waveforms, "read_blocks", counted)
     for room in (waveforms.IN_MEMORY, 16 * 60_000):  # the second is for "b.flac" alone

@@ -6,9 +6,10 @@ import pytest
 
 from doa_core.ambisonics import from_ambix
 from doa_edge.input.audio import read_recording
+from doa_edge.input.format import InputFormat
 from doa_tf.cli.main import main
 from doa_tf.scenes import format_check
-from doa_tf.scenes.folder import read_scenes, write_scenes
+from doa_tf.scenes.folder import Scene, read_scenes, write_scenes
 from doa_tf.scenes.format_check import warn_of_formats
 from tests.places import PROJECT
 
@@ -66,9 +67,24 @@ def test_what_cannot_be_read_is_left_to_others(tmp_path, caplog):
 
 def test_of_many_recordings_some_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(format_check, "MOST", 4)
-    paths = [tmp_path / str(number) for number in range(9)]
-    assert format_check._spread([*paths, paths[0]]) == [paths[k] for k in (0, 2, 4, 6)]
-    assert format_check._spread(paths[:3]) == paths[:3]
+    scenes = [Scene(file=name, path=tmp_path / name) for name in "abcdefghi"]
+    assert format_check._spread([*scenes, scenes[0]]) == [scenes[k] for k in (0, 2, 4, 6)]
+    assert format_check._spread(scenes[:3]) == scenes[:3]
+
+
+def test_what_was_asked_for_or_declared_is_held_against_the_sound(tmp_path, caplog):
+    scenes = folder_of(tmp_path / "fuma", list(pieces()), "fuma")
+    warn_of_formats(read_scenes(scenes.folder, InputFormat(audio_format="fuma")))
+    assert not caplog.records
+    ambix = folder_of(tmp_path / "ambix", map(read_recording, LONG), "ambix")
+    for scene in ambix:
+        scene.path.rename(scene.path.with_suffix(".amb"))  # declares FuMa
+    labels = ambix.folder / "labels.csv"
+    labels.write_text(labels.read_text().replace(".wav", ".amb"))
+    warn_of_formats(read_scenes(ambix.folder))
+    (record,) = caplog.records
+    assert "by the energies this is no fuma" in record.getMessage()
+    assert "--format ambix" in record.getMessage()
 
 
 @pytest.mark.parametrize("command", ["evaluate", "compare", "train"])

@@ -1,13 +1,16 @@
 """Labels of several talkers: who talks when and where, and what no row may say."""
 
+import argparse
 import os
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError
+from doa_edge.input.format import AMBIX, InputFormat
 from doa_tf.scenes.folder import read_scenes, write_scenes
 from doa_tf.scenes.labels.scene import Scene, SceneTalker, Stretch
 from doa_tf.scenes.plot import plot_scenes
@@ -297,8 +300,76 @@ def test_advice_about_an_option_is_for_commands_that_have_it(tmp_path, capsys):
     assert doa_tf(["evaluate", "baseline:intensity", "--data", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert "The input must hold 4 channels" in told
-    assert "with 16 channels\n" in told
+    assert "microphone); --channels says which, such as --channels 1,2,3,4. Received: " in told
+    asked = ["evaluate", "baseline:intensity", "--data", str(tmp_path), "--channels", "1,2,3,4"]
+    assert doa_tf(asked) == 0
+    capsys.readouterr()
+    with pytest.raises(InputError) as raised:
+        read_scenes(tmp_path)[0].read()
+    told = str(raised.value.with_advice(argparse.Namespace(data=tmp_path)))
+    assert told.endswith("with 16 channels")
     assert "--" not in told
     assert doa_edge(["run", "--input", str(tmp_path / "third-order.wav")]) == 2
     told = capsys.readouterr().err
     assert "microphone); --channels says which, such as --channels 1,2,3,4. Received: " in told
+
+
+def many(tmp_path, rooms):
+    """A folder of scenes, one in each of the rooms named."""
+    rows = ({**row(azimuth), "room": room} for azimuth, room in enumerate(rooms))
+    names = map(str, range(len(rooms)))
+    sound = np.ones((100, 4))
+    write_scenes(tmp_path / "s", [(n, sound, r) for n, r in zip(names, rows, strict=True)])
+    return read_scenes(tmp_path / "s")
+
+
+def test_scenes_are_split_by_file_or_by_a_column(tmp_path):
+    scenes = many(tmp_path, "aabbccddee")
+    rest, held = scenes.split(0.2, seed=3)
+    assert (len(rest), len(held)) == (8, 2)
+    assert {s.file for s in (*rest, *held)} == {s.file for s in scenes}
+    assert scenes.split(0.2, seed=3)[1].scenes == held.scenes
+    assert scenes.split(0.2, seed=4)[1].scenes != held.scenes
+    rest, held = scenes.split(0.2, by="room")
+    assert (len(rest), len(held)) == (8, 2)
+    assert len({scene.columns["room"] for scene in held}) == 1
+    assert rest.digest != held.digest != scenes.digest
+    assert len(scenes.split(0.001)[1]) == len(scenes.split(0.999)[0]) == 1
+
+
+def test_what_cannot_be_split(tmp_path):
+    scenes = many(tmp_path, "aa")
+    with pytest.raises(InputError, match=r"two or more values of 'room'. Received: 1 in"):
+        scenes.split(0.5, by="room")
+    with pytest.raises(InputError, match=r"no column 'day' to split by. Received columns: room"):
+        scenes.split(0.5, by="day")
+    with pytest.raises(InputError, match=r"two or more files. Received: 1 in"):
+        replace(scenes, scenes=scenes.scenes[:1]).split(0.5)
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+        scenes.split(1.0)
+
+
+def test_a_format_belongs_to_all_scenes_of_a_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    fuma = rng.standard_normal((32_000, 4)).astype(np.float32)
+    write_scenes(tmp_path / "s", [("a", fuma, row())])
+    fuma_format = InputFormat(audio_format="fuma", mount=(0.3, 0.0, np.pi))
+    (scene,) = read_scenes(tmp_path / "s", fuma_format)
+    np.testing.assert_allclose(scene.read(), fuma @ fuma_format.to_ambix.T, atol=1e-5)
+    (plain,) = read_scenes(tmp_path / "s")
+    assert plain.input_format == AMBIX
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("file,azimuth_deg,elevation_deg\na.wav\0,0,0\n", "NUL"),
+        ("file,azimuth_deg,elevation_deg\n" + "a" * 200_000 + ",0,0\n", "field limit"),
+        ("file,azimuth_deg,elevation_deg\n" + "," * (1 << 21), "more than 1048576 characters"),
+        ('file,azimuth_deg,elevation_deg\n"a.wav,0,0\n', "unexpected end"),
+    ],
+)
+def test_a_hostile_table_is_refused_in_one_line(read, labels, message):
+    with pytest.raises(InputError, match=f"labels.csv must be UTF-8 text.*{message}") as caught:
+        read(labels)
+    assert "\n" not in str(caught.value)

@@ -99,13 +99,16 @@ def test_several_talkers_from_the_command_line(tmp_path, bank, speech, scenes, m
     [
         (
             "train --bank . --speech . --valid . --talkers 9 --out {out}",
-            "`talkers` must be 1 to 3. Received: talkers=9",
+            "--talkers must be an integer between 1 and 3. Received: 9",
         ),
         ("train --scenes {scenes} --valid . --talkers 2 --out {out}", "leave out --talkers"),
         ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),
         ("train --bank . --speech . --valid nowhere --head cartesian --out {out}", "scenes"),
         ("train --bank . --speech . --valid . --head polar --out {out}", "polar"),
         ("train --bank . --valid . --head cartesian --out {out}", "--speech, or --scenes"),
+        ("train --bank . --speech . --out {out}", "--valid must name the scenes"),
+        ("train --bank . --speech . --valid . --valid-by room --out {out}", "--valid-by splits"),
+        ("train --scenes {scenes} --format b-format --valid . --out {out}", "b-format"),
         ("train --scenes nowhere --valid . --head cartesian --out {out}", "nowhere"),
         ("render --bank nowhere --speech . --out {out}", "index.json"),
         ("simulate --out {out} --rooms 0", "rooms"),

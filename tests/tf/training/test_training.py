@@ -247,6 +247,20 @@ def test_a_folder_of_scenes_is_training_data(tmp_path, scenes, capsys):
     assert "leave out --bank" in capsys.readouterr().err
 
 
+def test_without_valid_a_part_of_the_scenes_picks_the_epoch(tmp_path, scenes, capsys):
+    out = tmp_path / "run"
+    options = ["--scenes", str(scenes), "--out", str(out), "--valid-by", "condition"]
+    small = ["--head", "gibbs-softmax", "--epochs", "1", "--batch-size", "3"]
+    assert main(["train", *options, *small]) == 0
+    told = capsys.readouterr().err
+    held = read_scenes(scenes).split(0.2, by="condition")
+    assert f"{len(held[0])} recordings to learn from, {len(held[1])} to pick" in told
+    sources = json.loads((out / "settings.json").read_text())["sources"]
+    assert sources["scenes_sha256"] == held[0].digest
+    assert main(["train", *options, *small, "--valid-by", "no such"]) == 2
+    assert "no column 'no such' to split by" in capsys.readouterr().err
+
+
 def test_windows_of_recorded_scenes(scenes):
     recorded = RecordedScenes(scenes)
     first = read_scenes(scenes)[0]

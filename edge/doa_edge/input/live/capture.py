@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from doa_edge.input.live.clock import SampleClock
 from doa_edge.input.live.handover import Chunk
 from doa_edge.input.live.live_stream import CLOSE_S, Background, LiveStream, abandon_portaudio
 from doa_edge.input.live.portaudio import (
-    DeviceError,
     InputDevice,
     Opening,
     find_again,
@@ -26,6 +26,8 @@ from doa_edge.input.live.portaudio import (
     negotiate,
     rescan,
 )
+from doa_edge.input.live.talk import without_talk
+from doa_edge.input.pace import Pace
 from doa_edge.input.profiles import not_ambisonic
 from doa_edge.input.stream import Gap, Samples, Source, StreamItem, no_sound
 
@@ -68,6 +70,7 @@ class DeviceSource(Source):
         self.name = "live device" if device is None else str(device)
         self.stall_s = stall_s
         self.model_rate = model_rate
+        self.pace = Pace(live=True)
         self._wanted = device
         self._rate = rate
         self._input_format = input_format
@@ -76,6 +79,7 @@ class DeviceSource(Source):
         self._counts = {"overruns": 0, "losses": 0, "invalid_blocks": 0, "missing_samples": 0}
         self._stream: LiveStream | None = None
         self._pending: Background[Returned | None] | None = None
+        self._quiet = ExitStack()
         self._opened: Opening
         self._before: list[InputDevice] = []  # that were there when it was found
         self._converter: AmbixConverter
@@ -93,6 +97,7 @@ class DeviceSource(Source):
         if what := not_ambisonic(device.name):
             logger.warning("%s is no first-order Ambisonics microphone: %s", device.name, what)
         self._use(self._open(device))
+        self._quiet.enter_context(without_talk())
         return self
 
     def close(self) -> None:
@@ -103,6 +108,7 @@ class DeviceSource(Source):
             abandon_portaudio()
         elif pending and pending.result:  # it came back while we closed
             pending.result[0].close()
+        self._quiet.close()
 
     def statistics(self) -> dict[str, float]:
         """Counts of what was lost so far, and how fast the device's clock runs."""
@@ -168,7 +174,7 @@ class DeviceSource(Source):
             rescan()
             devices = list_devices()
             stream = self._open(find_again(self._opened.device, devices, before=self._before))
-        except (InputError, DeviceError) as error:
+        except (InputError, OSError) as error:  # of the device; or too many files are open
             logger.debug("%s", error)
             return None
         chunks = stream.first_chunks(duration_s=SETTLE_S, timeout_s=self.stall_s)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import struct
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 LOOPBACK = "127.0.0.1"
+LONGEST_HOST = 253  # characters of a name in the DNS
+# What a connection that cannot be made raises: the system's errors, and those of Python about a
+# name or a packet that it cannot write down, of which UnicodeError is one.
+CONNECTION_ERRORS = (OSError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -15,10 +22,20 @@ class Address:
     Attributes:
         host: a name or an IP address, without brackets.
         port: 0 to 65535.
+
+    Raises:
+        ValueError: a host that no lookup will ever find.
     """
 
     host: str
     port: int
+
+    def __post_init__(self) -> None:
+        if not _is_possible(self.host):
+            raise ValueError(
+                f"`host` must be an IP address, or a name of up to {LONGEST_HOST} characters whose "
+                f"labels have 1 to 63 each. Received: host={self.host!r}"
+            )
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -51,21 +68,29 @@ def _parse(text: str, allowed: str, *, lowest_port: int) -> Address:
     host = host or ("" if needs_host else LOOPBACK)
     digits = port_text.isascii() and port_text.isdecimal() and len(port_text) < 6
     port = int(port_text) if digits else -1
-    if not (port_text or needs_port):
-        port = lowest_port = 0
-    wrong_host = not host or (":" in host and not bracketed) or any(map(str.isspace, host))
-    if wrong_host or not _is_sendable(host) or not lowest_port <= port <= 65_535:
+    may_lack_port = not (port_text or needs_port)
+    if may_lack_port:
+        port = 0
+    wrong_port = not may_lack_port and not lowest_port <= port <= 65_535
+    if wrong_port or (":" in host and not bracketed) or not _is_possible(host):
         raise argparse.ArgumentTypeError(
             f"must be {allowed} with a port from {lowest_port} to 65535 "
-            f"(an IPv6 host in brackets). Received: {text!r}"
+            f"(an IPv6 host in brackets) and a host that can exist. Received: {text!r}"
         )
     return Address(host, port)
 
 
-def _is_sendable(host: str) -> bool:
-    """Whether a name can be looked up at all: its labels have 1 to 63 characters."""
+def _is_possible(host: str) -> bool:
+    """Whether a host may be found some day: an IP address, or a name that can be looked up."""
+    if not 0 < len(host) <= LONGEST_HOST or not host.isprintable() or " " in host:
+        return False
     try:
-        host.encode("idna")
-    except UnicodeError:
+        if ":" in host:
+            IPv6Address(host)
+            return True
+        name = host.encode("idna").decode("ascii")
+        if name.replace(".", "").isdecimal():  # 300.1.1.1
+            socket.inet_aton(name)
+    except (ValueError, OSError):  # UnicodeError, too
         return False
     return True

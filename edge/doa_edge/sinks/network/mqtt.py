@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from doa_core.errors import InputError, MissingPackageError
-from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
 from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message, Reasons
 from doa_edge.sinks.slots import talkers_by_slot
 
@@ -27,7 +28,10 @@ DEFAULT_TOPIC = "doa"
 PORT, TLS_PORT = 1883, 8883
 PASSWORD_VARIABLE = "DOA_EDGE_MQTT_PASSWORD"
 KEEPALIVE_SECONDS = 30
-LONGEST_PAUSE = 30  # seconds between two attempts to connect
+PAUSE, LONGEST_PAUSE = 1, 30  # seconds between two attempts to connect
+LONGEST_TEXT = 65_535  # bytes of UTF-8, by the standard
+# What paho-mqtt 2.0 raises, in its thread, about packets that are none; later ones check them.
+_GARBLED = (*CONNECTION_ERRORS, LookupError, TypeError)
 
 
 class MqttSink:
@@ -47,7 +51,7 @@ class MqttSink:
 
     Raises:
         MissingPackageError: paho-mqtt is not installed.
-        InputError: a topic that MQTT does not allow.
+        InputError: a topic that MQTT does not allow, a user or a password that is too long.
     """
 
     name = "mqtt"
@@ -76,27 +80,19 @@ class MqttSink:
         port = address.port or (TLS_PORT if tls else PORT)
         self._place = Address(address.host, port)
         self._greeted = False  # whether the broker has let us in
-        reasons = self._reasons = Reasons(self.name)
-        unreachable = f"cannot reach {self._place}"
-
-        class Client(paho.Client):
-            """Tells why it cannot connect, which paho-mqtt keeps to itself."""
-
-            def reconnect(self) -> Any:
-                try:
-                    return super().reconnect()
-                except OSError as error:
-                    reasons.tell(unreachable, error)
-                    raise
-
-        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._closing = threading.Event()
+        self._reasons = Reasons(self.name)
+        self._client = self._new_client(paho)(CallbackAPIVersion.VERSION2)
         self._client.max_queued_messages_set(QUEUE_LENGTH)
-        self._client.reconnect_delay_set(1, LONGEST_PAUSE)
+        self._client.reconnect_delay_set(PAUSE, LONGEST_PAUSE)
         self._client.will_set(f"{self._topic}/status", "offline", qos=qos, retain=True)
         self._client.on_connect = self._greet
         self._client.on_disconnect = self._miss
         if user is not None:
-            self._client.username_pw_set(user, environment.get(PASSWORD_VARIABLE))
+            password = environment.get(PASSWORD_VARIABLE)
+            _check_length("--mqtt-user", user)
+            _check_length(PASSWORD_VARIABLE, password or "")
+            self._client.username_pw_set(user, password)
         if tls:
             self._client.tls_set()
         self._client.connect_async(address.host, port, KEEPALIVE_SECONDS)
@@ -104,7 +100,7 @@ class MqttSink:
 
     def send(self, message: Message) -> None:
         """Publish a message; counted as dropped where no broker takes it."""
-        if not self._client.is_connected():
+        if not (self._greeted and self._client.is_connected()):
             self.dropped += 1
             return
         kind = "direction" if "azimuth_deg" in message else "event"
@@ -119,6 +115,7 @@ class MqttSink:
 
     def close(self) -> None:
         """Publish `offline` and disconnect."""
+        self._closing.set()
         if self._client.is_connected():
             goodbye = self._client.publish(
                 f"{self._topic}/status", "offline", qos=self._qos, retain=True
@@ -132,6 +129,34 @@ class MqttSink:
         self._client.on_disconnect = None
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _new_client(self, paho: Any) -> Any:
+        """paho-mqtt's client, whose thread outlives every mishap and tells why it came about."""
+        unreachable = f"cannot reach {self._place}"
+
+        class Client(paho.Client):  # type: ignore[misc]
+            """Tries again whatever went wrong; paho-mqtt does so after an OSError alone."""
+
+            def reconnect(client) -> Any:  # noqa: N805
+                try:
+                    return super().reconnect()
+                except CONNECTION_ERRORS as error:
+                    self._reasons.tell(unreachable, error)
+                    raise OSError(unreachable) from error
+
+            def loop_read(client, max_packets: int = 1) -> Any:  # noqa: N805
+                try:
+                    return super().loop_read(max_packets)
+                except _GARBLED as error:
+                    self._greeted = False
+                    self._reasons.tell(f"does not understand {self._place}", error)
+                self._closing.wait(PAUSE)
+                try:
+                    return client.reconnect()  # which forgets the packet
+                except OSError:
+                    return paho.MQTT_ERR_CONN_LOST
+
+        return Client
 
     def _publish_slot(self, slot: int, talkers: Mapping[int, Message]) -> bool:
         """Publish who is in a slot, or once that nobody is any more; whether it was taken."""
@@ -160,6 +185,15 @@ class MqttSink:
         self._greeted = False
 
 
+def _check_length(name: str, text: str) -> None:
+    """Raise InputError for a text that no packet can carry."""
+    size = len(text.encode())
+    if size > LONGEST_TEXT:
+        raise InputError(
+            f"{name} must have up to {LONGEST_TEXT} bytes of UTF-8. Received: {size} bytes"
+        )
+
+
 def check_topic(topic: str) -> None:
     """Raise InputError for a topic that cannot be published to."""
     if not topic.strip("/") or set(topic) & set("+#\0") or topic.startswith("$"):
@@ -167,3 +201,4 @@ def check_topic(topic: str) -> None:
             "The MQTT topic must be a name without + and # that does not begin with $. "
             f"Received: {topic!r}"
         )
+    _check_length("The MQTT topic, with what follows it,", f"{topic.rstrip('/')}/direction")

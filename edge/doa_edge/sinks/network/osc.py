@@ -39,7 +39,7 @@ import json
 import socket
 
 from doa_core.errors import MissingPackageError
-from doa_edge.sinks.network.address import Address
+from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
 from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
@@ -84,8 +84,8 @@ class OscSink:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             # Connected, so that it reports a port of this machine at which nobody listens.
             self._socket.connect(place)
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except CONNECTION_ERRORS as error:
+            reason = getattr(error, "strerror", None) or str(error)
             raise OSError(f"--osc cannot send to {address}: {reason}") from error
 
     def send(self, message: Message) -> None:

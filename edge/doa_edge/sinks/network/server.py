@@ -8,10 +8,12 @@ import socket
 import threading
 from typing import Any
 
-from doa_edge.sinks.network.address import Address
-from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH
+from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
+from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Reasons
 
 MOST_CLIENTS = 32  # more are turned away
+MOST_WAITING = 16  # connections that are no clients yet
+BACKLOG = 16  # connections that are taken at once; further ones wait in the system
 CLIENT_BUFFER = 64 * 1024  # bytes that wait for one client before it misses messages
 STALLED_SECONDS = 10.0  # a client that reads nothing for this long is disconnected
 
@@ -36,8 +38,10 @@ class LoopServer:
         self._listener = _listen(address, self.name)
         self.address = Address(address.host, self._listener.getsockname()[1])
         self.dropped = 0
+        self._reasons = Reasons(self.name)
         self._clients: dict[Any, Backlog] = {}  # whatever has a `transport`
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._tell)
         self._posted = 0  # messages that the loop has not taken yet
         self._posted_lock = threading.Lock()
         self._stop = asyncio.Event()
@@ -53,9 +57,12 @@ class LoopServer:
                 self.dropped += 1
                 return
             self._posted += 1
-        # The loop may have ended with an interpreter that is shutting down.
-        with contextlib.suppress(RuntimeError):
+        try:
             self._loop.call_soon_threadsafe(self._take, text)
+        except RuntimeError:  # the loop has ended
+            with self._posted_lock:
+                self._posted -= 1
+                self.dropped += 1
 
     def close(self) -> None:
         """Close the connections and free the port."""
@@ -88,12 +95,19 @@ class LoopServer:
             self._posted -= 1
         self.broadcast(text)
 
+    def _tell(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say what a connection ran into, such as too many open files; asyncio tries again."""
+        reason = context.get("exception") or context["message"]
+        self._reasons.tell("has trouble with a connection", reason)
+
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.call_soon(self._started.set)
         try:
             self._loop.run_until_complete(self.serve(self._listener, self._stop))
             self._loop.run_until_complete(_cancel_the_rest())
+        except OSError as error:
+            self._reasons.tell("serves nobody any more", error)
         finally:
             self._listener.close()
             self._loop.close()
@@ -120,16 +134,56 @@ class Backlog:
         return now - self._full_since > STALLED_SECONDS
 
 
+class Waiting:
+    """Connections that are no clients yet: so many at once, each for so long.
+
+    One too many takes the place of the one that has waited longest: whoever means it asks within
+    moments, whoever holds places only to hold them loses those. So silent connections neither use
+    up the descriptors nor shut others out.
+
+    Args:
+        most: connections.
+        seconds: that each has to become a client, or to fetch what it came for.
+    """
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._timers: dict[Any, asyncio.TimerHandle] = {}  # the one that came first is first
+
+    def add(self, connection: Any) -> None:
+        """Take in a connection, which has a `transport`. Called in the loop."""
+        if len(self._timers) >= self._most:
+            longest = next(iter(self._timers))
+            self.remove(longest)
+            longest.transport.abort()
+        loop = asyncio.get_running_loop()
+        self._timers[connection] = loop.call_later(self._seconds, connection.transport.abort)
+
+    def close(self) -> None:
+        """End all of them."""
+        for connection in list(self._timers):
+            self.remove(connection)
+            connection.transport.abort()
+
+    def remove(self, connection: Any) -> None:
+        """Let go of a connection: it has become a client, or has ended."""
+        timer = self._timers.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+
 def _listen(address: Address, name: str) -> socket.socket:
     try:
         family, _, _, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(place[:2], family=family, backlog=MOST_CLIENTS)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except CONNECTION_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise OSError(
-            error.errno, f"--{name} cannot listen at {address}: {reason}. Choose another port"
+            getattr(error, "errno", None),
+            f"--{name} cannot listen at {address}: {reason}. Choose another port",
         ) from error
 
 

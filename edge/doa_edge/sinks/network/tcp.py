@@ -25,8 +25,8 @@ import math
 import socket
 import time
 
-from doa_edge.sinks.network.address import Address
-from doa_edge.sinks.network.server import MOST_CLIENTS, Backlog, LoopServer
+from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
+from doa_edge.sinks.network.server import BACKLOG, MOST_CLIENTS, Backlog, LoopServer
 from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
 
@@ -68,7 +68,7 @@ class TcpServerSink(LoopServer):
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve clients until `stop` is set."""
-        server = await asyncio.start_server(self._talk, sock=listener)
+        server = await asyncio.start_server(self._talk, sock=listener, backlog=BACKLOG)
         async with server:
             await stop.wait()
         for writer in list(self._clients):
@@ -140,7 +140,7 @@ class TcpClientSink:
             try:
                 self._socket = socket.create_connection(place, timeout=CONNECT_SECONDS)
                 self._socket.settimeout(SEND_SECONDS)
-            except OSError as error:
+            except CONNECTION_ERRORS as error:
                 self._reasons.tell(f"cannot reach {self._address}", error)
         return self._socket
 

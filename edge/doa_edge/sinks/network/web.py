@@ -14,9 +14,9 @@ import hashlib
 import logging
 import re
 import socket
-import weakref
 from collections import deque
 from collections.abc import Collection
+from functools import partial
 from http import HTTPStatus
 from importlib import resources
 from ipaddress import ip_address
@@ -25,15 +25,24 @@ from urllib.parse import urlsplit
 
 from doa_core.errors import MissingPackageError
 from doa_edge.sinks.network.address import Address
-from doa_edge.sinks.network.server import CLIENT_BUFFER, MOST_CLIENTS, Backlog, LoopServer
+from doa_edge.sinks.network.server import (
+    BACKLOG,
+    CLIENT_BUFFER,
+    MOST_CLIENTS,
+    MOST_WAITING,
+    Backlog,
+    LoopServer,
+    Waiting,
+)
 from doa_edge.sinks.sink import Message, json_line
 
 if TYPE_CHECKING:
-    from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
+    from doa_edge.sinks.network.web_connection import WebConnection
+
 HISTORY = 256  # messages that a new client is given: 40 s of six estimates a second
-HANDSHAKE_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0  # to open the socket, or to fetch the page
 GOODBYE_SECONDS = 0.5
 LARGEST_MESSAGE = 1024  # bytes; the page sends none at all
 PAGE_PATHS = ("/", "/index.html")
@@ -44,7 +53,8 @@ class WebSink(LoopServer):
     """Serves the page at `/` and the messages, one JSON object each, at `/directions`.
 
     What clients send is ignored. One that reads too slowly misses messages, one that reads nothing
-    for ten seconds is disconnected, and those beyond 32 are turned away.
+    for ten seconds is disconnected, and those beyond 32 are turned away. Connections that are no
+    clients yet are sixteen at most, for five seconds; a new one takes the place of the oldest.
 
     Args:
         address: to listen at.
@@ -59,7 +69,7 @@ class WebSink(LoopServer):
 
     def __init__(self, address: Address, *, names: Collection[str] = ()) -> None:
         try:
-            import websockets.asyncio.server  # noqa: F401
+            import doa_edge.sinks.network.web_connection  # noqa: F401
         except ImportError as error:
             raise MissingPackageError("websockets", "web", error) from error
         self._page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_bytes()
@@ -67,6 +77,7 @@ class WebSink(LoopServer):
         self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
         self._names |= {name.lower() for name in names}
         self._history: deque[str] = deque(maxlen=HISTORY)
+        self._waiting = Waiting(most=MOST_WAITING, seconds=HANDSHAKE_SECONDS)
         super().__init__(address)
 
     @property
@@ -87,22 +98,22 @@ class WebSink(LoopServer):
 
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve pages until `stop` is set."""
-        from websockets.asyncio.server import ServerConnection, serve
+        from websockets.asyncio.server import serve
 
-        opened: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
-
-        class Connection(ServerConnection):
-            def __init__(self, *arguments: Any, **settings: Any) -> None:
-                super().__init__(*arguments, **settings)
-                opened.add(self)
+        from doa_edge.sinks.network.web_connection import WebConnection
 
         quiet = logging.getLogger(f"{__name__}.clients")  # their mistakes are not ours to report
         quiet.setLevel(logging.CRITICAL)
+        talk: Any = self._talk  # websockets' types know of no connection but its own
+        ours: dict[str, Any] = {
+            "process_request": self._answer,
+            "create_connection": partial(WebConnection, waiting=self._waiting),
+        }
         server = await serve(
-            self._talk,
+            talk,
             sock=listener,
-            process_request=self._answer,
-            create_connection=Connection,
+            **ours,
+            backlog=BACKLOG,
             compression=None,
             open_timeout=HANDSHAKE_SECONDS,
             close_timeout=GOODBYE_SECONDS,
@@ -117,11 +128,15 @@ class WebSink(LoopServer):
         # A browser keeps a spare connection open on which it sends nothing.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
-        for connection in opened:
+        for connection in list(self._clients):
             connection.transport.abort()
+        self._waiting.close()
         await asyncio.sleep(0)  # their sockets are closed
 
-    async def _talk(self, connection: ServerConnection) -> None:
+    async def _talk(self, connection: WebConnection) -> None:
+        if len(self._clients) >= MOST_CLIENTS:  # several asked at once
+            return
+        self._waiting.remove(connection)
         self._clients[connection] = Backlog(connection.transport)
         try:
             if self._history:
@@ -130,9 +145,17 @@ class WebSink(LoopServer):
                 pass
         finally:
             del self._clients[connection]
+            if not connection.transport.is_closing():  # for the end of its goodbye
+                self._waiting.add(connection)
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _answer(self, connection: WebConnection, request: Request) -> Response | None:
         """A page, a refusal, or None to open the socket."""
+        response = self._page_or_refusal(connection, request)
+        if response is not None and not connection.wants_body:
+            response.body = b""
+        return response
+
+    def _page_or_refusal(self, connection: WebConnection, request: Request) -> Response | None:
         host = request.headers.get("Host", "")
         if not self._is_our_name(host):
             return _response(
@@ -152,6 +175,8 @@ class WebSink(LoopServer):
             return response
         if path != SOCKET_PATH:
             return _response(connection, HTTPStatus.NOT_FOUND, "There is nothing here.\n")
+        if not connection.wants_body:
+            return _response(connection, HTTPStatus.METHOD_NOT_ALLOWED, "Only for GET.\n")
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return _response(connection, HTTPStatus.FORBIDDEN, "Only for pages from here.\n")
@@ -168,7 +193,7 @@ class WebSink(LoopServer):
             return False
 
 
-def _response(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
+def _response(connection: WebConnection, status: HTTPStatus, text: str) -> Response:
     response = connection.respond(status, text)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
