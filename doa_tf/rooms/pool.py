@@ -183,12 +183,12 @@ def _children_of_one_thread() -> Iterator[None]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that are started here ignore the Ctrl-C that a terminal sends to all of them.
+    """Processes that are started here ignore what a terminal sends to all: Ctrl-C, and SIGHUP.
 
-    This process ends them. A Ctrl-C within the block takes effect at its end.
+    This process ends them. A signal within the block takes effect at its end.
     """
     resource_tracker.ensure_running()  # which unblocks SIGINT in the thread that starts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
