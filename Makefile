@@ -13,7 +13,7 @@ SEED ?= 1
 PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
-.PHONY: crash demo docs fuzz reproduce model test check soak lint arm64 dist format clean venv-check help
+.PHONY: crash demo docs fuzz reproduce model test check soak lint pythons arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -63,6 +63,9 @@ lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/codespell
 	.venv/bin/lint-imports
 
+pythons: .venv/ready  ## other Pythons, newest and lowest versions of setup.py: WHICH="3.10 lowest" MINUTES=6
+	.ci/pythons $(WHICH)
+
 arm64: .venv-demo/ready  ## the edge extra in emulated 64-bit ARM systems (root; some minutes)
 	.venv-demo/bin/python edge/arm64/check.py
 
@@ -103,4 +106,4 @@ venv-check:
 		echo "$(PYTHON) has no venv module: on Debian, 'apt install python3-venv'" >&2; exit 1; }
 
 clean:  ## environments and caches
-	rm -rf .venv .venv-demo .venv-docs .venv-old-runtime build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png
+	rm -rf .venv .venv-demo .venv-docs .venv-old-runtime .venv-python* .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo.png

@@ -9,8 +9,8 @@ from setuptools.command.build_py import build_py
 
 EDGE = [
     "sounddevice>=0.4.6",
-    "soundfile>=0.12",
-    "soxr>=0.3.7",
+    "soundfile>=0.13",
+    "soxr>=0.5.0",
     "rich>=13",
     "python-osc>=1.8",
     'tomli>=2; python_version < "3.11"',
@@ -19,7 +19,7 @@ WEB = ["websockets>=14"]
 MQTT = ["paho-mqtt>=2"]
 # tflite-runtime is the last choice: the only one for 32-bit ARM, Python <= 3.11 and numpy < 2.
 RUNTIME = [
-    'ai-edge-litert>=2.0; platform_machine != "armv7l" and platform_machine != "armv6l"',
+    'ai-edge-litert>=2.1; platform_machine != "armv7l" and platform_machine != "armv6l"',
     'tflite-runtime>=2.14; platform_machine == "armv7l" or platform_machine == "armv6l"',
 ]
 PLOT = ["matplotlib>=3.8"]
@@ -33,27 +33,27 @@ TRAIN = [
 # What makes rooms, on this machine or as a worker of a cluster: no TensorFlow.
 CLUSTER = [
     "dask[distributed]>=2025.1",
-    "pyroomacoustics>=0.10",
+    "pyroomacoustics>=0.10.1",
     "rich>=13",
     "scipy>=1.11",
     "netCDF4>=1.6",
     "sofar>=1.2",
-    "soxr>=0.3.7",
+    "soxr>=0.5.0",
     "threadpoolctl>=3.5",
 ]
 # The engine `jax` of training; an accelerator has a JAX of its own, such as jax[cuda13].
 JAX = ["jax>=0.6"]
+TEST = ["pytest>=8.2", "pytest-xdist>=3.6"]
 DEV = [
     "build",
     "codespell",
     "import-linter>=2",
     "mypy>=1.11",
     "pre-commit",
-    "pytest>=8.2",
-    "pytest-xdist>=3.6",
     "ruff",
     "setuptools>=69",
     "twine>=6",
+    "uv>=0.5",
 ]
 # The site of `make docs`; ruff formats its signatures.
 DOCS = [
@@ -120,7 +120,8 @@ setup(
         "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
         "docs": DOCS,
-        "dev": DEV + DOCS + JAX + WEB + MQTT,
+        "test": TEST,
+        "dev": DEV + TEST + DOCS + JAX + WEB + MQTT,
     },
     entry_points={
         "console_scripts": [

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
+import json
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 LARGEST_WEIGHTS = 1 << 31  # bytes
+_CONFIG = "config.json"  # the entry that says what is in the model
 _WEIGHTS = "model.weights.h5"
 _MOST_OBJECTS = 100_000  # groups and arrays of weights
 _SMALL = 1 << 20  # bytes that arrays may have beyond what their file holds
@@ -123,11 +129,20 @@ def stored_objects(path: Path, *, compiled: bool = False) -> Iterator[dict[str, 
     Raises:
         InputError: the archive says nothing of what is in it.
     """
+    yield from _objects(_stored_config(path), compiled=compiled)
+
+
+def _stored_config(path: Path) -> Any:
+    """What Keras saved of a model, as JSON values."""
     try:
         with path.open("rb") as file, open_zip(file) as archive:
-            values = parse_json(read_entry(archive, "config.json"), finite=False)
+            return parse_json(read_entry(archive, _CONFIG), finite=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no .keras file: {one_line(error)}") from error
+
+
+def _objects(values: Any, *, compiled: bool) -> Iterator[dict[str, Any]]:
+    """Each object in these JSON values, itself and not a copy."""
     waiting: list[Any] = [values]
     while waiting:
         value = waiting.pop()
@@ -137,6 +152,70 @@ def stored_objects(path: Path, *, compiled: bool = False) -> Iterator[dict[str, 
             waiting += [v for name, v in value.items() if compiled or name != "compile_config"]
         elif isinstance(value, list):
             waiting += value
+
+
+@contextmanager
+def without_unused(path: Path) -> Iterator[Path | None]:
+    """A copy of a checkpoint for this Keras, without what another one wrote and does not use.
+
+    Keras saves all arguments of a layer, those too that nobody gave. One that this version does
+    not have is left out where it is None or False, and so are those that belong to it by name:
+    `renorm_momentum` to `renorm`. One with a value stays, and Keras refuses it.
+
+    Args:
+        path: of a `.keras` archive that `check_checkpoint` accepts.
+
+    Yields:
+        Path of the copy, which goes at the end; None where there is nothing to leave out.
+    """
+    values = _stored_config(path)
+    if not sum(_leave_out_unused(saved) for saved in _objects(values, compiled=True)):
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.keras"
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+            for entry in old.infolist():
+                changed = json.dumps(values).encode() if entry.filename == _CONFIG else None
+                new.writestr(entry, old.read(entry) if changed is None else changed)
+        yield copy
+
+
+def _leave_out_unused(saved: dict[str, Any]) -> int:
+    """Take from an object of Keras's own what its class does not know and nobody uses: how many."""
+    config, module = saved.get("config"), str(saved.get("module"))
+    if not isinstance(config, dict) or module.partition(".")[0] != "keras":
+        return 0
+    try:
+        kind = getattr(importlib.import_module(module), saved["class_name"])
+    except (ImportError, AttributeError):
+        return 0  # of another version: Keras says so itself
+    if not isinstance(kind, type):
+        return 0
+    unknown = config.keys() - _arguments(kind)
+    off = {name for name in unknown if config[name] is None or config[name] is False}
+    unused = {name for name in unknown if not off.isdisjoint(_owners(name))}
+    for name in unused:
+        del config[name]
+    return len(unused)
+
+
+def _owners(name: str) -> list[str]:
+    """An argument, and those that it may belong to: `renorm` and `renorm_momentum`."""
+    return [name[:end] for end, letter in enumerate(name) if letter == "_"] + [name]
+
+
+def _arguments(kind: type) -> set[str]:
+    """Names of the arguments of a class and of those that it is made of."""
+    makers = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return {name for maker in makers for name in _parameters(maker)}
+
+
+def _parameters(maker: Any) -> list[str]:
+    try:
+        return list(inspect.signature(maker).parameters)
+    except ValueError:  # of C
+        return []
 
 
 def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | None = None) -> None:

@@ -16,7 +16,7 @@ from doa_core.decode import HEADS
 from doa_core.errors import InputError, as_damage
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf import heads
-from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded
+from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded, without_unused
 from doa_tf.heads import Head
 from doa_tf.layers import FeatureInput, HeadOutput
 from doa_tf.turning import TurnHarmonics, TurnToIntensity
@@ -193,6 +193,8 @@ def _with_one_output(model: keras.Model) -> keras.Model:
 def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     """A checkpoint of this package; `keras.saving.load_model` with clear errors.
 
+    What a newer Keras saved loads as well, as long as it uses nothing that this one lacks.
+
     Args:
         path: of the `.keras` file.
         compiled: with its optimiser, loss and metrics.
@@ -206,10 +208,21 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     with as_damage(f"{path} says nothing sound of what is in it"):
         _check_imported(path, compiled=compiled)
     with as_damage(partial(why_not_loaded, path, version=keras.__version__)):
-        model = keras.saving.load_model(path, compile=compiled)
+        model = _loaded(path, compiled=compiled)
     with as_damage(f"{path} is no network of this package"):
         model_spec(model)
     return model
+
+
+def _loaded(path: Path, *, compiled: bool) -> keras.Model:
+    """What Keras loads, if need be without the unused arguments that another version saved."""
+    try:
+        return keras.saving.load_model(path, compile=compiled)
+    except TypeError:
+        with without_unused(path) as copy:
+            if copy is None:
+                raise
+            return keras.saving.load_model(copy, compile=compiled)
 
 
 def _check_imported(path: Path, *, compiled: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from collections import Counter
 
 import pytest
@@ -40,7 +41,14 @@ LONGEST_FIRST = (
 )
 
 
+STARTED = time.monotonic()
+BEYOND = "beyond the minutes that this run may take"
+
+
 def pytest_addoption(parser):
+    parser.addoption(
+        "--minutes", type=float, metavar="N", help="skip what has not begun after so many minutes"
+    )
     parser.addoption(
         "--write-skipped",
         metavar="FILE",
@@ -104,6 +112,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    minutes = item.config.getoption("minutes")
+    if minutes is not None and time.monotonic() - STARTED > 60 * minutes:
+        pytest.skip(BEYOND)
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder of development recordings, which lies beside the project; skips without it."""
@@ -116,7 +131,8 @@ def shared_data():
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if EXPECT_SHARED and report.skipped and item.get_closest_marker("shared"):
+    expected = EXPECT_SHARED and item.get_closest_marker("shared")
+    if expected and report.skipped and BEYOND not in report.longrepr[2]:
         report.outcome = "failed"
         report.longrepr = f"skipped where DOA_EXPECT_SHARED is set: {report.longrepr[2]}"
     return report

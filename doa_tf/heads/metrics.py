@@ -8,6 +8,7 @@ Sequences without such a talker are left out. `doa_tf.training` judges every tal
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import keras
@@ -17,6 +18,7 @@ from doa_core.calibration import TALKING_SHARE
 from doa_tf import losses
 from doa_tf.heads import loss, registry
 
+_DEGREES = 180.0 / math.pi  # a radian; `keras.ops.rad2deg` came with Keras 3.14
 _ROUNDED = 1e-6  # of a share in single precision
 
 
@@ -50,7 +52,7 @@ class _HeadMetric(keras.metrics.Metric):
         counts = ops.mean(talking, axis=1) >= TALKING_SHARE - _ROUNDED
         true = ops.normalize(ops.mean(directions, axis=1), axis=-1)
         answers = self._head.outputs_to_vectors(y_pred)[:, None]
-        errors_deg = ops.rad2deg(losses.great_circle_distance(true, answers))
+        errors_deg = losses.great_circle_distance(true, answers) * _DEGREES
         nearest_deg = ops.min(ops.where(counts, errors_deg, 180.0), axis=-1)
         return nearest_deg, ops.cast(ops.any(counts, axis=-1), "float32")
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import tempfile
 import zipfile
 
 import h5py
@@ -98,6 +99,46 @@ def test_a_run_needs_a_folder_that_tensorflow_can_name(tmp_path):
     with pytest.raises(InputError, match="whose name is UTF-8"):
         claim_run(folder, {})
     assert not folder.exists()
+
+
+def unused(layer):
+    """What a newer Keras writes of arguments that nobody gave."""
+    if layer["class_name"] == "BatchNormalization":
+        layer["config"] |= {"option": False, "option_rate": 0.99, "other": None}
+    if layer["class_name"] == "Dense":
+        layer["config"]["kernel_initializer"]["config"]["axes_of_tomorrow"] = None
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_nobody_uses_is_left_out(checkpoint, changed, monkeypatch, tmp_path, compiled):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = changed(unused, keras_version="9.9.9")
+    as_it_is = path.read_bytes()
+    loaded, original = load_model(path, compiled=compiled), load_model(checkpoint)
+    for read, stored in zip(loaded.get_weights(), original.get_weights(), strict=True):
+        np.testing.assert_array_equal(read, stored)
+    assert path.read_bytes() == as_it_is
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [0, 1.5, True, "auto", [], {}])
+def test_what_somebody_uses_is_not_left_out(changed, value):
+    def used(layer):
+        unused(layer)
+        if layer["class_name"] == "BatchNormalization":
+            layer["config"]["option"] = value
+
+    with pytest.raises(InputError, match=r"saved by Keras 9\.9\.9.*option"):
+        load_model(changed(used, keras_version="9.9.9"))
+
+
+def test_classes_of_others_keep_all_that_they_saved(changed):
+    def of_ours(layer):
+        if layer["class_name"] == "HeadOutput":
+            layer["config"]["option"] = None
+
+    with pytest.raises(InputError, match="option"):
+        load_model(changed(of_ours))
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path):
