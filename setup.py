@@ -24,6 +24,7 @@ RUNTIME = [
 ]
 PLOT = ["matplotlib>=3.8"]
 TRAIN = [
+    "h5py>=3.11",
     "tensorflow>=2.20,<2.22",
     "keras>=3.10,<4",
     "librosa>=0.10.2",
