@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import keras
 
 LONGEST_WINDOW_S = 2.0  # what is longer, and has times or nobody who talks, is a recording
+KEPT_ANSWERS = 6  # recordings whose answers are kept, for a picture of them
 DECODING = "peaks"
 _ANSWER_COLUMNS = (
     *("talker", "estimated_azimuth_deg", "estimated_elevation_deg", "error_deg", "confidence"),
@@ -197,7 +198,7 @@ def is_recording(scene: Scene) -> bool:
     """
     if not scene.timed and scene.talkers:
         return False
-    return len(scene.read(sample_rate=SAMPLE_RATE)) > LONGEST_WINDOW_S * SAMPLE_RATE
+    return scene.samples(sample_rate=SAMPLE_RATE) > LONGEST_WINDOW_S * SAMPLE_RATE
 
 
 def _check_short(name: str, scenes: Scenes, short: Sequence[Scene]) -> None:
@@ -215,7 +216,8 @@ def _heard(
     progress: Progress | None,
 ) -> Iterator[Recording]:
     for number, scene in enumerate(long, start=1):
-        yield hear(model, scene, settings)
+        recording = hear(model, scene, settings)
+        yield recording if number <= KEPT_ANSWERS else replace(recording, answers=())
         if progress is not None:
             progress(number, len(long))
 
