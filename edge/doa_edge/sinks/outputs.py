@@ -25,7 +25,13 @@ LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost thre
 
 @contextmanager
 def open_outputs(
-    options: argparse.Namespace, *, live: bool, paced: bool, hop_seconds: float, signals: Signals
+    options: argparse.Namespace,
+    *,
+    live: bool,
+    paced: bool,
+    hop_seconds: float,
+    window_seconds: float,
+    signals: Signals,
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
 
@@ -34,6 +40,7 @@ def open_outputs(
         live: whether the sound cannot wait: then no sink may block it.
         paced: whether sound comes in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
+        window_seconds: of the model [seconds].
         signals: held while a message is sent.
 
     Raises:
@@ -58,6 +65,13 @@ def open_outputs(
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
             )
             sinks.append(Queued(file, length=LINES_LENGTH) if live else file)
+        if options.dcase:
+            from doa_edge.sinks.tables.dcase import DcaseSink
+
+            stack.push(partial(_say_where, options.dcase))
+            part = stack.enter_context(write_beside(options.dcase, keep_on=INTERRUPTIONS))
+            number = options.dcase_class or 0
+            sinks.append(DcaseSink(part, window_s=window_seconds, class_number=number))
         if prints_lines(options):
             lines = StreamSink(sys.stdout)
             sinks.append(Queued(lines, length=LINES_LENGTH) if live else lines)
@@ -84,7 +98,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         InputError: an output that is another file in use.
         OSError: an output whose folder does not exist.
     """
-    outputs = [path for path in (options.out, options.plot) if path]
+    outputs = [path for path in (options.out, options.dcase, options.plot) if path]
     inputs = [path for path in (options.input, model_path, options.config) if path is not None]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]
