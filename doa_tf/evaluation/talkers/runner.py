@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,8 +82,20 @@ class Recording:
     answers: tuple[Answers, ...] = ()
 
 
-def hear(model: DirectionModel, scene: Scene, settings: EngineSettings | None = None) -> Recording:
+def hear(
+    model: DirectionModel,
+    scene: Scene,
+    settings: EngineSettings | None = None,
+    *,
+    stopped: Event | None = None,
+) -> Recording:
     """Run the runner on a recording, which is read as it is heard.
+
+    Args:
+        model: of the runner.
+        scene: the recording and its labels.
+        settings: of the runner; `EngineSettings()` if None.
+        stopped: ends the recording at the next block once it is set.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
@@ -91,7 +105,8 @@ def hear(model: DirectionModel, scene: Scene, settings: EngineSettings | None = 
     rate = features.sample_rate
     engine = DirectionEngine(model, settings)
     window_s, step_s = features.samples / rate, settings.every * features.hop / rate
-    estimates = engine.run(scene.blocks(sample_rate=rate))
+    going = takewhile(lambda _: not (stopped and stopped.is_set()), scene.blocks(sample_rate=rate))
+    estimates = engine.run(going)
     answers = tuple(answers_of(each, window_s=window_s) for each in estimates)
     duration_s, nearest_s = engine.samples / rate, step_s / 2.0 + _ROUNDING_S
     tally = judge_recording(scene, answers, duration_s=duration_s, nearest_s=nearest_s)
