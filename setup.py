@@ -23,6 +23,8 @@ RUNTIME = [
     'tflite-runtime>=2.14; platform_machine == "armv7l" or platform_machine == "armv6l"',
 ]
 PLOT = ["matplotlib>=3.8"]
+# The tables of one published data set, Spatial LibriSpeech.
+PARQUET = ["pyarrow>=14"]
 TRAIN = [
     "tensorflow>=2.20,<2.22",
     "keras>=3.10,<4",
@@ -114,6 +116,7 @@ setup(
         "edge": EDGE + RUNTIME,
         "web": WEB,
         "mqtt": MQTT,
+        "parquet": PARQUET,
         "plot": PLOT,
         "cluster": CLUSTER,
         "jax": JAX,

@@ -83,6 +83,7 @@ def read_folder(args: argparse.Namespace, folder: str) -> Scenes:
     Raises:
         InputError: no such scenes or format.
     """
+    from doa_tf.scenes.datasets.label_check import warn_of_labels
     from doa_tf.scenes.folder import read_scenes
     from doa_tf.scenes.format_check import warn_of_formats
 
@@ -91,6 +92,8 @@ def read_folder(args: argparse.Namespace, folder: str) -> Scenes:
             folder, input_format_of(args), sounds=args.sounds, clockwise=args.clockwise
         )
     warn_of_formats(scenes)
+    if scenes.published:
+        warn_of_labels(scenes.scenes, where=scenes.folder, clockwise=args.clockwise)
     return scenes
 
 

@@ -61,11 +61,13 @@ class Scenes:
         folder: where they lie.
         scenes: at least one.
         columns: names of the further columns, in the order of the file.
+        published: name of the published data set that this is; empty for a folder with labels.csv.
     """
 
     folder: Path
     scenes: tuple[Scene, ...]
     columns: tuple[str, ...] = ()
+    published: str = ""
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -191,11 +193,12 @@ def _published(folder: Path, reading: Reading) -> Scenes:
     """The scenes of a published data set."""
     layout = layout_of(folder)
     if layout is None:
-        columns = ", ".join(REQUIRED_COLUMNS)
+        required = ", ".join(REQUIRED_COLUMNS)
         why = why_none(folder)
-        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {columns}{why}")
+        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {required}{why}")
     scenes = read_layout(folder, layout, reading)
-    return Scenes(folder=folder, scenes=scenes, columns=tuple(scenes[0].columns))
+    columns = tuple(scenes[0].columns)
+    return Scenes(folder=folder, scenes=scenes, columns=columns, published=layout.name)
 
 
 def write_scenes(
