@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from doa_core.errors import InputError
-from doa_tf.scenes.datasets import dcase, l3das, spatial_librispeech
+from doa_tf.scenes.datasets import dcase, l3das, locata, spatial_librispeech
 from doa_tf.scenes.datasets.reading import Layout, Reading
 from doa_tf.scenes.labels.scene import Scene
 
-LAYOUTS: tuple[Layout, ...] = (*dcase.LAYOUTS, l3das.LAYOUT, spatial_librispeech.LAYOUT)
+LAYOUTS: tuple[Layout, ...] = (
+    *dcase.LAYOUTS,
+    l3das.LAYOUT,
+    locata.LAYOUT,
+    spatial_librispeech.LAYOUT,
+)
 
 
 def layout_of(folder: Path) -> Layout | None:
