@@ -123,7 +123,7 @@ setup(
         "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
         "docs": DOCS,
-        "dev": DEV + DOCS + JAX + WEB + MQTT,
+        "dev": DEV + DOCS + JAX + WEB + MQTT + PARQUET,
     },
     entry_points={
         "console_scripts": [

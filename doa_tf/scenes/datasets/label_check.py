@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from doa_core.ambisonics import format_to_ambix_matrix
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
@@ -49,12 +48,14 @@ def label_advice(scenes: tuple[Scene, ...], *, clockwise: bool = False) -> str |
         return None
     covariances = np.stack([covariance for covariance, _ in pairs])
     labels = np.stack([direction for _, direction in pairs])
-    read_as = chosen[0].input_format.format_name
-    errors_deg = {
-        (name, mirrored): _error_deg(covariances, labels, name, mirrored=mirrored)
-        for name in dict.fromkeys((read_as, *_FORMATS))
-        for mirrored in (False, True)
-    }
+    given = chosen[0].input_format
+    read_as = given.format_name
+    errors_deg = {}
+    for name in dict.fromkeys((read_as, *_FORMATS)):
+        matrix = replace(given, audio_format=name).to_ambix
+        ambix = matrix @ covariances @ matrix.T
+        for mirrored, sides in ((False, 1.0), (True, np.array([1.0, -1.0, 1.0]))):
+            errors_deg[name, mirrored] = _error_deg(ambix, labels * sides)
     own_deg = errors_deg[read_as, False]
     (name, mirrored), best_deg = min(errors_deg.items(), key=lambda item: item[1])
     if not (own_deg > _SUSPECT_DEG and best_deg < min(_AGREES_DEG, _MUCH_BETTER * own_deg)):
@@ -104,12 +105,13 @@ def _lone(scene: Scene) -> Iterator[tuple[FloatArray, FloatArray]]:
     yield from zip(covariances, directions[alone].sum(axis=1), strict=True)
 
 
-def _error_deg(
-    covariances: FloatArray, labels: FloatArray, audio_format: str, *, mirrored: bool
-) -> float:
-    """Median angle of labels to the intensity [degrees], read so; infinite where too few tell."""
-    matrix = format_to_ambix_matrix(audio_format)
-    ambix = matrix @ covariances @ matrix.T
+def _error_deg(ambix: FloatArray, labels: FloatArray) -> float:
+    """Median angle of (T, 3) labels to the intensity [degrees]; infinite where too few tell.
+
+    Args:
+        ambix: (T, 4, 4) covariances of AmbiX in the axes of the labels.
+        labels: unit vectors.
+    """
     energy = np.trace(ambix, axis1=1, axis2=2)
     single = np.linalg.eigvalsh(ambix)[:, -1] >= _SINGLE_WAVE * energy
     usable = single & (energy > _QUIET * np.median(energy)) & (energy > 0.0)
@@ -117,6 +119,5 @@ def _error_deg(
         return np.inf
     intensity = ambix[usable][:, 0, [3, 1, 2]]
     length = np.linalg.norm(intensity, axis=-1, keepdims=True)
-    towards = labels[usable] * ((1.0, -1.0, 1.0) if mirrored else 1.0)
-    angles = great_circle_distance(intensity / np.maximum(length, 1e-30), towards)
+    angles = great_circle_distance(intensity / np.maximum(length, 1e-30), labels[usable])
     return float(np.degrees(np.median(angles)))
