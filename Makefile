@@ -6,11 +6,14 @@ SIZE ?= tiny
 SPEECH ?= demo/speech
 NOISE ?=
 OUT ?= experiment-$(SIZE)
+# Of `make crash`: kills of each command, and what their moments are drawn from.
+KILLS ?= 10
+SEED ?= 1
 
 PYTEST = .venv/bin/python -m pytest --numprocesses auto
 TRAINING = tensorflow keras jax scipy sklearn librosa pyroomacoustics doa_tf doa_export
 
-.PHONY: demo docs reproduce model test check lint arm64 dist format clean venv-check help
+.PHONY: crash demo docs fuzz reproduce model test check soak lint arm64 dist format clean venv-check help
 
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +30,14 @@ test: .venv/ready  ## all tests, side by side on all processors
 check: lint  ## within a minute: lint, and the tests that need neither TensorFlow nor sound in real time
 	PYTHONPATH=$(CURDIR)/tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
 
+SECONDS ?= 1800
+
+soak: .venv/ready  ## a live microphone, all outputs, and what befalls them, with figures: SECONDS=1800
+	.venv/bin/python -m benchmarks.live_soak --seconds $(SECONDS)
+
+crash: .venv/ready  ## kill commands at random and compare what they make then: KILLS=10 of each, SEED=1
+	.venv/bin/python -m tests.crash --kills $(KILLS) --seed $(SEED)
+
 # docs/results/heads.md is for real speech, never for the toy of the demo's twelve sentences.
 reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=small SPEECH=DIR NOISE=DIR
 	.venv/bin/python -m experiments.reproduce --out $(OUT) --size $(SIZE) --speech $(SPEECH) \
@@ -40,6 +51,10 @@ model: .venv/ready  ## a network from rooms to .tflite: RECIPE=configs/default.t
 	.venv/bin/doa_tf recipe $(RECIPE) --out $(MADE) --speech $(SPEECH) $(if $(NOISE),--noise $(NOISE))
 	.venv/bin/doa_export $(MADE)/model.keras --quantize none --decode centroid --split \
 		--check $(MADE)/valid --out $(MADE)/model.tflite
+
+COUNT ?= 5000
+fuzz: .venv/ready  ## changed files of every kind, each of which must end in a clear line: SEED=1 COUNT=5000
+	.venv/bin/python -m tests.fuzz --seed $(SEED) --count $(COUNT) --keep build/fuzz
 
 lint: .venv/ready  ## ruff, mypy, codespell, the import contract
 	.venv/bin/ruff check .

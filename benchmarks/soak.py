@@ -34,13 +34,13 @@ GROWTH_LIMIT_MB = 1.0
 BLOCK_S = 0.02
 
 
-def memory_mb() -> tuple[float, float]:
-    """Memory of this process now: its own, and all that is resident.
+def memory_mb(process: int | str = "self") -> tuple[float, float]:
+    """Memory of a process now: its own, and all that is resident.
 
     Its own is what it has written, in memory or swapped out. Resident memory counts pages of
     libraries as well, which the kernel may drop and read again at any time.
     """
-    with open("/proc/self/status", encoding="ascii") as file:
+    with open(f"/proc/{process}/status", encoding="ascii") as file:
         lines = [line.split() for line in file]
     kib = {words[0]: int(words[1]) for words in lines if words[-1] == "kB"}
     return (kib["RssAnon:"] + kib["VmSwap:"]) / 1024, kib["VmRSS:"] / 1024

@@ -7,8 +7,9 @@ written in a program, `\x1b` for instance.
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 MESSAGE_LENGTH = 300  # characters of other software's messages that are shown
@@ -97,5 +98,45 @@ def as_input_errors() -> Iterator[None]:
         raise InputError(one_line(error)) from error
 
 
-class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, just as KeyboardInterrupt is not."""
+def reason_of(error: BaseException) -> str:
+    """What an error of other software says, in a line; what is missing, of a look-up; its kind."""
+    if isinstance(error, KeyError):
+        return f"it lacks {one_line(error)}"
+    return one_line(error) or type(error).__name__
+
+
+@contextmanager
+def as_damage(what: str | Callable[[Exception], str]) -> Iterator[None]:
+    """Raise whatever a library raises over the content of a file as an InputError.
+
+    Libraries of HDF5, netCDF and Keras raise errors of all kinds where a file is damaged, and none
+    says which. The block holds calls of such a library and as little else as can be.
+
+    Args:
+        what: begins the line, such as `FILE cannot be read as a SOFA file`; or gives the whole
+            line of an error.
+    """
+    try:
+        yield
+    except (InputError, PackageError):
+        raise
+    except Exception as error:
+        line = f"{what}: {reason_of(error)}" if isinstance(what, str) else what(error)
+        raise InputError(line) from error
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: what undoes an interruption undoes this one, too.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__("hung up" if number == signal.SIGHUP else "terminated")
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that it ended: 128 + the signal."""
+        return 128 + self.number

@@ -24,7 +24,7 @@ APART_DEG = 20.0  # least distance of two peaks: of voices 25 degrees apart each
 # values themselves; `gibbs-weighted` comes to narrower ones, as measured.
 LOBE_STEPS = {"gibbs": 2.0, "gibbs-weighted": 1.25}
 _STEPS = 3  # of all peaks together
-_STRIDE = 1.7  # of what a centroid moves, which is about half of the way
+_STRIDE = 1.7  # times the way to the centroid, which is about half of that to the voice
 _LEAST = 1e-12  # height below which there is no peak
 _TINY = 1e-100
 
@@ -167,7 +167,7 @@ class _Lobes:
 
 
 def _move(directions: FloatArray, weights: FloatArray, cells: FloatArray) -> FloatArray:
-    """(P, 3) directions, moved beyond the centroids of their (P, G) weights."""
+    """(P, 3) directions, moved `_STRIDE` times as far as to the centroids of (P, G) weights."""
     centroids = weights @ cells
     centroids += _TINY * directions  # where there are no weights, nothing moves
     moved = _STRIDE * _normalised(centroids)

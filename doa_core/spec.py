@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -23,6 +23,7 @@ from doa_core.errors import check_choice
 from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels, intensity_features
 from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.peaks import APART_DEG, LOBE_STEPS, check_apart
+from doa_core.reading.json_text import parse_json
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
 SPEC_VERSION = 1
@@ -33,6 +34,8 @@ SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 AUDIO = "audio"
 INPUTS = ("features", AUDIO)  # of a file: features, or samples
+# What a file may ask for, far beyond any network: it costs memory before one is looked at.
+_MOST = {"sample_rate": 768_000, "window_length": 1 << 16, "hop": 1 << 16, "frames": 10_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +69,12 @@ class FeatureSpec:
         check_channels(self.channels)
         if self.window != "sine":
             raise ValueError(f"`window` must be 'sine'. Received: window={self.window!r}")
-        for name in ("sample_rate", "window_length", "hop", "frames"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+            if value > most:
+                raise ValueError(f"`{name}` must be at most {most}. Received: {name}={value}")
         if self.window_length % 2 or self.hop > self.window_length:
             raise ValueError(
                 "`window_length` must be even and not shorter than `hop`. Received: "
@@ -320,7 +325,7 @@ class ModelSpec:
     def from_json(cls, text: str | bytes) -> ModelSpec:
         """The spec of `to_json`. Raises ValueError for anything else."""
         try:
-            values = json.loads(text)
+            values = parse_json(text, finite=False)  # a provenance may hold figures that are not
         except ValueError as error:
             raise ValueError(f"The model's spec is not JSON: {error}") from error
         if not isinstance(values, dict):
@@ -338,8 +343,10 @@ def check_voices(voices: object, *, name: str = "voices") -> None:
         )
 
 
-def _as_float(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def _as_float(name: str, value: Any) -> float:
+    # Compared with the largest, as an integer may be too large to become a float.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not -sys.float_info.max <= value <= sys.float_info.max:
         raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
     return float(value)
 

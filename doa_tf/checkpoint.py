@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, one_line
+from doa_core.errors import InputError, as_damage, one_line
 from doa_core.files import write_beside
+from doa_core.reading.json_text import parse_json
+from doa_core.reading.zip_archive import DamagedZipError, check_entries, open_zip, read_entry
 
 if TYPE_CHECKING:
     import keras
 
-# The last one is an encrypted entry, or an unknown compression (NotImplementedError).
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
+LARGEST_WEIGHTS = 1 << 31  # bytes
+_WEIGHTS = "model.weights.h5"
+_MOST_OBJECTS = 100_000  # groups and arrays of weights
+_SMALL = 1 << 20  # bytes that arrays may have beyond what their file holds
 
 
 def check_checkpoint(path: Path) -> None:
@@ -26,15 +29,61 @@ def check_checkpoint(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"The model must be a .keras file. Not found: {path}")
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    except PermissionError as error:
-        raise InputError(f"The model cannot be read: {one_line(error)}") from error
-    except _ZIP_ERRORS as error:
+        with path.open("rb") as file, open_zip(file) as archive:
+            weights = _sound_weights(path, archive)
+    except DamagedZipError as error:
         reason = one_line(error)
         raise InputError(f"{path} is no .keras file, or was cut short: {reason}") from error
-    if damaged is not None:
-        raise InputError(f"{path} is damaged: {damaged} in it can't be read")
+    except OSError as error:
+        raise InputError(f"The model cannot be read: {one_line(error)}") from error
+    if weights is not None:
+        _check_weights(path, weights)
+
+
+def _sound_weights(path: Path, archive: zipfile.ZipFile) -> bytes | None:
+    """The weights of a checkpoint, every entry of which is whole; None where it has none."""
+    try:
+        check_entries(archive, path.stat().st_size)
+        if _WEIGHTS not in archive.namelist():
+            return None
+        return read_entry(archive, _WEIGHTS, largest=LARGEST_WEIGHTS)
+    except DamagedZipError as error:
+        raise InputError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def _check_weights(path: Path, weights: bytes) -> None:
+    """Raise InputError for weights that HDF5 cannot read, or that are not all in the file.
+
+    An array of a few bytes may say that it has more elements than fit into memory, or that they
+    lie in another file.
+    """
+    import h5py
+
+    count = claimed = 0
+
+    def look(name: str, thing: Any) -> None:
+        nonlocal count, claimed
+        count += 1
+        if count > _MOST_OBJECTS:
+            raise InputError(f"{path} must have {_MOST_OBJECTS} arrays of weights at most")
+        if isinstance(thing, h5py.Group):
+            links = (thing.get(inner, getlink=True) for inner in thing)
+            elsewhere = not all(isinstance(link, h5py.HardLink) for link in links)
+        else:
+            elsewhere = bool(thing.external or thing.is_virtual)
+            claimed += thing.nbytes
+        if elsewhere:
+            raise InputError(f"{path} must hold its weights itself. Received: {name} elsewhere")
+        if claimed > len(weights) + _SMALL:
+            raise InputError(
+                f"{path} is damaged: it says that its weights have {claimed} bytes or more, and "
+                f"has {len(weights)} of them"
+            )
+
+    damage = as_damage(f"{path} is damaged: its weights cannot be read")
+    with damage, h5py.File(io.BytesIO(weights), "r") as file:
+        look("/", file)
+        file.visititems(look)
 
 
 def why_not_loaded(path: Path, error: Exception, *, version: str) -> str:
@@ -58,9 +107,9 @@ def why_not_loaded(path: Path, error: Exception, *, version: str) -> str:
 def _keras_version(path: Path) -> str:
     """The version of Keras that wrote a checkpoint, as far as it says so."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (*_ZIP_ERRORS, KeyError, TypeError, ValueError):
+        with path.open("rb") as file, open_zip(file) as archive:
+            return str(parse_json(read_entry(archive, "metadata.json"))["keras_version"])
+    except (OSError, KeyError, TypeError, ValueError):
         return "of an unknown version"
 
 
@@ -75,9 +124,9 @@ def stored_objects(path: Path, *, compiled: bool = False) -> Iterator[dict[str, 
         InputError: the archive says nothing of what is in it.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            values = json.loads(archive.read("config.json"))
-    except (*_ZIP_ERRORS, KeyError, ValueError) as error:
+        with path.open("rb") as file, open_zip(file) as archive:
+            values = parse_json(read_entry(archive, "config.json"), finite=False)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no .keras file: {one_line(error)}") from error
     waiting: list[Any] = [values]
     while waiting:
@@ -101,11 +150,9 @@ def save_model(path: Path, model: keras.Model, entries: Mapping[str, bytes] | No
     Raises:
         OSError: the file can't be written; an existing one stays.
     """
-    with write_beside(path) as beside:
-        written = Path(beside).with_suffix(".keras")  # Keras wants the suffix
-        model.save(written)
+    with write_beside(path, suffix=".keras") as beside:  # Keras wants the suffix
+        model.save(beside)
         if entries:
-            with zipfile.ZipFile(written, "a") as archive:
+            with zipfile.ZipFile(beside, "a") as archive:
                 for name, content in entries.items():
                     archive.writestr(name, content)
-        written.replace(beside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.decode import HEADS
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
 from doa_core.spec import FeatureSpec, ModelSpec
 from doa_tf import heads
 from doa_tf.checkpoint import check_checkpoint, stored_objects, why_not_loaded
@@ -202,12 +203,12 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     """
     path = Path(path)
     check_checkpoint(path)
-    _check_imported(path, compiled=compiled)
-    try:
+    with as_damage(f"{path} says nothing sound of what is in it"):
+        _check_imported(path, compiled=compiled)
+    with as_damage(partial(why_not_loaded, path, version=keras.__version__)):
         model = keras.saving.load_model(path, compile=compiled)
-    except (ValueError, OSError, TypeError, KeyError, EOFError) as error:
-        raise InputError(why_not_loaded(path, error, version=keras.__version__)) from error
-    model_spec(model)
+    with as_damage(f"{path} is no network of this package"):
+        model_spec(model)
     return model
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from itertools import cycle, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from doa_core.files import printable, write_beside
-from doa_edge.sinks.plot import check_plot
+from doa_core.files import printable
+from doa_edge.sinks.plot import check_plot, save_picture
 
 # Distinct for colour-blind readers, and in print (M. Okabe, K. Ito, 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -105,8 +104,7 @@ def new_figure(path: str | os.PathLike[str], width: float, height: float) -> Any
 def save_figure(figure: Any, path: str | os.PathLike[str], title: str) -> None:
     """Write the figure with a heading; the file appears whole or not at all."""
     figure.suptitle(printable(title), fontsize=12, fontweight="bold", x=0.01, ha="left")
-    with write_beside(path) as part:
-        figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
+    save_picture(figure, path)
 
 
 def styled(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:

@@ -20,9 +20,10 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
-from doa_core.files import write_beside
+from doa_core.files import remove_leftovers, write_beside
+from doa_core.reading.toml import read_toml
 from doa_core.spec import FeatureSpec
-from doa_core.toml import read_toml
+from doa_edge import limits
 from doa_tf.rooms.bank.bank import bank_digest
 from doa_tf.rooms.plan import RoomSettings
 from doa_tf.scenes.draw import CONDITIONS, COUNTS, MixSettings
@@ -102,8 +103,8 @@ def read_recipe(
         recipe = Recipe(
             rooms=_rooms(sections["rooms"]),
             valid_rooms=_rooms(sections["valid_rooms"]),
-            valid_scenes=int(valid.pop("scenes")),
-            valid_seed=int(valid.pop("seed", 0)),
+            valid_scenes=_whole("scenes", valid.pop("scenes")),
+            valid_seed=_whole("seed", valid.pop("seed", 0)),
             mixing=mixing,
             training=TrainSettings(**_known(TrainSettings, training), voices=mixing.voices),
             features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
@@ -194,6 +195,7 @@ def prepare(
     Raises: as `run_recipe`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     recordings = split_recordings(folder, speech=speech, noise=noise, seed=recipe.rooms.seed)
 
     def simulate(name: str, rooms: Rooms) -> None:
@@ -225,11 +227,9 @@ def _calibrated(folder: Path) -> Path:
 
     target, best = folder / MODEL_FILE, folder / "run" / "model.keras"
     if not _is_calibrated(folder):
-        with write_beside(target) as beside:
-            written = beside.with_suffix(".keras")
-            shutil.copyfile(best, written)
-            calibrate_model(written, read_scenes(folder / "valid"))
-            written.replace(beside)
+        with write_beside(target, suffix=".keras") as beside:
+            shutil.copyfile(best, beside)
+            calibrate_model(beside, read_scenes(folder / "valid"))
     return target
 
 
@@ -241,10 +241,17 @@ def _is_calibrated(folder: Path) -> bool:
 
 def _rooms(values: dict[str, Any]) -> Rooms:
     values = dict(values)
-    count, seed = int(values.pop("count")), int(values.pop("seed", 0))
+    count = _whole("rooms", values.pop("count"), named="count")
+    seed = _whole("seed", values.pop("seed", 0))
     if values.pop("reference", False):
         values["mixing_time"] = None
     return Rooms(count=count, seed=seed, settings=RoomSettings(**_known(RoomSettings, values)))
+
+
+def _whole(name: str, value: Any, *, named: str | None = None) -> int:
+    """An integer within the limits of an option. Raises ValueError."""
+    limits.check(name, value, named=named)
+    return int(value)
 
 
 def _known(settings: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,15 @@ TOGETHER = {
     ),
     "exports": ("tests/export/",),
 }
+APART = "tests/fuzz/"  # a kind takes its own process in any case
 # What takes longest begins first, so that all processes end at about the same time.
 LONGEST_FIRST = (
     *TOGETHER["real time"],
+    "tests/crash/",
     "tests/export/",
     "tests/tf/training/",
     "tests/experiments/",
+    "tests/fuzz/",
     "tests/test_readme.py",
     "tests/tf/",
 )
@@ -74,12 +77,14 @@ def pytest_xdist_auto_num_workers(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file is run by one process, and so is what belongs `TOGETHER`."""
+    """A file is run by one process, and so is what belongs `TOGETHER`; what is `APART` is not."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             path = super()._split_scope(nodeid)
+            if path.startswith(APART):
+                return nodeid
             names = (name for name, paths in TOGETHER.items() if path.startswith(paths))
             return next(names, path)
 

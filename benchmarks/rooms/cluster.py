@@ -1,10 +1,10 @@
-"""How simulation scales over Dask workers, and whether its memory stays flat.
+"""How simulation scales over processes, and whether its memory stays flat.
 
     python -m benchmarks.rooms.cluster [--rooms 200] [--memory-rooms 10000]
 
-One and two workers simulate in turns, in a cluster that is already up; the ratio is the median of
-the turns. Each has a core of its own where there are enough: what is measured is the engine, so
-nothing else may run. Memory is that of the process that writes the bank.
+One and two processes simulate in turns; the ratio is the median of the turns, which contain the
+start of the processes. Each has a core of its own where there are enough: what is measured is the
+engine, so nothing else may run. Memory is that of the process that writes the bank.
 """
 
 from __future__ import annotations
@@ -20,40 +20,37 @@ from typing import Any
 
 from benchmarks.turns import rates_in_turns, ratios
 from doa_tf.cli.program import program, run_program
-from doa_tf.rooms.cluster import dask_client, run_on_dask
 from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.pool import process_pool
 from doa_tf.rooms.simulate import simulate_bank, simulate_rooms, split_shard
 
 TURNS = 3
 
 
-def measure_dask_scaling(rooms: int) -> dict[str, float]:
-    """Rooms a second of one and of two workers, and `dask_two_over_one`.
+def measure_scaling(rooms: int) -> dict[str, float]:
+    """Rooms a second of one and of two processes, and `workers_two_over_one`.
 
     Args:
         rooms: in each of the turns, of the default settings; 100 take half a minute.
     """
     task = partial(simulate_rooms, seed=0, settings=RoomSettings())
 
-    def simulate(client: Any, count: int) -> int:
-        parts = split_shard(range(count))
-        return sum(len(records) for _, records in run_on_dask(client, task, parts))
+    def simulate(workers: int) -> int:
+        parts = split_shard(range(rooms))
+        with process_pool(workers) as pool:
+            return sum(len(records) for _, records in pool.run(task, parts))
 
-    with dask_client(1, None) as one, dask_client(2, None) as two:
-        clients = {"one": one, "two": two}
-        for workers, client in enumerate(clients.values(), 1):
-            simulate(client, 10 * workers)  # imports and caches, on every worker
-        tasks = {name: partial(simulate, client, rooms) for name, client in clients.items()}
-        rates = rates_in_turns(tasks, TURNS)
+    tasks = {name: partial(simulate, workers) for name, workers in (("one", 1), ("two", 2))}
+    rates = rates_in_turns(tasks, TURNS)
     return {
-        "dask_two_over_one": statistics.median(ratios(rates["two"], rates["one"])),
-        "dask_one_rooms_per_s": statistics.median(rates["one"]),
-        "dask_two_rooms_per_s": statistics.median(rates["two"]),
+        "workers_two_over_one": statistics.median(ratios(rates["two"], rates["one"])),
+        "workers_one_rooms_per_s": statistics.median(rates["one"]),
+        "workers_two_rooms_per_s": statistics.median(rates["two"]),
     }
 
 
 def measure_memory(rooms: int) -> dict[str, Any]:
-    """Memory of the asking process, which holds Dask's scheduler and writes the bank [MB].
+    """Memory of the asking process, which hands out the rooms and writes the bank [MB].
 
     Args:
         rooms: small ones, of one source and 0.2 to 0.3 s: what is tested is who asks and writes.
@@ -96,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     figures: dict[str, Any] = {}
     if args.rooms:
-        figures |= measure_dask_scaling(args.rooms)
+        figures |= measure_scaling(args.rooms)
     if args.memory_rooms:
         figures |= measure_memory(args.memory_rooms)
     floats = {name: round(x, 3) for name, x in figures.items() if isinstance(x, float)}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import say_written
+from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_format, add_imports, read_folder
@@ -33,7 +34,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")
     parser.add_argument(
         "--apart",
-        type=float,
+        type=Limited("apart"),
         metavar="DEG",
         help="least distance of two voices from now on (default: as MODEL has it, 20 when trained)",
     )

@@ -1,23 +1,35 @@
-"""The command `doa_tf`: its parser, and the exit status of what a verb raises."""
+"""The command `doa_tf`: its parser, and the exit status of what a verb raises.
+
+Little is imported at the top: a signal may come while the rest is.
+"""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from doa_edge.options import command
-from doa_edge.options.common import join_negative_values
-from doa_edge.options.streams import VisibleFormatter, open_standard_streams
-from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
-from doa_tf.cli.program import GOES_ON, NOTHING, status_of
+from doa_core.process.signals import run_command
+
+if TYPE_CHECKING:
+    import argparse
 
 _RESUMES = {"simulate", "train", "recipe", "convert"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130 interrupted."""
+    """Run one command; 0 done, 1 failed, 2 misuse or bad input, 130, 143 or 129 for a signal."""
+    return run_command("doa_tf", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    import logging
+    import sys
+
+    from doa_edge.options import command
+    from doa_edge.options.common import join_negative_values
+    from doa_edge.options.streams import VisibleFormatter, open_standard_streams
+    from doa_tf.cli.program import GOES_ON, NOTHING, status_of
+
     open_standard_streams()
     parser = _parser()
     try:
@@ -35,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from doa_edge.options import command
+    from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
+
     parser: argparse.ArgumentParser = command.CommandParser(
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import InputError, as_input_errors
+from doa_edge.limits import Limits
 from doa_edge.options.input import add_format_arguments, input_format_of
 from doa_edge.tflite.shipped import judged_model
 from doa_tf.cli.imports import import_quietly
@@ -21,13 +22,11 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def number_pair(text: str) -> tuple[float, float]:
+def number_pair(text: str, limits: Limits) -> tuple[float, float]:
     """LOW,HIGH."""
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        message = f"two numbers LOW,HIGH are needed, not {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
+    low, high = (limits.read(part) for part in text.split(","))
+    if low > high:
+        raise ValueError(text)
     return low, high
 
 

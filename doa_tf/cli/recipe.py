@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from doa_core.errors import InputError, say, visible
-from doa_core.toml import parse_toml
+from doa_core.reading.toml import parse_toml
+from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_recordings
@@ -40,7 +41,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
     start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
     parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
-    parser.add_argument("--workers", type=int, metavar="N", help=processes)
+    parser.add_argument("--workers", type=Limited("workers"), metavar="N", help=processes)
     parser.set_defaults(run=run)
     return parser
 

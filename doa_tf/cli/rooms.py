@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, as_input_errors, say
+from doa_core.errors import InputError, as_input_errors, one_line, say
 from doa_core.files import say_written
+from doa_core.reading.json_text import read_json
+from doa_edge.options.command import Limited
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, number_pair
 from doa_tf.cli.progress import progress_bar
@@ -34,21 +35,30 @@ def add_simulate(commands: Commands) -> None:
         ),
     )
     parser.add_argument("--out", required=True, metavar="BANK", help="a new or unfinished bank")
-    parser.add_argument("--rooms", type=int, metavar="N", help="how many (default: 1000)")
-    parser.add_argument("--seed", type=int, metavar="S", help="of all draws (default: 0)")
     parser.add_argument(
-        "--sources", type=int, metavar="N", help="source positions a room (default: 3)"
+        "--rooms", type=Limited("rooms"), metavar="N", help="how many (default: 1000)"
+    )
+    parser.add_argument(
+        "--seed", type=Limited("seed"), metavar="S", help="of all draws (default: 0)"
+    )
+    parser.add_argument(
+        "--sources",
+        type=Limited("sources"),
+        metavar="N",
+        help="source positions a room (default: 3)",
     )
     add = parser.add_argument_group("what rooms are drawn from").add_argument
     kinds = "ideal, tetrahedral, sphere, random, or FILE.sofa of a measured array (default: random)"
     add("--mic", metavar="KIND", help=kinds)
-    add("--rt60", type=number_pair, metavar="LOW,HIGH", help="seconds (default: 0.2,0.8)")
-    add("--dry-share", type=float, metavar="SHARE", help="of nearly dry rooms (default: 0.1)")
+    span = Limited("rt60", number_pair)
+    add("--rt60", type=span, metavar="LOW,HIGH", help="seconds (default: 0.2,0.8)")
+    share = "of nearly dry rooms (default: 0.1)"
+    add("--dry-share", type=Limited("dry-share"), metavar="SHARE", help=share)
     traced = "trace every reflection, without a diffuse tail; slow"
     add("--reference", action="store_true", help=traced)
     add("--settings", metavar="FILE.json", help="any other fields of doa_tf.rooms.RoomSettings")
     add = parser.add_argument_group("where").add_argument
-    add("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    add("--workers", type=Limited("workers"), metavar="N", help="processes (default: all cores)")
     cluster = "the workers of a Dask cluster instead (docs/cluster.md)"
     add("--scheduler", metavar="tcp://HOST:PORT", help=cluster)
     add = parser.add_argument_group("measured rooms").add_argument
@@ -119,7 +129,10 @@ def _simulated(args: argparse.Namespace) -> int:
     if args.settings:
         values = {**_read_settings(args.settings, RoomSettings), **values}
     with as_input_errors():
-        settings = RoomSettings(**values)
+        try:
+            settings = RoomSettings(**values)
+        except TypeError as error:  # a text for a number, a number for a range
+            raise InputError(f"--settings {args.settings}: {one_line(error)}") from error
     with progress_bar("rooms") as progress:
         simulate_bank(
             args.out,
@@ -204,13 +217,13 @@ def _say_where(bank: str) -> None:
 def _read_settings(path: str, settings_class: Any) -> dict[str, Any]:
     names = [field.name for field in fields(settings_class)]
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"--settings must name a JSON file of settings: {error}") from error
-    unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else []
-    if not isinstance(values, dict) or unknown:
+    unknown = sorted(set(values) - set(names))
+    if unknown:
         raise InputError(
             "--settings must hold an object whose keys are fields of RoomSettings. Received: "
-            f"{', '.join(map(str, unknown)) or type(values).__name__}. Allowed: {', '.join(names)}"
+            f"{', '.join(unknown)}. Allowed: {', '.join(names)}"
         )
     return values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, as_input_errors
 from doa_core.files import say_written
+from doa_edge.options.command import Limited
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_skip_broken, read_mixer
 from doa_tf.cli.progress import progress_bar
@@ -33,13 +34,17 @@ def add_render(commands: Commands) -> None:
         action="append",
         help="may be given several times; all are clean, diffuse and interferer (default: all)",
     )
-    parser.add_argument("--scenes", type=int, default=100, metavar="N", help="per condition")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
+    count, seed = Limited("scenes"), Limited("seed")
+    parser.add_argument("--scenes", type=count, default=100, metavar="N", help="per condition")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of all draws")
     parser.add_argument("--out", required=True, metavar="SCENES", help="a new folder")
     add = parser.add_argument_group("meeting, moving").add_argument
-    add("--seconds", type=float, metavar="T", help="length of each recording (default: 24)")
-    add("--people", type=int, metavar="N", help="in a meeting, 2 to 4 (default: 3)")
-    add("--walkers", type=int, metavar="N", help="who move: 1, or 2 who cross (default: 1)")
+    length = "length of each recording (default: 24)"
+    add("--seconds", type=Limited("render seconds"), metavar="T", help=length)
+    people = "in a meeting, 2 to 4 (default: 3)"
+    add("--people", type=Limited("people"), metavar="N", help=people)
+    walkers = "who move: 1, or 2 who cross (default: 1)"
+    add("--walkers", type=Limited("walkers"), metavar="N", help=walkers)
     images = "keep the sound of each talker and of the noise beside their sum, in images/"
     add("--images", action="store_true", help=images)
     add_skip_broken(parser)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import as_input_errors, say
 from doa_core.files import existing_path
+from doa_edge.options.command import Limited, add_options
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import (
@@ -57,15 +58,14 @@ def add_parser(commands: Commands) -> None:
     )
     add_imports(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="a new or unfinished run")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most (default: 60)")
-    parser.add_argument(
-        "--patience", type=int, metavar="N", help="epochs without a better one (default: 20)"
-    )
-    parser.add_argument("--batch-size", type=int, metavar="B", help="of all replicas (default: 64)")
-    text = "of Nadam, at its highest (default: 0.001)"
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help=text)
-    text = "over which the rate rises (default: 200)"
-    parser.add_argument("--warmup-steps", type=int, metavar="N", help=text)
+    texts = {
+        "--epochs N": "at most (default: 60)",
+        "--patience N": "epochs without a better one (default: 20)",
+        "--batch-size B": "of all replicas (default: 64)",
+        "--learning-rate RATE": "of Nadam, at its highest (default: 0.001)",
+        "--warmup-steps N": "over which the rate rises (default: 200)",
+    }
+    _add_numbers(parser, texts)
     parser.add_argument("--level", action="store_true", help="the level as a seventh channel")
     parser.add_argument(
         "--init-from",
@@ -86,21 +86,29 @@ def add_parser(commands: Commands) -> None:
         default="keras",
         help="jax: new scenes in every epoch, mixed and learned by an accelerator (default: keras)",
     )
-    network = parser.add_argument_group("the network")
-    network.add_argument(
-        "--filters", type=int, nargs=3, metavar="N", help="of the convolutions (default: 64 64 64)"
-    )
-    network.add_argument("--lstm-units", type=int, metavar="N", help="each direction (default: 64)")
-    text = "before the outputs (default: 429)"
-    network.add_argument("--dense-units", type=int, metavar="N", help=text)
-    text = "dropped after each pooling (default: 0.2)"
-    network.add_argument("--dropout", type=float, metavar="SHARE", help=text)
-    parser.add_argument(
-        "--backup-minutes", type=float, default=5.0, metavar="M", help="between backups"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all draws")
-    parser.add_argument("--threads", type=int, metavar="N", help="TensorFlow's (default: all)")
-    parser.set_defaults(run=run)
+    _add_network(parser.add_argument_group("the network"))
+    _add_numbers(parser, {"--backup-minutes M": "between backups"})
+    seed = Limited("train seed")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of all draws")
+    _add_numbers(parser, {"--threads N": "TensorFlow's (default: all)"})
+    parser.set_defaults(run=run, backup_minutes=5.0)
+
+
+def _add_numbers(group: argparse._ActionsContainer, texts: Mapping[str, str]) -> None:
+    """Add an option for each `--name VALUE`, with the limits of that name."""
+    names = [text.partition(" ")[0] for text in texts]
+    add_options(group, texts, {name: Limited(name.removeprefix("--")) for name in names})
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    sizes, text = Limited("filters"), "of the convolutions (default: 64 64 64)"
+    group.add_argument("--filters", type=sizes, nargs=3, metavar="N", help=text)
+    texts = {
+        "--lstm-units N": "each direction (default: 64)",
+        "--dense-units N": "before the outputs (default: 429)",
+        "--dropout SHARE": "dropped after each pooling (default: 0.2)",
+    }
+    _add_numbers(group, texts)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -119,11 +127,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--talkers",
-        type=int,
+        type=Limited("train talkers"),
         metavar="N",
         help="scenes of none to N talkers, up to 3, for a network of several voices (default: one)",
     )
-    data.add_argument("--sequences", type=int, metavar="N", help="mixed scenes (default: 16384)")
+    data.add_argument(
+        "--sequences", type=Limited("sequences"), metavar="N", help="mixed scenes (default: 16384)"
+    )
     data.add_argument(
         "--augment",
         choices=AUGMENTATIONS,

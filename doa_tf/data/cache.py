@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from typing import IO, Any
 import numpy as np
 
 from doa_core.angles import FloatArray
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.reading.json_text import read_json
+from doa_core.reading.npy_array import npy_header
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import check_augment, feature_blocks, random_turns, turned
 from doa_tf.data.features import highpassed, waveform_features
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
 MakeMixer = Callable[[], SceneMixer | RecordedScenes]
 _STATE = ("digest", "done", "target_shape")  # in cache.json, beside what it was made with
+_LONGEST = 1 << 16  # frames or voices of a scene
 _CHUNK = 256  # scenes between two notes of how far a cache is
 
 
@@ -87,11 +91,11 @@ class FeatureCache:
         index_path = folder / "cache.json"
         done, target_shape = 0, [1, 3]
         if index_path.exists():
-            index = json.loads(index_path.read_text(encoding="utf-8"))
+            index = read_json(index_path, what="the index of a cache")
             _check_made_with(made_with, index, folder)
             if not made_with.keys() <= index.keys():  # made before it knew its bank by a digest
                 write_json(index_path, {**index, **made_with, "digest": digest})
-            done, target_shape = index["done"], index.get("target_shape", target_shape)
+            done, target_shape = _state(index, scenes, index_path)
         mode = "r+" if done else "w+"
         shape = (scenes, *self.spec.input_shape)
         self.features = _open_array(folder / "features.npy", mode, np.float16, shape)
@@ -144,6 +148,23 @@ def _check_made_with(made_with: dict[str, Any], index: dict[str, Any], folder: P
             f"The cache {folder} was made with other settings or data: {difference_words(others)}. "
             "Name another folder, or delete it"
         )
+
+
+def _state(values: dict[str, Any], scenes: int, index: Path) -> tuple[int, list[int]]:
+    """How many scenes a cache holds, and the shape of one's targets.
+
+    Raises:
+        InputError: the index of the cache does not say it.
+    """
+    done, target_shape = values.get("done"), values.get("target_shape", [1, 3])
+    sizes = target_shape if isinstance(target_shape, list) else []
+    sound = len(sizes) in (2, 3) and all(type(n) is int and 0 < n < _LONGEST for n in sizes)
+    if type(done) is not int or not 0 <= done <= scenes or not sound or sizes[-1] != 3:
+        raise InputError(
+            f"{index} is damaged: delete its folder. Received: done={done!r}, "
+            f"target_shape={target_shape!r}"
+        )
+    return done, sizes
 
 
 def _wait_for(lock: IO[str], folder: Path) -> None:
@@ -224,8 +245,15 @@ def cached_dataset(
 def _open_array(path: Path, mode: Any, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """An array in a file, its disk space reserved: a full disk would crash the process later."""
     if mode != "w+":
-        stored: np.memmap[Any, Any] = np.load(path, mmap_mode=mode)
-        return stored
+        # A header that says more would make the file as large.
+        with as_damage(f"{path} is damaged: delete its folder"):
+            with path.open("rb") as file:
+                found, _, kind = npy_header(file)
+                size = file.tell() + math.prod(shape) * kind.itemsize
+            if (found, kind) != (shape, dtype) or path.stat().st_size != size:
+                raise ValueError(f"it must be of shape {shape}, and whole. Received: {found}")
+            stored: np.memmap[Any, Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
+            return stored
     array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from doa_core.angles import FloatArray, great_circle_distance
 from doa_core.calibration import WITHIN_DEG, Table, calibrate, check_table
 from doa_core.errors import InputError
+from doa_edge.tracking.voices import default_average
 from doa_tf.data.recorded import frame_times
 from doa_tf.evaluation.predictions import predict, predict_windows
 from doa_tf.files import Progress
@@ -104,7 +105,8 @@ def calibrate_model(
     """Fit a checkpoint's calibration on scenes and write it into the checkpoint.
 
     Grid heads are decoded by their centroid. Of a network of several voices every peak of every
-    window enters the fit, those that are nobody as well.
+    window enters the fit, those that are nobody as well; as in the runner, outputs are averaged
+    over the later half of a window's frames.
 
     Args:
         model: a .keras file of this package.
@@ -140,6 +142,8 @@ def calibrate_model(
     several = spec.voices > 1
     if several:
         _warn_of_gaps(scenes)
+    else:
+        _check_one_talker(scenes)
     raw, error_deg = (_judged_peaks if several else _judged_answers)(network, scenes, progress)
     try:
         layer.calibration = fit_calibration(raw, error_deg)
@@ -172,24 +176,40 @@ def _judged_peaks(
 ) -> tuple[FloatArray, FloatArray]:
     """(N,) raw confidences and (N,) angles [degrees] to the nearest talker of all peaks.
 
-    The peaks of all windows of all scenes, as many as a window has and the network knows voices.
+    The peaks of all windows of all scenes, as many as a window has and the network knows voices,
+    each of the frames that the runner averages.
     """
     from doa_tf.models import model_spec
 
     spec = model_spec(network)
     features = spec.features
+    average = default_average(features.frames)
     raw: list[FloatArray] = []
     error_deg: list[FloatArray] = []
     for scene, windows in predict_windows(network, scenes, progress=progress):
         for number, outputs in enumerate(windows):
             start = number * features.frames * features.hop
             _, talkers = who_talks(scene.directions_at(frame_times(features, start=start)))
-            directions, heights = spec.peaks(outputs)
+            directions, heights = spec.peaks(outputs[-average:])
             raw.append(heights)
             error_deg.append(_to_nearest(directions, talkers))
     if len(raw) < FEWEST:
         raise InputError(f"A calibration needs {FEWEST} windows or more. Received: {len(raw)}")
     return np.concatenate(raw), np.concatenate(error_deg)
+
+
+def _check_one_talker(scenes: Scenes) -> None:
+    """Raise InputError unless one talker talks all through in every recording."""
+    others = [scene for scene in scenes if not scene.single]
+    if others:
+        first, count = others[0], len(others[0].talkers)
+        who = "nobody" if not count else "one talker" if count == 1 else f"{count} talkers"
+        raise InputError(
+            "A network of one voice is calibrated on recordings of one talker who talks all "
+            "through: leave out the others, or calibrate a network of several voices. Received: "
+            f"{len(others)} others of {len(scenes)} in {scenes.folder}, the first {first.file} "
+            f"with {who}{', with pauses or moves' if first.timed else ''}"
+        )
 
 
 def _warn_of_gaps(scenes: Scenes) -> None:

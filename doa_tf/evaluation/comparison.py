@@ -8,7 +8,6 @@ Every model runs once; a grid head has a row for each decoding.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.files import printable
+from doa_core.reading.csv_table import read_table
 from doa_tf.evaluation.groups import check_group
 from doa_tf.evaluation.judge import Evaluation, bootstrap_of, interval_method, judge, summarise
 from doa_tf.evaluation.predictions import (
@@ -205,8 +205,7 @@ def read_history(path: Path, column: str) -> list[float]:
     Raises:
         InputError: no such column, or a cell that is no number.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    _, rows = read_table(path, whole=False)
     try:
         return [float(row[column]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ The error is the great-circle angle between the answer to a whole recording and 
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from doa_core.angles import FloatArray, great_circle_distance, vector_to_angles
 from doa_core.decode import METHODS
 from doa_core.errors import InputError
 from doa_core.files import printable, write_beside
+from doa_core.reading.csv_table import read_table
 from doa_tf.evaluation.groups import check_group, group_names, grouped
 from doa_tf.evaluation.predictions import ONE_DECODING, Predictions, predict
 from doa_tf.evaluation.statistics import LEVEL, RESAMPLES, Bootstrap, figures
@@ -254,16 +256,23 @@ def read_per_scene(
         InputError: not such a file, or of other scenes.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        _, rows = read_table(path)
         if [row["file"] for row in rows] != [scene.file for scene in scenes]:
             raise InputError(f"{path} must hold the scenes of {scenes.folder}. Received: others")
         columns = _RESULT_COLUMNS.items()
-        answers = [{name: float(row[column]) for column, name in columns} for row in rows]
+        answers = [{name: _finite(row[column]) for column, name in columns} for row in rows]
         model, decode = rows[0]["model"], rows[0]["decode"]
-    except (KeyError, IndexError, TypeError, csv.Error, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    except (KeyError, IndexError, ValueError) as error:
         raise InputError(f"{path} holds no results of scenes: {error!r}") from error
     return _evaluation(model, decode, group_by, scenes, answers)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"its numbers must be finite. Received: {text}")
+    return value
 
 
 def _evaluation(

@@ -16,7 +16,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones import sofa_file, sofa_geometry, sofa_responses
+from doa_tf.microphones import sofa_file, sofa_geometry, sofa_physics, sofa_responses
 
 ARRAY_CONVENTIONS = (
     *("GeneralFIR", "GeneralFIR-E", "GeneralFIRE"),
@@ -51,7 +51,8 @@ def read_array(path: str | Path, *, reading: sofa_file.SofaReading | None = None
         reading: units and angles where the file's are wrong or missing.
 
     Raises:
-        InputError: not a SOFA file, a damaged one, another convention, or contradictory data.
+        InputError: not a SOFA file, a damaged one, another convention, contradictory data, or what
+            no microphone hears (`doa_tf.microphones.sofa_physics`).
         MissingPackageError: netCDF4 is not installed.
     """
     sofa = sofa_file.open_sofa(path, conventions=ARRAY_CONVENTIONS, reading=reading)
@@ -60,7 +61,9 @@ def read_array(path: str | Path, *, reading: sofa_file.SofaReading | None = None
         raise InputError(
             f"{path} must hold an array of at least 4 capsules. Received: {responses.shape[1]}"
         )
-    directions, _ = sofa_geometry.source_places(sofa, len(responses), emitters)
+    directions, distances = sofa_geometry.source_places(sofa, len(responses), emitters)
+    sofa_physics.check_measurements(sofa, responses)
+    sofa_physics.check_array(sofa, responses, directions, distances)
     capsules = sofa_geometry.positions(sofa, "ReceiverPosition").places
     return ArrayResponses(directions=directions, responses=responses, capsules=capsules)
 

@@ -9,9 +9,11 @@ References:
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import multiprocessing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.errors import InputError, MissingPackageError, as_damage, one_line
 from doa_core.files import write_beside
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ _USED = (
     *("ListenerPosition", "ListenerView", "ListenerUp", "SourcePosition", "SourceView", "SourceUp"),
     *("RoomCornerA", "RoomCornerB"),
 )
-_DEFLATE = 1100  # times smaller than its values a variable can be in a file, and a little more
+DIGEST = "DataSHA256"  # global attribute of files of this program, which no convention has
+_DEFLATE = 100  # times smaller than its values a variable of responses can be in a file
 _SMALL = 1 << 26  # bytes that need no such proof
 
 
@@ -188,24 +191,17 @@ def open_sofa(
     path = Path(path)
     if path.suffix.lower() != ".sofa" or not path.is_file():
         raise InputError(f"A SOFA file must exist and be named FILE.sofa. Received: {path}")
-    try:
-        with _dataset(path) as file:
-            attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()}
-            if "SOFAConventions" not in attributes:
-                raise ValueError("no global attribute SOFAConventions")
-            convention = attributes["SOFAConventions"].strip()
-            _check_convention(path, convention, conventions)
-            _check_version(path, convention, attributes.get("SOFAConventionsVersion", ""))
-            if "Data.IR" not in file.variables:
-                raise InputError(f"{path} must hold impulse responses (Data.IR). Received: none")
-            size = path.stat().st_size
-            names = [name for name in _USED if name in file.variables]
-            variables = {name: _variable(path, size, name, file[name]) for name in names}
-    except InputError:
-        raise
-    # What netCDF4 raises for a foreign file and for a broken one.
-    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read as a SOFA file: {one_line(error)}") from error
+    with as_damage(f"{path} cannot be read as a SOFA file"), _dataset(path) as file:
+        attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()}
+        if "SOFAConventions" not in attributes:
+            raise ValueError("no global attribute SOFAConventions")
+        convention = attributes["SOFAConventions"].strip()
+        _check_convention(path, convention, conventions)
+        _check_version(path, convention, attributes.get("SOFAConventionsVersion", ""))
+        if "Data.IR" not in file.variables:
+            raise InputError(f"{path} must hold impulse responses (Data.IR). Received: none")
+        variables = _variables(path, file)
+    _check_digest(path, attributes, variables)
     return SofaFile(path, attributes, variables, reading or SofaReading())
 
 
@@ -244,6 +240,41 @@ def _check_version(path: Path, convention: str, version: str) -> None:
         warn_once(
             f"{path} follows {convention} {version or 'of no version'}, which is read like "
             f"version {known[-1]}"
+        )
+
+
+def _variables(path: Path, file: Any) -> dict[str, Variable]:
+    """What this program uses of an open netCDF4 file."""
+    size = path.stat().st_size
+    return {
+        name: _variable(path, size, name, file[name]) for name in _USED if name in file.variables
+    }
+
+
+def _digest(variables: Mapping[str, Variable]) -> str:
+    """SHA-256 of the names, shapes, values and attributes of variables."""
+    digest = hashlib.sha256()
+    for name, variable in sorted(variables.items()):
+        values = np.ascontiguousarray(variable.values, "<f8")
+        digest.update(f"{name} {values.shape}\n".encode())
+        digest.update(values.data)
+        digest.update(repr(sorted(variable.attributes.items())).encode())
+    return digest.hexdigest()
+
+
+def _check_digest(
+    path: Path, attributes: Mapping[str, str], variables: Mapping[str, Variable]
+) -> None:
+    """Raise InputError where a file of this program does not hold what was written."""
+    stated = attributes.get(DIGEST)
+    if stated is None:  # any other file
+        return
+    found = _digest(variables)
+    if stated != found:
+        raise InputError(
+            f"{path} is damaged, or was changed after it was written: its responses and positions "
+            f"must have the SHA-256 of its attribute {DIGEST}, which goes where they were changed "
+            f"on purpose. Received: {found[:12]}..., not {stated[:12]}..."
         )
 
 
@@ -287,12 +318,17 @@ def write_sofa(path: str | Path, sofa: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with write_beside(path) as beside:
-        part = beside.with_suffix(".sofa")  # sofar would add it
+    with write_beside(path, suffix=".sofa") as beside:  # sofar would add it
         try:
-            load_sofar().write_sofa(str(part), sofa)
-            part.replace(beside)
+            load_sofar().write_sofa(str(beside), sofa)
+            _state_digest(beside)
         except RuntimeError as error:  # what netCDF4 makes of a full disk
             raise OSError(f"{path} cannot be written: {one_line(error)}") from error
-        finally:
-            part.unlink(missing_ok=True)
+
+
+def _state_digest(path: Path) -> None:
+    """Add the digest of a file's values, as they are read again, to its attributes."""
+    import netCDF4
+
+    with netCDF4.Dataset(str(path), "a") as file:
+        file.setncattr(DIGEST, _digest(_variables(path, file)))

@@ -17,6 +17,8 @@ from doa_core.errors import InputError
 from doa_tf.microphones.sofa_file import SofaFile, warn_once
 
 _NEAR = 1e-6  # metres that are no distance
+FARTHEST = 1e5  # metres
+_MOST_TURNS = 2  # of an azimuth
 _DEGREE = np.pi / 180.0
 # Words of SOFA's `Units`, in metres and in radians.
 _LENGTHS = {
@@ -128,9 +130,18 @@ def positions(sofa: SofaFile, name: str, *, units_of: str | None = None) -> Poin
             f"one each. Received: {variable.values.shape}"
         )
     spherical, scales = _system(sofa, units_of or name, values)
-    if spherical:
-        return _spherical(sofa, name, values * scales)
-    return Points(values * scales, np.full(values.shape, np.nan))
+    values = values * scales
+    metres = values[..., 2:] if spherical else values
+    if np.abs(metres).max() > FARTHEST:
+        raise InputError(
+            f"{sofa.path}: {name} must lie within {FARTHEST:g} metres. Received: "
+            f"{np.abs(metres).max():g}"
+        )
+    return (
+        _spherical(sofa, name, values)
+        if spherical
+        else Points(values, np.full_like(values, np.nan))
+    )
 
 
 def _emitters(sofa: SofaFile, rows: int, emitters: int) -> Points:
@@ -227,6 +238,12 @@ def _spherical(sofa: SofaFile, name: str, values: np.ndarray) -> Points:
             f"{sofa.path}: {name} must have {plural} between {least:g} and {most:g} degrees. "
             f"Received: {low:g} to {high:g}. Are they others? --sofa-angles {other}, or "
             f"--sofa-units '{name}=UNITS'"
+        )
+    if np.abs(azimuth).max() > _MOST_TURNS * 2.0 * np.pi:
+        raise InputError(
+            f"{sofa.path}: {name} must have azimuths within {_MOST_TURNS} turns. Received: "
+            f"{np.degrees(np.abs(azimuth).max()):g} degrees. "
+            f"Are they in other units? --sofa-units '{name}=UNITS'"
         )
     elevation = np.pi / 2.0 - angle if angles == "colatitude" else angle
     elevation = np.clip(elevation, -np.pi / 2.0, np.pi / 2.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones import sofa_physics
 from doa_tf.microphones.sofa_file import SofaFile, Variable
 
 _PAD = 0.01  # seconds of silence on both sides of a response that is shifted or resampled
@@ -29,13 +30,14 @@ def impulse_responses(sofa: SofaFile, *, silence: bool) -> tuple[np.ndarray, int
         silence: pad each response with 10 ms before and after it, where filters may ring.
 
     Raises:
-        InputError: an impossible shape, sample rate or delay.
+        InputError: an impossible shape, level, sample rate or delay.
     """
     import soxr
 
     responses = _measurements_emitters_receivers_samples(sofa)
     emitters = responses.shape[1]
     responses = responses.reshape(-1, *responses.shape[2:])
+    sofa_physics.check_levels(sofa, responses)
     rate = _sample_rate(sofa)
     delays = _delays(sofa, responses.shape, emitters)
     pad = round(_PAD * rate) if silence else 0

@@ -1,4 +1,8 @@
-"""Running pure tasks with Dask distributed, on the cores of this machine or on a cluster.
+"""Running pure tasks on a cluster, with Dask distributed.
+
+Whoever reaches a scheduler can run code on its workers, and answers of workers are unpickled here:
+one without TLS belongs in a network of its own. So none is started here; the cores of this machine
+are used by `doa_tf.rooms.pool`.
 
 A task may run twice, or again on another worker after its own has died; its result is used once.
 """
@@ -8,12 +12,10 @@ from __future__ import annotations
 import logging
 import pickle
 import re
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -28,10 +30,6 @@ CONNECT_SECONDS = 5.0
 _NOTICE_SECONDS = 5.0  # without any result, before looking whether there are workers
 _POLL_SECONDS = 0.02  # the other tasks in flight hide it
 
-# Dask makes the allocator return all memory at once; a worker that requests it again for every
-# array of a room spends half of its time in the kernel.
-_NO_TRIMMING = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
-
 # An exception inside of Dask's calls leaves callbacks behind that fail and log it.
 _interrupts = InterruptPoints("asyncio", "tornado.application")
 
@@ -40,31 +38,35 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A Dask client of a scheduler, or of local worker processes.
+def dask_client(scheduler: str) -> Iterator[Any]:
+    """A Dask client of a scheduler.
 
     Within the block Ctrl-C takes effect where `run_on_dask` waits for results.
 
     Args:
-        workers: processes on this machine, if there is no scheduler.
-        scheduler: tcp://HOST:PORT.
+        scheduler: tcp://HOST:PORT, or tls://HOST:PORT with certificates of Dask's configuration.
 
     Raises:
-        InputError: not an address.
+        InputError: not an address, or one that Dask's configuration has no certificates for.
         OSError: nothing answers there.
         MissingPackageError: Dask is not installed.
     """
-    if scheduler is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", scheduler):
-        raise InputError(f"`scheduler` must be tcp://HOST:PORT. Received: {scheduler!r}")
+    address = re.fullmatch(r"(?:tcp|tls)://[^\s/]+:(\d{1,5})", scheduler)
+    if address is None or not 1 <= int(address[1]) <= 65_535:
+        raise InputError(
+            "`scheduler` must be tcp://HOST:PORT or tls://HOST:PORT, its port between 1 and 65535. "
+            f"Received: {scheduler!r}"
+        )
     try:
         from distributed import Client
     except ImportError as error:
         raise MissingPackageError("Dask distributed", "cluster", error) from error
+    _check_encryption(scheduler)
     # It would log what we report in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with _interrupts.listening(), _cluster(workers, scheduler) as address:
+    with _interrupts.listening():
         try:
-            client = Client(address, timeout=CONNECT_SECONDS)
+            client = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
             raise OSError(
                 f"No Dask scheduler answers at {scheduler} ({one_line(error)}): start one with "
@@ -74,27 +76,22 @@ def dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
             yield client
 
 
-def _cluster(workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
-    """The address of the scheduler, or a cluster on this machine."""
+def _check_encryption(scheduler: str) -> None:
+    """Raise InputError unless Dask's configuration allows the address and has what it needs."""
     import dask
-    from distributed import LocalCluster
 
-    if scheduler is not None:
-        return nullcontext(scheduler)
-    try:
-        with _deaf_to_interrupts(), dask.config.set(_NO_TRIMMING):
-            return LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=None,  # a task is small, and a paused worker would hang
-                dashboard_address="127.0.0.1:0",  # any free port: runs may be side by side
-                silence_logs=logging.CRITICAL,
-            )
-    except RuntimeError as error:
-        raise OSError(
-            f"No worker process could be started ({one_line(error)}). In a script, calls "
-            'belong under `if __name__ == "__main__":`, because processes import it'
-        ) from error
+    tls, needed = scheduler.startswith("tls:"), ("ca-file", "client.cert")
+    values = {name: dask.config.get(f"distributed.comm.tls.{name}", None) for name in needed}
+    if tls and not all(values.values()):
+        raise InputError(
+            "A scheduler at tls://HOST:PORT needs certificates in Dask's configuration, see "
+            f"docs/cluster.md. Received: {', '.join(f'{k} {v}' for k, v in values.items())}"
+        )
+    if not tls and dask.config.get("distributed.comm.require-encryption", None):
+        raise InputError(
+            "Dask's configuration requires encryption: --scheduler must be tls://HOST:PORT. "
+            f"Received: {scheduler}"
+        )
 
 
 def run_on_dask(
@@ -182,17 +179,3 @@ class _Call:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._call
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that are started here ignore the Ctrl-C that a terminal sends to all of them.
-
-    This process ends them. A Ctrl-C within the block takes effect at its end.
-    """
-    resource_tracker.ensure_running()  # which unblocks SIGINT in the thread that starts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,7 +15,8 @@ from doa_tf.files import Progress, sha256
 from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
 from doa_tf.microphones.sofa_file import SofaReading, told
 from doa_tf.rooms.acoustics import direct_index, drr_db, t30
-from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter
+from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.room import Room
 from doa_tf.rooms.sofa_rooms import RoomResponses, read_room_responses, write_room_responses
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from doa_core.angles import angles_to_vector
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.microphones.base import SPEED_OF_SOUND
 from doa_tf.microphones.sofa_file import SofaReading
 from doa_tf.rooms.diffuse_tail import DECAY_HOP, decay_curves, decay_time
@@ -80,11 +81,13 @@ class RoomSettings:
     def __post_init__(self) -> None:
         for name in ("size_min", "size_max", *_RANGES):
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        limits.check_the_rest(**vars(self))
         for name in _RANGES:
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"`{name}` must be low <= high. Received: ({low}, {high})")
-        for name in ("rt60", "distance", "microphone_height", "talker_height"):
+        limits.check("rt60", self.rt60)
+        for name in ("distance", "microphone_height", "talker_height"):
             if getattr(self, name)[0] <= 0.0:
                 raise ValueError(f"`{name}` must be above 0. Received: {getattr(self, name)}")
         if any(low > high for low, high in zip(self.size_min, self.size_max, strict=True)):
@@ -102,8 +105,7 @@ class RoomSettings:
             given = getattr(self, name)
             if not (np.min(given) >= 0.0 and np.max(given) <= most):
                 raise ValueError(f"`{name}` must be in [0, {most}]. Received: {given}")
-        if self.sources < 1:
-            raise ValueError(f"`sources` must be at least 1. Received: {self.sources}")
+        limits.check("sources", self.sources)
         object.__setattr__(self, "sofa_units", self.reading.units)
         mixing = self.mixing_time
         if mixing is not None and mixing <= 0.0:

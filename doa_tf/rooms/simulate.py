@@ -1,4 +1,4 @@
-"""Simulating a bank: in this process, on all cores, or on a cluster, with Dask distributed.
+"""Simulating a bank: in this process, on all cores, or on a cluster with Dask distributed.
 
 A room is a pure function of (seed, room number). A task may therefore run twice, or again on
 another worker after its own has died, and a bank has the same bytes wherever and in however many
@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import InputError, as_input_errors
+from doa_edge import limits
 from doa_tf.files import Progress
 from doa_tf.microphones.draw import KINDS, draw_microphone
 from doa_tf.microphones.sofa_file import told
-from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter, encode_room
+from doa_tf.rooms.bank.bank import ROOMS_PER_SHARD, BankWriter
 from doa_tf.rooms.bank.records import Record
+from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.cluster import dask_client, run_on_dask
 from doa_tf.rooms.plan import RoomSettings
+from doa_tf.rooms.pool import process_pool
 from doa_tf.rooms.room import simulate_room
 
 ROOMS_PER_TASK = 5
@@ -51,8 +54,8 @@ def simulate_bank(
 
     Args:
         folder: the bank; made if it is not there.
-        rooms: how many, at least 1.
-        seed: of the bank; room k is a function of (seed, k).
+        rooms: how many, 1 to 10 million.
+        seed: of the bank, 0 to 2**64 - 1; room k is a function of (seed, k).
         settings: what rooms are drawn from.
         workers: processes on this machine; all cores by default. One means this process.
         scheduler: address of a Dask scheduler, `tcp://HOST:PORT`, whose workers are used instead.
@@ -64,12 +67,15 @@ def simulate_bank(
             no room fulfils the settings; not an address of a scheduler.
         OSError: the scheduler does not answer or went away, a worker runs other software, the
             disk is full. What was written is whole, and the same call goes on from there.
-        MissingPackageError: Dask is not installed.
+        MissingPackageError: a scheduler is given and Dask is not installed.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"`workers` must be at least 1. Received: workers={workers}")
+    with as_input_errors():
+        limits.check("rooms", rooms)
+        limits.check("seed", seed)
+        if workers is not None:
+            limits.check("workers", workers)
     if scheduler is not None and workers is not None:
-        raise InputError("Either `workers` or `scheduler` can be given: a cluster has its own")
+        raise InputError("Either --workers or --scheduler can be given: a cluster has its own")
     settings, digest = _checked_microphone(settings or RoomSettings())
     made_with: dict[str, Any] = {"seed": seed, "settings": _recorded(settings)}
     if digest:
@@ -211,8 +217,11 @@ def _engine(workers: int, scheduler: str | None) -> Iterator[Callable[..., Any]]
     """A function (task, parts) that yields (part, records) as they come."""
     if scheduler is None and workers == 1:
         yield _run_here
+    elif scheduler is None:
+        with process_pool(workers) as pool:
+            yield pool.run
     else:
-        with dask_client(workers, scheduler) as client:
+        with dask_client(scheduler) as client:
             yield partial(run_on_dask, client)
 
 

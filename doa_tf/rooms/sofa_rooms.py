@@ -16,7 +16,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_tf.microphones import sofa_file, sofa_geometry, sofa_responses
+from doa_tf.microphones import sofa_file, sofa_geometry, sofa_physics, sofa_responses
 from doa_tf.rooms.sofa_channels import SAME_PLACE, check_direct_sound, encoded, first_order
 
 ROOM_CONVENTIONS = (
@@ -74,7 +74,7 @@ def read_room_responses(
         reading: units and angles where the file's are wrong or missing; of `path`, not `array`.
 
     Raises:
-        InputError: as `read_array`, receivers that are neither FOA nor the array's, or a direct
+        InputError: as `read_array`; receivers that are neither FOA nor the array's, or a direct
             sound that comes from elsewhere than the file says, unless its format was named.
         MissingPackageError: netCDF4 is not installed.
     """
@@ -89,7 +89,11 @@ def read_room_responses(
         responses, taken = first_order(sofa, channels, channel_format)
     directions, distances = sofa_geometry.source_places(sofa, len(responses), emitters)
     asked = array is not None or channel_format is not None
+    sofa_physics.check_measurements(sofa, channels.swapaxes(1, 2))
+    if array is not None or taken.casefold().startswith("tetrahedral"):
+        sofa_physics.check_capsules(sofa, channels.swapaxes(1, 2))
     check_direct_sound(sofa, channels, responses, directions, taken=taken, asked=asked)
+    sofa_physics.check_channels(sofa, responses, directions)
     listeners = sofa_geometry.listener_positions(sofa, len(responses), emitters)
     corner, size = _room(sofa)
     # In order of appearance: positions that differ by less than a millimetre are one.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from doa_core.spec import MOST_VOICES
+from doa_edge import limits
 from doa_tf.rooms.room import Room
 
 CONDITIONS = ("clean", "diffuse", "interferer")
@@ -61,6 +62,7 @@ class MixSettings:
     turns: float = 0.2
 
     def __post_init__(self) -> None:
+        limits.check_the_rest(**vars(self))
         for name in ("snr_db", "sir_db", "level_dbfs", "self_noise_db", "drift_db", "below_db"):
             low, high = getattr(self, name)
             if not low <= high:
@@ -76,8 +78,7 @@ class MixSettings:
         if not 0.0 <= self.apart_deg < 120.0:  # three can be 120 degrees apart
             raise ValueError(f"`apart_deg` must be in [0, 120). Received: {self.apart_deg}")
         for name in ("samples", "diffuse_fields", "synthetic_noises"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+            limits.check(name.replace("_", "-"), getattr(self, name))
 
     @property
     def voices(self) -> int:

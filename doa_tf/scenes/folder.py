@@ -21,9 +21,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from pathlib import Path, PurePosixPath
@@ -33,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
-from doa_core.files import existing_path
+from doa_core.files import as_disk_errors, existing_path, write_folder_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_tf.scenes.datasets.layouts import layout_of, read_layout, why_none
@@ -236,25 +235,19 @@ def write_scenes(
     """
     folder = Path(os.path.realpath(folder))
     check_scenes_target(folder)
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
-    partial.mkdir(parents=True)
-    files = _SoundFiles(folder=partial, sample_rate=sample_rate, subtype=subtype, images=images)
-    try:
+    with write_folder_beside(folder) as part:
+        files = _SoundFiles(folder=part, sample_rate=sample_rate, subtype=subtype, images=images)
         rows: dict[str, list[Row]] = {}  # by file
         for name, sound, given in scenes:
             file = name if name.lower().endswith(".wav") else f"{name}.wav"
             _check_name(file, rows)
             of_file = _rows_of(file, given, rows)
             samples = files.write(file, sound)
-            scene_of_file(of_file, partial / file, seconds=samples / sample_rate)
+            scene_of_file(of_file, part / file, seconds=samples / sample_rate)
             rows[file] = of_file
         if not rows:
             raise InputError(f"There are no scenes to write to {folder}")
-        _write_labels(partial / LABELS_FILE, [row for of_file in rows.values() for row in of_file])
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # it is gone if all went well
+        _write_labels(part / LABELS_FILE, [row for of_file in rows.values() for row in of_file])
     return len(rows)
 
 
@@ -282,6 +275,7 @@ class _SoundFiles:
         blocks = sound if isinstance(sound, Iterator) else iter([{"": np.asarray(sound)}])
         length = 0
         with ExitStack() as open_files:
+            open_files.enter_context(_disk_errors(self.folder / file))
             scene = open_files.enter_context(self._open(file))
             images: dict[str, Any] = {}
             for block in blocks:
@@ -309,6 +303,13 @@ class _SoundFiles:
         path.parent.mkdir(exist_ok=True)
         options: dict[str, Any] = {"subtype": self.subtype, "format": "WAV"}
         return soundfile.SoundFile(os.fsencode(path), "w", self.sample_rate, 4, **options)
+
+
+def _disk_errors(path: Path) -> AbstractContextManager[None]:
+    """What libsndfile raises on a full disk, and what its wrapper does of a part written."""
+    import soundfile
+
+    return as_disk_errors(path, soundfile.SoundFileError, AssertionError)
 
 
 def _check_name(file: str, others: Mapping[str, Any]) -> None:

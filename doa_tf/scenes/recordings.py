@@ -23,8 +23,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from doa_core.errors import InputError
-from doa_core.files import existing_path, write_beside
+from doa_core.errors import InputError, as_damage
+from doa_core.files import existing_path, shared_temporary_folder, write_beside
+from doa_core.reading.json_text import read_json
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.containers.recording import open_sound
 from doa_edge.input.containers.sound import Sound
@@ -47,6 +48,7 @@ _LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000  # hertz
 _FULL_SCALE = 32_767.0
 _AHEAD = 64  # files that are decoded before they are taken
 _VERSION = 2  # of the cached files
+_LARGEST_INDEX = 1 << 28  # bytes of their index: some million recordings
 
 
 class Recordings(Sequence[np.ndarray]):
@@ -172,10 +174,27 @@ def read_recordings(
         with write_beside(index) as beside:
             facts = {"lengths": lengths, "power": power, "speakers": speakers}
             beside.write_text(json.dumps(facts), encoding="utf-8")
-    stored = json.loads(index.read_text(encoding="utf-8"))
-    starts = np.concatenate([[0], np.cumsum(stored["lengths"], dtype=np.int64)])
-    samples = np.memmap(path, np.int16, mode="r", shape=(int(starts[-1]),))
-    return Recordings(samples, starts, np.array(stored["power"]), stored["speakers"])
+    return _stored(path, index)
+
+
+def _stored(path: Path, index: Path) -> Recordings:
+    """The recordings of a cache.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    advice = "delete it, and the samples are read anew"
+    with as_damage(f"The cache {index} is damaged: {advice}"):
+        values = read_json(index, what=f"that of a cache, {advice}", largest=_LARGEST_INDEX)
+        lengths, power, speakers = (values[name] for name in ("lengths", "power", "speakers"))
+        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        samples = np.memmap(path, np.int16, mode="r")
+        if len(samples) != starts[-1] or not len(lengths) == len(power) == len(speakers):
+            raise ValueError(
+                f"it must be of {len(samples)} samples. Received: {starts[-1]} of {len(lengths)} "
+                f"recordings, {len(power)} powers, {len(speakers)} speakers"
+            )
+        return Recordings(samples, starts, np.array(power, np.float64), speakers)
 
 
 def sound_files(folder: Path) -> list[Path]:
@@ -288,9 +307,11 @@ def _cache_folders(folder: str | Path | None) -> list[Path]:
     """Where samples may be stored, the best first."""
     if folder is not None:
         return [Path(folder)]
-    temporary = Path(tempfile.gettempdir()) / f"doa_tf-{os.getuid()}"
+    shared = shared_temporary_folder()
+    temporary = shared / f"doa_tf-{os.getuid()}"
     if temporary.exists() and temporary.lstat().st_uid != os.getuid():
-        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-"))  # somebody else's has our name
+        # Somebody else has a folder of our name.
+        temporary = Path(tempfile.mkdtemp(prefix="doa_tf-", dir=shared))
     try:
         users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doa_tf"
     except RuntimeError:  # a user without a home, as in a container

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import as_input_errors
+from doa_edge import limits
 from doa_tf.files import Progress
 from doa_tf.scenes.draw import CONDITIONS
 from doa_tf.scenes.folder import write_scenes
@@ -61,8 +62,9 @@ def render_scenes(
             meeting, or the rooms of a walk cannot be simulated.
         ValueError: an unknown condition.
     """
-    if scenes < 1:
-        raise InputError(f"`scenes` must be at least 1. Received: scenes={scenes}")
+    with as_input_errors():
+        limits.check("scenes", scenes)
+        limits.check("seed", seed)
     settings = recordings or RecordingSettings()
     one_talker = all(condition in CONDITIONS for condition in conditions)
 

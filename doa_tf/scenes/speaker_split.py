@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from doa_core.errors import InputError
+from doa_core.files import write_folder_beside
 from doa_tf.scenes.recordings import sound_files, speaker_of
 
 PARTS = ("train", "valid", "test")
@@ -72,12 +71,10 @@ def _link(speakers: dict[str, list[Path]], source: Path, target: Path, seed: int
     train = min(max(1, round(_SHARES[0] * len(names))), len(names) - 2)
     valid = min(max(1, round(_SHARES[1] * len(names))), len(names) - train - 1)
     members = (names[:train], names[train : train + valid], names[train + valid :])
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
-    for part, chosen in zip(PARTS, members, strict=True):
-        for name in chosen:
-            for path in speakers[str(name)]:
-                link = partial / part / path.relative_to(source)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path.resolve())
-    partial.replace(target)
+    with write_folder_beside(target) as beside:
+        for part, chosen in zip(PARTS, members, strict=True):
+            for name in chosen:
+                for path in speakers[str(name)]:
+                    link = beside / part / path.relative_to(source)
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to(path.resolve())

@@ -7,19 +7,20 @@ normalisation are those of the whole batch, so that the results are those of one
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
+from doa_core.reading.json_text import parse_json
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 
 
 def is_chief() -> bool:
     """Whether this process is the first, which writes the files; true without TF_CONFIG."""
-    task = {"type": "worker", "index": 0, **_tf_config().get("task", {})}
-    return task["type"] == "chief" or (task["type"] == "worker" and int(task["index"]) == 0)
+    with as_damage("TF_CONFIG must name the type and the index of this process's task"):
+        task = {"type": "worker", "index": 0, **_tf_config().get("task", {})}
+        return task["type"] == "chief" or (task["type"] == "worker" and int(task["index"]) == 0)
 
 
 def make_strategy(name: str, *, batch_size: int) -> Any:
@@ -101,7 +102,7 @@ def adapt_to_workers(model: Any, strategy: Any, batch: Any) -> None:
 def _tf_config() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG", "")
     try:
-        config = json.loads(text or "{}")
+        config = parse_json(text or "{}")
     except ValueError as error:
         raise InputError(f"TF_CONFIG must be JSON. Received: {text!r}") from error
     if not isinstance(config, dict):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import re
 import sys
 import time
@@ -20,10 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from doa_core.errors import InputError
+from doa_core.reading.json_text import read_json
 from doa_tf.data.cache import FeatureCache, cached_dataset
 from doa_tf.data.pipeline import mixed_dataset, scene_keys
 from doa_tf.data.targets import refuse_bad_batches
-from doa_tf.models import model_spec
+from doa_tf.models import load_model, model_spec
 from doa_tf.training.callbacks import CosineLearningRate, KeepState, StopOnNaN, Validation
 from doa_tf.training.distribute import adapt_to_workers, is_chief, make_strategy, share_out
 from doa_tf.training.interruption import StopBetweenBatches
@@ -194,7 +194,7 @@ class KerasEngine:
         state = run.folder.state
         if state.epoch or state.step:
             keras.utils.set_random_seed(self._settings.seed)
-            model = keras.saving.load_model(run.folder.path / LAST)
+            model = load_model(run.folder.path / LAST, compiled=True)
             for variable, value in zip(seed_states(model), state.seeds, strict=True):
                 variable.assign(np.asarray(value, variable.dtype))
             return model
@@ -218,5 +218,5 @@ def _free_iterators(error: _Error) -> _Error:
 def _wait_for_cache(folder: Path, settings: TrainSettings) -> None:
     """Of several processes the first one mixes; the others wait until it has."""
     path = folder / "cache.json"
-    while not (path.exists() and json.loads(path.read_text())["done"] >= settings.sequences):
+    while not (path.exists() and read_json(path).get("done", 0) >= settings.sequences):
         time.sleep(0.5)

@@ -77,7 +77,7 @@ def train(
     claimed = claim_run(folder, asked, writes=trainer.writes)
     if (how := ending(claimed.state, settings)) is not None:
         logger.info("the run %s is done: %s", folder, how)
-        return keras.saving.load_model(folder / BEST)
+        return load_model(folder / BEST, compiled=True)
     if (state := claimed.state).epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
     inputs, directions = scenes_arrays(
@@ -89,7 +89,7 @@ def train(
         model = trainer.train(run)
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}. {folder} keeps the last good state") from error
-    return keras.saving.load_model(folder / BEST) if trainer.writes else model
+    return load_model(folder / BEST, compiled=True) if trainer.writes else model
 
 
 def epoch_line(epoch: int, figures: Mapping[str, float]) -> str:

@@ -16,7 +16,6 @@ import csv
 import json
 import shlex
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,8 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from doa_core.errors import InputError
-from doa_core.files import printable, write_beside
+from doa_core.errors import InputError, as_damage
+from doa_core.files import printable, remove_leftovers, write_beside
+from doa_core.reading.csv_table import read_table
+from doa_core.reading.json_text import parse_json, read_json
+from doa_core.reading.zip_archive import open_zip, read_entry
 from doa_core.spec import ModelSpec
 from doa_tf.checkpoint import check_checkpoint, save_model
 from doa_tf.files import (
@@ -87,7 +89,8 @@ class RunFolder:
     def write_spec(self, spec: ModelSpec) -> None:
         """Write the network's spec."""
         if self.writes:
-            (self.path / SPEC).write_text(spec.to_json(), encoding="utf-8")
+            with write_beside(self.path / SPEC) as beside:
+                beside.write_text(spec.to_json(), encoding="utf-8")
 
     def keep_epoch(
         self,
@@ -141,14 +144,16 @@ def claim_run(folder: Path, asked: dict[str, Any], *, writes: bool = True) -> Ru
             f"Received: {folder}"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    if writes:
+        remove_leftovers(folder)
     path = folder / SETTINGS
     state = read_state(folder / LAST)
     before: dict[str, Any] = {"targets": state.targets}
     if path.exists():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path} is damaged: name another folder for the run") from error
+            before = read_json(path, what="the settings of a run", finite=False)
+        except InputError as error:
+            raise InputError(f"{error}: name another folder for the run") from error
     if not before.get("targets") == state.targets == TARGETS:
         raise InputError(
             f"The run {folder} was begun by doa_tf 0.1, whose targets were not directions: name "
@@ -185,13 +190,32 @@ def read_state(checkpoint: Path) -> TrainingState:
     if not checkpoint.exists():
         return TrainingState()
     check_checkpoint(checkpoint)
-    with zipfile.ZipFile(checkpoint) as archive:
+    with (
+        as_damage(f"{checkpoint} is damaged"),
+        checkpoint.open("rb") as file,
+        open_zip(file) as archive,
+    ):
         if _STATE not in archive.namelist():
             raise InputError(
                 f"{checkpoint} does not say where its training stands: it was made by an older "
                 "version. Name another folder, and start from it with --init-from"
             )
-        return TrainingState(**{"targets": "", **json.loads(archive.read(_STATE))})
+        values = parse_json(read_entry(archive, _STATE), finite=False)
+        state = TrainingState(**{"targets": "", **values})
+        _check_state(state)
+    return state
+
+
+def _check_state(state: TrainingState) -> None:
+    """Raise ValueError for numbers that are none, of epochs that cannot be."""
+    counts = (state.epoch, state.step, state.waited)
+    lists = (state.seeds, state.metrics)
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError(f"epochs and steps must be counts. Received: {counts}")
+    if not isinstance(state.best, (int, float, type(None))):
+        raise ValueError(f"`best` must be a number. Received: {state.best!r}")
+    if not all(isinstance(values, list) for values in lists) or not isinstance(state.targets, str):
+        raise ValueError("its random states and metrics must be lists, its targets a text")
 
 
 def seed_states(model: keras.Model) -> list[Any]:
@@ -204,11 +228,17 @@ def seed_states(model: keras.Model) -> list[Any]:
     ]
 
 
+def _is_before(epoch: str, epochs: int) -> bool:
+    return epoch.isdecimal() and len(epoch) < 19 and int(epoch) < epochs
+
+
 def _append_row(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    """Add a row, whole or not at all."""
+    before = path.read_bytes() if path.exists() else b""
+    with write_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        file.write(before.decode("utf-8-sig"))
         writer = csv.DictWriter(file, list(row))
-        if new:
+        if not before:
             writer.writeheader()
         writer.writerow(row)
 
@@ -217,11 +247,8 @@ def _trim_history(path: Path, epochs: int) -> None:
     """Keep the rows of complete epochs: a kill may have come between a row and its checkpoint."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if (row["epoch"] or "").isdigit()]
-        names = reader.fieldnames or []
-    kept = [row for row in rows if int(row["epoch"]) < epochs]
+    names, rows = read_table(path, whole=False)
+    kept = [row for row in rows if _is_before(row.get("epoch", ""), epochs)]
     if not kept:
         path.unlink()
         return

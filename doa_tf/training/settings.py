@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ
 from doa_core.spec import MOST_VOICES
+from doa_edge import limits
 from doa_tf import heads
 from doa_tf.data.augment import check_augment
 from doa_tf.files import Progress
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from doa_tf.scenes.folder import Scenes
 
 ENGINES = ("keras", "jax")
+_LIMITED = (
+    *("epochs", "sequences", "batch_size", "learning_rate", "warmup_steps", "patience"),
+    *("filters", "lstm_units", "dense_units", "dropout"),
+)
 _CONVOLUTIONS = 3  # of the network, see `doa_tf.build_crnn`
 
 # (first epoch, its first batch) -> `tf.data.Dataset` from there to the last epoch's end
@@ -71,6 +76,7 @@ class TrainSettings:
     average: float = 0.0
 
     def __post_init__(self) -> None:
+        limits.check_the_rest(**vars(self))
         head = heads.get(self.head)
         if self.voices > 1 and not head.several:
             raise ValueError(
@@ -78,26 +84,20 @@ class TrainSettings:
             )
         check_augment(self.augment)
         object.__setattr__(self, "filters", tuple(int(number) for number in self.filters))
-        if len(self.filters) != _CONVOLUTIONS or min(self.filters) < 1:
-            raise ValueError(
-                f"`filters` must be {_CONVOLUTIONS} numbers of at least 1. Received: {self.filters}"
-            )
-        for name in ("dropout", "average"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"`{name}` must be in [0, 1). Received: {getattr(self, name)}")
-        sizes = ("lstm_units", "dense_units")
+        if len(self.filters) != _CONVOLUTIONS:
+            raise ValueError(f"`filters` must be {_CONVOLUTIONS} numbers. Received: {self.filters}")
+        for name in _LIMITED:
+            limits.check(name.replace("_", "-"), getattr(self, name))
+        limits.check("train seed", self.seed)
+        if not 0.0 <= self.average < 1.0:
+            raise ValueError(f"`average` must be in [0, 1). Received: {self.average}")
         if not 1 <= self.voices <= MOST_VOICES:
             raise ValueError(f"`voices` must be 1 to {MOST_VOICES}. Received: {self.voices}")
-        for name in ("epochs", "sequences", "batch_size", "patience", *sizes):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
         if self.batch_size > self.sequences:
             raise ValueError(
                 "`sequences` must be at least one batch. Received: "
                 f"sequences={self.sequences}, batch_size={self.batch_size}"
             )
-        if not 0.0 < self.learning_rate < 1.0:
-            raise ValueError(f"`learning_rate` must be in (0, 1). Received: {self.learning_rate}")
 
     @property
     def steps_per_epoch(self) -> int:

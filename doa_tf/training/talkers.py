@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.angles import FloatArray
 from doa_core.calibration import TALKING_SHARE
 from doa_core.grid import Grid
 from doa_core.peaks import find_peaks
 from doa_tf.heads import Head
+from doa_tf.matching import errors_of_talkers
 from doa_tf.scenes.talkers import who_talks
 
 _SCENES_AT_ONCE = 64  # of the loss, which holds S x T x V x G distances
@@ -49,7 +50,8 @@ def judge_talkers(
     for scene, row in zip(frames, scores, strict=True):
         _, true = who_talks(scene)
         if len(true):
-            errors_deg.append(_matched_errors_deg(row, true, head.grid))
+            peaks, _ = find_peaks(row, grid=head.grid, count=len(true))
+            errors_deg.append(errors_of_talkers(true, peaks))
     if not errors_deg:
         raise ValueError("Somebody must talk in at least one scene of the validation")
     quiet = np.all(share == 0.0, axis=-1)
@@ -83,18 +85,6 @@ def _loss(outputs: FloatArray, directions: FloatArray, head: Head) -> float:
         part = slice(first, first + _SCENES_AT_ONCE)
         total += float(loss(directions[part], outputs[part])) * len(outputs[part])
     return total / len(outputs)
-
-
-def _matched_errors_deg(scores: FloatArray, true: FloatArray, grid: Grid) -> FloatArray:
-    """(N,) angles [degrees] of (N, 3) talkers to the peaks of (G,) scores."""
-    from scipy.optimize import linear_sum_assignment
-
-    peaks, _ = find_peaks(scores, grid=grid, count=len(true))
-    angles_deg = np.degrees(great_circle_distance(true[:, np.newaxis], peaks))
-    errors_deg = np.full(len(true), 180.0)
-    talker, peak = linear_sum_assignment(angles_deg)
-    errors_deg[talker] = angles_deg[talker, peak]
-    return errors_deg
 
 
 def _highest(scores: FloatArray, grid: Grid) -> float:

@@ -31,6 +31,8 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from doa_edge import limits
+
 DEFAULT_GATE_DBFS = -60.0
 DEFAULT_MARGIN_DB = 3.0
 # Of the shipped network: diffuse running water stays below in 97 of 100 windows, speech in diffuse
@@ -106,14 +108,9 @@ class ActivityDetector:
         margin_db: float = DEFAULT_MARGIN_DB,
         min_confidence: float = DEFAULT_MIN_CONFIDENCE,
     ) -> None:
-        if not math.isfinite(gate_dbfs):
-            raise ValueError(f"`gate` must be a finite level in dBFS. Received: gate={gate_dbfs}")
-        if not 0.0 <= margin_db < math.inf:
-            raise ValueError(f"`margin` must be 0 dB or more. Received: margin={margin_db}")
-        if not 0.0 <= min_confidence <= 1.0:
-            raise ValueError(
-                f"`confidence` must lie between 0 and 1. Received: confidence={min_confidence}"
-            )
+        asked = {"gate": gate_dbfs, "margin": margin_db, "confidence": min_confidence}
+        for name, value in asked.items():
+            limits.check(name, value)
         self.gate: float = 10.0 ** (gate_dbfs / 10.0)
         self.margin: float = 10.0 ** (margin_db / 10.0)
         self.min_confidence = min_confidence

@@ -134,6 +134,7 @@ class EngineSettings:
             spec,
             talkers=self.voices_of(spec),
             min_confidence=self.threshold(spec, several=True),
+            step_s=self.every * spec.features.hop / spec.features.sample_rate,
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
         )

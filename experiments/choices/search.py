@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.reading.json_text import read_json
+from doa_core.reading.toml import read_toml
 from doa_core.spec import FeatureSpec
-from doa_core.toml import read_toml
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.program import program, run_program
 from doa_tf.cli.progress import progress_bar
@@ -131,7 +132,7 @@ def read_variant(folder: Path, name: str) -> dict[str, Any]:
     """The figures of a variant's last epoch, where its learning rate has ended."""
     with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    done = read_json(folder / "done.json", finite=False)
     figures = {key: float(last[key]) for key in TABLE}
     return {"variant": name, **figures, **done}
 

@@ -13,7 +13,6 @@ meeting.png         a recording of a scenes folder: who talks where and when, an
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from doa_core.reading.json_text import read_json
 from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
 from doa_tf.evaluation.judge import SceneResult
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plot_reliability(args.out / "reliability.png", results, defaults)
         drawn += ["distributions.png", "reliability.png"]
     if args.robustness:
-        values = json.loads(args.robustness.read_text(encoding="utf-8"))
+        values = read_json(args.robustness, finite=False)
         for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
             if plot(args.out / name, values):
                 drawn.append(name)

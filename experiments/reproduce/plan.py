@@ -9,6 +9,7 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.reading.json_text import read_json
 from doa_core.spec import FeatureSpec
 from doa_tf import heads
 
@@ -103,7 +104,7 @@ class Plan:
     @classmethod
     def read(cls, folder: Path) -> Plan:
         """The plan of an experiment's folder."""
-        values = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        values = read_json(folder / PLAN_FILE, finite=False)
         size = Size(**{**values["size"], "rt60": tuple(values["size"]["rt60"])})
         return cls(**{**values, "size": size, "runs": tuple(values["runs"])})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import write_beside
+from doa_core.reading.json_text import read_json
 from doa_tf.evaluation import report as tables
 from doa_tf.evaluation.comparison import Comparison, chosen_scenes
 from doa_tf.evaluation.predictions import predict
@@ -114,7 +114,7 @@ def update_section(path: str | os.PathLike[str], report: Path) -> None:
 def _provenance(folder: Path, plan: Plan) -> str:
     """What was done, where, by which command and in what time."""
     size = plan.size
-    times = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
+    times = read_json(folder / TIMES_FILE, finite=False)
     spent = ", ".join(f"{stage} {seconds / 60.0:.0f} min" for stage, seconds in times.items())
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     fresh = plan.engine in FRESH_ENGINES

@@ -7,12 +7,12 @@ DIR/results/SCENES/NAME-DECODING.csv    a row for each scene
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from doa_core.reading.json_text import read_json
 from doa_tf.evaluation.baselines import BASELINES
 from doa_tf.evaluation.comparison import Comparison, Entry, entries_of, history_file
 from doa_tf.evaluation.groups import check_group
@@ -63,7 +63,7 @@ def _read(
     index: Path, scenes: Scenes, made_with: dict[str, Any], group_by: str | None
 ) -> list[Entry] | None:
     """The rows of a model; None where they are missing or of another model or other scenes."""
-    values = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+    values = read_json(index, finite=False) if index.exists() else {}
     if values.get("made_with") != made_with:
         return None
     entries = []

@@ -15,13 +15,13 @@ Every stage leaves finished work alone: a run that was killed goes on when it is
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from doa_core.errors import InputError
+from doa_core.reading.json_text import read_json
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import read_scenes
 from doa_tf.scenes.preparation import Bars
@@ -52,7 +52,7 @@ def claim(folder: Path, plan: Plan) -> Iterator[None]:
             raise InputError(f"Another process is working on the experiment {folder}") from error
         asked = plan.to_dict()
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path, finite=False)
             alike = {asked["engine"], found.get("engine")} <= set(FRESH_ENGINES)
             free = {"runs", "engine"} if alike else {"runs"}
             others = [name for name in asked if name not in free and asked[name] != found.get(name)]
@@ -128,6 +128,6 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
         yield
     finally:
         path = folder / TIMES_FILE
-        times = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        times = read_json(path, finite=False) if path.exists() else {}
         times[stage] = round(times.get(stage, 0.0) + time.monotonic() - start, 1)
         write_json(path, times)

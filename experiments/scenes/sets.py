@@ -24,6 +24,7 @@ import numpy as np
 
 from doa_core.angles import vector_to_angles
 from doa_core.errors import InputError
+from doa_core.reading.json_text import read_json
 from doa_tf.cli.progress import progress_bar
 from doa_tf.files import Progress, differences, write_json
 from doa_tf.rooms.bank.bank import read_bank
@@ -108,7 +109,7 @@ class SceneStore:
         if target.is_dir():
             if not index.is_file():
                 raise InputError(f"{target} holds scenes and no {index.name} that says of what")
-            found = json.loads(index.read_text(encoding="utf-8"))
+            found = read_json(index, finite=False)
             # Settings that came later count as their default.
             others = differences(made_with, found, shared_only=True)
             if others:

@@ -1,7 +1,7 @@
 """The command `doa_export`. Only light imports at the top: help answers at once.
 
 Standard output carries one JSON object, standard error carries messages. Exit status: 0 done,
-1 failed, 2 misuse or bad input, 130 interrupted.
+1 failed, 2 misuse or bad input, 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 
 from doa_core.errors import InputError, say
 from doa_core.files import say_written
-from doa_edge.options.command import EXIT_FAILED, CommandParser, exit_status, integer, number
+from doa_core.process.signals import run_command
+from doa_edge.options.command import EXIT_FAILED, CommandParser, Limited, exit_status
 from doa_edge.options.streams import open_standard_streams
 from doa_edge.tflite.shipped import checkpoint_path
 from doa_export.budget import BUDGETS
@@ -42,6 +43,10 @@ for trained networks."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model and return the exit status."""
+    return run_command("doa_export", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     open_standard_streams()
     try:
         args = _parser().parse_args(argv)
@@ -91,7 +96,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibration-windows",
         metavar="N",
-        type=integer(1),
+        type=Limited("calibration-windows"),
         default=300,
         help="use at most this many of them, evenly over their conditions (default: 300)",
     )
@@ -129,17 +134,16 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="compare on the windows of these recordings, a hundred or more (default: built-in "
         "synthetic windows)",
     )
-    angle = number(0, 180, "degrees")
     add(
         "--max-median-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-median-deg"),
         help=f"largest median angle to the checkpoint (default: {_defaults('median_deg')})",
     )
     add(
         "--max-p99-deg",
         metavar="X",
-        type=angle,
+        type=Limited("max-p99-deg"),
         help=f"largest 99th percentile of it (default: {_defaults('p99_deg')})",
     )
     add(

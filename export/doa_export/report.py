@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError
+from doa_core.files import temporary_folder
 from doa_edge.tflite.file import embed_spec
 from doa_export.convert.launch import convert
 from doa_export.judge.parity import parity
@@ -63,8 +63,8 @@ def write_report(
     # Stages must fit each other: between integers and floats they do with floats in and out.
     quantize = settings.quantize if settings.mode.float_input else "int8"
     layers = {}
-    with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
-        file = Path(folder) / "layer.tflite"
+    with temporary_folder("doa_export") as folder:
+        file = folder / "layer.tflite"
         for name in layer_names(read_network(scoring, spec)):
             flatbuffer = convert(
                 model_path, quantize=quantize, lstm=settings.form, windows=windows, only=name

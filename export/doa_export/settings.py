@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from doa_core.decode import METHODS
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_input_errors
+from doa_edge import limits
 from doa_export.budget import BUDGETS, Budget
 from doa_export.convert.modes import AUTO, MODES, Mode, check_mode, check_splittable
 from doa_export.judge.calibration import WINDOWS
@@ -50,11 +51,8 @@ class ExportSettings:
         check_mode(
             self.quantize, self.lstm, audio=self.frontend, calibrated=self.calibrate is not None
         )
-        if self.calibration_windows < 1:
-            raise InputError(
-                "`calibration_windows` must be 1 or more. "
-                f"Received: calibration_windows={self.calibration_windows}"
-            )
+        with as_input_errors():
+            limits.check("calibration-windows", self.calibration_windows)
         if self.decode not in (None, *METHODS):
             raise InputError(
                 f"`decode` must be one of {', '.join(METHODS)}. Received: {self.decode!r}"

@@ -7,7 +7,7 @@ import pytest
 
 from doa_core.errors import InputError, one_line, say, visible, visible_lines
 from doa_core.files import say_written
-from doa_core.toml import read_toml
+from doa_core.reading.toml import read_toml
 
 ERROR = InputError("Four channels. Received: 16", options={"channels": "--channels says which"})
 

@@ -1,4 +1,4 @@
-"""A .tflite file of four operations, written without TensorFlow."""
+"""Networks of a few operations, written without TensorFlow; and what forgers make of them."""
 
 from __future__ import annotations
 
@@ -72,3 +72,60 @@ def intensity_network(frames=25, bins=513, channels=6):
     half = graph.tensor((), np.array(0.5))
     scaled = graph.operation("mul", (mean, half), (1, frames, 3))
     return graph.flatbuffer(source, graph.operation("add", (scaled, half), (1, frames, 3)))
+
+
+def rebuilt(flatbuffer, change):
+    """A flatbuffer whose tables, as objects of the schema, a function has changed."""
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def looping_network(condition=1, body=2):
+    """The intensity network, whose output goes through a loop that never ends.
+
+    Args:
+        condition, body: subgraphs that the loop runs; 1 says yes, 2 gives back what it gets.
+    """
+
+    def add_loop(model):
+        main = model.subgraphs[0]
+        result = main.outputs[0]
+        for outputs in ([1], [0]):
+            part = schema.SubGraphT()
+            part.tensors = [_like(main.tensors[result], "given"), _yes(len(model.buffers))]
+            part.inputs, part.outputs, part.operators = [0], outputs, []
+            model.subgraphs.append(part)
+        model.buffers.append(schema.BufferT())
+        model.buffers[-1].data = np.array([1], np.uint8)
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.WHILE
+        loop = schema.OperatorT()
+        loop.opcodeIndex = len(model.operatorCodes)
+        loop.builtinOptionsType = schema.BuiltinOptions.WhileOptions
+        loop.builtinOptions = schema.WhileOptionsT()
+        loop.builtinOptions.condSubgraphIndex = condition
+        loop.builtinOptions.bodySubgraphIndex = body
+        loop.inputs, loop.outputs = [result], [len(main.tensors)]
+        model.operatorCodes.append(code)
+        main.operators.append(loop)
+        main.tensors.append(_like(main.tensors[result], "looped"))
+        main.outputs = [len(main.tensors) - 1]
+
+    return rebuilt(intensity_network(), add_loop)
+
+
+def _like(other, name):
+    tensor = schema.TensorT()
+    tensor.shape, tensor.type, tensor.name = list(other.shape), other.type, name
+    return tensor
+
+
+def _yes(buffer):
+    """A tensor that is always true."""
+    tensor = schema.TensorT()
+    tensor.shape, tensor.type, tensor.name = [1], schema.TensorType.BOOL, "yes"
+    tensor.buffer = buffer
+    return tensor

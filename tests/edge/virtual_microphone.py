@@ -104,6 +104,10 @@ class VirtualMicrophone:
         """Begin to play (N, 4) float samples, in [-1, 1), rounded to 16 bits."""
         path = self.folder / f"sound{len(self.processes)}.raw"
         path.write_bytes((samples * 32768.0).round().clip(-32768, 32767).astype("<i2").tobytes())
+        return self.play_again(path)
+
+    def play_again(self, path):
+        """Begin to play a file of raw 16-bit samples."""
         return self._start(["paplay", *self._stream(20), "-d", "ambi", str(path)])
 
     def unplug(self):

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,18 +130,68 @@ def test_converter_that_writes_rubbish(checkpoints, folder, monkeypatch, capfd):
         assert list(folder.iterdir()) == []
 
 
-def test_interrupted(checkpoints, folder, monkeypatch, capfd):
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "hung up"),
+    ],
+)
+def test_a_signal_ends_the_converter_and_leaves_nothing(
+    number, status, word, checkpoints, folder, tmp_path, monkeypatch, capfd
+):
+    places = tmp_path / "converter", tmp_path / "temporary"
+    places[1].mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(places[1]))
+    command = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
 
     def interrupt_soon(*_):
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-        return command
+        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+        return [sys.executable, "-c", command, str(places[0])]
 
     monkeypatch.setattr("doa_export.convert.launch._worker_command", interrupt_soon)
-    out = folder / "net.tflite"
-    assert run(checkpoints["cartesian"], "--quantize", "none", "--out", out) == 130
-    assert "interrupted" in one_line_on_stderr(capfd)
-    assert list(folder.iterdir()) == []
+    options = ("--quantize", "none", "--out", folder / "net.tflite")
+    assert run(checkpoints["cartesian"], *options, "--json", folder / "made.json") == status
+    assert one_line_on_stderr(capfd) == f"doa_export: {word}; no file written"
+    assert list(folder.iterdir()) == list(places[1].iterdir()) == []
+    if places[0].exists() and (process := places[0].read_text()):
+        assert not os.path.exists(f"/proc/{process}")
+
+
+SLEEPS = """
+import os, pathlib, time
+pathlib.Path(os.environ["SAYS"]).write_text(str(os.getpid()))
+time.sleep(600)
+"""
+STARTS = """
+from doa_export.convert import launch
+launch.imported_modules = lambda: ["sleeps"]
+launch.run_worker("x.keras", ["--quantize", "none"], files=["model.tflite"])
+"""
+
+
+def test_the_converter_ends_with_a_process_that_is_killed(tmp_path):
+    (tmp_path / "sleeps.py").write_text(SLEEPS)
+    (tmp_path / "temporary").mkdir()
+    says = tmp_path / "says"
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    others = {"SAYS": str(says), "PYTHONPATH": paths, "TMPDIR": str(tmp_path / "temporary")}
+    parent = subprocess.Popen([sys.executable, "-c", STARTS], env={**os.environ, **others})
+    try:
+        wait_for(lambda: says.exists() and says.read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    process = Path(f"/proc/{says.read_text()}/stat")
+    wait_for(lambda: not process.exists() or " Z " in process.read_text())
+
+
+def wait_for(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.usefixtures("no_converter")
@@ -249,7 +301,10 @@ def test_bad_model(bad_model, folder, capfd, kind):
         (("--quantize", "int8", "--calibrate", "nowhere"), "which is not there"),
         (("--quantize", "int8-full", "--calibrate", "x", "--frontend"), "use the mode int8"),
         (("--lstm", "flat"), "invalid choice: 'flat'"),
-        (("--calibration-windows", "0"), "must be an integer, 1 or more. Received: '0'"),
+        (
+            ("--calibration-windows", "0"),
+            "--calibration-windows must be an integer between 1 and 1000000. Received: 0",
+        ),
         (("--report", "nowhere/x.json"), "--report must name a file in a folder that exists"),
         (("--split", "--frontend"), "Only files whose input is features can be split"),
         (("--decode", "best"), "invalid choice: 'best'"),
@@ -257,8 +312,11 @@ def test_bad_model(bad_model, folder, capfd, kind):
         (("--out", "nowhere/net.tflite"), "folder must exist. Received:"),
         (("--out", "/proc/net.tflite"), "can't be written"),
         (("--check", "nowhere"), "which is not there"),
-        (("--max-median-deg", "nan"), "must be 0 to 180 degrees. Received: 'nan'"),
-        (("--max-p99-deg", "-1"), "must be 0 to 180 degrees. Received: '-1'"),
+        (
+            ("--max-median-deg", "nan"),
+            "--max-median-deg must lie between 0 and 180 degrees. Received: nan",
+        ),
+        (("--max-p99-deg", "-1"), "--max-p99-deg must lie between 0 and 180 degrees. Received: -1"),
         (("--json", "nowhere/x.json"), "--json must name a file in a folder that exists"),
         (("--json", "net.tflite"), "must be two files"),
         (("--front-end",), "unrecognized arguments: --front-end"),

@@ -85,7 +85,7 @@ def test_the_fused_operation_would_remember(files, windows):
     interpreter = network._interpreter
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], windows[1:2])
     interpreter.invoke()
-    remembered = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+    remembered = interpreter.get_tensor(interpreter.get_output_details()[0])[0]
     assert np.max(np.abs(remembered - alone)) > 1e-4
 
 

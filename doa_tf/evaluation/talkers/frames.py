@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, great_circle_distance
-from doa_tf.evaluation.talkers.matching import Match, angles_between, match
 from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
+from doa_tf.matching import Match, angles_between, match
 from doa_tf.scenes.folder import Scene
 
 FRAME_S = 0.1  # between frames [seconds]

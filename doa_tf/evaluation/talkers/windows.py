@@ -18,13 +18,13 @@ from doa_core.spec import FeatureSpec, ModelSpec
 from doa_core.stft import frame_count
 from doa_edge.engine import EngineSettings
 from doa_tf.evaluation.predictions import Predictions
-from doa_tf.evaluation.talkers.matching import (
+from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
+from doa_tf.matching import (
     Match,
     angles_between,
     errors_of_talkers,
     match,
 )
-from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
 from doa_tf.scenes.folder import Scene
 from doa_tf.scenes.talkers import who_talks
 

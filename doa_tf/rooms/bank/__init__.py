@@ -1,6 +1,6 @@
 """The store of rooms on disk, a bank: shards of rooms and an index.
 
-bank, records       writing and reading it
+bank, records, room_record      writing and reading it
 dataset             its rooms as a `tf.data.Dataset`
 convert             banks of doa_tf 0.1
 info, plot          what it holds

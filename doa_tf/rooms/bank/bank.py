@@ -4,27 +4,23 @@ A shard is written beside and renamed when it is whole, so a killed run leaves w
 and the same command goes on from there. The index says how the rooms were made: rooms made in
 another way are never mixed in.
 
-Responses are stored as 16-bit floats relative to their peak, which costs 66 dB below each sample's
-own value, and become 32-bit floats when they are indexed: an open bank takes hardly any memory.
+Rooms become arrays when they are indexed: an open bank takes hardly any memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from doa_core.errors import InputError, one_line
-from doa_core.files import existing_path
+from doa_core.errors import InputError, as_damage
+from doa_core.files import existing_path, remove_leftovers
+from doa_core.reading.json_text import read_json
 from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import (
     BrokenShardError,
@@ -34,6 +30,7 @@ from doa_tf.rooms.bank.records import (
     find_rooms,
     write_shard,
 )
+from doa_tf.rooms.bank.room_record import decode_room
 from doa_tf.rooms.room import Room
 
 logger = logging.getLogger(__name__)
@@ -41,13 +38,7 @@ logger = logging.getLogger(__name__)
 INDEX = "index.json"
 ROOMS_PER_SHARD = 50
 VERSION = 3
-_HALF = np.dtype("<f2")
-_NPY_LENGTH = slice(8, 10)  # bytes of an .npy file with the length of its header, which follows
-_NPY_START = b"{'descr': '<f2', 'fortran_order': False, 'shape': ("
-_NUMBERS = (  # of a room; stored as 32-bit floats
-    *("rt60", "rt60_measured", "size", "microphone"),
-    *("directions", "distances", "drr_db", "noise_gains"),
-)
+MOST_ROOMS = 1_000_000
 
 
 class BankWriter:
@@ -56,7 +47,7 @@ class BankWriter:
     Args:
         folder: the bank; made if it is not there.
         made_with: how its rooms are made, JSON values; goes into the index.
-        rooms: how many, at least 1.
+        rooms: how many, 1 to `MOST_ROOMS`.
         rooms_per_shard: rooms in a file; all of them are in memory before it is written.
 
     Attributes:
@@ -75,9 +66,8 @@ class BankWriter:
         rooms: int,
         rooms_per_shard: int = ROOMS_PER_SHARD,
     ) -> None:
-        for name, value in (("rooms", rooms), ("rooms_per_shard", rooms_per_shard)):
-            if value < 1:
-                raise InputError(f"`{name}` must be at least 1. Received: {name}={value}")
+        _check_count("rooms", rooms)
+        _check_count("rooms_per_shard", rooms_per_shard)
         self.folder = Path(folder)
         made_with = {
             "version": VERSION,
@@ -87,8 +77,7 @@ class BankWriter:
         }
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self._index = _claim(self.folder, made_with)
-        for left_over in self.folder.glob(".*.part"):  # by a run that was killed
-            left_over.unlink(missing_ok=True)
+        remove_leftovers(self.folder)
         self.missing: list[range] = []
         for path, numbers in shards(self.folder, self._index):
             try:
@@ -172,44 +161,8 @@ class RoomBank(Sequence[Room]):
             return [self[position] for position in range(*index.indices(len(self)))]
         place = self._places[index]
         record = place.read()
-        try:
+        with as_damage(f"{place.path}, byte {place.members[0].offset}: no room"):
             return decode_room(record)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            where = f"{place.path}, byte {place.members[0].offset}"
-            raise InputError(f"{where}: no room ({one_line(error)})") from error
-
-
-class StoredResponses(Sequence[np.ndarray]):
-    """Responses as 16-bit floats, each of which becomes (N, 4) float32 when it is indexed.
-
-    Args:
-        stored: (N, 4) 16-bit floats of all responses, one after the other.
-        samples: of each response.
-        scales: what each is multiplied by.
-    """
-
-    def __init__(self, stored: np.ndarray, samples: Sequence[int], scales: Sequence[float]) -> None:
-        self._stored = stored
-        self._ends = np.cumsum(samples)
-        self._scales = np.asarray(scales, np.float32)
-        if len(self._scales) != len(self._ends):
-            raise ValueError("not as many scales as responses")
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
-    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        start = self._ends[number - 1] if number else 0
-        response = self._stored[start : self._ends[number]].astype(np.float32)
-        response *= self._scales[number]
-        return response
 
 
 def read_bank(folder: str | Path, *, skip_broken: bool = False) -> RoomBank:
@@ -282,19 +235,15 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
     """
     path = folder / INDEX
     try:
-        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = index["version"]
-        if found == version and min(int(index["rooms"]), int(index["rooms_per_shard"])) < 1:
-            raise ValueError("rooms and rooms_per_shard must be at least 1")
+        index = read_json(path, what="the index of a bank")
     except OSError as error:
         raise InputError(
             f"A bank is a folder with an {INDEX}, made by `doa_tf simulate`. Received: {folder} "
             f"({error.strerror or error})"
         ) from error
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is not the index of a bank: it lacks entries") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not the index of a bank: {error}") from error
+    found = index.get("version")
+    if type(found) is not int:
+        raise InputError(f"{path} is not the index of a bank: it has no version")
     if found != version:
         advice = {
             1: ", which has to be made again",
@@ -303,64 +252,21 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
         raise InputError(
             f"The bank {folder} must have version {version}. Received: version {found}{advice}"
         )
+    for name in ("rooms", "rooms_per_shard"):
+        try:
+            _check_count(name, index.get(name))
+        except InputError as error:
+            raise InputError(f"{path} is not the index of a bank: {error}") from error
     return index
 
 
-def encode_room(room: Room) -> Record:
-    """A room as it is stored. The same room gives the same bytes."""
-    responses = [*room.srirs]
-    if room.diffuse_response is not None:  # the last one, 4 L of 4 samples
-        responses.append(room.diffuse_response.reshape(-1, 4))
-    scales = [float(np.abs(response).max(initial=0.0)) or 1.0 for response in responses]
-    pairs = zip(responses, scales, strict=True)
-    halves = [(response / scale).astype(_HALF, order="C") for response, scale in pairs]
-    values = {
-        "number": int(room.number),
-        "microphone_kind": room.microphone_kind,
-        "microphone_draw": room.microphone_draw,
-        "samples": [len(response) for response in responses],
-        "scales": _digits(scales),
-        **{name: _digits(getattr(room, name)) for name in _NUMBERS},
-    }
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.concatenate(halves), version=(1, 0), allow_pickle=False)
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return text.encode(), file.getvalue()
-
-
-def decode_room(record: Record) -> Room:
-    """The room of a record; each of its `srirs` is converted when it is indexed.
-
-    Raises:
-        ValueError, KeyError, TypeError, IndexError: the record holds no room.
-    """
-    text, content = record
-    values = json.loads(text)
-    # As `numpy.load` does it, but faster: every scene reads a room.
-    if not content.startswith(_NPY_START, _NPY_LENGTH.stop):
-        raise ValueError("not an .npy file of 16-bit floats")
-    header = int.from_bytes(content[_NPY_LENGTH], "little")
-    stored = np.frombuffer(content, _HALF, offset=_NPY_LENGTH.stop + header).reshape(-1, 4)
-    arrays: dict[str, Any] = {name: np.array(values[name], np.float32) for name in _NUMBERS}
-    arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
-    arrays["directions"] /= np.linalg.norm(arrays["directions"], axis=-1, keepdims=True)
-    arrays |= {name: float(arrays[name]) for name in ("rt60", "rt60_measured")}
-    sources = len(arrays["directions"])
-    samples, scales = values["samples"], values["scales"]
-    diffuse = StoredResponses(stored, samples, scales)[sources:]
-    return Room(
-        number=values["number"],
-        srirs=StoredResponses(stored, samples[:sources], scales[:sources]),
-        microphone_kind=values["microphone_kind"],
-        microphone_draw=values["microphone_draw"],
-        diffuse_response=diffuse[0].reshape(-1, 4, 4) if diffuse else None,
-        **arrays,
-    )
-
-
-def _digits(values: npt.ArrayLike) -> Any:
-    """JSON values with as few digits as tell 32-bit floats apart."""
-    return np.asarray(values, np.float32).astype(str).astype(np.float64).tolist()
+def _check_count(name: str, value: object) -> None:
+    """Raise InputError for a number of rooms that no bank has."""
+    if type(value) is not int or not 1 <= value <= MOST_ROOMS:
+        raise InputError(
+            f"`{name}` must be an integer, at least 1 and at most {MOST_ROOMS}. Received: "
+            f"{name}={value!r}"
+        )
 
 
 def _claim(folder: Path, made_with: dict[str, Any]) -> dict[str, Any]:
@@ -387,11 +293,12 @@ def _claim(folder: Path, made_with: dict[str, Any]) -> dict[str, Any]:
     return index
 
 
-def shards(folder: Path, index: dict[str, Any]) -> list[tuple[Path, range]]:
+def shards(folder: Path, index: dict[str, Any]) -> Iterator[tuple[Path, range]]:
     """Path and room numbers of every shard."""
     rooms, size = index["rooms"], index["rooms_per_shard"]
-    ranges = [range(start, min(start + size, rooms)) for start in range(0, rooms, size)]
-    return [(_shard_path(folder, index, numbers), numbers) for numbers in ranges]
+    for start in range(0, rooms, size):
+        numbers = range(start, min(start + size, rooms))
+        yield _shard_path(folder, index, numbers), numbers
 
 
 def _shard_path(folder: Path, index: dict[str, Any], numbers: range) -> Path:

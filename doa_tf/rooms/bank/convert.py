@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import MissingPackageError, one_line
+from doa_core.reading.json_text import parse_json
 from doa_tf.files import Progress
-from doa_tf.rooms.bank.bank import BankWriter, encode_room, read_index, shards
+from doa_tf.rooms.bank.bank import BankWriter, read_index, shards
 from doa_tf.rooms.bank.records import BrokenShardError
+from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.room import Room
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def convert_bank(
         MissingPackageError: TensorFlow, which reads the old shards, is not installed.
     """
     index = read_index(Path(folder), version=2)
-    old_shards = shards(Path(folder), index)
+    old_shards = list(shards(Path(folder), index))
     complete = index.pop("complete", False)
     del index["version"]
     rooms, rooms_per_shard = index.pop("rooms"), index.pop("rooms_per_shard")
@@ -95,7 +96,7 @@ def _room(feature: Any) -> Room:
         srirs=responses("scales", "srirs"),
         rt60_measured=float(numbers("rt60_measured")[0]),
         microphone_kind=feature["microphone_kind"].bytes_list.value[0].decode(),
-        microphone_draw=json.loads(feature["microphone_draw"].bytes_list.value[0]),
+        microphone_draw=parse_json(feature["microphone_draw"].bytes_list.value[0]),
         diffuse_response=diffuse[0].reshape(-1, 4, 4) if diffuse else None,
         **{name: numbers(name) for name in _ARRAYS},
     )

@@ -21,12 +21,14 @@ from typing import BinaryIO, NamedTuple
 
 from doa_core.errors import InputError, one_line
 from doa_core.files import write_beside
+from doa_core.reading.zip_archive import open_zip
 
 Record = tuple[bytes, bytes]  # the members of a room: JSON and .npy
 _SUFFIXES = (".json", ".npy")
 # What stands before a member: signature, other things, lengths of name and extra field, these two.
 _HEADER = struct.Struct("<4s22xHH")
-_DAMAGED = (zipfile.BadZipFile, struct.error, KeyError, NotImplementedError, ValueError)
+_DAMAGED = (struct.error, LookupError, OverflowError, ValueError)
+LARGEST_ROOM = 1 << 24  # bytes of its JSON
 
 
 class BrokenShardError(InputError):
@@ -82,18 +84,28 @@ def find_rooms(path: Path, numbers: Iterable[int]) -> list[Place]:
     """
     with _shard(path) as (file, archive):
         places = []
+        _check_lengths(archive, os.fstat(file.fileno()).st_size)
         for number in numbers:
             json_member, npy_member = map(archive.getinfo, _names(number))
+            if json_member.file_size > LARGEST_ROOM:
+                raise ValueError(f"{json_member.filename} has {json_member.file_size} bytes")
             members = (_find(file, path, json_member), _find(file, path, npy_member))
             places.append(Place(path, members))
         return places
+
+
+def _check_lengths(archive: zipfile.ZipFile, size: int) -> None:
+    """Raise ValueError for members that lie on top of one another: all of them are read."""
+    held = sum(info.file_size for info in archive.infolist())
+    if held > size:
+        raise ValueError(f"its members have {held} bytes, and it has {size}")
 
 
 @contextmanager
 def _shard(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
     """A shard, opened; what is wrong with it becomes a BrokenShardError."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with path.open("rb") as file, open_zip(file) as archive:
             yield file, archive
     except FileNotFoundError as error:
         raise BrokenShardError(f"{path} is missing") from error
@@ -127,7 +139,7 @@ def _find(file: BinaryIO, path: Path, info: zipfile.ZipInfo) -> Member:
     signature, name, extra = _HEADER.unpack(file.read(_HEADER.size))
     member = Member(start + _HEADER.size + name + extra, info.file_size, info.CRC)
     if signature != b"PK\3\4":
-        raise zipfile.BadZipFile(f"no member at byte {start}")
+        raise ValueError(f"no member at byte {start}")
     _read(file, path, member)
     return member
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 
 from doa_core.errors import InputError
 from doa_core.files import existing_path
+from doa_core.reading.csv_table import table_lines
 from doa_tf.scenes.labels.scene import LABEL_COLUMNS, TALKER_COLUMN, Scene, SceneTalker, Stretch
 
 LABELS_FILE = "labels.csv"
@@ -48,8 +49,9 @@ def read_rows(file: TextIO, labels: Path) -> tuple[tuple[str, ...], list[Row]]:
     Raises:
         InputError: a required column is missing, one is named twice, or a row has not as many
             cells as there are columns.
+        csv.Error: no table, or lines and cells that are too long.
     """
-    reader = csv.reader(file, strict=True)
+    reader = csv.reader(table_lines(file), strict=True)
     names = tuple(name.strip() for name in next(reader, []))
     _check_columns(names, labels)
     rows = []

@@ -12,6 +12,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.convolution import audible_length
 from doa_tf.scenes.labels.rows import labels_row, talker_columns
@@ -54,8 +55,7 @@ class MeetingSettings:
     below_db: tuple[float, float] = (0.0, 10.0)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.people <= 4:
-            raise ValueError(f"`people` must be 2, 3 or 4. Received: people={self.people}")
+        limits.check("people", self.people)
         check_seconds(self.seconds)
         if not 0.0 <= self.noise_share <= 1.0:
             raise ValueError(f"`noise_share` must be in [0, 1]. Received: {self.noise_share}")

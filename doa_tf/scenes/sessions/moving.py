@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.rooms.bank.bank import RoomBank
 from doa_tf.rooms.path import PathRoom, draw_path_room
 from doa_tf.rooms.plan import RoomSettings
@@ -50,8 +51,7 @@ class MovingSettings:
     below_db: tuple[float, float] = (0.0, 10.0)
 
     def __post_init__(self) -> None:
-        if self.walkers not in (1, 2):
-            raise ValueError(f"`walkers` must be 1 or 2. Received: walkers={self.walkers}")
+        limits.check("walkers", self.walkers)
         check_seconds(self.seconds)
         if not 0.0 < self.speed_deg[0] <= self.speed_deg[1]:
             raise ValueError(f"`speed_deg` must be 0 < low <= high. Received: {self.speed_deg}")
@@ -166,7 +166,8 @@ def _room_settings(mixer: SceneMixer) -> RoomSettings:
             "Talkers who walk need a bank of simulated rooms, to simulate more places in such "
             f"rooms. Received: {mixer.rooms.folder}, with measured ones"
         )
-    return RoomSettings(**settings)
+    with as_damage(f"{mixer.rooms.folder} has an index with other settings than those of rooms"):
+        return RoomSettings(**settings)
 
 
 def _draw_walks(

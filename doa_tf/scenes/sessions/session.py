@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
+from doa_edge import limits
 from doa_tf.scenes.sessions.background import Image
 
 NOISE = "noise"  # the name of the background's image
-LONGEST = 4 * 3600.0  # seconds: a WAV file of four float channels can be little longer
 BLOCK = 4 * SAMPLE_RATE  # samples that are rendered at once
 
 
@@ -47,7 +47,4 @@ def level_gain(level_dbfs: float, power: float) -> float:
 
 def check_seconds(seconds: float) -> None:
     """Raise ValueError for a length that no recording can have [seconds]."""
-    if not 1.0 <= seconds <= LONGEST:
-        raise ValueError(
-            f"`seconds` must lie between 1 and {LONGEST:g}. Received: seconds={seconds}"
-        )
+    limits.check("render seconds", seconds)

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 
 from doa_core.ambisonics import rotation_to_ambix_matrix
+from doa_core.process.children import end_with
 from doa_tf.data.augment import random_turns, turned
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 from doa_tf.training.jax_engine.mixing import Arrays, draw_arrays
@@ -54,7 +55,7 @@ class DrawnBatches:
             self._workers,
             mp_context=multiprocessing.get_context("spawn"),  # not a fork: JAX has threads
             initializer=_begin,
-            initargs=(self._mixer, self._settings),
+            initargs=(os.getpid(), self._mixer, self._settings),
         )
         return self._batches()
 
@@ -99,10 +100,12 @@ def draw_batch(mixer: SceneMixer, settings: TrainSettings, epoch: int, step: int
 _task: tuple[SceneMixer, TrainSettings] | None = None
 
 
-def _begin(mixer: SceneMixer, settings: TrainSettings) -> None:
+def _begin(parent: int, mixer: SceneMixer, settings: TrainSettings) -> None:
     global _task
     _task = mixer, settings
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent process ends us
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends it to all: the parent ends us
+        signal.signal(number, signal.SIG_IGN)
+    end_with(parent)
 
 
 def _draw(epoch: int, step: int) -> Arrays:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,11 @@ import keras
 import numpy as np
 
 from doa_core.angles import FloatArray
-from doa_core.errors import InputError
+from doa_core.errors import InputError, as_damage
+from doa_core.reading.npy_array import parse_npz
+from doa_core.reading.zip_archive import open_zip, read_entry
 from doa_core.spec import FeatureSpec
+from doa_tf.checkpoint import LARGEST_WEIGHTS
 from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
 from doa_tf.files import Progress
@@ -222,11 +224,27 @@ def step_program(
 
 
 def _read_carry(path: Path, like: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    with zipfile.ZipFile(path) as archive:
+    with (
+        as_damage(f"{path} is damaged"),
+        path.open("rb") as file,
+        open_zip(file) as archive,
+    ):
         if _CARRY not in archive.namelist():
             raise InputError(
                 f"{path} was trained by another engine: go on with it, or start from it with "
                 "--init-from"
             )
-        stored = np.load(io.BytesIO(archive.read(_CARRY)))
-    return {part: [stored[f"{part}.{k}"] for k in range(len(like[part]))] for part in like}
+        stored = parse_npz(read_entry(archive, _CARRY, largest=LARGEST_WEIGHTS))
+        return {
+            part: [_like(stored[f"{part}.{k}"], value) for k, value in enumerate(values)]
+            for part, values in like.items()
+        }
+
+
+def _like(stored: np.ndarray, value: Any) -> np.ndarray:
+    """A stored array, which must have the shape of what it stands for."""
+    if stored.shape != np.shape(value):
+        raise ValueError(
+            f"an array must have the shape {np.shape(value)}. Received: {stored.shape}"
+        )
+    return stored

@@ -7,14 +7,16 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, visible_lines
+from doa_core.errors import as_input_errors, visible_lines
+from doa_core.files import temporary_folder
+from doa_edge import limits
 from doa_edge.options.command import (
     Kind,
+    Limited,
     add_options,
     frames_or_seconds,
     in_frames,
@@ -53,9 +55,8 @@ def add_parser(commands: Any) -> None:
         "(default: %(default)d)",
         "--threads N": "of the network (default: %(default)d)",
     }
-    kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": float}
-    kinds |= dict.fromkeys(("HZ", "N"), int)
-    kinds["FRAMES"] = frames_or_seconds
+    kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": Limited("bench seconds")}
+    kinds |= {"HZ": Limited("rate"), "N": Limited("threads"), "FRAMES": frames_or_seconds("every")}
     add_options(parser, texts, kinds)
     parser.set_defaults(run=run, seconds=DEFAULT_SECONDS, rate=DEFAULT_RATE, every=5, threads=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -103,19 +104,19 @@ def measure(
     Raises:
         InputError: a model or an option that cannot be used.
     """
-    from doa_edge.input.conversion import check_rate
     from doa_edge.input.live.portaudio import quiet_descriptor
     from doa_edge.tflite.network import TfliteModel, default_model_path
 
-    if not 2.0 <= seconds <= 3600.0:
-        raise InputError(f"--seconds must lie between 2 and 3600. Received: {seconds:g}")
-    _check_count("threads", threads)
-    check_rate(rate, name="--rate")
+    with as_input_errors():
+        limits.check("bench seconds", seconds)
+        limits.check("rate", rate)
+        limits.check("threads", threads)
     path = default_model_path() if model_path is None else model_path
     with quiet_descriptor():
         model = TfliteModel(path, threads=threads)
     every = in_frames(every, model.spec.features.hop / model.spec.features.sample_rate)
-    _check_count("every", every)
+    with as_input_errors():
+        limits.check("every", every)
     sound = synthetic_sound(1.0, rate)
     times = round(seconds)
     _round(model, sound, 2, rate, every)  # warm-up: caches, first allocations
@@ -148,11 +149,6 @@ def measure(
             for name, values in figures.items()
         },
     }
-
-
-def _check_count(name: str, value: int) -> None:
-    if not 1 <= value <= 1000:
-        raise InputError(f"--{name} must lie between 1 and 1000. Received: {value}")
 
 
 def synthetic_sound(seconds: float, rate: int) -> npt.NDArray[np.float32]:
@@ -210,8 +206,8 @@ def _round(
 def _start_times(model_path: Path) -> list[float]:
     """Seconds that processes take from their start to the direction of one window."""
     times = []
-    with tempfile.TemporaryDirectory(prefix="doa_edge-") as folder:
-        path = Path(folder) / "second.wav"
+    with temporary_folder("doa_edge") as folder:
+        path = folder / "second.wav"
         _write_wave(path, synthetic_sound(1.0, 16_000))
         command = [sys.executable, "-m", "doa_edge", "run", "--json", "--input", str(path)]
         for _ in range(_STARTS):

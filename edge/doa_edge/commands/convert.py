@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, MissingPackageError, Terminated, as_input_errors
 from doa_core.files import INTERRUPTIONS, check_writable, existing_path, say_written, write_beside
-from doa_edge.options.command import add_options, integer, number
+from doa_core.process.signals import Signals
+from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, source_settings
-from doa_edge.signals import Signals
 
 if TYPE_CHECKING:
     from doa_edge.input.stream import Samples, Source, StreamItem
 
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}  # by suffix
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # hertz, as `doa_edge.input.conversion` has them
 _WAV_BYTES = 2**32 - 2**16  # of samples: a WAV file holds no more
 _FRAME_BYTES = 16  # of four channels of 32-bit floats
 _SILENCE = 16_000  # samples of a gap that are written at once
@@ -50,7 +49,7 @@ def add_parser(commands: Any) -> None:
         "--to-rate HZ": "of the file (default: a recording's own, else 16000)",
         "--seconds S": "end after this much sound (default: at the input's end)",
     }
-    kinds = {"HZ": integer(LOWEST_RATE, HIGHEST_RATE), "S": number(0.001, 1e6, "seconds")}
+    kinds: dict[str, Kind] = {"HZ": Limited("rate"), "S": Limited("convert seconds")}
     add_options(parser, texts, kinds)
 
 

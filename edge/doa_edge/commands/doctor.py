@@ -13,7 +13,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import visible, visible_lines
-from doa_edge.options.command import add_options, number
+from doa_edge.limits import Limits
+from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
@@ -46,8 +47,8 @@ def add_parser(commands: Any) -> None:
         "--speaker AZIMUTH,ELEVATION": "where, in degrees, somebody speaks meanwhile: finds "
         "channels that are swapped or inverted, which nothing else shows",
     }
-    seconds = number(0.5, 600, "seconds")
-    kinds = {"FILE": model_path, "SECONDS": seconds, "AZIMUTH,ELEVATION": _direction}
+    kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": Limited("doctor seconds")}
+    kinds["AZIMUTH,ELEVATION"] = Limited("speaker", _direction)
     add_options(parser, texts, kinds)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.set_defaults(run=run, seconds=DEFAULT_SECONDS)
@@ -235,14 +236,9 @@ def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
     return np.concatenate(blocks)[:wanted], gaps
 
 
-def _direction(text: str) -> tuple[float, float]:
+def _direction(text: str, limits: Limits) -> tuple[float, float]:
     """Azimuth and elevation [degrees]."""
-    try:
-        azimuth, elevation = (float(part) for part in text.split(","))
-    except ValueError:
-        azimuth = elevation = math.nan
-    if not (abs(azimuth) <= 360.0 and abs(elevation) <= 90.0):
-        raise argparse.ArgumentTypeError(
-            f"must be AZIMUTH,ELEVATION in degrees, such as 90,0 for left. Received: {text!r}"
-        )
+    azimuth, elevation = (limits.read(part) for part in text.split(","))
+    if abs(elevation) > 90.0:
+        raise ValueError(text)
     return azimuth, elevation

@@ -1,7 +1,8 @@
 """The command `doa_edge`. Only the standard library is imported at the top: help answers at once.
 
 Standard output carries data, standard error carries talk. Exit status: 0 done, 1 failed,
-2 misuse or bad input, 130 interrupted, 141 the reader of standard output went away, 143 terminated.
+2 misuse or bad input, 129 hung up, 130 interrupted, 141 the reader of standard output went away,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except KeyboardInterrupt:
+        from doa_core.process.signals import Signals
+
+        with Signals():
+            return _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt as stop:
         # As little as possible in here: the signal may come while the rest is imported.
-        sys.stderr.write("doa_edge: interrupted\n")
-        return 130
+        sys.stderr.write(f"doa_edge: {str(stop) or 'interrupted'}\n")
+        return getattr(stop, "status", 130)
 
 
 def _main(arguments: list[str]) -> int:
@@ -42,8 +46,8 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return command.EXIT_BROKEN_PIPE
-    except Terminated:
-        return _complain("terminated", command.EXIT_TERMINATED)
+    except Terminated as stop:
+        return _complain(stop, stop.status)
     except (OSError, ImportError, MemoryError) as error:
         _let_go_of_stdout()
         return _complain(error, command.EXIT_FAILED)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, Terminated, as_input_errors, say, visible_lines
 from doa_core.files import say_written
+from doa_core.process.signals import Signals
 from doa_edge.options.command import add_options, in_frames, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
-from doa_edge.signals import Signals
+from doa_edge.options.streams import drop_talk_while
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from doa_edge.input.stream import Gap, Source, StreamItem
     from doa_edge.recording import OutputAverage, TalkerTally
     from doa_edge.sinks.hub import Hub
+    from doa_edge.sinks.listen import Listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
     from doa_edge.tflite.network import TfliteModel
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         InputError, MissingPackageError, OSError: like the parts that it combines.
-        KeyboardInterrupt, Terminated: SIGINT or SIGTERM; everything so far is written.
+        KeyboardInterrupt, Terminated: a signal to end; everything so far is written.
     """
     with Signals() as signals:
         try:
@@ -93,17 +95,17 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             source = open_source(
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
+        if (pace := source.pace) is not None:
+            drop_talk_while(lambda: pace.live)
         _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
         ready = time.perf_counter()
-        listening = open_listening(
-            options, engine.listener(), live=options.input is None, signals=signals
-        )
+        listening = open_listening(options, engine.listener(), pace=source.pace, signals=signals)
         listen = stack.enter_context(listening)
         hub, view = stack.enter_context(_sinks(options, engine, source, signals))
         follower = _Follower(options, engine, hub, view, notifier)
-        follower.listen = listen
+        follower.listening = listen
         stack.callback(notifier.stopping)
         stopped: BaseException | None = None
         try:
@@ -125,7 +127,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
         path, track, outputs = options.plot, follower.track, follower.average.outputs
         plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
         say_written("doa_edge", path)
-    return 0
+    return 1 if listen and listen.sink.failed else 0
 
 
 def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:
@@ -180,7 +182,7 @@ def _sinks(
         hub = stack.enter_context(
             open_outputs(
                 options,
-                live=options.input is None,
+                pace=source.pace,
                 paced=source.live or bool(options.realtime),
                 hop_seconds=features.hop / features.sample_rate,
                 window_seconds=features.samples / features.sample_rate,
@@ -225,7 +227,7 @@ class _Follower:
         average: outputs of the active windows, if the options need them.
         tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
-        listen: takes each estimate with its sound, if an option asks for that.
+        listening: takes each estimate with its sound, if an option asks for that.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -244,7 +246,7 @@ class _Follower:
         self.average: OutputAverage = OutputAverage(engine.spec)
         self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
-        self.listen: Callable[[Estimate], None] | None = None
+        self.listening: Listening | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -271,6 +273,7 @@ class _Follower:
                         time.sleep(max(0.0, began + estimate.time_s - time.perf_counter()))
                     self._show(estimate)
             asked = time.perf_counter()
+        self._hub.drain()
 
     def say(self, text: str) -> None:
         """Tell people: at once, or at the end where a picture is drawn on the terminal."""
@@ -308,8 +311,8 @@ class _Follower:
         from dataclasses import replace
 
         self._hub.send(estimate.to_dict())
-        if self.listen:
-            self.listen(estimate)
+        if self.listening:
+            self.listening.send(estimate)
         if self._view:
             self._view.update(estimate)
         if self._engine.settings.keep_outputs:

@@ -9,15 +9,24 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, MissingPackageError
+from doa_edge.input.containers.sound import warn_once
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import CHANNELS, Samples, no_sound
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # hertz
 LARGEST_SAMPLE = 1e9  # full scale is 1; the square of a transform must stay finite
+INTEGER_LIKE = 100.0  # 40 dB above full scale: no recording is so loud, integers as floats are
+_SCALE = (
+    f"%s holds samples above {INTEGER_LIKE:g}, where full scale is 1: they look like integers kept "
+    "as floats. Levels, the gate and sound that is kept are wrong; divide the samples by 32768"
+)
 
 
 class ChannelPicker:
     """The four channels of an input, checked block by block.
+
+    Samples far above full scale are told once, as they are integers kept as floats: directions are
+    right, but levels are not, and a gate does not close.
 
     Attributes:
         position: samples per channel so far.
@@ -40,6 +49,7 @@ class ChannelPicker:
         self.sample_rate = check_rate(sample_rate, name=name)
         self._name = name
         self.position = 0
+        self._told_scale = False
 
     def pick(self, block: Samples) -> Samples:
         """(N, 4) of the next (N, C) samples.
@@ -56,6 +66,9 @@ class ChannelPicker:
                 f"{block[sample, channel]:g} in channel {channel + 1} of {self._name} "
                 f"at {(self.position + sample) / self.sample_rate:.4f} s"
             )
+        if not self._told_scale and len(block) and np.abs(block).max() > INTEGER_LIKE:
+            self._told_scale = True
+            warn_once(_SCALE, self._name)
         self.position += len(block)
         return block
 

@@ -21,6 +21,7 @@ from doa_edge.input.containers.recording import FUMA_SUFFIX
 from doa_edge.input.containers.sound import pcm_blocks
 from doa_edge.input.conversion import AmbixConverter, ChannelPicker
 from doa_edge.input.format import AMBIX, CONTRADICTION, InputFormat
+from doa_edge.input.pace import Pace
 from doa_edge.input.pcm import WORDS, PcmFormat
 from doa_edge.input.stream import Samples, Source, no_sound
 
@@ -48,6 +49,7 @@ class PipeSource(Source):
     """
 
     broadcast: Broadcast | None = None
+    pace: Pace
 
     def __init__(
         self,
@@ -67,9 +69,10 @@ class PipeSource(Source):
         self.raw = raw
         self.input_format = input_format
         self.model_rate = model_rate
+        self.pace = Pace()
         if raw:
             self._set_format(raw)
-        self._stream = ByteStream(descriptor)
+        self._stream = ByteStream(descriptor, pace=self.pace)
 
     def __iter__(self) -> Iterator[Samples]:
         stream = self._stream
@@ -117,6 +120,7 @@ class PipeSource(Source):
             self.input_format, available=pcm.channels, sample_rate=pcm.rate, name=self.name
         )
         self.sample_rate = pcm.rate
+        self.pace.begin(pcm.rate * pcm.frame_bytes)
 
     def _blocks(self, header: Header) -> Iterator[Samples]:
         """(N, 4) blocks at the stream's rate; empty ones while it waits."""

@@ -14,6 +14,8 @@ from doa_core.errors import check_choice
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from doa_edge.input.pace import Pace
+
 Samples = npt.NDArray[np.float32]
 
 CHANNELS = 4
@@ -53,7 +55,9 @@ class Source:
 
     Attributes:
         name: to show to people.
-        live: whether it runs in real time; a file does not.
+        live: whether it may run in real time; a file does not.
+        pace: whether its sound cannot wait for who takes what it becomes; None of a file, whose
+            sound waits.
         sample_rate: of the input [hertz]; None as long as it is not known.
         declared: the format of its channels that a file or stream declares; None where it does
             not, or as long as that is not known.
@@ -61,6 +65,7 @@ class Source:
 
     name: str
     live = True
+    pace: Pace | None = None
     sample_rate: int | None = None
     declared: str | None = None
 

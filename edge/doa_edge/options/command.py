@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from doa_core.errors import visible
+from doa_edge.limits import LIMITS, Limits
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
-EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143  # 128 + the signal
+EXIT_BROKEN_PIPE = 141  # 128 + the signal
 
 DISTRIBUTION = "doa-tf"
 
 Kind = Callable[[str], Any]  # what makes an option's value of its text
+_FRAME_S = 0.032  # seconds
 
 
 class _HelpWithDefaults(argparse.HelpFormatter):
@@ -52,8 +53,10 @@ class CommandParser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        """End with the status of misuse."""
-        self.exit(EXIT_MISUSE, f"{visible(f'{self.prog}: {message} (see {self.prog} --help)')}\n")
+        """End with the status of misuse; what is wrong with an option begins with its name."""
+        message = re.sub(r"^argument (\S+): must ", r"\1 must ", message)
+        told = visible(f"{self.prog}: {message} (see {self.prog} --help)")
+        self.exit(EXIT_MISUSE, f"{told}\n")
 
 
 class _ShowVersion(argparse.Action):
@@ -83,56 +86,57 @@ def add_options(
     Args:
         group: of the parser, or the parser itself.
         texts: help of each option.
-        kinds: type of an option, by the name of its VALUE; a text where there is none.
+        kinds: type of an option, by its own name or by that of its VALUE; a text where there is
+            none.
     """
     for option, text in texts.items():
         name, _, value = option.partition(" ")
         if value:
-            group.add_argument(name, metavar=value, type=kinds.get(value, str), help=text)
+            kind = kinds.get(name, kinds.get(value, str))
+            group.add_argument(name, metavar=value, type=kind, help=text)
         else:
             group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
 
 
-def number(lowest: float, highest: float, unit: str) -> Callable[[str], float]:
-    """The type of an option: a number between two limits, both included."""
+class Limited:
+    """The type of an option that takes a number, or some: within the limits of the one table.
 
-    def parse(text: str) -> float:
+    Attributes:
+        limits: of the number, or of each of them.
+
+    Args:
+        name: in `doa_edge.limits.LIMITS`.
+        read: makes the value of a text, and raises ValueError where it is not within the limits; by
+            default an integer or a float, as the table says.
+    """
+
+    def __init__(self, name: str, read: Callable[[str, Limits], Any] | None = None) -> None:
+        self.limits: Limits = LIMITS[name]
+        self._read = read
+
+    def __call__(self, text: str) -> Any:
+        """The value of a text. Raises ArgumentTypeError, which says what is allowed."""
         try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(
-                f"must be {lowest:g} to {highest:g} {unit}. Received: {text!r}"
-            )
-        return value
-
-    return parse
+            return self._read(text, self.limits) if self._read else self.limits.read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(self.limits.refusal(text)) from error
 
 
-def integer(lowest: int, highest: int | None = None) -> Callable[[str], int]:
-    """The type of an option: an integer from `lowest` on, 0 or more, up to `highest` if given."""
-    allowed = f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
+def frames_or_seconds(name: str) -> Limited:
+    """The type of an option: frames as an integer, or seconds such as 0.5s as a float.
 
-    def parse(text: str) -> int:
-        value = int(text) if text.isdecimal() else -1
-        if value < lowest or (highest is not None and value > highest):
-            raise argparse.ArgumentTypeError(f"must be an integer, {allowed}. Received: {text!r}")
-        return value
-
-    return parse
+    Seconds may be those of as many frames of 32 ms, which the shipped networks have.
+    """
+    return Limited(name, _frames_or_seconds)
 
 
-def frames_or_seconds(text: str) -> int | float:
-    """The type of an option: frames as an integer, or seconds such as 0.5s as a float."""
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
+def _frames_or_seconds(text: str, limits: Limits) -> int | float:
+    if text.isdecimal():
+        return limits.read(text)
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(m?)s", text.strip().lower())
     seconds = float(match[1]) / (1000.0 if match[2] else 1.0) if match else 0.0
-    if seconds <= 0.0:
-        raise argparse.ArgumentTypeError(
-            f"must be frames, 1 or more, or seconds such as 0.5s. Received: {text!r}"
-        )
+    if not 0.0 < seconds <= limits.highest * _FRAME_S:
+        raise ValueError(text)
     return seconds
 
 

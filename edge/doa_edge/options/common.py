@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from pathlib import Path
 
-from doa_edge.options.command import Kind, add_options, frames_or_seconds, integer
+from doa_edge.limits import Limits
+from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
@@ -16,7 +16,6 @@ from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-MOST_TALKERS = 4  # `doa_core.spec.MOST_VOICES`, which would import numpy
 _SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
 
 
@@ -42,12 +41,15 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "(default: 0, they are of the moment `of_s`)",
         "--threads N": "threads of the network (default: %(default)s)",
     }
-    kinds: dict[str, Kind] = {"FILE": model_path, "DBFS": _level}
-    kinds |= {"FRAMES": frames_or_seconds, "N": integer(1)}
-    kinds |= dict.fromkeys(("DB", "SHARE", "SECONDS"), float)
+    numbers = ("gate", "margin", "confidence", "smooth", "lead", "threads")
+    kinds: dict[str, Kind] = {
+        "FILE": model_path,
+        **{f"--{name}": Limited(name) for name in numbers},
+    }
+    kinds |= {f"--{name}": frames_or_seconds(name) for name in ("every", "average")}
     add_options(group, texts, kinds)
     text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
-    add_options(group, {"--talkers N": text}, {"N": integer(1, MOST_TALKERS)})
+    add_options(group, {"--talkers N": text}, {"N": Limited("run talkers")})
     group.set_defaults(smooth=0.0, threads=1)
 
 
@@ -63,7 +65,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"{DEFAULT_OUT_COUNT})",
         "--dcase FILE.csv": "write who is heard in each frame of 100 ms of a recording or a "
         "pipe, in the form of DCASE: frame, class, source, azimuth, elevation",
-        "--dcase-class NUMBER": "the class of every row: a voice is not told to be a woman's or a "
+        "--dcase-class N": "the class of every row: a voice is not told to be a woman's or a "
         "man's (default: 0)",
         "--listen DIR": "keep speech on disk: what each talker says, by a beam at them and away "
         "from the others, as WAV files in a new folder in DIR; say so to who is in the room",
@@ -77,7 +79,8 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "--verbose": "print time per stage and peak memory on standard error",
     }
     kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.csv": Path, "FILE.png": Path, "DIR": Path}
-    kinds |= {"BYTES": _size, "N": integer(0), "NUMBER": integer(0, 999)}
+    kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
+    kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)
 
 
@@ -101,15 +104,13 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
     }
     addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
     add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})
-    qos = (0, 1, 2)
-    text = "quality of service (default: 0)"
-    group.add_argument("--mqtt-qos", metavar="0|1|2", type=int, choices=qos, help=text)
     texts = {
+        "--mqtt-qos 0|1|2": "quality of service (default: 0)",
         "--mqtt-user NAME": "log in with this name; the password is taken from "
         f"{PASSWORD_VARIABLE}",
         "--mqtt-tls": "use TLS, with the certificates that the system trusts",
     }
-    add_options(group, texts, {})
+    add_options(group, texts, {"0|1|2": Limited("mqtt-qos")})
 
 
 def join_negative_values(arguments: list[str]) -> list[str]:
@@ -123,22 +124,9 @@ def join_negative_values(arguments: list[str]) -> list[str]:
     return joined
 
 
-def _level(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a finite level in dBFS. Received: {text!r}")
-    return value
-
-
-def _size(text: str) -> int:
+def _size(text: str, limits: Limits) -> float:
     """`500K` -> bytes."""
     match = re.fullmatch(r"(\d+)([KMG]?)", text)
-    size = int(match[1]) * _SIZE_UNITS[match[2]] if match else 0
-    if size < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be bytes, 1 or more, such as 500K, 10M or 2G. Received: {text!r}"
-        )
-    return size
+    if match is None:
+        raise ValueError(text)
+    return limits.read(str(int(match[1]) * _SIZE_UNITS[match[2]]))

@@ -18,7 +18,7 @@ from typing import Any
 
 from doa_core.errors import InputError
 from doa_core.files import existing_path
-from doa_core.toml import read_toml
+from doa_core.reading.toml import read_toml
 from doa_edge.tflite.shipped import SHIPPED, model_path
 
 _NO_KEYS = ("help", "version", "config")

@@ -7,7 +7,8 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from doa_edge.options.command import Kind, add_options, integer, number
+from doa_edge.limits import Limits
+from doa_edge.options.command import Kind, Limited, add_options
 
 if TYPE_CHECKING:
     from doa_edge.input.format import InputFormat
@@ -32,11 +33,12 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate HZ": "of raw PCM, or to open a device with (default: the model's 16000, else the "
         "device's)",
     }
-    kinds = {"SECONDS": number(0.1, 3600, "seconds"), "HZ": integer(1)}
+    kinds: dict[str, Kind] = {"SECONDS": Limited("stall"), "HZ": Limited("rate")}
     add_options(group, texts, {**_FORMAT_KINDS, **kinds})
     text = "of raw PCM on standard input: s16le, s24le, s32le or f32le"
     group.add_argument("--encoding", type=str.lower, choices=ENCODING_NAMES, help=text)
-    add_options(group, {"--raw-channels N": "channels of raw PCM (default: 4)"}, {"N": integer(1)})
+    text = "channels of raw PCM (default: 4)"
+    add_options(group, {"--raw-channels N": text}, {"N": Limited("raw-channels")})
 
 
 def add_format_arguments(group: argparse._ActionsContainer) -> None:
@@ -105,25 +107,19 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 
-def mount_angles(text: str) -> tuple[float, ...]:
+def mount_angles(text: str, limits: Limits) -> tuple[float, ...]:
     """Three angles in degrees -> radians."""
-    try:
-        angles = tuple(math.radians(float(part)) for part in text.split(","))
-    except ValueError:
-        angles = ()
-    if len(angles) != 3 or not all(map(math.isfinite, angles)):
-        raise argparse.ArgumentTypeError(f"must be three angles YAW,PITCH,ROLL. Received: {text!r}")
+    angles = tuple(math.radians(limits.read(part)) for part in text.split(","))
+    if len(angles) != 3:
+        raise ValueError(text)
     return angles
 
 
-def channel_numbers(text: str) -> tuple[int, ...]:
+def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:
     """Four channel numbers, counted from 1."""
-    parts = text.split(",")
-    numbers = tuple(int(part) for part in parts if part.strip().isdecimal())
-    if len(parts) != 4 or len(set(numbers)) != 4 or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be four different channel numbers from 1 on, such as 1,2,3,4. Received: {text!r}"
-        )
+    numbers = tuple(limits.read(part) for part in text.split(","))
+    if len(numbers) != 4 or len(set(numbers)) != 4:
+        raise ValueError(text)
     return numbers
 
 
@@ -138,6 +134,6 @@ _FORMAT_TEXTS = {
 }
 _FORMAT_KINDS: dict[str, Kind] = {
     "FORMAT": str.lower,
-    "A,B,C,D": channel_numbers,
-    "YAW,PITCH,ROLL": mount_angles,
+    "A,B,C,D": Limited("channels", channel_numbers),
+    "YAW,PITCH,ROLL": Limited("mount", mount_angles),
 }

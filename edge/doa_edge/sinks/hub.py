@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from doa_edge.sinks.sink import Message, Sink
+from doa_edge.sinks.sink import Message, Queued, Sink
 
 if TYPE_CHECKING:
-    from doa_edge.signals import Signals
+    from doa_core.process.signals import Signals
 
 REPORT_SECONDS = 10.0  # of stream time between two reports of what was dropped
 
@@ -57,6 +57,17 @@ class Hub:
                 for event in self._news(message["time_s"]):
                     for sink in self._sinks:
                         sink.send(event)
+
+    def drain(self) -> None:
+        """Wait for every sink that the sound can wait for, so that nothing is lost at its end.
+
+        Raises:
+            OSError: a sink that the run depends on has failed.
+        """
+        with nullcontext() if self._signals is None else self._signals.held():
+            for sink in self._sinks:
+                if isinstance(sink, Queued):
+                    sink.drain()
 
     def close(self) -> None:
         """Close every sink even if others fail; then raise the first error."""

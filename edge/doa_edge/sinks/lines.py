@@ -10,6 +10,7 @@ from typing import TextIO
 
 from doa_core.files import lacks_descriptors
 from doa_edge.sinks.sink import Message, Reasons, json_line
+from doa_edge.whole_lines import LineWriter
 
 DEFAULT_OUT_BYTES = 10_000_000  # about four hours of six estimates a second
 DEFAULT_OUT_COUNT = 5  # older files beside the newest
@@ -31,19 +32,17 @@ class StreamSink:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         stream.flush()
-        self._descriptor: int | None = None
+        self._lines: LineWriter | None = None
         with contextlib.suppress(OSError):  # a stream in memory has none
-            self._descriptor = stream.fileno()
+            self._lines = LineWriter(stream.fileno())
 
     def send(self, message: Message) -> None:
         """Write a line. Raises OSError, BrokenPipeError where the reader has gone."""
         line = json_line(message)
-        if self._descriptor is None:
+        if self._lines is None:
             self._stream.write(line)
-            return
-        data = line.encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        else:
+            self._lines.write(line.encode())
 
     def close(self) -> None:
         """Nothing is buffered here."""
@@ -93,14 +92,7 @@ class FileSink:
         full = self._size and self._written and len(line) + self._written > self._size
         if self._ordinary and full:
             self._rotate()
-        written = 0
-        try:
-            while written < len(line):
-                written += os.write(self._descriptor, line[written:])
-        except OSError:
-            if self._ordinary and written:
-                os.ftruncate(self._descriptor, self._written)
-            raise
+        self._lines.write(line)
         self._written += len(line)
 
     def close(self) -> None:
@@ -118,13 +110,15 @@ class FileSink:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             except OSError:
                 raise refused from None
+        self._lines = LineWriter(self._descriptor)
         status = os.fstat(self._descriptor)
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size
         # After a power cut the last line may be incomplete: keep the next one apart from it.
         holds_lines = self._ordinary and self._written
         if holds_lines and os.pread(self._descriptor, 1, self._written - 1) != b"\n":
-            self._written += os.write(self._descriptor, b"\n")
+            self._lines.write(b"\n")
+            self._written += 1
 
     def _rotate(self) -> None:
         """Begin a new file, made under another name: until it is there, nothing is let go."""
@@ -140,11 +134,20 @@ class FileSink:
             return
         self.close()
         self._descriptor, self._written = descriptor, 0
-        for number in range(self._count, 0, -1):
-            older = self._numbered(number - 1) if number > 1 else self.path
-            if older.exists():
-                older.replace(self._numbered(number))
+        self._lines = LineWriter(descriptor)
+        if self._count:
+            self._shift()
         new.replace(self.path)
+
+    def _shift(self) -> None:
+        """Number the older files anew: as many as there are, not as many as there may be."""
+        kept = 0
+        while kept < self._count - 1 and self._numbered(kept + 1).exists():
+            kept += 1
+        for number in range(kept, 0, -1):
+            self._numbered(number).replace(self._numbered(number + 1))
+        if self.path.exists():
+            self.path.replace(self._numbered(1))
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
 
 if TYPE_CHECKING:
-    from doa_edge.estimate import Estimate
+    from doa_core.process.signals import Signals
+    from doa_edge.estimate import Estimate, VoiceSound
+    from doa_edge.input.pace import Pace
     from doa_edge.listening import TalkerListener
-    from doa_edge.signals import Signals
     from doa_edge.sinks.talker_files import TalkerFiles
 
 DEFAULT_LISTEN_BYTES = 10_000_000  # of one file: five minutes
@@ -22,7 +24,12 @@ QUEUE_LENGTH = 256  # estimates that may wait for a disk: 40 seconds, 10 MB
 
 
 class ListenSink:
-    """Estimates with their sound in, files of each talker out.
+    """Estimates with their sound in, files of each talker out, until the disk refuses.
+
+    A run goes on without it then: its directions do not depend on sound that is kept.
+
+    Attributes:
+        failed: whether the disk has refused, which is said once.
 
     Args:
         files: to write to.
@@ -34,6 +41,7 @@ class ListenSink:
     def __init__(self, files: TalkerFiles, listener: TalkerListener) -> None:
         self._files = files
         self._listener = listener
+        self.failed = False
 
     @property
     def dropped(self) -> int:
@@ -41,17 +49,43 @@ class ListenSink:
         return self._files.missed
 
     def send(self, estimate: Estimate) -> None:
-        """Write what becomes known. Raises OSError: the disk is full, for instance."""
-        for voice in self._listener.push(estimate):
-            self._files.write(voice)
+        """Write what becomes known."""
+        if not self.failed:
+            self._write(self._listener.push(estimate))
 
     def close(self) -> None:
-        """Write the rest. Raises OSError."""
+        """Write the rest."""
+        if not self.failed:
+            self._write(self._listener.finish())
         try:
-            for voice in self._listener.finish():
-                self._files.write(voice)
-        finally:
             self._files.close()
+        except OSError as error:
+            self._fail(error)
+
+    def _write(self, voices: Sequence[VoiceSound]) -> None:
+        try:
+            for voice in voices:
+                self._files.write(voice)
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failed:
+            say(f"doa_edge: {error}; the run goes on without --listen")
+        self.failed = True
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a run with `--listen` sends its estimates to.
+
+    Attributes:
+        send: takes an estimate.
+        sink: that writes it.
+    """
+
+    send: Callable[[Estimate], None]
+    sink: ListenSink
 
 
 @contextmanager
@@ -59,20 +93,20 @@ def open_listening(
     options: argparse.Namespace,
     listener: TalkerListener,
     *,
-    live: bool,
+    pace: Pace | None,
     signals: Signals,
-) -> Iterator[Callable[[Estimate], None] | None]:
+) -> Iterator[Listening | None]:
     """What takes the estimates of a run where `--listen` asks for it, open and closed again.
 
     Args:
         options: of `doa_edge run`.
         listener: of the engine.
-        live: whether the sound cannot wait: then a slow disk must not block it.
+        pace: of the sound, which a slow disk must not block where it is live; None of a file.
         signals: held while sound is written.
 
     Raises:
         InputError: a size or a count out of range.
-        OSError: the folder cannot be made; when closed, the disk is full.
+        OSError: the folder cannot be made.
     """
     if not options.listen:
         yield None
@@ -89,20 +123,26 @@ def open_listening(
         )
     say(f"doa_edge: --listen keeps speech in {files.folder}")
     direct = ListenSink(files, listener)
-    sink: Receiver[Estimate] = Queued(direct, length=QUEUE_LENGTH) if live else direct
+    sink: Receiver[Estimate] = direct
+    if pace is not None:
+        sink = Queued(direct, length=QUEUE_LENGTH, pace=pace)
 
     def send(estimate: Estimate) -> None:
         with signals.held():
             sink.send(estimate)
 
     try:
-        yield send
+        yield Listening(send, direct)
     except BaseException:
         with suppress(OSError):
             sink.close()
         raise
     else:
-        sink.close()
+        try:
+            if isinstance(sink, Queued):
+                sink.drain()
+        finally:
+            sink.close()
     finally:
         if sink.dropped:
             say(f"doa_edge: --listen missed the sound of {sink.dropped} directions")

@@ -18,16 +18,19 @@ from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink,
 from doa_edge.sinks.sink import Queued, Sink
 
 if TYPE_CHECKING:
-    from doa_edge.signals import Signals
+    from doa_core.process.signals import Signals
+    from doa_edge.input.pace import Pace
 
-LINES_LENGTH = 1024  # lines that may wait for a disk or a terminal: almost three minutes
+# Lines that may wait for a disk or a terminal: three minutes, or half of one with --every 1, which
+# is more than a pipe may give before it is known not to be live.
+LINES_LENGTH = 1024
 
 
 @contextmanager
 def open_outputs(
     options: argparse.Namespace,
     *,
-    live: bool,
+    pace: Pace | None,
     paced: bool,
     hop_seconds: float,
     window_seconds: float,
@@ -37,8 +40,8 @@ def open_outputs(
 
     Args:
         options: of `doa_edge run`.
-        live: whether the sound cannot wait: then no sink may block it.
-        paced: whether sound comes in real time; a recording comes as fast as it is processed.
+        pace: of the sound: whether it cannot wait for a sink; None of a file, which waits.
+        paced: whether sound may come in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
         window_seconds: of the model [seconds].
         signals: held while a message is sent.
@@ -64,7 +67,7 @@ def open_outputs(
                 size=(options.out_size or DEFAULT_OUT_BYTES) if paced else None,
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
             )
-            sinks.append(Queued(file, length=LINES_LENGTH) if live else file)
+            sinks.append(_in_queue(file, pace))
         if options.dcase:
             from doa_edge.sinks.tables.dcase import DcaseSink
 
@@ -73,11 +76,15 @@ def open_outputs(
             number = options.dcase_class or 0
             sinks.append(DcaseSink(part, window_s=window_seconds, class_number=number))
         if prints_lines(options):
-            lines = StreamSink(sys.stdout)
-            sinks.append(Queued(lines, length=LINES_LENGTH) if live else lines)
+            sinks.append(_in_queue(StreamSink(sys.stdout), pace))
         hub = stack.enter_context(Hub(sinks, signals=signals))
         sinks.clear()
         yield hub
+
+
+def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
+    """A sink that cannot hold up live sound."""
+    return sink if pace is None else Queued(sink, length=LINES_LENGTH, pace=pace)
 
 
 def _say_where(path: Path, error: type[BaseException] | None, *_: object) -> None:

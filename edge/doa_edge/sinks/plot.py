@@ -108,7 +108,25 @@ def plot_track(
         elevation.set_xlabel("time [s]")
     if title:
         figure.suptitle(printable(title), fontsize=13, fontweight="bold", x=0.01, ha="left")
-    with write_beside(path) as part:
+    save_picture(figure, path)
+
+
+def save_picture(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Write a figure of Matplotlib to a .png, .pdf or .svg, which appears whole or not at all.
+
+    Every picture of the project is written here: names of files, talkers and columns are drawn as
+    they are, where Matplotlib would take what stands between two `$` for a formula.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import matplotlib
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    # What is made while it is drawn, such as the labels of ticks, follows the setting.
+    with matplotlib.rc_context({"text.parse_math": False}), write_beside(path) as part:
         figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
 
 

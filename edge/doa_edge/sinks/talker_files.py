@@ -24,10 +24,10 @@ import numpy.typing as npt
 
 from doa_core.errors import say
 from doa_core.files import lacks_descriptors
+from doa_edge import limits
 from doa_edge.estimate import VoiceSound
 from doa_edge.sinks.sink import Reasons
 
-LEAST_BYTES = 100_000  # three seconds
 MOST_WAITING = 256  # stretches, while too many files are open: some 40 seconds
 LONGEST_PAUSE_S = 30.0  # after a longer one the talker has a new file
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")  # RIFF, the format, and where the samples begin
@@ -77,10 +77,8 @@ class TalkerFiles:
         size: int,
         count: int,
     ) -> None:
-        if size < LEAST_BYTES:
-            raise ValueError(f"`size` must be {LEAST_BYTES} bytes or more. Received: size={size}")
-        if count < 1:
-            raise ValueError(f"`count` must be 1 or more. Received: count={count}")
+        limits.check("listen-size", size, named="size")
+        limits.check("listen-count", count, named="count")
         self.folder = _new_folder(Path(parent))
         self.files = 0
         self.clipped = 0
@@ -139,7 +137,7 @@ class TalkerFiles:
                 self._append(file, piece, pause=pause)
             except OSError as error:
                 if not lacks_descriptors(error):
-                    self._waiting.clear()  # the run ends
+                    self._waiting.clear()  # the listening ends
                     raise
                 self._reasons.tell("cannot open its files and tries again", error)
                 return

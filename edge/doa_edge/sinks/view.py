@@ -36,7 +36,9 @@ class TerminalView:
             raise MissingPackageError("rich", "edge", error) from error
         self.title = title
         self._slots = 0  # of which somebody has been in the last one
-        self._live = Live(console=console, refresh_per_second=12)
+        self._latest: Estimate | None = None
+        # It draws in a thread of its own, which a terminal that is stopped (Ctrl-S) holds up.
+        self._live = Live(console=console, refresh_per_second=12, get_renderable=self._render)
 
     def __enter__(self) -> TerminalView:
         self._live.start()
@@ -46,9 +48,13 @@ class TerminalView:
         self._live.stop()
 
     def update(self, estimate: Estimate) -> None:
-        """Show an estimate."""
+        """Show an estimate, when it is time to draw: this waits for nobody."""
         self._slots = max([self._slots, *(talker.slot for talker in estimate.talkers or ())])
-        self._live.update(render(estimate, self.title, slots=self._slots))
+        self._latest = estimate
+
+    def _render(self) -> Panel | str:
+        estimate = self._latest
+        return "" if estimate is None else render(estimate, self.title, slots=self._slots)
 
 
 def render(estimate: Estimate, title: str, *, slots: int = 0) -> Panel:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError, one_line
+from doa_core.errors import InputError, as_damage
+from doa_core.reading.json_text import parse_json
+from doa_core.reading.zip_archive import open_zip, read_entry
 from doa_core.spec import FeatureSpec
 
 SUFFIX = ".keras"
@@ -32,11 +32,12 @@ def checkpoint_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: not such a file, damaged, or a network that `doa_tf` cannot judge.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(_CONFIG))
-            keras_version = json.loads(archive.read(_METADATA)).get("keras_version")
+    with as_damage(f"{path} cannot be read as a checkpoint of doa_tf"):
+        with path.open("rb") as file, open_zip(file) as archive:
+            config = parse_json(read_entry(archive, _CONFIG), finite=False)
+            keras_version = parse_json(read_entry(archive, _METADATA)).get("keras_version")
+            file.seek(0)
+            data = file.read()
         inputs, heads = (list(_layers(config, name)) for name in ("FeatureInput", "HeadOutput"))
         if len(inputs) != 1 or len(heads) != 1:
             raise InputError(
@@ -45,11 +46,6 @@ def checkpoint_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
             )
         features = FeatureSpec.from_dict(inputs[0]["config"]["features"])
         outputs = heads[0]["build_config"]["input_shape"][-1]
-    except InputError:
-        raise
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = one_line(error) or type(error).__name__
-        raise InputError(f"{path} cannot be read as a checkpoint of doa_tf: {reason}") from error
     head = heads[0]["config"]
     return {
         "features": features.to_dict(),

@@ -12,30 +12,21 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from doa_core.errors import InputError, one_line
+from doa_core.reading.json_text import parse_json
+from doa_core.reading.zip_archive import DamagedZipError, open_zip, read_entry
 from doa_core.spec import SPEC_FILE_NAME, ModelSpec
 
 FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
 HALVES = ("doa_convolutions.tflite", "doa_recurrence.tflite")
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a TFLite flatbuffer
-LARGEST_FILE = 2**31  # bytes, what a flatbuffer can address
+LARGEST_FILE = 2**29  # bytes, some 250 times the shipped model
 LARGEST_ENTRY = 2**20  # bytes of one JSON file in the zip
 LARGEST_HALF = 2**28  # bytes of one half of a network in the zip
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # equal input gives equal bytes
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    KeyError,
-    NotImplementedError,  # an unknown compression
-    OSError,
-    RuntimeError,  # an encrypted entry
-    ValueError,
-)
 
 
 def embed_spec(
@@ -60,7 +51,7 @@ def embed_spec(
             f"`tflite` must be a TFLite flatbuffer, with {IDENTIFIER!r} at byte 4. "
             f"Received: {len(tflite)} bytes that start with {tflite[:8]!r}"
         )
-    known = _read_zip(tflite)
+    known = _read_zip(io.BytesIO(tflite))
     if isinstance(known, dict) and FLATBUFFER_FILE_NAME in known:
         tflite = tflite[: _read_facts(known[FLATBUFFER_FILE_NAME])["size"]]
     facts: dict[str, object] = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
@@ -102,8 +93,7 @@ def read_model_file(
         InputError: not found, a folder, empty, no TFLite file, no spec inside, cut short,
             damaged, or a spec that this version does not understand.
     """
-    data = _read_file(Path(path))
-    known = _read_zip(data)
+    data, known = _read_file(Path(path))
     if known is None:
         raise InputError(
             f"{path} has no {SPEC_FILE_NAME} inside: it was not made by doa_export, or it was cut "
@@ -116,7 +106,7 @@ def read_model_file(
             raise InputError(f"{path} has no {name} inside: it was not made by doa_export")
     try:
         spec = ModelSpec.from_json(known[SPEC_FILE_NAME])
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: {one_line(error)}") from error
     facts = _read_facts(known[FLATBUFFER_FILE_NAME])
     flatbuffer = data[: facts["size"]]
@@ -138,58 +128,57 @@ def read_model_file(
     return flatbuffer, spec, (halves[0], halves[1])
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path) -> tuple[bytes, dict[str, bytes] | str | None]:
+    """A file and what `_read_zip` finds in it, whose end is looked at before the rest is read."""
     if path.is_dir():
         raise InputError(f"The model must be a .tflite file. Received the folder {path}")
     if not path.is_file():
         raise InputError(f"The model must be a .tflite file. Not found: {path}")
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(8)
-            data = start + file.read() if size <= LARGEST_FILE else start
+            start, size = file.read(8), file.seek(0, os.SEEK_END)
+            sound = _is_flatbuffer(start) and size <= LARGEST_FILE
+            known = _read_zip(file) if sound else None
+            file.seek(0)
+            data = file.read() if sound else start
     except OSError as error:
         raise InputError(f"The model cannot be read: {one_line(error)}") from error
     if not data:
         raise InputError(f"The model must be a .tflite file. Received: {path}, which is empty")
-    if not _is_flatbuffer(data) or size > LARGEST_FILE:
+    if not sound:
         raise InputError(
-            f"The model must be a .tflite file, with {IDENTIFIER!r} at byte 4. "
-            f"Received: {path}, {size} bytes that start with {start!r}"
+            f"The model must be a .tflite file, with {IDENTIFIER!r} at byte 4, of {LARGEST_FILE} "
+            f"bytes at most. Received: {path}, {size} bytes that start with {start!r}"
         )
-    return data
+    return data, known
 
 
 def _is_flatbuffer(data: bytes) -> bool:
     return data[4:8] == IDENTIFIER
 
 
-def _read_zip(data: bytes) -> dict[str, bytes] | str | None:
+def _read_zip(file: BinaryIO) -> dict[str, bytes] | str | None:
     """Our entries of the zip at the end; None where there is no zip, a reason if it is damaged."""
-    buffer = io.BytesIO(data)
-    if not zipfile.is_zipfile(buffer):
+    if not zipfile.is_zipfile(file):
         return None
+    ours = dict.fromkeys(HALVES, LARGEST_HALF)
+    ours |= dict.fromkeys((SPEC_FILE_NAME, FLATBUFFER_FILE_NAME), LARGEST_ENTRY)
     try:
-        with zipfile.ZipFile(buffer) as archive:
-            entries = {}
-            for entry in archive.infolist():
-                if entry.filename not in (SPEC_FILE_NAME, FLATBUFFER_FILE_NAME, *HALVES):
-                    continue
-                largest = LARGEST_HALF if entry.filename in HALVES else LARGEST_ENTRY
-                if entry.file_size > largest:
-                    return f"{entry.filename} has {entry.file_size} bytes"
-                entries[entry.filename] = archive.read(entry)
-            return entries
-    except _ZIP_ERRORS as error:
+        with open_zip(file) as archive:
+            names = [name for name in archive.namelist() if name in ours]
+            if len(set(names)) < len(names):
+                raise DamagedZipError("it holds the same entry several times")
+            return {name: read_entry(archive, name, largest=ours[name]) for name in names}
+    except DamagedZipError as error:
         return one_line(error)
 
 
 def _read_facts(text: bytes) -> dict[str, Any]:
     """What the zip states: the flatbuffer's size, 0 where it is no size, and digests, if any."""
     try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError):
+        facts = parse_json(text)
+    except ValueError:
         facts = None
     facts = facts if isinstance(facts, dict) else {}
     size = facts.get("size")
-    return {**facts, "size": size if isinstance(size, int) and size >= 0 else 0}
+    return {**facts, "size": size if type(size) is int and size >= 0 else 0}

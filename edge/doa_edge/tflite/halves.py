@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
+from doa_edge.tflite.bounded import BoundedInterpreter
 
 _ROOM = 4  # windows that fit into the kept arrays
 
 FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _rows(values: FloatArray, start: int, stop: int) -> FloatArray:
 def load_halves(
     path: object,
     parts: tuple[bytes, bytes],
-    load: Callable[[bytes], Any],
+    load: Callable[[bytes], BoundedInterpreter],
     *,
     input_shape: tuple[int, int, int],
     outputs: int,
@@ -148,26 +150,16 @@ def load_halves(
         InputError: halves that do not fit one another or the spec.
     """
     convolutions, recurrence = (load(part) for part in parts)
-    frames = input_shape[0]
     inputs, given = convolutions.get_input_details(), convolutions.get_output_details()
     # By their bins, which pooling reduces: converters order and name tensors as they like.
     inputs, given = (sorted(side, key=_bins, reverse=True) for side in (inputs, given))
-    shapes, results = (
-        tuple(tuple(int(size) for size in tensor["shape"])[1:] for tensor in side)
-        for side in (inputs, given)
-    )
-    step, reach = shapes[0][0] - 4, len(shapes)
-    expected = [(step + 4, *input_shape[1:])] + [(4, *shape[1:]) for shape in results[:-1]]
-    between = [(step, *shape[1:]) for shape in results[:-1]]
-    last = (step + 2 * reach, *results[-1][1:])
     sides = (recurrence.get_input_details(), recurrence.get_output_details())
-    ends = [tuple(int(size) for size in side[0]["shape"]) for side in sides]
-    if (
-        not 1 <= step <= frames - 2 * reach
-        or list(shapes) != expected
-        or list(results) != [*between, last]
-        or ends != [(1, frames, *last[1:]), (1, frames, outputs)]
-        or any(tensor["dtype"] is not np.float32 for tensor in (*inputs, *given))
+    shapes, results, *ends = (
+        [tuple(int(size) for size in tensor["shape"])[1:] for tensor in side]
+        for side in (inputs, given, *sides)
+    )
+    if not _fit(shapes, results, ends, input_shape=input_shape, outputs=outputs) or any(
+        tensor["dtype"] is not np.float32 for tensor in (*inputs, *given, *sides[0], *sides[1])
     ):
         raise InputError(
             f"{path}: the two halves of the network must fit the windows of its spec, "
@@ -177,8 +169,39 @@ def load_halves(
     return Halves(
         convolutions=_caller(convolutions, inputs, given),
         recurrence=lambda frames: run_recurrence([frames])[0],
-        shapes=shapes,
-        outputs=results,
+        shapes=tuple(shapes),
+        outputs=tuple(results),
+    )
+
+
+def _fit(
+    shapes: list[Shape],
+    results: list[Shape],
+    ends: list[list[Shape]],
+    *,
+    input_shape: tuple[int, int, int],
+    outputs: int,
+) -> bool:
+    """Whether inputs and outputs are those of two halves of one network.
+
+    Args:
+        shapes: (frames, ...) of the inputs of the convolutions.
+        results: (frames, ...) of their outputs.
+        ends: (frames, ...) of the inputs and of the outputs of the recurrence.
+        input_shape: (T, F, K) of a window.
+        outputs: of a frame.
+    """
+    if not shapes or len(shapes) != len(results) or not all((*shapes, *results)):
+        return False
+    frames, step, reach = input_shape[0], shapes[0][0] - 4, len(shapes)
+    expected = [(step + 4, *input_shape[1:])] + [(4, *shape[1:]) for shape in results[:-1]]
+    between = [(step, *shape[1:]) for shape in results[:-1]]
+    width = results[-1][1:]
+    return (
+        1 <= step <= frames - 2 * reach
+        and shapes == expected
+        and results == [*between, (step + 2 * reach, *width)]
+        and ends == [[(frames, *width)], [(frames, outputs)]]
     )
 
 
@@ -189,7 +212,7 @@ def _bins(tensor: dict[str, Any]) -> int:
 
 
 def _caller(
-    interpreter: Any, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
+    interpreter: BoundedInterpreter, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
 ) -> Callable[[Sequence[FloatArray]], list[FloatArray]]:
     """A function that runs an interpreter: arrays in, arrays out, both without the batch axis."""
 
@@ -198,6 +221,6 @@ def _caller(
         for tensor, array in zip(inputs, arrays, strict=True):
             interpreter.set_tensor(tensor["index"], array[np.newaxis])
         interpreter.invoke()
-        return [interpreter.get_tensor(tensor["index"])[0] for tensor in outputs]
+        return [interpreter.get_tensor(tensor)[0] for tensor in outputs]
 
     return call

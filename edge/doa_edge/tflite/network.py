@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError, MissingPackageError, PackageError, one_line
+from doa_edge import limits
+from doa_edge.tflite.bounded import BoundedInterpreter
 from doa_edge.tflite.file import read_model_file
 from doa_edge.tflite.halves import Halves, SlidingNetwork, load_halves
-from doa_edge.tflite.shipped import shipped_model_path
+from doa_edge.tflite.shipped import is_shipped, shipped_model_path
+from doa_edge.tflite.structure import Outline, check_structure
+from doa_edge.tflite.trial import try_network
 
 OLD_RUNTIME = "tflite-runtime"  # the only one of 32-bit ARM; its wheels are built for numpy 1
+
+_INTEGERS = (np.int8, np.uint8, np.int16)  # of inputs and outputs
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -37,18 +44,20 @@ class TfliteModel:
         runtime: name of the package that runs it.
 
     Raises:
-        InputError: a file that `read_model` refuses, that the runtime cannot run, or whose
-            tensors do not have the shapes of its spec.
+        ValueError: a number of threads out of range.
+        InputError: a file that `read_model` or `check_structure` refuses, that the runtime cannot
+            run, or whose tensors do not have the shapes of its spec.
         MissingPackageError: neither ai-edge-litert nor tflite-runtime can be imported.
         PackageError: the runtime does not work beside this numpy.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        limits.check("threads", threads)
         self._flatbuffer, self.spec, halves = read_model_file(path)
         self._path = path
         self._threads = threads
         self._interpreter_class, self.runtime = _load_interpreter_class()
-        self._interpreter: Any = None
+        self._interpreter: BoundedInterpreter | None = None
         self._halves: Halves | None = None
         if halves is None:
             self._load_whole()
@@ -67,29 +76,60 @@ class TfliteModel:
             return None
         return SlidingNetwork(self._halves, self.spec.features.input_shape)
 
-    def _load(self, flatbuffer: bytes) -> Any:
-        """An interpreter of one network, with its tensors allocated."""
+    def _load(
+        self, flatbuffer: bytes, check: Callable[[Outline], None] | None = None
+    ) -> BoundedInterpreter:
+        """An interpreter of one network, with its tensors allocated.
+
+        Args:
+            flatbuffer: of the network.
+            check: raises InputError for inputs and outputs that are not what they should be.
+        """
+        name = f"{self._path} cannot be run by {self.runtime}"
         try:
-            interpreter = self._interpreter_class(
-                model_content=flatbuffer, num_threads=self._threads
-            )
-            interpreter.allocate_tensors()
+            outline = check_structure(flatbuffer)
+            if check is not None:
+                check(outline)
+            if not is_shipped(self._path):
+                try_network(partial(self._interpreter_of, flatbuffer))
+            return BoundedInterpreter(self._interpreter_of(flatbuffer), name)
+        except InputError:
+            raise
         except (ValueError, RuntimeError) as error:
-            raise InputError(
-                f"{self._path} cannot be run by {self.runtime}: {one_line(error)}"
-            ) from error
+            raise InputError(f"{name}: {one_line(error)}") from error
         except SystemError as error:  # of its binding to numpy, not of the file
             raise _unusable(self.runtime, error) from error
+
+    def _interpreter_of(self, flatbuffer: bytes) -> Any:
+        """The runtime's interpreter of a network, with its tensors allocated."""
+        interpreter = self._interpreter_class(model_content=flatbuffer, num_threads=self._threads)
+        interpreter.allocate_tensors()
         return interpreter
 
-    def _load_whole(self) -> None:
+    def _load_whole(self) -> BoundedInterpreter:
         """Load the network of whole windows: at once, or for a split file when it is needed."""
-        interpreter = self._load(self._flatbuffer)
+        interpreter = self._load(self._flatbuffer, self._check_ends)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        scores = (1, self.spec.features.frames, self.spec.outputs)
-        self._input = _only_tensor(self._path, "input", inputs, (1, *self.spec.window_shape))
-        self._output = _only_tensor(self._path, "output", outputs, scores)
+        given, made = ([tuple(map(int, t["shape"])) for t in side] for side in (inputs, outputs))
+        self._check_ends(Outline(tuple(given), tuple(made)))  # a runtime may infer other shapes
+        (self._input,), (self._output,) = inputs, outputs
+        for tensor in (self._input, self._output):
+            _check_values(self._path, tensor)
         self._interpreter = interpreter
+        return interpreter
+
+    def _check_ends(self, outline: Outline) -> None:
+        """Raise InputError unless there is one input and one output of the spec's shapes."""
+        scores = (1, self.spec.features.frames, self.spec.outputs)
+        for name, shapes, expected in (
+            ("input", outline.inputs, (1, *self.spec.window_shape)),
+            ("output", outline.outputs, scores),
+        ):
+            if shapes != (expected,):
+                raise InputError(
+                    f"{self._path} must have one {name} of shape {expected}, as its spec says. "
+                    f"Received: {', '.join(map(str, shapes)) or 'none'}"
+                )
 
     def predict(self, window: npt.ArrayLike) -> FloatArray:
         """(T, K) float32 outputs of one window.
@@ -100,19 +140,17 @@ class TfliteModel:
 
         Raises:
             ValueError: another shape than the spec's.
+            InputError: a network that the runtime cannot run, or that does not end.
         """
         window = np.asarray(window, dtype=np.float32)
         name, shape = self.spec.input, self.spec.window_shape
         if window.shape != shape:
             raise ValueError(f"`{name}` must be {shape}. Received: {name}.shape={window.shape}")
-        if self._interpreter is None:
-            self._load_whole()
-        self._interpreter.reset_all_variables()
-        self._interpreter.set_tensor(
-            self._input["index"], quantize(window[np.newaxis], self._input)
-        )
-        self._interpreter.invoke()
-        return dequantize(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+        interpreter = self._interpreter or self._load_whole()
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(self._input["index"], quantize(window[np.newaxis], self._input))
+        interpreter.invoke()
+        return dequantize(interpreter.get_tensor(self._output)[0], self._output)
 
 
 def quantize(values: FloatArray, tensor: Mapping[str, Any]) -> npt.NDArray[Any]:
@@ -167,17 +205,14 @@ def _has_numpy_2() -> bool:
     return int(np.__version__.split(".")[0]) >= 2
 
 
-def _only_tensor(
-    path: str | os.PathLike[str],
-    name: str,
-    details: list[dict[str, Any]],
-    expected: tuple[int, ...],
-) -> dict[str, Any]:
-    """The only input or output tensor, if it has the shape that the spec promises."""
-    shapes = [tuple(int(size) for size in tensor["shape"]) for tensor in details]
-    if shapes != [expected]:
+def _check_values(path: str | os.PathLike[str], tensor: Mapping[str, Any]) -> None:
+    """Raise InputError unless `quantize` knows what an input or output holds."""
+    dtype, (scale, _) = np.dtype(tensor["dtype"]), tensor["quantization"]
+    is_known = np.issubdtype(dtype, np.floating) or (
+        dtype in _INTEGERS and 0.0 < scale < float("inf")
+    )
+    if not is_known:
         raise InputError(
-            f"{path} must have one {name} of shape {expected}, as its spec says. "
-            f"Received: {', '.join(map(str, shapes)) or 'none'}"
+            f"{path} must have an input and an output of float values, or of integers of 8 or 16 "
+            f"bits with a positive scale. Received: {dtype}, scale {scale:g}"
         )
-    return details[0]

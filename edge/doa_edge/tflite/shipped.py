@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from doa_core.errors import check_choice
@@ -20,6 +21,11 @@ def shipped_model_path(name: str = "default") -> Path:
     """
     check_choice("name", name, SHIPPED)
     return Path(__file__).parents[1] / "models" / f"{name}.tflite"
+
+
+def is_shipped(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a network that comes with the package."""
+    return Path(path).absolute() in {shipped_model_path(name).absolute() for name in SHIPPED}
 
 
 def shipped_checkpoint(name: str = "default") -> Path:

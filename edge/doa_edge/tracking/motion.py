@@ -12,6 +12,10 @@ itself with the time constant tau,
 
 with sigma the usual speed on one axis. Without measurements u comes to rest after |v| tau.
 
+A source that is not heard keeps its course: the mean of its latest velocities, which is steadier
+than the last one. A course too slow to be told from noise is that of somebody who stands. Without
+measurements the variance then grows evenly with time, as that of a walk at random.
+
 Plain floats: three numbers at a time are faster so than with numpy.
 
 References:
@@ -32,6 +36,9 @@ Vector = tuple[float, float, float]
 
 SPEED = math.radians(30.0)  # radians/second, root mean square on one axis of the tangent plane
 FORGETS_S = 2.0  # seconds after which a velocity is forgotten
+COURSE_S = 0.6  # seconds: time constant of a course
+WALKS = math.radians(12.0)  # radians/second: a slower course is somebody who stands
+_RESTLESS = math.radians(12.0) ** 2  # radians^2/second: variance of a source that stands unheard
 _TINY = 1e-12
 
 
@@ -41,6 +48,7 @@ class SphereFilter:
     Attributes:
         direction: (3,) unit vector.
         velocity: (3,) [rad/s], orthogonal to the direction.
+        course: (3,) mean of the velocities of the latest `COURSE_S` [rad/s].
         variance: of the direction, on one axis of the tangent plane [rad^2].
 
     Args:
@@ -48,17 +56,29 @@ class SphereFilter:
         noise: variance of that measurement on one axis [rad^2].
     """
 
-    __slots__ = ("_cross", "_speed_variance", "direction", "variance", "velocity")
+    __slots__ = (
+        *("_age_s", "_cross", "_speed_variance"),
+        *("course", "direction", "variance", "velocity"),
+    )
 
     def __init__(self, direction: Vector, *, noise: float) -> None:
         self.direction = direction
         self.velocity: Vector = (0.0, 0.0, 0.0)
+        self.course: Vector = (0.0, 0.0, 0.0)
         self.variance = noise
+        self._age_s = 0.0
         self._cross = 0.0  # covariance of direction and velocity [rad^2/s]
         self._speed_variance = SPEED**2
 
-    def predict(self, elapsed_s: float) -> None:
-        """Move on by some seconds, zero or more."""
+    def predict(self, elapsed_s: float, *, keep_course: bool = False) -> None:
+        """Move on by some seconds, zero or more.
+
+        Args:
+            elapsed_s: how many.
+            keep_course: whether the course stays, as measurements are not of this source alone.
+        """
+        if not keep_course:
+            self._learn_course(elapsed_s)
         kept = math.exp(-elapsed_s / FORGETS_S)
         moved = FORGETS_S * (1.0 - kept)
         self.direction, self.velocity = _moved(self.direction, self.velocity, moved, kept)
@@ -85,10 +105,37 @@ class SphereFilter:
         self._cross *= 1.0 - gain
         self.variance *= 1.0 - gain
 
-    def rest(self) -> None:
-        """Stand still, until a measurement says otherwise."""
-        self.velocity = (0.0, 0.0, 0.0)
+    def coast(self, elapsed_s: float) -> bool:
+        """Move on by some seconds without being heard: along the course, if there is one.
+
+        Returns:
+            Whether the source walks.
+        """
+        course = _sum(self.course, self.direction, -_dot(self.course, self.direction))
+        walks = _dot(course, course) >= WALKS**2
+        if walks:
+            self.velocity = course
+            self.predict(elapsed_s)
+            self.course = self.velocity
+        else:
+            self.course = self.velocity = (0.0, 0.0, 0.0)
+            self.variance += _RESTLESS * elapsed_s
+            self._cross, self._speed_variance = 0.0, SPEED**2
+        return walks
+
+    def follow_course(self, elapsed_s: float) -> None:
+        """Move on by some seconds as the source did, while its measurements are another's."""
+        course = _sum(self.course, self.direction, -_dot(self.course, self.direction))
+        self.direction, self.course = _moved(self.direction, course, elapsed_s, 1.0)
+        self.velocity = self.course
+        self.variance += _RESTLESS * elapsed_s
         self._cross, self._speed_variance = 0.0, SPEED**2
+
+    def _learn_course(self, elapsed_s: float) -> None:
+        """Let the velocity of some seconds count."""
+        self._age_s = min(self._age_s + elapsed_s, COURSE_S)
+        share = elapsed_s / self._age_s if self._age_s > elapsed_s else 1.0
+        self.course = _sum(_scaled(self.course, 1.0 - share), self.velocity, share)
 
     def ahead(self, elapsed_s: float) -> Vector:
         """(3,) unit vector: the direction expected some seconds later."""
@@ -113,6 +160,10 @@ def _dot(one: Vector, other: Vector) -> float:
 def _sum(one: Vector, other: Vector, times: float) -> Vector:
     """`one + times * other`."""
     return (one[0] + times * other[0], one[1] + times * other[1], one[2] + times * other[2])
+
+
+def _scaled(vector: Vector, times: float) -> Vector:
+    return (vector[0] * times, vector[1] * times, vector[2] * times)
 
 
 def _tangent(start: Vector, end: Vector) -> Vector:

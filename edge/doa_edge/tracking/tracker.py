@@ -10,11 +10,15 @@ pair. Then
   one;
 - a track without peaks falls silent: it is not reported, keeps its id and its slot, and comes back
   with a peak near the place where it is expected. One that was still tentative is forgotten;
-- two voices that come so near to each other that they have one peak are both kept for a while,
-  moving as they did, so that they can part again. If they do not, they are one: the older one;
+- a track that falls silent while it walks moves on along its course for two seconds, and may come
+  back the farther from there the longer it was silent;
+- two voices that come so near to each other that they have one peak are both reported for a while,
+  moving as they did. Then they are one, the older one; the other goes on moving unheard, and is
+  back with their id when the two part, however slowly they crossed;
 - a voice for which no slot is free takes, once a second peak agrees with its first, that of the
-  track that has been silent longest; if all speak, that of the least confident one, if it is more
-  confident itself. Who lost their slot keeps their id, and gets a slot when they speak again.
+  track that has been silent longest, for a second at least or while the voice waited so long; if
+  all speak, that of the least confident one, if it has waited so long and is clearly more confident
+  itself. Who lost their slot keeps their id, and gets a slot in the same way when they speak again.
 
 Nothing grows with time: the slots are few, so are the peaks that may become tracks, and of silent
 tracks without a slot `REMEMBERED` are kept.
@@ -27,10 +31,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from doa_edge.tracking.assignment import assign
-from doa_edge.tracking.motion import SphereFilter, Vector, angle
+from doa_edge.tracking.motion import SPEED, SphereFilter, Vector, angle
 
 GOES_ON = 0.7  # of the confidence that a voice needs to begin
 REMEMBERED = 8  # silent tracks that lost their slot
+CLEARLY = 1.25  # times as confident is who takes the slot of somebody who speaks
+LASTING_S = 1.0  # seconds that a voice waits; time constant of the confidences compared
+LONGEST_BRIDGE_S = 1.0  # between estimates; with a longer one nothing is bridged
+_CROSSES_S = 4.0  # seconds for which one who shares another's peak moves on as they did
+_WALKS_ON_S = 2.0  # seconds for which the gate of a silent walker grows
 _ROUNDING = 1e-9  # seconds
 _TINY = 1e-9  # confidence
 
@@ -45,11 +54,13 @@ class TrackSettings:
             silent one, in [0, 1]. `GOES_ON` times that lets a track go on.
         noise_deg: standard deviation of a peak that begins a track at once, on one axis.
         gate_deg: farthest that a peak may be from where its track is expected.
-        bridge_s: longest time without a peak that is bridged.
+        bridge_s: longest time without a peak that is bridged; one estimate without a peak is
+            whatever their pace, up to `LONGEST_BRIDGE_S`.
         confirm_s: time for which a track must be heard before it is confirmed.
         meet_deg: two tracks that are nearer to each other may share a peak.
-        meet_s: longest time for which they do.
-        memory_s: time after which a silent track ends.
+        meet_s: longest time for which both of them are reported then.
+        memory_s: time after which a silent track ends, if a later estimate has come.
+        step_s: time between estimates.
     """
 
     slots: int
@@ -58,9 +69,15 @@ class TrackSettings:
     gate_deg: float = 22.0
     bridge_s: float = 0.36
     confirm_s: float = 0.3
-    meet_deg: float = 15.0
+    meet_deg: float = 20.0
     meet_s: float = 1.0
     memory_s: float = 60.0
+    step_s: float = 0.16
+
+    @property
+    def goes_on_s(self) -> float:
+        """Longest time without a peak after which a track goes on: up to the next estimate."""
+        return max(self.bridge_s, self.step_s)
 
     @property
     def at_once(self) -> float:
@@ -75,22 +92,32 @@ class Track:
     Attributes:
         motion: its direction and velocity.
         confidence: of its latest peak.
+        lasting: mean confidence of its peaks, the latest of which count most.
         born_s: time of its first peak.
         heard_s: time of its latest one.
         spoke_s: time when it last had one, or shared another's.
         id: counts up from 1; 0 for a candidate, which is not reported.
         slot: from 1 on; 0 for a candidate, and for a silent track that lost its slot.
         confirmed: whether it was heard for long enough.
+        walked_s: for how long it has walked on in silence.
+        waits_s: since when it speaks without a slot; None where it has one, or is silent.
+        host: the track whose peak it shares.
+        united: whether it is not reported, as it has shared for too long.
     """
 
     motion: SphereFilter
     confidence: float
+    lasting: float
     born_s: float
     heard_s: float
     spoke_s: float
     id: int = 0
     slot: int = 0
     confirmed: bool = False
+    walked_s: float = 0.0
+    waits_s: float | None = None
+    host: Track | None = None
+    united: bool = False
 
 
 class Tracker:
@@ -121,28 +148,55 @@ class Tracker:
             time_s: of the peaks, not before the last one [seconds].
         """
         elapsed_s, self._time_s = time_s - self._time_s, time_s
+        self._forget()
         for track in self._tracks:
-            if not self._goes_on(track):
-                track.motion.rest()
-            track.motion.predict(elapsed_s)
+            self._move(track, elapsed_s)
         peaks = [
             (direction, confidence)
             for direction, confidence in zip(directions, confidences, strict=True)
             if confidence >= GOES_ON * self.settings.confidence
         ]
-        owners = assign([self._costs(*peak) for peak in peaks])
-        known = list(self._tracks)
-        for (direction, confidence), owner in zip(peaks, owners, strict=True):
+        for (direction, confidence), owner in zip(peaks, self._owners(peaks), strict=True):
             if owner is not None:
-                self._hear(known[owner], direction, confidence)
+                self._hear(owner, direction, confidence)
             elif confidence >= self.settings.confidence:
                 motion = SphereFilter(direction, noise=self._noise(confidence))
-                self._tracks.append(Track(motion, confidence, time_s, time_s, time_s))
+                self._tracks.append(Track(motion, confidence, confidence, time_s, time_s, time_s))
         self._meet()
-        self._forget()
+        self._drop()
         self._give_slots()
         speaking = [track for track in self._tracks if self._speaks(track)]
         return sorted(speaking, key=lambda track: (-track.confidence, track.id))
+
+    def _move(self, track: Track, elapsed_s: float) -> None:
+        """Where a track is expected, some seconds later."""
+        if track.host is not None:
+            apart = angle(track.motion.direction, track.host.motion.direction)
+            near = apart < math.radians(self.settings.meet_deg)
+            if near and self._time_s - track.heard_s <= _CROSSES_S:
+                track.motion.follow_course(elapsed_s)
+        elif self._goes_on(track):
+            track.motion.predict(elapsed_s, keep_course=self._is_shared(track))
+        elif track.motion.coast(elapsed_s):
+            track.walked_s += elapsed_s
+        else:
+            track.walked_s = 0.0
+
+    def _is_shared(self, track: Track) -> bool:
+        """Whether a track's peaks are those of another one, too, which is still reported."""
+        return any(other.host is track and not other.united for other in self._tracks)
+
+    def _owners(self, peaks: Sequence[tuple[Vector, float]]) -> list[Track | None]:
+        """The track of each peak; of two that share one peak, the one that is heard."""
+        tracks = self._tracks
+        costs = [self._costs(*peak) for peak in peaks]
+        owners = [None if number is None else tracks[number] for number in assign(costs)]
+        for place, owner in enumerate(owners):
+            host = None if owner is None else owner.host
+            near = host is not None and any(tracks[number] is host for number in costs[place])
+            if near and not any(other is host for other in owners):
+                owners[place] = host
+        return owners
 
     def _costs(self, direction: Vector, confidence: float) -> dict[int, float]:
         """Twice the negative log-likelihood of a peak, for each track that it may belong to."""
@@ -152,10 +206,14 @@ class Tracker:
             needed = self.settings.confidence * (GOES_ON if self._goes_on(track) else 1.0)
             distance = angle(track.motion.direction, direction)
             variance = track.motion.variance + noise
-            near = distance <= math.radians(self.settings.gate_deg)
-            if near and confidence >= needed:
+            if distance <= self._gate(track) and confidence >= needed:
                 costs[index] = distance**2 / variance + 2.0 * math.log(variance)
         return costs
+
+    def _gate(self, track: Track) -> float:
+        """Farthest that a peak may be from where its track is expected [rad]."""
+        gate = math.radians(self.settings.gate_deg) + SPEED * min(track.walked_s, _WALKS_ON_S)
+        return gate if track.host is None else gate + math.radians(self.settings.meet_deg)
 
     def _noise(self, confidence: float) -> float:
         """Variance of a peak's direction on one axis [rad^2]."""
@@ -166,23 +224,34 @@ class Tracker:
     def _hear(self, track: Track, direction: Vector, confidence: float) -> None:
         """A peak of a track."""
         track.motion.update(direction, noise=self._noise(confidence))
+        share = 1.0 - math.exp(-(self._time_s - track.heard_s) / LASTING_S)
+        track.lasting += share * (confidence - track.lasting)
         track.confidence = confidence
         track.heard_s = track.spoke_s = self._time_s
+        track.host, track.united, track.walked_s = None, False, 0.0
         if self._time_s - track.born_s >= self.settings.confirm_s - _ROUNDING:
             track.confirmed = True
 
     def _meet(self) -> None:
         """Keep tracks that share another's peak; those that share it for long become one."""
         for track in list(self._tracks):
-            if track.heard_s == self._time_s or not (track.confirmed and self._goes_on(track)):
+            meets = track.host is not None or (track.confirmed and self._goes_on(track))
+            if track.heard_s == self._time_s or not meets:
                 continue
-            other = self._neighbour(track)
-            if other is None:
+            neighbour = self._neighbour(track)
+            if neighbour is None and self._is_silent(track.host):
                 continue
-            if self._time_s - track.heard_s <= self.settings.meet_s:
+            track.host = neighbour
+            if track.host is None:
+                track.united = False
+            elif not track.united and self._time_s - track.heard_s <= self.settings.meet_s:
                 track.spoke_s = self._time_s
-            else:
-                self._unite(track, other)
+            elif not track.united:
+                self._unite(track, track.host)
+
+    def _is_silent(self, track: Track | None) -> bool:
+        """Whether there is such a track still, and it has no peak now."""
+        return track in self._tracks and track is not None and track.heard_s < self._time_s
 
     def _neighbour(self, track: Track) -> Track | None:
         """The nearest track that has a peak now and may share it."""
@@ -196,43 +265,70 @@ class Tracker:
         return other if distance <= reach else None
 
     def _unite(self, silent: Track, heard: Track) -> None:
-        """One track of two, where the one that is heard is: the older of those with an id."""
+        """Report one track of two, where the one that is heard is: the older with an id."""
+        first, second = heard, silent
         if silent.id and (not heard.id or silent.id < heard.id):
-            silent.motion, silent.confidence = heard.motion, heard.confidence
-            silent.heard_s = silent.spoke_s = heard.heard_s
-            silent.slot = silent.slot or heard.slot
-            self._tracks.remove(heard)
-        else:
-            self._tracks.remove(silent)
+            first, second = silent, heard
+            first.motion.direction = heard.motion.direction
+            first.confidence, first.lasting = heard.confidence, heard.lasting
+            first.heard_s = first.spoke_s = heard.heard_s
+        first.slot, second.slot = first.slot or second.slot, second.slot if first.slot else 0
+        first.host, second.host = None, first
+        first.united, second.united = False, True
+        if not second.id:
+            self._tracks.remove(second)
 
     def _goes_on(self, track: Track) -> bool:
         """Whether a track, or a candidate, has not yet fallen silent."""
-        return self._time_s - track.spoke_s <= self.settings.bridge_s + _ROUNDING
+        silent_s = self._time_s - track.spoke_s
+        return not track.united and silent_s <= self.settings.goes_on_s + _ROUNDING
 
     def _speaks(self, track: Track) -> bool:
         """Whether a track is to be reported."""
-        heard = track.heard_s == self._time_s
-        return track.slot > 0 and (heard or (track.confirmed and self._goes_on(track)))
+        if track.united or not track.slot:
+            return False
+        bridged = track.confirmed and self.settings.step_s <= LONGEST_BRIDGE_S
+        return track.heard_s == self._time_s or (bridged and self._goes_on(track))
 
     def _forget(self) -> None:
-        """End the tracks that were silent for too long, and those that were only tentative."""
-        silent = [track for track in self._tracks if track.confirmed and not track.slot]
-        silent.sort(key=lambda track: track.spoke_s)
-        crowd = silent[: max(0, len(silent) - REMEMBERED)]
-        self._tracks = [t for t in self._tracks if self._lives(t) and t not in crowd]
+        """End the tracks that were not heard for too long, also where a gap was too long."""
+        silence_s = max(self.settings.memory_s, self.settings.step_s) + _ROUNDING
+        doubt_s = self.settings.goes_on_s + self.settings.step_s + _ROUNDING
+        self._tracks = [
+            track
+            for track in self._tracks
+            if self._time_s - track.heard_s <= (silence_s if track.confirmed else doubt_s)
+        ]
 
-    def _lives(self, track: Track) -> bool:
-        if track.confirmed:
-            return self._time_s - track.heard_s <= self.settings.memory_s
-        return track.heard_s == self._time_s or self._goes_on(track)
+    def _drop(self) -> None:
+        """End candidates and tentative tracks that fell silent, and silent ones beyond a number.
+
+        Of confirmed tracks that lost their slot those silent for longest end, until `REMEMBERED`
+        are left.
+        """
+        without = [track for track in self._tracks if track.confirmed and not track.slot]
+        without.sort(key=lambda track: track.spoke_s)
+        crowd = without[: max(0, len(without) - REMEMBERED)]
+        self._tracks = [
+            track
+            for track in self._tracks
+            if (track.confirmed or track.heard_s == self._time_s or self._goes_on(track))
+            and track not in crowd
+        ]
 
     def _give_slots(self) -> None:
         """A slot for each voice that is worth one and has none, the most confident one first."""
         at_once = self.settings.at_once
+        for track in self._tracks:
+            if track.slot or not self._goes_on(track):
+                track.waits_s = None
+            elif track.waits_s is None:
+                track.waits_s = self._time_s
         waiting = [
             track
             for track in self._tracks
             if track.slot == 0
+            and not track.united
             and track.heard_s == self._time_s
             and (track.confidence >= at_once or track.born_s < self._time_s)
         ]
@@ -252,12 +348,19 @@ class Tracker:
                 return slot
         if voice.born_s == self._time_s:  # a single peak
             return 0
-        silent = [track for track in owners.values() if not self._speaks(track)]
-        if silent:
-            loser = min(silent, key=lambda track: track.spoke_s)
-        else:
-            loser = min(owners.values(), key=lambda track: track.confidence)
-            if loser.confidence >= voice.confidence:
-                return 0
+        loser = min(owners.values(), key=lambda track: (self._speaks(track), track.spoke_s))
+        if self._speaks(loser):
+            loser = min(owners.values(), key=lambda track: track.lasting)
+        if not self._may_take(voice, loser):
+            return 0
         slot, loser.slot = loser.slot, 0
         return slot
+
+    def _may_take(self, voice: Track, loser: Track) -> bool:
+        """Whether a voice has reason to take another's slot, so that none goes to and fro."""
+        if self._time_s - loser.spoke_s >= LASTING_S - _ROUNDING:
+            return True
+        since_s = self._time_s if voice.waits_s is None else voice.waits_s
+        lasting = self._time_s - since_s >= LASTING_S - _ROUNDING
+        clearly = voice.lasting >= CLEARLY * loser.lasting
+        return lasting and (clearly or not self._speaks(loser))

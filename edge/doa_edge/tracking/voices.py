@@ -44,6 +44,7 @@ class VoiceFollower:
         spec: of the model.
         talkers: the most at once.
         min_confidence: of a voice that is new; see `doa_edge.tracking.tracker.TrackSettings`.
+        step_s: time between outputs [seconds].
         smooth_s: time constant of a smoother for each talker; 0 for none.
         lead_s: how much later than the outputs' moment the directions are to be of [seconds].
     """
@@ -54,6 +55,7 @@ class VoiceFollower:
         *,
         talkers: int,
         min_confidence: float,
+        step_s: float,
         smooth_s: float = 0.0,
         lead_s: float = 0.0,
     ) -> None:
@@ -61,7 +63,9 @@ class VoiceFollower:
         self._talkers = talkers
         self._smooth_s = smooth_s
         self._lead_s = lead_s
-        self._tracker = Tracker(TrackSettings(slots=talkers, confidence=min_confidence))
+        self._tracker = Tracker(
+            TrackSettings(slots=talkers, confidence=min_confidence, step_s=step_s)
+        )
         self._smoothers: dict[int, DirectionSmoother] = {}
 
     @property

@@ -7,12 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doa_core.errors import InputError, one_line
+from doa_core.files import temporary_folder
 from doa_export.convert.modes import AUTO, MODES, check_mode
 from doa_tf.registration import imported_modules
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MODEL = "model.tflite"  # the file that a whole network is written to
+PARENT = "DOA_EXPORT_PARENT"  # tells the worker the number of the process that it ends with
 EXIT_BAD_INPUT = 65  # sysexits' EX_DATAERR: no code that Python or a shell gives by itself
 TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core
 # Start-up messages of TensorFlow and absl, which are not what went wrong.
@@ -99,17 +100,18 @@ def run_worker(
         ConversionError: with the converter's own last words.
     """
     # The converter's own intermediate files lie in the same folder and go with it.
-    with tempfile.TemporaryDirectory(prefix="doa_export-") as folder:
-        options = list(options)
+    with temporary_folder("doa_export") as place:
+        folder, options = str(place), list(options)
         if windows is not None:
             import numpy as np
 
-            np.save(Path(folder) / "windows.npy", windows)
-            options += ["--windows", str(Path(folder) / "windows.npy")]
+            np.save(place / "windows.npy", windows)
+            options += ["--windows", str(place / "windows.npy")]
         for name in imported_modules():
             options += ["--import", name]
         environment = {
             **os.environ,
+            PARENT: str(os.getpid()),
             "TMPDIR": folder,
             "KERAS_BACKEND": "tensorflow",
             "CUDA_VISIBLE_DEVICES": "-1",  # on a GPU an LSTM would become a cuDNN call
@@ -139,7 +141,7 @@ def run_worker(
             raise InputError(last_words(stderr))
         if process.returncode != 0:
             raise ConversionError(f"{_ending(process.returncode)}: {last_words(stderr)}")
-        paths = [Path(folder) / name for name in files]
+        paths = [place / name for name in files]
         if not all(path.is_file() for path in paths):
             raise ConversionError(f"The converter wrote no file: {last_words(stderr)}")
         return [path.read_bytes() for path in paths]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from doa_core.errors import InputError
-from doa_edge.tflite.file import HALVES
-from doa_export.convert.halves import convert_halves
-from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL
-from doa_export.convert.network import is_crnn, read_network
-from doa_export.convert.stages import convert_keras, convert_network
-from doa_tf.models import load_scoring_model
+from doa_core.process.children import end_with
+from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL, PARENT
 from doa_tf.registration import import_modules
 
 
@@ -45,6 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert(args: argparse.Namespace) -> dict[str, bytes]:
     """Flatbuffers by the names of their files."""
+    import numpy as np
+
+    from doa_edge.tflite.file import HALVES
+    from doa_export.convert.halves import convert_halves
+    from doa_export.convert.network import is_crnn, read_network
+    from doa_export.convert.stages import convert_keras, convert_network
+    from doa_tf.models import load_scoring_model
+
     model, spec = load_scoring_model(args.model)
     if args.halves is not None:
         halves = convert_halves(model, spec, mode=args.quantize, step=args.halves)
@@ -58,4 +61,6 @@ def _convert(args: argparse.Namespace) -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
+    if PARENT in os.environ:
+        end_with(int(os.environ[PARENT]))  # now: TensorFlow's import, in `main`, takes seconds
     sys.exit(main())

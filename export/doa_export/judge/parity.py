@@ -42,7 +42,7 @@ from doa_edge.engine import EngineSettings
 from doa_edge.tflite.network import TfliteModel
 from doa_export.budget import Budget
 from doa_export.windows import Clip
-from doa_tf.evaluation.talkers.matching import errors_of_talkers
+from doa_tf.matching import errors_of_talkers
 
 if TYPE_CHECKING:
     import keras

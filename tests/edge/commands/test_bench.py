@@ -86,9 +86,12 @@ def test_table_and_json(capsys, monkeypatch, result):
     ("options", "words"),
     [
         (["--seconds", "0"], "--seconds must lie between 2 and 3600"),
-        (["--every", "0"], "--every: must be frames, 1 or more, or seconds such as 0.5s"),
-        (["--every", "60s"], "--every must lie between 1 and 1000. Received: 1875"),
-        (["--threads", "0"], "--threads must lie between"),
+        (
+            ["--every", "0"],
+            "--every must be frames, or seconds such as 0.5s, between 1 and 2000 frames",
+        ),
+        (["--every", "100s"], "between 1 and 2000 frames. Received: '100s'"),
+        (["--threads", "0"], "--threads must be an integer between 1 and 256. Received: 0"),
         (["--rate", "10"], "--rate"),
         (["--model", "nothing.tflite"], "Not found: nothing.tflite"),
     ],

@@ -244,3 +244,28 @@ def test_devices_that_this_user_may_not_open_are_no_mystery(monkeypatch):
     monkeypatch.setattr(portaudio.os, "access", lambda *_: True)
     with pytest.raises(InputError, match=r"there is no input device\. Received"):
         find_device(None, [])
+
+
+def test_a_device_that_windows_numbers_anew_is_the_same_microphone():
+    names = ("Microphone (ZYLIA ZM-1)", "Microphone (2- ZYLIA ZM-1)", "Microphone (13- ZYLIA ZM-1)")
+    for lost in names:
+        for back in names:
+            (before,), (after,) = devices(lost), devices(back)
+            assert find_again(before, [after]) == after
+            assert find_device(lost, devices("Webcam", back)).index == 1
+    both = devices(*names[:2])
+    assert find_device(names[1], both).index == 1
+    assert find_device(names[0], both).index == 0
+    with pytest.raises(InputError, match="number or a part of the name"):
+        find_device("Microphone (2- H3-VR)", both)
+
+
+def test_cards_without_a_microphone_are_taken_only_by_name():
+    loops = ("Loopback: PCM (hw:1,0)", "Loopback: PCM (hw:1,1)", "Dummy: PCM (hw:2,0)")
+    listed = alsa(*loops, "H3-VR: USB Audio (hw:3,0)")
+    assert find_device(None, listed).index == 3
+    assert find_device("loopback: pcm (hw:1,1)", listed).index == 1
+    assert find_device(None, alsa(loops[2])).index == 0  # there is no other
+    with pytest.raises(InputError, match=r"could be 0: Loopback.*; 1: Loopback"):
+        find_device(None, alsa(*loops[:2]))
+    assert find_device(None, alsa(loops[0], "Dummy head (hw:3,0)")).index == 1  # a microphone

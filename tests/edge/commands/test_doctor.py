@@ -236,7 +236,7 @@ def test_command_reports_an_input_that_is_not_there(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seconds", "0"], "0.5 to 600 seconds"),
+        (["--seconds", "0"], "--seconds must lie between 0.5 and 600 seconds. Received: 0"),
         (["--speaker", "90"], "AZIMUTH,ELEVATION"),
         (["--speaker", "0,91"], "AZIMUTH,ELEVATION"),
     ],

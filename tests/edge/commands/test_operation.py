@@ -82,7 +82,11 @@ def names(folder):
     return sorted(entry.name for entry in folder.iterdir())
 
 
-ENDS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+ENDS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGHUP, 129, "hung up"),
+]
 
 
 @pytest.fixture
@@ -186,15 +190,16 @@ def test_a_reader_that_hangs_is_left_at_the_second_signal(long_pcm, tmp_path):
     process.stderr.close()
 
 
-def test_a_child_of_nohup_ignores_what_it_was_told_to_ignore(long_pcm):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_child_of_nohup_ignores_what_it_was_told_to_ignore(number, long_pcm):
     def ignore():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_IGN)
 
     process = start(*PIPE, preexec_fn=ignore)
     process.stdin.write(long_pcm[: 16 * 16_000])
     process.stdin.flush()
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.stdin.write(long_pcm[: 16 * 16_000])
     out, _ = process.communicate(timeout=10)
     assert process.returncode == 0
@@ -242,21 +247,6 @@ def test_a_port_that_is_taken(option, write_wave, tmp_path):
     assert f"{option} cannot listen at 127.0.0.1:{port}" in error.decode()
     assert len(error.decode().splitlines()) == 1
     assert names(tmp_path) == ["wave.wav"]
-
-
-def test_a_pipe_whose_reader_goes_ends_the_run(long_pcm):
-    process = start(*PIPE)
-    process.stdin.write(long_pcm[: 16 * 16_000])
-    process.stdin.flush()
-    process.stdout.readline()
-    process.stdout.close()
-    process.stdout = None
-    stdin, process.stdin = process.stdin, None
-    with contextlib.suppress(BrokenPipeError), stdin:
-        stdin.write(long_pcm)
-    assert process.wait(10) == 141
-    assert process.stderr.read() == b""
-    process.stderr.close()
 
 
 def test_a_picture_of_what_has_no_end_is_refused():

@@ -211,3 +211,19 @@ def test_a_raw_file_is_refused(tmp_path):
     path.write_bytes(bytes(1000))
     with pytest.raises(InputError, match="sound file that libsndfile reads"):
         FileSource(path)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(1.0, 0), (30.0, 0), (32_767.0, 1)])
+def test_integers_kept_as_floats_are_told_once(tmp_path, plane_wave, caplog, scale, told):
+    """Loud floats are loud; samples up to +-32767 are of another scale, and keep their values."""
+    sound = plane_wave(40.0, 20.0)
+    sound *= np.float32(scale) / np.abs(sound).max()
+    path = tmp_path / "scaled.wav"
+    soundfile.write(path, sound, 16_000, subtype="FLOAT")
+    for _ in range(2):
+        assert np.array_equal(read_recording(path), sound)
+    line = (
+        f"{path} holds samples above 100, where full scale is 1: they look like integers kept as "
+        "floats. Levels, the gate and sound that is kept are wrong; divide the samples by 32768"
+    )
+    assert caplog.messages == [line] * told

@@ -1,5 +1,6 @@
 """--listen: files that can be played whatever happens, and bounds on them."""
 
+import json
 import os
 import resource
 import signal
@@ -10,19 +11,21 @@ import threading
 import numpy as np
 import pytest
 
+from doa_core.process.signals import Signals
 from doa_edge.commands.main import main
 from doa_edge.estimate import VoiceSound
+from doa_edge.input.pace import Pace
 from doa_edge.listening import TalkerListener
-from doa_edge.signals import Signals
 from doa_edge.sinks.listen import ListenSink, open_listening
 from doa_edge.sinks.sink import Queued
-from doa_edge.sinks.talker_files import LEAST_BYTES, LONGEST_PAUSE_S, TalkerFiles
+from doa_edge.sinks.talker_files import LONGEST_PAUSE_S, TalkerFiles
 from tests.edge.test_listening import STEP, encode_plane_wave, estimate, noise, talker, unit_vector
 
 soundfile = pytest.importorskip("soundfile")
 
 RUN = [sys.executable, "-m", "doa_edge", "run"]
 RATE = 16_000
+LEAST_BYTES = 100_000
 LSB = 1.0 / 32768.0
 
 
@@ -183,10 +186,11 @@ def test_a_full_disk_leaves_what_was_written(files, monkeypatch):
     assert len(read(path)) == 2 * STEP
 
 
-def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
-    def full(descriptor, data, place):
-        raise OSError(28, "No space left on device")
+def full(descriptor, data, place):
+    raise OSError(28, "No space left on device")
 
+
+def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="No space left"):
         files.write(voice(1, 0, noise(1)))
@@ -196,7 +200,11 @@ def test_a_file_that_cannot_be_begun_is_not_left(files, monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"size": 99_999}, "`size` must be 100000 bytes or more"), ({"count": 0}, "`count` must be")],
+    [
+        ({"size": 99_999}, "`size` must be a size .* between 100000 and 2000000000 bytes"),
+        ({"size": 2_000_000_001}, "`size` must be a size .* Received: 2000000001"),
+        ({"count": 0}, "`count` must be an integer between 1 and 1000000. Received: 0"),
+    ],
 )
 def test_bounds_out_of_range_are_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
@@ -292,25 +300,65 @@ def test_the_command_says_why_it_cannot_listen(tmp_path, write_wave, no_network,
     assert run("--input", path, "--listen", path) == 1
     assert "--listen must name a folder" in capsys.readouterr().err
     assert run("--input", path, "--listen", tmp_path, "--listen-size", "1K") == 2
-    assert "`size` must be 100000 bytes or more" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--listen-size must be a size such as 500K or 2G, between 100000 and" in told
     assert run("--input", path, "--listen", tmp_path, "--listen-count", "0") == 2
-    assert "`count` must be 1 or more" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--listen-count must be an integer between 1 and 1000000. Received: 0 (" in told
 
 
-def test_a_full_disk_ends_the_run(tmp_path, write_wave, tiny_tflite):
+def run_with_a_full_disk(path, tiny_tflite, heard, *options):
     """With a limit on the size of files, which the system holds as it does that of a disk."""
-    path = write_wave(40.0, 20.0, seconds=6.0)
     done = subprocess.run(
-        [*RUN, "--input", path, "--model", tiny_tflite, "--listen", tmp_path / "heard"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001)),
+        [*RUN, "--input", path, "--model", tiny_tflite, "--listen", heard, *map(str, options)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (250_001, 250_001)),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1].endswith("what it has written so far can be played")
-    (file,) = (tmp_path / "heard" / "run-0001").iterdir()
-    assert 2.5 * RATE < len(read(file)) <= 50_000
-    assert done.stdout.endswith("}\n")
+    assert done.stderr.count("--listen cannot write") == 1
+    assert "can be played; the run goes on without --listen\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    (file,) = (heard / "run-0001").iterdir()
+    assert 7.0 * RATE < len(read(file)) <= 125_000
+    return done
+
+
+def test_a_full_disk_costs_no_direction(tmp_path, write_wave, tiny_tflite):
+    path, lines = write_wave(40.0, 20.0, seconds=9.0), tmp_path / "lines.jsonl"
+    usual = subprocess.run(
+        [*RUN, "--input", path, "--model", tiny_tflite], capture_output=True, text=True
+    )
+    heard, picture = tmp_path / "heard", tmp_path / "track.png"
+    done = run_with_a_full_disk(path, tiny_tflite, heard, "--out", lines, "--plot", picture)
+    assert done.stdout == usual.stdout == lines.read_text()
+    assert picture.stat().st_size > 1000
+
+
+def test_a_full_disk_costs_no_summary(tmp_path, write_wave, tiny_tflite):
+    path = write_wave(40.0, 20.0, seconds=9.0)
+    done = run_with_a_full_disk(path, tiny_tflite, tmp_path / "heard", "--summary")
+    assert json.loads(done.stdout)["duration_s"] == 9.0
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("sent", [2, 15])
+def test_a_disk_that_is_full_is_said_once(tmp_path, monkeypatch, capsys, live, sent):
+    """Whether it is found out while sound comes or at the end."""
+    _, estimates = scene_of_two()
+    files = talker_files(tmp_path)
+    direct = ListenSink(files, TalkerListener(sample_rate=RATE))
+    sink = Queued(direct) if live else direct
+    monkeypatch.setattr(os, "pwrite", full)
+    for each in estimates[:sent]:
+        sink.send(each)
+    assert live or direct.failed == (sent > 2)
+    sink.close()
+    assert direct.failed
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "No space left on device; what it has written so far can be played; the run" in told
+    assert not files.folder.exists()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
@@ -346,5 +394,5 @@ def test_nothing_listens_unless_asked():
     with Signals() as signals:
         listener = TalkerListener(sample_rate=RATE)
         options = Namespace(listen=None)
-        with open_listening(options, listener, live=True, signals=signals) as send:
-            assert send is None
+        with open_listening(options, listener, pace=Pace(live=True), signals=signals) as listening:
+            assert listening is None

@@ -13,13 +13,13 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.sinks.network.address import Address
+from tests.edge.broker import MOSQUITTO, Broker, free_port
 from tests.edge.sinks.messages import several, talker
 
 pytest.importorskip("paho.mqtt.client")
 
 from doa_edge.sinks.network.mqtt import PASSWORD_VARIABLE, MqttSink
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 ESTIMATE = {
     "time_s": 0.832,
     "azimuth_deg": 40.0,
@@ -38,40 +38,6 @@ def wait_until(condition, seconds=10.0):
             return True
         time.sleep(0.02)
     return False
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-class Broker:
-    """A mosquitto of its own, without a configuration that others made."""
-
-    def __init__(self, folder, *, lines=("allow_anonymous true",)):
-        self.port = free_port()
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text("\n".join([f"listener {self.port} 127.0.0.1", *lines]) + "\n")
-        self.start()
-
-    def start(self):
-        self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert wait_until(self._listens)
-
-    def stop(self):
-        self._process.terminate()
-        self._process.wait(10)
-
-    def _listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
 
 
 class Listener:

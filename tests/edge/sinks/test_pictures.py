@@ -139,3 +139,38 @@ def test_a_link_keeps_pointing_where_it_did(tmp_path):
         part.write_text("new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path, suffix):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from doa_edge.sinks.plot import save_picture
+
+    name = r"a$\frac{b$.wav"
+    figure = Figure(figsize=(4.0, 3.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([1, 2], [1, 2], label=name)
+    axes.legend()
+    axes.barh([name, "b"], [1, 2])
+    axes.set(xlabel=name, ylabel=name, title=name)
+    axes.set_xticks([1, 2], [name, "$"])
+    axes.annotate(name, (0, 0))
+    figure.suptitle(name)
+    path = tmp_path / f"picture{suffix}"
+    save_picture(figure, path)
+    if suffix == ".svg":
+        assert path.read_text().count("<!-- a$\\frac{b$.wav -->") == 8
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_plot_of_a_name_that_looks_like_a_formula(tmp_path, intensity_model):
+    pytest.importorskip("matplotlib")
+    from doa_edge.sinks.plot import plot_track
+
+    estimates = DirectionEngine(intensity_model).push(np.zeros((16_000, 4)))
+    path = tmp_path / "$\\frac{.png"
+    spec = intensity_model.spec
+    plot_track(path, estimates, np.zeros((0, 3)), spec=spec, title="$\\frac{$")
+    assert path.stat().st_size > 1000

@@ -9,9 +9,11 @@ import resource
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from doa_edge.input.pace import Pace
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import FileSink
 from doa_edge.sinks.sink import Queued
@@ -86,6 +88,34 @@ def test_files_are_rotated_by_size_and_count(tmp_path, count):
     assert times == sorted(times)
     assert len(times) == 3 * count + 2  # the newest, nothing in between is lost
     assert times[-1] == pytest.approx(0.8511)
+
+
+def test_a_rotation_costs_what_there_is_and_not_what_there_may_be(tmp_path, monkeypatch):
+    asked = []
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: asked.append(path) or exists(path))
+    sink = FileSink(tmp_path / "track.jsonl", size=1, count=1_000_000_000)
+    for number in range(4):
+        sink.send(estimate(number))
+    sink.close()
+    assert len(asked) < 20
+    names = ["track.jsonl.3", "track.jsonl.2", "track.jsonl.1", "track.jsonl"]
+    kept = [lines(tmp_path / name) for name in names]
+    assert kept == [[estimate(number)] for number in range(4)]
+
+
+def test_older_files_fill_a_gap(tmp_path):
+    path = tmp_path / "track.jsonl"
+    for name in ("track.jsonl.1", "track.jsonl.3"):
+        (tmp_path / name).write_text(name)
+    sink = FileSink(path, size=1, count=5)
+    for number in range(2):
+        sink.send(estimate(number))
+    sink.close()
+    assert lines(path) == [estimate(1)]
+    assert lines(tmp_path / "track.jsonl.1") == [estimate(0)]
+    assert (tmp_path / "track.jsonl.2").read_text() == "track.jsonl.1"
+    assert (tmp_path / "track.jsonl.3").read_text() == "track.jsonl.3"
 
 
 def test_a_device_is_written_and_never_rotated():
@@ -193,6 +223,86 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end(monkeypatch):
     assert not slow.taken  # nor waited for
     assert queued.dropped >= 4
     slow.open.set()
+
+
+def test_sound_that_can_wait_loses_nothing_however_slow_the_receiver():
+    slow, pace = SlowSink(), Pace()  # not known yet
+    queued = Queued(slow, length=10, pace=pace)
+    sent = []
+
+    def send():
+        for number in range(100):
+            queued.send(estimate(number))
+            sent.append(number)
+        queued.drain()
+        sent.append("all")
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    assert wait_until(lambda: len(sent) == 11)  # the queue, and what is in the sink's hands
+    slow.open.set()
+    thread.join(10)
+    assert sent[-1] == "all"
+    assert slow.taken == [estimate(number)["time_s"] for number in range(100)]
+    queued.close()
+    assert queued.dropped == 0
+
+
+def test_sound_that_comes_faster_is_in_step_with_its_receiver():
+    slow, pace = SlowSink(), Pace()
+    queued = Queued(slow, length=10, pace=pace)
+    queued.send(estimate(0))
+    pace.faster = True
+    thread = threading.Thread(target=queued.send, args=(estimate(1),), daemon=True)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    slow.open.set()
+    thread.join(10)
+    assert slow.taken == [estimate(0)["time_s"], estimate(1)["time_s"]]
+    queued.close()
+
+
+def test_sound_that_turns_out_to_be_live_waits_for_nobody(monkeypatch):
+    monkeypatch.setattr("doa_edge.sinks.sink.CLOSE_SECONDS", 0.2)
+    slow, pace = SlowSink(), Pace()
+    queued = Queued(slow, length=10, pace=pace)
+    queued.send(estimate(0))
+    pace.live = True
+    for number in range(1, 100):
+        queued.send(estimate(number))
+    queued.drain()
+    queued.close()
+    assert not slow.taken
+    assert queued.dropped == 99  # and one in the sink's hands
+    slow.open.set()
+
+
+def test_an_error_wakes_who_waits():
+    queued = Queued(FileSink("/dev/full"), length=1, pace=Pace())
+    with pytest.raises(OSError, match="No space left"):
+        send_on(queued)
+    with pytest.raises(OSError, match="No space left"):
+        queued.drain()
+    with pytest.raises(OSError, match="No space left"):
+        queued.close()
+
+
+def send_on(queued):
+    for number in range(100):
+        queued.send(estimate(number))
+
+
+def test_an_interrupted_end_waits_as_long_as_messages_are_taken(monkeypatch):
+    monkeypatch.setattr("doa_edge.sinks.sink.CLOSE_SECONDS", 5.0)
+    slow = SlowSink()
+    queued = Queued(slow, length=100, pace=Pace())
+    for number in range(100):
+        queued.send(estimate(number))
+    threading.Timer(0.1, slow.open.set).start()
+    queued.close()
+    assert len(slow.taken) == 100
+    assert queued.dropped == 0
 
 
 def test_what_fails_in_the_thread_is_raised_by_the_next_send(tmp_path):

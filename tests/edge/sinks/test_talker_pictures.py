@@ -50,15 +50,15 @@ def test_the_most_confident_is_on_top_where_two_meet():
     assert "1" not in strip
 
 
-def test_the_box_fits_a_terminal_and_keeps_its_height(monkeypatch):
+def test_the_box_fits_a_terminal_and_keeps_its_height():
     console = pytest.importorskip("rich.console")
     from doa_edge.sinks.view import TerminalView
 
     drawn = []
     view = TerminalView("a.wav")
-    monkeypatch.setattr(view._live, "update", drawn.append)
-    view.update(TWO)
-    view.update(heard(3.0))
+    for estimate in (TWO, heard(3.0)):
+        view.update(estimate)
+        drawn.append(view._live.renderable)
     first, silent = (own.renderable.plain for own in drawn)
     assert first.count("\n") == silent.count("\n")
     assert "not active" in silent

@@ -15,6 +15,7 @@ from doa_edge.tflite.file import FLATBUFFER_FILE_NAME, embed_spec, read_model, r
 from doa_edge.tflite.network import TfliteModel, default_model_path, dequantize, quantize
 
 FLATBUFFER = b"\x20\0\0\0TFL3" + bytes(range(256)) * 8
+FLOATS = {"dtype": np.float32, "quantization": (0.0, 0)}
 SPEC = ModelSpec(head="gibbs-weighted", resolution_deg=10.0, provenance={"note": "a test"})
 
 
@@ -215,30 +216,32 @@ def test_missing_runtime_names_both_and_the_pip_line(tmp_path, monkeypatch):
         assert part in str(caught.value)
 
 
-def test_the_second_runtime_is_used_when_the_first_is_missing(tmp_path, monkeypatch):
+def test_the_second_runtime_is_used_when_the_first_is_missing(tiny_tflite, monkeypatch):
     import types
 
+    network = read_model(tiny_tflite)[0]
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     module = types.ModuleType("tflite_runtime.interpreter")
 
     class Interpreter:
         def __init__(self, **options):
-            assert options == {"model_content": FLATBUFFER, "num_threads": 3}
+            assert options == {"model_content": network, "num_threads": 3}
 
         def allocate_tensors(self):
             pass
 
+        reset_all_variables = set_tensor = allocate_tensors
+
         def get_input_details(self):
-            return [{"shape": np.array([1, 25, 513, 6])}]
+            return [{"shape": np.array([1, 25, 513, 6]), **FLOATS}]
 
         def get_output_details(self):
-            return [{"shape": np.array([1, 25, 429])}]
+            return [{"shape": np.array([1, 25, 3]), **FLOATS}]
 
     module.Interpreter = Interpreter
     monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", module)
-    path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
-    assert TfliteModel(path, threads=3).runtime == "tflite-runtime"
+    assert TfliteModel(tiny_tflite, threads=3).runtime == "tflite-runtime"
 
 
 def old_runtime(monkeypatch, interpreter):
@@ -271,13 +274,12 @@ class HalfRuntime:
     ],
 )
 def test_the_old_runtime_beside_a_new_numpy_says_what_to_do(
-    tmp_path, monkeypatch, module, numpy, advice
+    tiny_tflite, monkeypatch, module, numpy, advice
 ):
     old_runtime(monkeypatch, module)
     monkeypatch.setattr(np, "__version__", numpy)
-    path = file_with(tmp_path, embed_spec(FLATBUFFER, SPEC))
     with pytest.raises(PackageError, match=advice):
-        TfliteModel(path)
+        TfliteModel(tiny_tflite)
 
 
 def test_doctor_and_run_tell_of_a_runtime_that_does_not_work(monkeypatch, write_wave, capfd):
@@ -309,3 +311,55 @@ def test_float_tensors_are_left_alone():
     values = np.array([0.25, -3.0], np.float32)
     assert quantize(values, tensor) is values
     assert dequantize(values, tensor) is values
+
+
+def test_a_file_that_costs_more_than_it_holds_is_not_read(tmp_path, monkeypatch):
+    from doa_edge.tflite import file as model_file
+
+    huge = tmp_path / "huge.tflite"
+    with huge.open("wb") as file:
+        file.write(FLATBUFFER)
+        file.truncate(1 << 40)
+    with pytest.raises(InputError, match=f"{model_file.LARGEST_FILE} bytes at most"):
+        read_model(huge)
+    bomb = io.BytesIO(FLATBUFFER)
+    bomb.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SPEC_FILE_NAME, SPEC.to_json())
+        archive.writestr(model_file.HALVES[0], bytes(model_file.LARGEST_HALF + 1))
+    with pytest.raises(InputError, match="268435457 bytes, not 268435456 at most"):
+        read_model(file_with(tmp_path, bomb.getvalue()))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_an_entry_that_is_there_twice_is_refused(tmp_path):
+    twice = io.BytesIO(FLATBUFFER)
+    twice.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(twice, "w") as archive:
+        archive.writestr(SPEC_FILE_NAME, SPEC.to_json())
+        archive.writestr(SPEC_FILE_NAME, "{}")
+    with pytest.raises(InputError, match="the same entry several times"):
+        read_model(file_with(tmp_path, twice.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"energy_floor": 1e-10', '"energy_floor": 1' + "0" * 400), "64 bits"),
+        (('"energy_floor": 1e-10', '"energy_floor": 1e999'), "finite"),
+        (('"energy_floor": 1e-10', '"energy_floor": NaN'), "finite"),
+        (('"hop": 512', '"hop": 512, "hop": 256'), "'hop' twice"),
+        (('"frames": 25', '"frames": 9223372036854775807'), "`frames` must be at most 10000"),
+        (('"sample_rate": 16000', '"sample_rate": 1000000000'), "`sample_rate` must be at most"),
+        (('"window": "sine"', '"window": "\\ud800"'), "whole characters"),
+        (('"window": "sine"', '"window": ' + "[" * 5000 + "]" * 5000), "nested more deeply"),
+    ],
+)
+def test_a_hostile_spec_is_refused_in_one_line(tmp_path, change, message):
+    text = SPEC.to_json()
+    assert change[0] in text
+    text = text.replace(*change)
+    data = with_entries({SPEC_FILE_NAME: text, FLATBUFFER_FILE_NAME: facts()})
+    with pytest.raises(InputError, match=message) as caught:
+        read_model(file_with(tmp_path, data))
+    assert "\n" not in str(caught.value)

@@ -120,3 +120,41 @@ def test_the_opposite_direction_moves_nothing_and_stays_finite():
 def test_angles_are_exact_where_cosines_are_not(degrees):
     found = math.degrees(angle(direction(0.0), direction(degrees)))
     assert found == pytest.approx(degrees, abs=1e-9)
+
+
+def test_the_course_is_the_mean_of_the_latest_velocities():
+    motion = follow([direction(30.0 * PERIOD_S * number) for number in range(40)])
+    course = math.degrees(float(np.linalg.norm(motion.course)))
+    assert course == pytest.approx(speed_deg(motion), abs=1.0)
+
+
+def test_who_walks_moves_on_along_the_course_unheard():
+    motion = SphereFilter(direction(0.0), noise=NOISE)
+    motion.course = (0.0, math.radians(30.0), 0.0)
+    assert motion.coast(1.0)
+    moved = 30.0 * FORGETS_S * (1.0 - math.exp(-1.0 / FORGETS_S))
+    assert math.degrees(angle(direction(moved), motion.direction)) < 1e-9
+    assert motion.coast(1.0)
+    assert not motion.coast(1.0)  # 11 degrees a second: no faster than noise
+    assert motion.velocity == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 100])
+def test_who_stands_is_as_uncertain_at_any_pace(steps):
+    """The variance after four seconds unheard does not depend on how often estimates come."""
+    motion = follow([direction(40.0)] * 20)
+    before, place = motion.variance, motion.direction
+    for _ in range(steps):
+        assert not motion.coast(4.0 / steps)
+    grown = math.degrees(math.sqrt(motion.variance - before))
+    assert grown == pytest.approx(24.0, rel=1e-6)  # 12 degrees in the first second
+    assert motion.direction == place
+
+
+def test_a_course_is_followed_evenly():
+    motion = SphereFilter(direction(0.0), noise=NOISE)
+    motion.course = (0.0, math.radians(10.0), 0.0)
+    for _ in range(10):
+        motion.follow_course(0.5)
+    assert math.degrees(angle(motion.direction, direction(50.0))) < 1e-9
+    assert math.degrees(float(np.linalg.norm(motion.course))) == pytest.approx(10.0)

@@ -202,3 +202,17 @@ def test_reset_starts_a_new_stream():
     first = engine.push(noise(3))
     engine.reset()
     assert engine.push(noise(3)) == first
+
+
+@pytest.mark.parametrize("every", [5, 12, 25])
+def test_a_window_without_a_peak_is_bridged_at_any_pace(every):
+    """Sound for 12 estimates; the voice is missing in one of them."""
+
+    def script(number):
+        return [] if number == 6 else [(*CELL, 0.8)]
+
+    samples = WINDOW + 11 * every * 512
+    sound = 0.1 * np.random.default_rng(0).standard_normal((samples, 4)).astype(np.float32)
+    settings = EngineSettings(every=every, margin_db=0.0)
+    estimates = DirectionEngine(LobeModel(script), settings).push(sound)
+    assert [[talker.id for talker in each.talkers] for each in estimates] == [[1]] * 12

@@ -214,3 +214,42 @@ def test_scenes_of_several_talkers_are_turned_frame_by_frame(tmp_path, mixer):
         assert np.all((np.abs(lengths - 1.0) < 1e-6) | (lengths == 0.0))
     again = make_cache(tmp_path, None)  # full: no mixer is needed
     assert again.target_shape == (25, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"done": -1}, "done=-1"),
+        ({"done": 9}, "done=9"),
+        ({"done": "8"}, "done='8'"),
+        ({"target_shape": [10**12, 3]}, "target_shape="),
+        ({"target_shape": "13"}, "target_shape='13'"),
+        ({"target_shape": [1, 4]}, "target_shape="),
+    ],
+)
+def test_an_index_that_no_cache_has_is_refused(cache, folder, tmp_path, mixer, changes, message):
+    index = json.loads((folder / "cache.json").read_text())
+    (tmp_path / "cache.json").write_text(json.dumps({**index, **changes}))
+    with pytest.raises(InputError, match=f"cache.json is damaged: .*{message}"):
+        make_cache(tmp_path, mixer)
+
+
+def test_an_array_that_says_more_than_it_holds_does_not_grow(cache, folder, tmp_path, mixer):
+    for name in ("cache.json", "directions.npy", "features.npy"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert len(make_cache(tmp_path, mixer)) == 8
+    path = tmp_path / "directions.npy"
+    whole = path.read_bytes()
+    huge = whole.replace(b"(8, 3), }      ", b"(999999999, 3)}")
+    assert len(huge) == len(whole)
+    assert huge != whole
+    path.write_bytes(huge)
+    with pytest.raises(InputError, match=r"directions.npy is damaged"):
+        make_cache(tmp_path, mixer)
+    assert path.stat().st_size == len(whole)
+    path.write_bytes(whole.replace(b"(8, 3)", b"(9, 3)"))
+    with pytest.raises(InputError, match=r"shape \(8, 3\), and whole. Received: \(9, 3\)"):
+        make_cache(tmp_path, mixer)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(InputError, match="and whole"):
+        make_cache(tmp_path, mixer)

@@ -14,10 +14,11 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
-from doa_tf.rooms.bank.bank import BankWriter, bank_digest, decode_room, encode_room, read_bank
+from doa_tf.rooms.bank.bank import BankWriter, bank_digest, read_bank
 from doa_tf.rooms.bank.convert import convert_bank
 from doa_tf.rooms.bank.dataset import bank_dataset
 from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
+from doa_tf.rooms.bank.room_record import decode_room, encode_room
 from doa_tf.rooms.room import Room, simulate_room
 
 
@@ -230,6 +231,15 @@ def test_an_unfinished_bank_is_refused_or_taken_for_what_is_there(small_bank):
         ({"version": 2, "rooms": 2}, "`doa_tf bank convert .* --out NEW`"),
         ({"version": 3, "rooms": 2}, "not the index of a bank"),
         ({"version": 3, "rooms": 2, "rooms_per_shard": 0}, "at least 1"),
+        ({"version": 3, "rooms": "2", "rooms_per_shard": 2}, "Received: rooms='2'"),
+        ({"version": 3, "rooms": 2.0, "rooms_per_shard": 2}, r"Received: rooms=2\.0"),
+        ({"version": 3, "rooms": True, "rooms_per_shard": 2}, "Received: rooms=True"),
+        ({"version": 3, "rooms": 10**9, "rooms_per_shard": 2}, "at most 1000000"),
+        ({"version": 3, "rooms": 2, "rooms_per_shard": 10**9}, "at most 1000000"),
+        ({"version": 3, "rooms": 10**400, "rooms_per_shard": 2}, "64 bits"),
+        ({"version": 3, "rooms": float("inf"), "rooms_per_shard": 2}, "finite"),
+        ({"version": 3, "rooms": None, "rooms_per_shard": 2}, "Received: rooms=None"),
+        ({"version": [3], "rooms": 2, "rooms_per_shard": 2}, "it has no version"),
     ],
 )
 def test_an_index_of_something_else_is_refused(tmp_path, index, message):

@@ -61,7 +61,7 @@ def test_an_error_comes_first(points):
 
 
 def test_one_more_after_a_second_interrupts_at_once(points, monkeypatch):
-    monkeypatch.setattr(interrupt_points, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(interrupt_points, "PATIENCE_S", 0.0)
     reached = []
     with pytest.raises(KeyboardInterrupt):
         listen(points, press, press, lambda: reached.append(True))
@@ -69,7 +69,7 @@ def test_one_more_after_a_second_interrupts_at_once(points, monkeypatch):
 
 
 def test_nothing_interrupts_the_way_out(points, monkeypatch):
-    monkeypatch.setattr(interrupt_points, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(interrupt_points, "PATIENCE_S", 0.0)
     reached = []
 
     def press_and_leave():

@@ -117,7 +117,7 @@ def test_a_corrupt_file_is_named_and_nothing_is_written(exported, tmp_path, caps
         (["--rooms", "5"], "--rooms"),
         (["--seed", "0", "--workers", "2"], "--seed, --workers"),
         (["--reference"], "--reference"),
-        (["--sources", "0"], "`sources` must be at least 1"),
+        (["--sources", "0"], "--sources must be an integer between 1 and 1000. Received: 0"),
     ],
 )
 def test_options_of_drawn_rooms_are_refused(exported, tmp_path, capsys, options, message):

@@ -358,3 +358,18 @@ def test_a_format_belongs_to_all_scenes_of_a_folder(tmp_path):
     np.testing.assert_allclose(scene.read(), fuma @ fuma_format.to_ambix.T, atol=1e-5)
     (plain,) = read_scenes(tmp_path / "s")
     assert plain.input_format == AMBIX
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("file,azimuth_deg,elevation_deg\na.wav\0,0,0\n", "NUL"),
+        ("file,azimuth_deg,elevation_deg\n" + "a" * 200_000 + ",0,0\n", "field limit"),
+        ("file,azimuth_deg,elevation_deg\n" + "," * (1 << 21), "more than 1048576 characters"),
+        ('file,azimuth_deg,elevation_deg\n"a.wav,0,0\n', "unexpected end"),
+    ],
+)
+def test_a_hostile_table_is_refused_in_one_line(read, labels, message):
+    with pytest.raises(InputError, match=f"labels.csv must be UTF-8 text.*{message}") as caught:
+        read(labels)
+    assert "\n" not in str(caught.value)

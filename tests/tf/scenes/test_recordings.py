@@ -246,3 +246,24 @@ def test_without_any_place_for_a_cache_the_error_says_what_to_set(tmp_path, spee
 
 def _no_home():
     raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "{",
+        "[]",
+        '{"lengths": [10], "power": [1.0]}',
+        '{"lengths": [1000000000000], "power": [1.0], "speakers": ["a"]}',
+        '{"lengths": ["a"], "power": [1.0], "speakers": ["a"]}',
+        '{"lengths": [-5], "power": [1.0], "speakers": ["a"]}',
+    ],
+)
+def test_a_damaged_cache_is_named(tmp_path, speech, monkeypatch, index):
+    monkeypatch.setattr(recordings, "IN_MEMORY", 1000)
+    cache = tmp_path / "cache"
+    read_recordings(speech, cache=cache)
+    (stored,) = cache.glob("*.json")
+    stored.write_text(index)
+    with pytest.raises(InputError, match=r"delete it, and the samples are read anew"):
+        read_recordings(speech, cache=cache)

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -224,3 +226,25 @@ def test_a_scene_that_does_not_fit_is_refused(tmp_path, scenes, message):
     with pytest.raises(ValueError, match=message):
         write_scenes(tmp_path / "set", scenes)
     assert os.listdir(tmp_path) == []
+
+
+FILLS_THE_DISK = """
+import resource, sys
+import numpy as np
+from doa_tf.scenes.folder import write_scenes
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+row = {"azimuth_deg": 0.0, "elevation_deg": 0.0}
+try:
+    write_scenes(sys.argv[1], [("a", np.zeros((2_000, 4), np.float32), row)])
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_an_error_with_its_reason_and_leaves_nothing(tmp_path):
+    """libsndfile writes what fits, and its wrapper asserts that it was all."""
+    command = [sys.executable, "-c", FILLS_THE_DISK, str(tmp_path / "scenes")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("/a.wav cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == []

@@ -260,12 +260,12 @@ def test_a_meeting_in_which_nobody_says_a_word(mixer, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MeetingSettings(people=1), "`people` must be 2, 3 or 4"),
-        (lambda: MeetingSettings(people=5), "`people` must be 2, 3 or 4"),
+        (lambda: MeetingSettings(people=1), "`people` must be an integer between 2 and 4"),
+        (lambda: MeetingSettings(people=5), "`people` must be an integer between 2 and 4"),
         (lambda: MeetingSettings(seconds=0.5), "`seconds` must lie between 1 and 14400"),
         (lambda: MeetingSettings(seconds=float("nan")), "`seconds` must lie between 1 and 14400"),
         (lambda: MeetingSettings(noise_share=1.5), "`noise_share` must be in"),
-        (lambda: MovingSettings(walkers=3), "`walkers` must be 1 or 2"),
+        (lambda: MovingSettings(walkers=3), "`walkers` must be an integer between 1 and 2"),
         (lambda: MovingSettings(seconds=float("inf")), "`seconds` must lie between 1 and 14400"),
         (lambda: MovingSettings(speed_deg=(0.0, 9.0)), "`speed_deg` must be 0 < low <= high"),
     ],

@@ -99,7 +99,7 @@ def test_several_talkers_from_the_command_line(tmp_path, bank, speech, scenes, m
     [
         (
             "train --bank . --speech . --valid . --talkers 9 --out {out}",
-            "`talkers` must be 1 to 3. Received: talkers=9",
+            "--talkers must be an integer between 1 and 3. Received: 9",
         ),
         ("train --scenes {scenes} --valid . --talkers 2 --out {out}", "leave out --talkers"),
         ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),

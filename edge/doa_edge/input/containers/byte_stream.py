@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 from collections.abc import Generator
 
+from doa_edge.input.pace import Pace
 from doa_edge.input.stream import Samples, no_sound
 
 WAIT_S = 0.5  # seconds without data after which an empty block is yielded
@@ -21,10 +23,12 @@ class ByteStream:
 
     Args:
         descriptor: an open file descriptor; it stays the caller's.
+        pace: is told what comes, and when reads find nothing.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, pace: Pace | None = None) -> None:
         self._descriptor = descriptor
+        self._pace = pace
         self._ready = select.poll()  # select() takes no descriptor above 1023
         self._ready.register(descriptor, select.POLLIN)
         self._held = bytearray()
@@ -36,9 +40,16 @@ class ByteStream:
 
     def fill(self, timeout: float = WAIT_S) -> bool:
         """Wait for more, `timeout` [seconds] at most; False if nothing came."""
+        if self._pace and not self._ready.poll(0):
+            self._pace.waits()
         if not self._ready.poll(1000.0 * timeout):
             return False
-        data = os.read(self._descriptor, READ_BYTES)
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:  # another reader of this stream was faster
+            return False
+        if self._pace:
+            self._pace.came(len(data))
         self.ended = not data
         self._held += data
         return True
@@ -66,7 +77,7 @@ class ByteStream:
         Returns:
             How many there were.
         """
-        left = count
+        left = count - self._jump(count)
         while left:
             yield from self.wait_for(1)
             taken = len(self.take(min(left, READ_BYTES)))
@@ -74,3 +85,15 @@ class ByteStream:
                 break
             left -= taken
         return count - left
+
+    def _jump(self, count: int) -> int:
+        """Let bytes of a file go without reading them; returns how many, none of a pipe."""
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or count <= len(self._held):
+            return 0
+        held = len(self.take(count))
+        place = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        jumped = max(0, min(count - held, status.st_size - place))
+        os.lseek(self._descriptor, jumped, os.SEEK_CUR)
+        self.position += jumped
+        return held + jumped

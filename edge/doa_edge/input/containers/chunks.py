@@ -24,6 +24,7 @@ from doa_edge.input.pcm import ENCODINGS, WORDS, PcmFormat
 from doa_edge.input.stream import Samples
 
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 ._-]{4}")
+_MOST_CHUNKS = 1000  # before the sound
 _LONGEST_HELD = 1 << 16  # bytes of a chunk that are looked at
 _LONGEST_BEHIND = 1 << 26  # bytes of a chunk behind the sound
 # What a chunk begins with, by its name: with its length between them no sound has these by chance.
@@ -164,11 +165,16 @@ def _layout_of(start: bytes) -> _Layout | None:
 def _read_chunks(
     stream: ByteStream, layout: _Layout, name: str
 ) -> Generator[Samples, None, Header]:
-    found, long_length = Header(), None
+    found, long_length, count = Header(), None, 0
     while True:
         kind, length = yield from _read_head(stream, layout, name)
         if kind == layout.sound:
             break
+        if (count := count + 1) > _MOST_CHUNKS:
+            raise InputError(
+                f"A {layout.name} header must have {_MOST_CHUNKS} chunks at most before its sound. "
+                f"Received: {name} with more, up to byte {stream.position}"
+            )
         yield from stream.wait_for(min(length, _LONGEST_HELD))
         body = stream.peek(min(length, _LONGEST_HELD))
         if (yield from stream.skip(length)) < length:

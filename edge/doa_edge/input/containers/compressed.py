@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import weakref
@@ -17,6 +18,8 @@ from doa_edge.input.stream import Samples
 
 _UNKNOWN = 2**62  # libsndfile's count for a stream that does not state it is above this
 _BLOCK_S = 0.25  # seconds
+_LOOKED_AT = 1 << 16  # bytes at once, from the end of a file
+_FILLED_UP = 1 << 22  # bytes of zeros at the end of a file that are no compressed sound
 _LONGEST_PAGE = 1 << 16  # bytes of a page of Ogg
 
 
@@ -136,6 +139,50 @@ def _has_last_page(path: Path) -> bool:
     return len(page) > 5 and page[:4] == b"OggS" and bool(page[5] & 4)
 
 
+def _before_zeros(path: Path) -> int | None:
+    """Where, nearly, the zeros begin that fill a file up [bytes]; None without many of them.
+
+    libsndfile looks for sound in them, byte by byte.
+    """
+    with path.open("rb", buffering=0) as file:
+        end = size = file.seek(0, os.SEEK_END)
+        block, zeros = bytearray(_LOOKED_AT), bytes(_LOOKED_AT)
+        while end >= _LOOKED_AT:
+            file.seek(end - _LOOKED_AT)
+            if file.readinto(block) != _LOOKED_AT or block != zeros:
+                break
+            end -= _LOOKED_AT
+    return end if size - end > _FILLED_UP else None
+
+
+class _Beginning(io.RawIOBase):
+    """The first `size` bytes of a file, as a file."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file = path.open("rb")
+        self._size = size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, counted from the begin, from here, or from the end of these bytes."""
+        origin = {os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._size}.get(whence, 0)
+        return self._file.seek(max(0, origin + offset))
+
+    def tell(self) -> int:
+        """The place [bytes]."""
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; returns with how many bytes."""
+        data = self._file.read(max(0, min(len(buffer), self._size - self._file.tell())))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
 def _open(path: Path, descriptor: int | None = None) -> Any:
     """An open `soundfile.SoundFile` that is read from front to back."""
     try:
@@ -151,7 +198,8 @@ def _open(path: Path, descriptor: int | None = None) -> Any:
 
     try:
         if descriptor is None:
-            return FrontToBack(os.fsencode(path))
+            end = _before_zeros(path)
+            return FrontToBack(os.fsencode(path) if end is None else _Beginning(path, end))
         return FrontToBack(descriptor, closefd=False)
     except (RuntimeError, TypeError) as error:  # TypeError: a name that ends in .raw
         reason = getattr(error, "error_string", error)

@@ -27,6 +27,7 @@ from doa_edge.input.live.portaudio import (
     rescan,
 )
 from doa_edge.input.live.talk import without_talk
+from doa_edge.input.pace import Pace
 from doa_edge.input.profiles import not_ambisonic
 from doa_edge.input.stream import Gap, Samples, Source, StreamItem, no_sound
 
@@ -69,6 +70,7 @@ class DeviceSource(Source):
         self.name = "live device" if device is None else str(device)
         self.stall_s = stall_s
         self.model_rate = model_rate
+        self.pace = Pace(live=True)
         self._wanted = device
         self._rate = rate
         self._input_format = input_format

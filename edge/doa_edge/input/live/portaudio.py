@@ -31,6 +31,10 @@ _CONVERTER = re.compile(
 _CONVERTED_CHANNELS = 32
 # PortAudio ends a card's name with its number, which is another one when it is plugged in again.
 _CARD = re.compile(r"\((plug)?hw:(\d+),(\d+)\)$")
+# ALSA's cards without a microphone: what a program plays, and nothing.
+_NO_MICROPHONE = re.compile(r"(loopback|dummy): ", re.IGNORECASE)
+# Windows numbers a device that was plugged in elsewhere: "Microphone (2- ZYLIA ZM-1)".
+_NUMBERED = re.compile(r"\(\d+- ")
 # Codes of PortAudio's errors.
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
 
@@ -74,9 +78,14 @@ class InputDevice:
         return self.channels >= _CONVERTED_CHANNELS and not is_card
 
     @property
+    def without_microphone(self) -> bool:
+        """Whether it is a card that ALSA makes without a device."""
+        return self.host_api == "ALSA" and bool(_NO_MICROPHONE.match(self.name))
+
+    @property
     def lasting_name(self) -> str:
-        """The name without the number of an ALSA card."""
-        return _CARD.sub(r"(\1hw:*,\3)", self.name)
+        """The name without the number of an ALSA card, or that of Windows before a device's."""
+        return _lasting(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +160,8 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
     Args:
         wanted: a number, or a part of a name in any case; None for the only one that is not
             `virtual`, has enough channels and may be an Ambisonics microphone; one that
-            `may_convert` only where there is no other. A name with the number of an ALSA card
-            finds that card under another number, too.
+            `may_convert`, or is a card `without_microphone`, only where there is no other. The
+            name of an ALSA card, or of a device of Windows, finds it under another number, too.
         devices: as `list_devices` gives them.
 
     Raises:
@@ -166,7 +175,8 @@ def find_device(wanted: str | int | None, devices: Sequence[InputDevice]) -> Inp
         found = [device for device in inputs if device.channels >= CHANNELS and not device.virtual]
         found = [device for device in found if not not_ambisonic(device.name)]
         if len(found) > 1:
-            found = [device for device in found if not device.may_convert] or found
+            likely = [each for each in found if not (each.may_convert or each.without_microphone)]
+            found = likely or found
     else:
         found = _named(wanted.lower(), inputs)
     if len(found) == 1:
@@ -213,9 +223,8 @@ def _named(part: str, inputs: Sequence[InputDevice]) -> list[InputDevice]:
     """The devices whose name has a part, in lower case; the better ones where there are several."""
     found = [device for device in inputs if part in f"{device.name}, {device.host_api}".lower()]
     card = _CARD.search(part)
-    if not found and card and part[: card.start()].strip():
-        lasting = _CARD.sub(r"(\1hw:*,\3)", part)
-        found = [device for device in inputs if lasting in device.lasting_name.lower()]
+    if not found and (not card or part[: card.start()].strip()):
+        found = [device for device in inputs if _lasting(part) in device.lasting_name.lower()]
     for fits in (
         [device for device in found if device.name.lower() == part],
         [device for device in found if device.channels >= CHANNELS],
@@ -223,6 +232,11 @@ def _named(part: str, inputs: Sequence[InputDevice]) -> list[InputDevice]:
         if len(found) > 1 and fits:
             found = fits
     return found
+
+
+def _lasting(name: str) -> str:
+    """A name without the numbers that change when a device is plugged in again."""
+    return _NUMBERED.sub("(", _CARD.sub(r"(\1hw:*,\3)", name))
 
 
 def _same_kind(one: InputDevice, other: InputDevice) -> bool:

@@ -106,4 +106,6 @@ def test_misuse(write_wave, tmp_path, capsys):
     assert main(["run", str(recording), "--dcase", str(tmp_path / "no" / "a.csv")]) == 1
     assert "a file in a folder that exists" in capsys.readouterr().err
     assert main(["run", str(recording), "--dcase", "a.csv", "--dcase-class", "x"]) == EXIT_MISUSE
-    assert "must be an integer, 0 to 999" in capsys.readouterr().err
+    assert (
+        "--dcase-class must be an integer between 0 and 999. Received: x" in capsys.readouterr().err
+    )

@@ -15,7 +15,7 @@ from doa_tf.evaluation.talkers.baselines import (
     music_peaks,
     sphere_peaks,
 )
-from doa_tf.evaluation.talkers.matching import errors_of_talkers
+from doa_tf.matching import errors_of_talkers
 
 SAMPLES = 13_312
 RATE = 16_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from doa_core.angles import angles_to_vector, random_rotation
-from doa_tf.evaluation.talkers.matching import (
+from doa_tf.matching import (
     NO_ANSWER_DEG,
     angles_between,
     errors_of_talkers,
