@@ -107,5 +107,5 @@ def test_misuse(write_wave, tmp_path, capsys):
     assert "a file in a folder that exists" in capsys.readouterr().err
     assert main(["run", str(recording), "--dcase", "a.csv", "--dcase-class", "x"]) == EXIT_MISUSE
     assert (
-        "--dcase-class must be an integer between 0 and 999. Received: x" in capsys.readouterr().err
+        "--dcase-class must be an integer between 0 and 999. Received: 'x'" in capsys.readouterr().err
     )
