@@ -106,6 +106,5 @@ def test_misuse(write_wave, tmp_path, capsys):
     assert main(["run", str(recording), "--dcase", str(tmp_path / "no" / "a.csv")]) == 1
     assert "a file in a folder that exists" in capsys.readouterr().err
     assert main(["run", str(recording), "--dcase", "a.csv", "--dcase-class", "x"]) == EXIT_MISUSE
-    assert (
-        "--dcase-class must be an integer between 0 and 999. Received: 'x'" in capsys.readouterr().err
-    )
+    allowed = "--dcase-class must be an integer between 0 and 999. Received: 'x'"
+    assert allowed in capsys.readouterr().err

@@ -10,6 +10,7 @@ pytest.importorskip("soundfile")
 
 from doa_core.errors import InputError
 from doa_edge.input.format import InputFormat
+from doa_edge.sinks.tables.dcase import DcaseSink
 from doa_tf.cli.main import main
 from doa_tf.evaluation.talkers.judge import evaluate_talkers
 from doa_tf.scenes.datasets.dcase import NIGENS_2020, NIGENS_2021, STARSS
@@ -190,6 +191,18 @@ def test_folders_that_are_none_or_two(starss, tmp_path):
     empty.mkdir()
     with pytest.raises(InputError, match="nor is it one of STARSS22 or STARSS23"):
         read_scenes(empty)
+
+
+def test_what_the_runner_writes_is_read(starss):
+    labels = starss / "metadata_dev/dev-train-sony/fold3_room21_mix001.csv"
+    sink = DcaseSink(labels, window_s=0.832, class_number=1)
+    for of_s in (0.45, 0.61, 0.77):
+        talker = {"id": 4, "azimuth_deg": 60.4, "elevation_deg": -10.2}
+        sink.send({"time_s": of_s + 0.3, "of_s": of_s, "active": True, "talkers": [talker]})
+    sink.close()
+    (talker,) = read_scenes(starss)[1].talkers
+    assert talker.name == "male speech 4"
+    assert talker.stretches == (stretch(0.0, 1.1, (60, -10)),)
 
 
 def figures(folder, **options):
