@@ -124,7 +124,6 @@ setup(
         "train": TRAIN + CLUSTER + EDGE + RUNTIME + PLOT,
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
         "docs": DOCS,
-        "parquet": PARQUET,
         "test": TEST,
         "dev": DEV + TEST + DOCS + JAX + WEB + MQTT + PARQUET,
     },
