@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from doa_core.errors import InputError, as_input_errors
 from doa_edge.limits import Limits
 from doa_edge.options.input import add_format_arguments, input_format_of
-from doa_edge.tflite.shipped import judged_model
+from doa_edge.tflite.shipped import BUILT_IN, judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules
 
@@ -46,7 +46,7 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         nargs: how many models it takes; one by default.
     """
     known = (
-        "a .keras file, a .tflite file, the built-in `default` or `lite`, baseline:intensity or "
+        f"a .keras file, a .tflite file, the built-in {BUILT_IN}, baseline:intensity or "
         "baseline:music"
     )
     parser.add_argument(models, nargs=nargs, metavar="MODEL", type=judged_model, help=known)

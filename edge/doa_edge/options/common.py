@@ -34,7 +34,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "tracking (default: 3). Gate and margin are of the whole window, whoever talks in it",
         "--confidence SHARE": "nor is one whose confidence is below this (default: 0.4 where the "
         "model calibrates it, else 0.07). Each of several voices needs it to begin, or to come "
-        "back, and less to go on (default: 0.2 where the model does not calibrate it)",
+        "back, and less to go on (default: 0.5 where the model calibrates it, else 0.2)",
         "--smooth SECONDS": "smooth directions, each talker's on their own: time constant, which "
         "is also the delay (default: 0, none)",
         "--lead SECONDS": "seconds by which directions of several voices are led by how they move "
