@@ -23,7 +23,10 @@ RUNTIME = [
     'tflite-runtime>=2.14; platform_machine == "armv7l" or platform_machine == "armv6l"',
 ]
 PLOT = ["matplotlib>=3.8"]
+# The tables of one published data set, Spatial LibriSpeech.
+PARQUET = ["pyarrow>=14"]
 TRAIN = [
+    "h5py>=3.11",
     "tensorflow>=2.20,<2.22",
     "keras>=3.10,<4",
     "librosa>=0.10.2",
@@ -114,6 +117,7 @@ setup(
         "edge": EDGE + RUNTIME,
         "web": WEB,
         "mqtt": MQTT,
+        "parquet": PARQUET,
         "plot": PLOT,
         "cluster": CLUSTER,
         "jax": JAX,
@@ -121,7 +125,7 @@ setup(
         "export": TRAIN + CLUSTER + EDGE + RUNTIME,
         "docs": DOCS,
         "test": TEST,
-        "dev": DEV + TEST + DOCS + JAX + WEB + MQTT,
+        "dev": DEV + TEST + DOCS + JAX + WEB + MQTT + PARQUET,
     },
     entry_points={
         "console_scripts": [

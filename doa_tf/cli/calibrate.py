@@ -9,7 +9,7 @@ from pathlib import Path
 from doa_core.errors import InputError
 from doa_core.files import say_written
 from doa_edge.options.command import Limited
-from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
+from doa_edge.tflite.shipped import BUILT_IN, SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_format, add_imports, read_folder
 from doa_tf.cli.progress import progress_bar
@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
             "judged, which needs scenes of nobody, of one and of several talkers."
         ),
     )
-    text = "a checkpoint; the built-in `default` or `lite` needs --out"
+    text = f"a checkpoint; a built-in one, {BUILT_IN}, needs --out"
     parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
     parser.add_argument("--data", required=True, metavar="SCENES", help="validation scenes")
     parser.add_argument("--out", metavar="FILE.keras", help="write there (default: over MODEL)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from doa_core.errors import InputError, as_input_errors
 from doa_edge.limits import Limits
 from doa_edge.options.input import add_format_arguments, input_format_of
-from doa_edge.tflite.shipped import judged_model
+from doa_edge.tflite.shipped import BUILT_IN, judged_model
 from doa_tf.cli.imports import import_quietly
 from doa_tf.registration import import_modules
 
@@ -46,12 +46,16 @@ def add_judged(parser: argparse.ArgumentParser, models: str, nargs: str | None =
         nargs: how many models it takes; one by default.
     """
     known = (
-        "a .keras file, a .tflite file, the built-in `default` or `lite`, baseline:intensity or "
+        f"a .keras file, a .tflite file, the built-in {BUILT_IN}, baseline:intensity or "
         "baseline:music"
     )
     parser.add_argument(models, nargs=nargs, metavar="MODEL", type=judged_model, help=known)
     parser.add_argument(
-        "--data", required=True, metavar="SCENES", help="folder of recordings with labels.csv"
+        "--data",
+        required=True,
+        metavar="SCENES",
+        help="folder of recordings with labels.csv, or a published "
+        "data set as it is (docs/datasets.md)",
     )
     parser.add_argument(
         "--group-by",
@@ -66,6 +70,10 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     """Add what the channels of recordings are; see `read_folder`."""
     group = parser.add_argument_group("the recordings", "AmbiX where nothing else is said")
     add_format_arguments(group)
+    text = "which labels of a published data set count, speech or all (default: speech)"
+    group.add_argument("--sounds", choices=("speech", "all"), help=text)
+    text = "azimuths of a published data set count clockwise"
+    group.add_argument("--clockwise", action="store_true", help=text)
 
 
 def read_folder(args: argparse.Namespace, folder: str) -> Scenes:
@@ -74,12 +82,17 @@ def read_folder(args: argparse.Namespace, folder: str) -> Scenes:
     Raises:
         InputError: no such scenes or format.
     """
+    from doa_tf.scenes.datasets.label_check import warn_of_labels
     from doa_tf.scenes.folder import read_scenes
     from doa_tf.scenes.format_check import warn_of_formats
 
     with as_input_errors():
-        scenes = read_scenes(folder, input_format_of(args))
+        scenes = read_scenes(
+            folder, input_format_of(args), sounds=args.sounds, clockwise=args.clockwise
+        )
     warn_of_formats(scenes)
+    if scenes.published:
+        warn_of_labels(scenes.scenes, where=scenes.folder, clockwise=args.clockwise)
     return scenes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from doa_core.errors import InputError, say, visible
 from doa_core.reading.toml import parse_toml
 from doa_edge.options.command import Limited
-from doa_edge.tflite.shipped import checkpoint_path
+from doa_edge.tflite.shipped import BUILT_IN, checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import Commands, add_imports, add_recordings
 from doa_tf.cli.progress import progress_bar
@@ -38,7 +38,7 @@ def add_parser(subparsers: Commands) -> argparse.ArgumentParser:
         help="instead of what the file says; VALUE as in TOML. May be given several times",
     )
     add_imports(parser)
-    start = "start from the weights of layers that fit; also the built-in `default` or `lite`"
+    start = f"start from the weights of layers that fit; also the built-in {BUILT_IN}"
     parser.add_argument("--init-from", metavar="MODEL.keras", type=checkpoint_path, help=start)
     processes = "processes that simulate (default: all cores)"
     parser.add_argument("--workers", type=Limited("workers"), metavar="N", help=processes)

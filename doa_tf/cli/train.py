@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from doa_core.errors import as_input_errors, say
 from doa_core.files import existing_path
 from doa_edge.options.command import Limited, add_options
-from doa_edge.tflite.shipped import checkpoint_path
+from doa_edge.tflite.shipped import BUILT_IN, checkpoint_path
 from doa_tf.cli.imports import use_engine
 from doa_tf.cli.options import (
     Commands,
@@ -71,7 +71,7 @@ def add_parser(commands: Commands) -> None:
         "--init-from",
         metavar="MODEL.keras",
         type=checkpoint_path,
-        help="start from this network (`default` and `lite` are built in): its head, input, sizes "
+        help=f"start from this network (built in: {BUILT_IN}): its head, input, sizes "
         "and high-pass, where no option says otherwise, and the weights of layers that fit",
     )
     parser.add_argument(

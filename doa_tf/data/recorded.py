@@ -97,7 +97,7 @@ class RecordedScenes:
         folder = str(self._scenes.folder)
         self.sources: dict[str, Any] = {"scenes": folder, "scenes_sha256": self._scenes.digest}
         self._store = WaveformStore(sample_rate=self._features.sample_rate)
-        lengths = [self._store.length(scene.path, scene.input_format) for scene in self._scenes]
+        lengths = [self._store.length(scene) for scene in self._scenes]
         whole = [length // self._features.samples for length in lengths]
         self._ends = np.cumsum(whole, dtype=np.int64)
         if not len(self):
@@ -132,7 +132,7 @@ class RecordedScenes:
         window = place - (int(self._ends[number - 1]) if number else 0)
         start = window * self._features.samples
         stop = start + self._features.samples
-        waveform = self._store.part(scene.path, start, stop, scene.input_format)
+        waveform = self._store.part(scene, start, stop)
         times = frame_times(self._features, start=start)
         directions = scene.directions_at(times)
         targets = directions[0] if self.single else filled_up(directions, self.voices)

@@ -15,9 +15,8 @@ from typing import IO
 import numpy as np
 
 from doa_core.errors import InputError
-from doa_edge.input.audio import read_blocks
 from doa_edge.input.containers.recording import open_sound
-from doa_edge.input.format import AMBIX, InputFormat
+from doa_tf.scenes.labels.scene import Scene
 
 IN_MEMORY = 2**28  # bytes
 _SAMPLE_BYTES = 16  # of four channels of 32-bit floats
@@ -41,7 +40,7 @@ class WaveformStore:
         self._lock = threading.Lock()  # of what is above
         self._file_lock = threading.Lock()
 
-    def length(self, path: Path, input_format: InputFormat = AMBIX) -> int:
+    def length(self, scene: Scene) -> int:
         """Samples of a recording at the rate of the store.
 
         Of linear PCM they are counted by the file's size. Other formats are read now: their headers
@@ -51,36 +50,34 @@ class WaveformStore:
             InputError: it can't be read.
         """
         try:
-            with open_sound(path) as sound:
+            with open_sound(scene.path) as sound:
                 if sound.certain:
                     return int(sound.count() * self._sample_rate / sound.rate)
-            return len(self._samples(path, input_format))
+            return len(self._samples(scene))
         except InputError as error:
-            raise InputError(f"{path} can't be read: {error}") from error
+            raise InputError(f"{scene.path} can't be read: {error}") from error
 
-    def part(
-        self, path: Path, start: int, stop: int, input_format: InputFormat = AMBIX
-    ) -> np.ndarray:
+    def part(self, scene: Scene, start: int, stop: int) -> np.ndarray:
         """(stop - start, 4) float32 AmbiX of a recording, or fewer where it ends.
 
         Raises:
             InputError: it is not a recording with four channels of finite samples.
             OSError: the disk has no room for what does not fit into memory.
         """
-        found = self._samples(path, input_format)
+        found = self._samples(scene)
         return found[start:stop] if isinstance(found, np.ndarray) else found.part(start, stop)
 
-    def _samples(self, path: Path, input_format: InputFormat) -> np.ndarray | _Stored:
+    def _samples(self, scene: Scene) -> np.ndarray | _Stored:
         with self._lock:
-            recording = self._recordings.setdefault(path, _Recording())
+            recording = self._recordings.setdefault(scene.path, _Recording())
         with recording.lock:  # others are read meanwhile
             if recording.samples is None:
-                recording.samples = self._read(path, input_format)
+                recording.samples = self._read(scene)
             return recording.samples
 
-    def _read(self, path: Path, input_format: InputFormat) -> np.ndarray | _Stored:
+    def _read(self, scene: Scene) -> np.ndarray | _Stored:
         """Read a recording block by block, into memory as long as there is room."""
-        blocks = read_blocks(path, input_format, sample_rate=self._sample_rate)
+        blocks = scene.blocks(sample_rate=self._sample_rate)
         held: list[np.ndarray] = []
         for block in blocks:
             held.append(block)

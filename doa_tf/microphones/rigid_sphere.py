@@ -202,15 +202,34 @@ class RigidSphereMicrophone(Microphone):
 
     def _encoder(self) -> np.ndarray:
         """(4, Q) capsules to AmbiX, without radial filters."""
-        harmonics = spherical_harmonics(self._capsules(), _ORDERS[self.capsules])
-        return SN3D[:, np.newaxis] * np.linalg.pinv(harmonics)[:4]
+        return capsules_to_ambix(self._capsules(), _ORDERS[self.capsules])
 
     def _radial_filters(self, radial: np.ndarray) -> np.ndarray:
         """(4, F) filters of the channels from (N + 1, F) b_n."""
-        power = np.abs(radial) ** 2
-        floor = power.max(axis=0) * 10.0 ** (self.regularisation_db / 10.0)
-        inverse = regularised_inverse(power[:2], floor, self.steepness) * radial[:2].conj()
-        return inverse[[0, 1, 1, 1]]
+        filters = radial_filters(radial, self.regularisation_db, self.steepness)
+        return filters[[0, 1, 1, 1]]
+
+
+def capsules_to_ambix(capsules: np.ndarray, order: int) -> np.ndarray:
+    """(4, Q) capsules of a sphere to AmbiX, before radial filters.
+
+    Args:
+        capsules: (Q, 3) unit vectors.
+        order: that is solved, whose harmonics are no more than the capsules.
+    """
+    harmonics = spherical_harmonics(capsules, order)
+    return np.asarray(SN3D[:, np.newaxis] * np.linalg.pinv(harmonics)[:4])
+
+
+def radial_filters(
+    radial: np.ndarray,
+    regularisation_db: float = REGULARISATION_DB,
+    steepness: float = STEEPNESS,
+) -> np.ndarray:
+    """(2, F) complex filters of W, and of Y, Z and X, from (N + 1, F) b_n."""
+    power = np.abs(radial) ** 2
+    floor = power.max(axis=0) * 10.0 ** (regularisation_db / 10.0)
+    return regularised_inverse(power[:2], floor, steepness) * radial[:2].conj()
 
 
 def check_regularisation(regularisation_db: float, steepness: float) -> None:

@@ -81,13 +81,14 @@ class ProcessPool:
             KeyboardInterrupt: Ctrl-C was pressed since `process_pool` began.
         """
         todo, deaths = deque(parts), Counter[Part]()
+        doubted: set[Part] = set()
         while todo:
             running: dict[Part, Future[Result]] = {}
             executor = self._start(len(todo))
             started = self._submit(executor, os.getpid)
             try:
                 with as_input_errors():
-                    yield from self._results(executor, task, todo, running)
+                    yield from self._results(executor, task, todo, running, doubted)
             except BrokenProcessPool as error:
                 if started.exception() is not None:
                     raise OSError(
@@ -95,7 +96,9 @@ class ProcessPool:
                         '`if __name__ == "__main__":`, because processes import it'
                     ) from error
                 lost = [part for part, future in running.items() if future.exception() is not None]
-                deaths.update(lost[: self._workers])  # the first were being done, the others waited
+                if len(running) == 1:
+                    deaths.update(lost)
+                doubted.update(lost[: self._workers])  # which were being done; the others waited
                 if max(deaths.values(), default=0) > RETRIES:
                     raise OSError(
                         f"{RETRIES + 1} worker processes in a row were killed over the same rooms: "
@@ -131,14 +134,19 @@ class ProcessPool:
         task: Callable[[Part], Result],
         todo: deque[Part],
         running: dict[Part, Future[Result]],
+        doubted: set[Part],
     ) -> Iterator[tuple[Part, Result]]:
         """Results as they come; `running` holds the parts that have none yet.
+
+        Parts of which one may have killed a process are done alone, which tells.
 
         Raises:
             BrokenProcessPool: a process died.
         """
         while todo or running:
             while todo and len(running) < TASKS_PER_PROCESS * self._workers:
+                if running and not doubted.isdisjoint({todo[0], *running}):
+                    break
                 running[todo[0]] = self._submit(executor, task, todo[0])
                 todo.popleft()
             _interrupts.check()
@@ -146,6 +154,7 @@ class ProcessPool:
             for part in [part for part, future in running.items() if future.done()]:
                 result = running[part].result()
                 del running[part]
+                doubted.discard(part)
                 yield part, result
 
     @staticmethod
@@ -183,12 +192,12 @@ def _children_of_one_thread() -> Iterator[None]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that are started here ignore the Ctrl-C that a terminal sends to all of them.
+    """Processes that are started here ignore what a terminal sends to all: Ctrl-C, and SIGHUP.
 
-    This process ends them. A Ctrl-C within the block takes effect at its end.
+    This process ends them. A signal within the block takes effect at its end.
     """
     resource_tracker.ensure_running()  # which unblocks SIGINT in the thread that starts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

@@ -12,7 +12,8 @@ elevation up from the horizon in [-90, 90], degrees. Further columns are free te
 One row a file: one talker all through. With the column `talker` a file may have several rows: one a
 talker, or one for each stretch in which a talker talks, from `start_s` to `end_s` [seconds]. A file
 in which nobody talks has one row with `talker` and both angles empty.
-docs/conventions.md has examples.
+docs/conventions.md has examples. A folder without labels.csv may be one of the data sets that this
+field publishes, which is read as it is (`doa_tf.scenes.datasets`, docs/datasets.md).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from doa_core.errors import InputError
 from doa_core.files import as_disk_errors, existing_path, write_folder_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_edge.input.format import AMBIX, InputFormat
+from doa_tf.scenes.datasets.layouts import layout_of, read_layout, why_none
+from doa_tf.scenes.datasets.reading import Reading
 from doa_tf.scenes.labels.scene import LABEL_COLUMNS as LABEL_COLUMNS
 from doa_tf.scenes.labels.scene import Scene as Scene
 from doa_tf.scenes.labels.scene import SceneTalker as SceneTalker
@@ -57,11 +60,13 @@ class Scenes:
         folder: where they lie.
         scenes: at least one.
         columns: names of the further columns, in the order of the file.
+        published: name of the published data set that this is; empty for a folder with labels.csv.
     """
 
     folder: Path
     scenes: tuple[Scene, ...]
     columns: tuple[str, ...] = ()
+    published: str = ""
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -124,21 +129,33 @@ class Scenes:
         return replace(self, scenes=parts[0]), replace(self, scenes=parts[1])
 
 
-def read_scenes(folder: str | os.PathLike[str], input_format: InputFormat = AMBIX) -> Scenes:
+def read_scenes(
+    folder: str | os.PathLike[str],
+    input_format: InputFormat = AMBIX,
+    *,
+    sounds: str | None = None,
+    clockwise: bool = False,
+) -> Scenes:
     """The scenes of a folder. Labels and the existence of files are checked.
 
     The recordings themselves are opened when they are used (`Scene.read`).
 
     Args:
-        folder: with recordings and labels.csv.
+        folder: with recordings and labels.csv, or a published data set, see
+            `doa_tf.scenes.datasets`; labels.csv comes first.
         input_format: what the channels of all its recordings are.
+        sounds: which labels of a published data set count: `speech`, which is the default, or
+            `all`.
+        clockwise: whether azimuths of a published data set count clockwise.
 
     Raises:
         InputError: the folder or its labels.csv is missing, empty or not a table; a required
             column is missing; an angle is not a number or out of range; a file is missing, named
             twice without a column `talker`, or outside of the folder; rows of one talker overlap;
             `start_s` or `end_s` stands alone, in some rows of a file only, or outside of the file,
-            whose length is looked up where there are times. The message names the line.
+            whose length is looked up where there are times. The message names the line. A folder
+            that looks like two published data sets, or holds labels that no such set has.
+        ValueError: other sounds.
     """
     folder = existing_path(folder)
     labels = folder / LABELS_FILE
@@ -148,8 +165,14 @@ def read_scenes(folder: str | os.PathLike[str], input_format: InputFormat = AMBI
             f"{'a file' if folder.exists() else 'not there'}"
         )
     if not labels.is_file():
-        columns = ", ".join(REQUIRED_COLUMNS)
-        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {columns}")
+        given = {} if sounds is None else {"sounds": sounds}
+        reading = Reading(input_format=input_format, clockwise=clockwise, **given)
+        return _published(folder, reading)
+    if sounds is not None or clockwise:
+        raise InputError(
+            f"`sounds` and `clockwise` are for published data sets. Received: {folder} with its "
+            f"own {LABELS_FILE}, whose rows all count, counter-clockwise"
+        )
     try:
         # Spreadsheets write a byte-order mark, which utf-8-sig skips.
         with labels.open(encoding="utf-8-sig", newline="") as file:
@@ -163,6 +186,18 @@ def read_scenes(folder: str | os.PathLike[str], input_format: InputFormat = AMBI
     further = tuple(name for name in names if name not in REQUIRED_COLUMNS)
     found = (replace(scene, input_format=input_format) for scene in scenes_of_rows(rows, folder))
     return Scenes(folder=folder, scenes=tuple(found), columns=further)
+
+
+def _published(folder: Path, reading: Reading) -> Scenes:
+    """The scenes of a published data set."""
+    layout = layout_of(folder)
+    if layout is None:
+        required = ", ".join(REQUIRED_COLUMNS)
+        why = why_none(folder)
+        raise InputError(f"{folder} has no {LABELS_FILE} with the columns {required}{why}")
+    scenes = read_layout(folder, layout, reading)
+    columns = tuple(scenes[0].columns)
+    return Scenes(folder=folder, scenes=scenes, columns=columns, published=layout.name)
 
 
 def write_scenes(

@@ -57,7 +57,7 @@ class EngineSettings:
         margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
         min_confidence: least confidence of an active window; if None 0.4 where the spec
             calibrates it, a probability, else 0.07. With several voices it is that of a new voice,
-            and 0.2 where the spec does not calibrate it.
+            0.5 where the spec calibrates it, else 0.2.
         smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
             Each of several voices has its own.
         lead_s: how far the directions of several voices are led by how they move: `of_s` is so much

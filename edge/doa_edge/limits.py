@@ -95,6 +95,7 @@ LIMITS = {
     "smooth": Limits(0, 3600, "seconds"),
     "threads": _integer(1, 256),
     # doa_edge: outputs
+    "dcase-class": _integer(0, 999),
     "listen-count": _integer(1, 1_000_000),
     "listen-size": _integer(100_000, 2_000_000_000, "bytes", form="be a size such as 500K or 2G,"),
     "mqtt-qos": _integer(0, 2),

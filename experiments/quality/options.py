@@ -8,12 +8,12 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from doa_edge.tflite.shipped import judged_model
+from doa_edge.tflite.shipped import BUILT_IN, judged_model
 
 MODEL: dict[str, Any] = {
     "metavar": "MODEL",
     "type": judged_model,
-    "help": ".tflite, .keras, baseline:NAME, or the built-in `default` or `lite`",
+    "help": f".tflite, .keras, baseline:NAME, or the built-in {BUILT_IN}",
 }
 JSON: dict[str, Any] = {"type": Path, "metavar": "FILE", "help": "write the figures, too"}
 one_thread = threadpool_limits.wrap(limits=1)  # a decorator: numpy's matrices here are small

@@ -22,7 +22,7 @@ from doa_core.files import say_written
 from doa_core.process.signals import run_command
 from doa_edge.options.command import EXIT_FAILED, CommandParser, Limited, exit_status
 from doa_edge.options.streams import open_standard_streams
-from doa_edge.tflite.shipped import checkpoint_path
+from doa_edge.tflite.shipped import BUILT_IN, checkpoint_path
 from doa_export.budget import BUDGETS
 from doa_export.convert.launch import ConversionError
 from doa_export.convert.modes import AUTO, LSTM_FORMS, QUANTIZE
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    text = "made by doa_tf train; or `default` or `lite`, the built-in ones"
+    text = f"made by doa_tf train; or a built-in one, {BUILT_IN}"
     parser.add_argument("model", metavar="MODEL.keras", type=checkpoint_path, help=text)
     text = "the file to make, or to replace"
     parser.add_argument("--out", required=True, metavar="FILE.tflite", type=Path, help=text)

@@ -9,8 +9,8 @@ from tests.places import DEMO, PROJECT
 SPEECH = str(DEMO / "speech")
 RECIPE = {
     "rooms.count": "2",
-    "valid_rooms.count": "1",
-    "valid.scenes": "2",
+    "valid_rooms.count": "2",
+    "valid.scenes": "17",  # of three conditions: a calibration needs 50
     "mixing.diffuse_fields": "2",
     "mixing.synthetic_noises": "2",
     "training.engine": '"keras"',

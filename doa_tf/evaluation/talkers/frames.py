@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from doa_core.angles import FloatArray
+from doa_core.angles import FloatArray, great_circle_distance
 from doa_tf.evaluation.talkers.tallies import MEDIAN, Tally
 from doa_tf.matching import Match, angles_between, match
 from doa_tf.scenes.folder import Scene
@@ -33,9 +33,12 @@ FIRST_S = 1.0  # the first frame: a whole window has been heard [seconds]
 BEFORE_S = 0.3  # seconds before their label in which somebody may be heard
 AFTER_S = 0.6  # seconds after their label in which somebody may still be heard
 WITHIN_DEG = 20.0  # an answer that is farther from a talker [degrees] is not theirs
+MOVING_S = 1.0  # the time around a frame [seconds] in which a talker moves, or does not
+MOVING_DEG = 5.0  # whoever turns by more in that time [degrees] moves
 NEAREST_S = 0.081  # largest distance of a frame and its estimate: half of the estimates' 0.16 s
 FIGURES = (
-    *("recall", "recall_lone", "recall_overlap", MEDIAN, "silence_answered", "wrong"),
+    *("recall", "recall_lone", "recall_overlap", "recall_moving", MEDIAN),
+    *("silence_answered", "wrong"),
     *("LE_deg", "LR", "recall20", "precision20", "F20", "count_right", "switches_per_minute"),
 )
 
@@ -65,6 +68,7 @@ class Frame:
         truth: (V, 3) unit vectors towards them.
         lately: (L, 3) directions of everybody who talks, did so lately or is about to.
         answers: of the estimate that is of this moment; none where there is no such estimate.
+        moving: whether each of the talkers moves, see `moving_at`.
     """
 
     time_s: float
@@ -72,6 +76,7 @@ class Frame:
     truth: FloatArray
     lately: FloatArray
     answers: Answers
+    moving: tuple[bool, ...]
 
 
 def frames_of(
@@ -92,7 +97,8 @@ def frames_of(
     moments = np.array([answer.of_s for answer in answers])
     owners, starts, ends, directions = _spans(scene)
     nobody = np.zeros((0, 3))
-    for time_s in np.arange(FIRST_S, duration_s, FRAME_S):
+    times_s = np.arange(FIRST_S, duration_s, FRAME_S)
+    for time_s, moving in zip(times_s, moving_at(scene, times_s), strict=True):
         now = (starts <= time_s) & (time_s < ends)
         lately = (starts - BEFORE_S <= time_s) & (time_s < ends + AFTER_S)
         place = int(np.searchsorted(moments, time_s - nearest_s))
@@ -103,7 +109,24 @@ def frames_of(
             truth=directions[now],
             lately=directions[lately],
             answers=answers[place] if there else Answers(of_s=float(time_s), directions=nobody),
+            moving=tuple(moving[owners[now]].tolist()),
         )
+
+
+def moving_at(scene: Scene, times_s: FloatArray) -> npt.NDArray[np.bool_]:
+    """(T, V) whether each talker moves at (T,) times [seconds]; False where one is silent.
+
+    One moves who turns by more than 5 degrees from half a second before that moment to half a
+    second after it. Where they are silent at one of the two, the moment itself stands for it.
+    """
+    now = scene.directions_at(times_s)
+    sides = []
+    for aside_s in (-MOVING_S / 2.0, MOVING_S / 2.0):
+        there = scene.directions_at(times_s + aside_s)
+        sides.append(np.where(there.any(axis=-1, keepdims=True), there, now))
+    turned_deg = np.degrees(great_circle_distance(*sides))
+    moving: npt.NDArray[np.bool_] = now.any(axis=-1) & (turned_deg > MOVING_DEG)
+    return moving
 
 
 def _spans(scene: Scene) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
@@ -123,8 +146,9 @@ def judge_recording(
     """The figures of one recording; arguments as in `frames_of`.
 
     `recall`: frames of talkers (one for each who talks in a frame) with an answer within 20
-    degrees; `recall_lone`, `recall_overlap`: the same where one talks, and where several do;
-    `median_deg`: of the angles to these answers; `silence_answered`: frames of silence with an
+    degrees; `recall_lone`, `recall_overlap`, `recall_moving`: the same where one talks, where
+    several do, and of those who move (`moving_at`), alone or not; `median_deg`: of the angles to
+    these answers; `silence_answered`: frames of silence with an
     answer; `wrong`: answers, while somebody talks, beyond 20 degrees of everybody who talks or did
     so lately. By optimal assignment: `LE_deg`, the mean angle of the pairs; `LR`, the share of the
     frames of talkers that have a partner; `recall20`, `precision20`, `F20`: pairs within 20 degrees
@@ -174,9 +198,11 @@ def count_switches(matches: Sequence[tuple[Frame, Match]]) -> int:
 def _heard(frame: Frame, angles_deg: FloatArray) -> Iterator[tuple[str, float, float]]:
     """Name, part and whole of what is counted by the nearest answer."""
     talkers, answers = angles_deg.shape
-    found = int(np.sum(np.min(angles_deg, axis=1, initial=180.0) <= WITHIN_DEG))
+    near = np.min(angles_deg, axis=1, initial=180.0) <= WITHIN_DEG
+    found, moving = int(np.sum(near)), np.array(frame.moving, dtype=bool)
     yield "recall", found, talkers
     yield ("recall_lone" if talkers == 1 else "recall_overlap"), found, talkers
+    yield "recall_moving", int(np.sum(near[moving])), int(np.sum(moving))
     if not len(frame.lately):
         yield "silence_answered", answers > 0, 1
     if talkers and answers:

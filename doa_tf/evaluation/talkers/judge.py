@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import csv
 import os
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import keras
 
 LONGEST_WINDOW_S = 2.0  # what is longer, and has times or nobody who talks, is a recording
+KEPT_ANSWERS = 6  # recordings whose answers are kept, for a picture of them
 DECODING = "peaks"
 _ANSWER_COLUMNS = (
     *("talker", "estimated_azimuth_deg", "estimated_elevation_deg", "error_deg", "confidence"),
@@ -185,7 +188,7 @@ def evaluate_talkers(
         results |= _by_file(network_windows(predict(model, some, progress=follow)))
     if long:
         follow = _counting(progress, total=total, before=len(short))
-        results |= _by_file(_heard(direction_model(model), long, settings, follow))
+        results |= _by_file(_heard(model, long, settings, follow))
     ordered = tuple(results[scene.file] for scene in scenes if scene.file in results)
     return TalkerEvaluation(model=printable(name), group_by=group_by, results=ordered)
 
@@ -197,7 +200,7 @@ def is_recording(scene: Scene) -> bool:
     """
     if not scene.timed and scene.talkers:
         return False
-    return len(scene.read(sample_rate=SAMPLE_RATE)) > LONGEST_WINDOW_S * SAMPLE_RATE
+    return scene.samples(sample_rate=SAMPLE_RATE) > LONGEST_WINDOW_S * SAMPLE_RATE
 
 
 def _check_short(name: str, scenes: Scenes, short: Sequence[Scene]) -> None:
@@ -209,15 +212,35 @@ def _check_short(name: str, scenes: Scenes, short: Sequence[Scene]) -> None:
 
 
 def _heard(
-    model: DirectionModel,
+    model: str | os.PathLike[str] | keras.Model | DirectionModel,
     long: Sequence[Scene],
     settings: EngineSettings | None,
     progress: Progress | None,
 ) -> Iterator[Recording]:
-    for number, scene in enumerate(long, start=1):
-        yield hear(model, scene, settings)
-        if progress is not None:
-            progress(number, len(long))
+    """What the runner says of recordings, in their order, several at once.
+
+    A .tflite has an interpreter in each thread, which lets others compute; anything else is one
+    model, and hears one recording after the other.
+    """
+    several = isinstance(model, (str, os.PathLike)) and os.fspath(model).lower().endswith(".tflite")
+    workers = min(os.cpu_count() or 1, len(long)) if several else 1
+    own, stopped = threading.local(), threading.Event()
+
+    def heard(scene: Scene) -> Recording:
+        if not hasattr(own, "model"):
+            own.model = direction_model(model)
+        return hear(own.model, scene, settings, stopped=stopped)
+
+    with ThreadPoolExecutor(workers) as executor:
+        try:
+            found = map(heard, long) if workers == 1 else executor.map(heard, long)
+            for number, recording in enumerate(found, start=1):
+                yield recording if number <= KEPT_ANSWERS else replace(recording, answers=())
+                if progress is not None:
+                    progress(number, len(long))
+        finally:  # those that are still being heard would be heard to their end
+            stopped.set()
+            executor.shutdown(cancel_futures=True)
 
 
 def _counting(progress: Progress | None, *, total: int, before: int = 0) -> Progress | None:

@@ -10,12 +10,11 @@ import numpy as np
 
 from doa_core.angles import FloatArray, vector_to_angles
 from doa_tf.evaluation.panels import draw_distribution
-from doa_tf.evaluation.talkers.judge import TalkerEvaluation
+from doa_tf.evaluation.talkers.judge import KEPT_ANSWERS, TalkerEvaluation
 from doa_tf.evaluation.talkers.runner import Recording
 from doa_tf.evaluation.talkers.windows import Window
 from doa_tf.plotting import COLOURS, GREY, finish, legend_below, new_figure, save_figure
 
-MOST_RECORDINGS = 6  # panels
 _LARGEST_LEGEND = 12  # groups; more of them are drawn as one
 _WIDTH, _DISTRIBUTION, _RECORDING = 12.0, 5.4, 2.3  # inches
 _ONE_VOICE = "#303236"
@@ -38,7 +37,7 @@ def plot_talkers(path: str | os.PathLike[str], evaluation: TalkerEvaluation) -> 
         OSError: the file cannot be written.
     """
     errors = errors_by_group(evaluation)
-    recordings = evaluation.recordings[:MOST_RECORDINGS]
+    recordings = evaluation.recordings[:KEPT_ANSWERS]
     heights = [_DISTRIBUTION] * bool(errors) + [_RECORDING] * len(recordings)
     if not heights:
         heights = [_RECORDING]

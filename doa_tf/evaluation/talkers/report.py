@@ -27,7 +27,8 @@ COLUMNS = {
         *("count_right", "silence_answered"),
     ),
     "recordings": (
-        *("recall_lone", "recall_overlap", "median_deg", "silence_answered", "wrong"),
+        *("recall_lone", "recall_overlap", "recall_moving", "median_deg"),
+        *("silence_answered", "wrong"),
         *("LE_deg", "LR", "F20", "switches_per_minute"),
     ),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import takewhile
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from doa_core.spec import ModelSpec
 from doa_edge.direction_model import DirectionModel
 from doa_edge.engine import DirectionEngine, EngineSettings
 from doa_edge.estimate import Estimate
-from doa_tf.evaluation.talkers.frames import NEAREST_S, Answers, judge_recording
+from doa_tf.evaluation.talkers.frames import Answers, judge_recording
 from doa_tf.evaluation.talkers.tallies import Tally
 from doa_tf.scenes.folder import Scene
 
@@ -70,25 +71,31 @@ class Recording:
 
     Attributes:
         scene: the recording and its labels.
-        answers: of all estimates, in order.
         duration_s: of the recording [seconds].
-        nearest_s: largest distance of a moment and the estimate that answers for it [seconds].
+        tally: the figures of this recording.
+        answers: of all estimates, in order; empty where they were not kept.
     """
 
     scene: Scene
-    answers: tuple[Answers, ...]
     duration_s: float
-    nearest_s: float = NEAREST_S
-
-    @cached_property
-    def tally(self) -> Tally:
-        """The figures of this recording."""
-        times = {"duration_s": self.duration_s, "nearest_s": self.nearest_s}
-        return judge_recording(self.scene, self.answers, **times)
+    tally: Tally
+    answers: tuple[Answers, ...] = ()
 
 
-def hear(model: DirectionModel, scene: Scene, settings: EngineSettings | None = None) -> Recording:
-    """Run the runner on a recording.
+def hear(
+    model: DirectionModel,
+    scene: Scene,
+    settings: EngineSettings | None = None,
+    *,
+    stopped: Event | None = None,
+) -> Recording:
+    """Run the runner on a recording, which is read as it is heard.
+
+    Args:
+        model: of the runner.
+        scene: the recording and its labels.
+        settings: of the runner; `EngineSettings()` if None.
+        stopped: ends the recording at the next block once it is set.
 
     Raises:
         InputError: a recording that cannot be read or is shorter than one window.
@@ -96,15 +103,14 @@ def hear(model: DirectionModel, scene: Scene, settings: EngineSettings | None = 
     settings = settings or EngineSettings()
     features = model.spec.features
     rate = features.sample_rate
-    signal = scene.read(sample_rate=rate)
-    estimates = DirectionEngine(model, settings).run([signal])
-    step_s = settings.every * features.hop / rate
-    return Recording(
-        scene=scene,
-        answers=tuple(answers_of(each, window_s=features.samples / rate) for each in estimates),
-        duration_s=len(signal) / rate,
-        nearest_s=step_s / 2.0 + _ROUNDING_S,
-    )
+    engine = DirectionEngine(model, settings)
+    window_s, step_s = features.samples / rate, settings.every * features.hop / rate
+    going = takewhile(lambda _: not (stopped and stopped.is_set()), scene.blocks(sample_rate=rate))
+    estimates = engine.run(going)
+    answers = tuple(answers_of(each, window_s=window_s) for each in estimates)
+    duration_s, nearest_s = engine.samples / rate, step_s / 2.0 + _ROUNDING_S
+    tally = judge_recording(scene, answers, duration_s=duration_s, nearest_s=nearest_s)
+    return Recording(scene=scene, duration_s=duration_s, tally=tally, answers=answers)
 
 
 def answers_of(estimate: Estimate, *, window_s: float) -> Answers:

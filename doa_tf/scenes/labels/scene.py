@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
 TALKER_COLUMN = "talker"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
     """A time in which a talker talks from one direction.
 
@@ -161,9 +161,33 @@ class Scene:
         Raises:
             InputError: the file is not a recording with four channels of finite samples.
         """
-        from doa_edge.input.audio import read_recording
+        return np.concatenate(list(self.blocks(sample_rate=sample_rate)))
 
-        return read_recording(self.path, self.input_format, sample_rate=sample_rate)
+    def blocks(self, *, sample_rate: int = SAMPLE_RATE) -> Iterator[npt.NDArray[np.float32]]:
+        """The samples of `read` as consecutive (n, 4) blocks, so that an hour needs no memory.
+
+        Raises:
+            InputError: when iterated, as `read`.
+        """
+        from doa_edge.input.audio import read_blocks
+
+        return read_blocks(self.path, self.input_format, sample_rate=sample_rate)
+
+    def samples(self, *, sample_rate: int = SAMPLE_RATE) -> int:
+        """How many samples `read` gives, but for one that resampling may add.
+
+        Of linear PCM they are counted by the file's size. Other formats are read: their headers may
+        say anything.
+
+        Raises:
+            InputError: the file can't be read.
+        """
+        from doa_edge.input.containers.recording import open_sound
+
+        with open_sound(self.path) as sound:
+            if sound.certain:
+                return int(sound.count() * sample_rate / sound.rate)
+        return sum(map(len, self.blocks(sample_rate=sample_rate)))
 
 
 _NOBODY = Stretch(azimuth_deg=math.nan, elevation_deg=math.nan)

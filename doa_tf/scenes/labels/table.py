@@ -146,7 +146,7 @@ def scene_of_file(rows: Sequence[Row], path: Path, *, seconds: float | None = No
     talkers = _talkers(rows)
     scene = Scene(file=first["file"], path=path, columns=columns, talkers=talkers)
     if scene.timed:
-        _check_within(rows, _seconds(path) if seconds is None else seconds)
+        _check_within(rows, recording_seconds(path) if seconds is None else seconds)
     return scene
 
 
@@ -243,7 +243,12 @@ def _check_within(rows: Sequence[Row], seconds: float) -> None:
             )
 
 
-def _seconds(path: Path) -> float:
+def recording_seconds(path: Path) -> float:
+    """How long a recording lasts [seconds].
+
+    Raises:
+        InputError: it can't be read.
+    """
     from doa_edge.input.containers.recording import open_sound
 
     try:

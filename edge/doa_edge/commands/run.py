@@ -83,6 +83,8 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     check_files(options, model_path)
     if options.plot and options.input is None:
         raise InputError("--plot is for recordings and pipes: a device has no end")
+    if options.dcase and options.input is None:
+        raise InputError("--dcase is for recordings and pipes: a device has no end")
     with ExitStack() as stack:
         notifier = Notifier()
         stack.callback(notifier.close)
@@ -183,6 +185,7 @@ def _sinks(
                 pace=source.pace,
                 paced=source.live or bool(options.realtime),
                 hop_seconds=features.hop / features.sample_rate,
+                window_seconds=features.samples / features.sample_rate,
                 signals=signals,
             )
         )

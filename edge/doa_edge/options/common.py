@@ -34,7 +34,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
         "tracking (default: 3). Gate and margin are of the whole window, whoever talks in it",
         "--confidence SHARE": "nor is one whose confidence is below this (default: 0.4 where the "
         "model calibrates it, else 0.07). Each of several voices needs it to begin, or to come "
-        "back, and less to go on (default: 0.2 where the model does not calibrate it)",
+        "back, and less to go on (default: 0.5 where the model calibrates it, else 0.2)",
         "--smooth SECONDS": "smooth directions, each talker's on their own: time constant, which "
         "is also the delay (default: 0, none)",
         "--lead SECONDS": "seconds by which directions of several voices are led by how they move "
@@ -63,6 +63,10 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--dcase FILE.csv": "write who is heard in each frame of 100 ms of a recording or a "
+        "pipe, in the form of DCASE: frame, class, source, azimuth, elevation",
+        "--dcase-class N": "the class of every row: a voice is not told to be a woman's or a "
+        "man's (default: 0)",
         "--listen DIR": "keep speech on disk: what each talker says, by a beam at them and away "
         "from the others, as WAV files in a new folder in DIR; say so to who is in the room",
         "--listen-size BYTES": "a talker whose file has grown to this has a new one (default: "
@@ -74,8 +78,8 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.png": Path, "DIR": Path}
-    kinds |= {f"--{name}": Limited(name) for name in ("out-count", "listen-count")}
+    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.csv": Path, "FILE.png": Path, "DIR": Path}
+    kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)
 

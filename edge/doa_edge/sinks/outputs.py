@@ -33,6 +33,7 @@ def open_outputs(
     pace: Pace | None,
     paced: bool,
     hop_seconds: float,
+    window_seconds: float,
     signals: Signals,
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
@@ -42,6 +43,7 @@ def open_outputs(
         pace: of the sound: whether it cannot wait for a sink; None of a file, which waits.
         paced: whether sound may come in real time; a recording comes as fast as it is processed.
         hop_seconds: of the model [seconds].
+        window_seconds: of the model [seconds].
         signals: held while a message is sent.
 
     Raises:
@@ -66,6 +68,13 @@ def open_outputs(
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
             )
             sinks.append(_in_queue(file, pace))
+        if options.dcase:
+            from doa_edge.sinks.tables.dcase import DcaseSink
+
+            stack.push(partial(_say_where, options.dcase))
+            part = stack.enter_context(write_beside(options.dcase, keep_on=INTERRUPTIONS))
+            number = options.dcase_class or 0
+            sinks.append(DcaseSink(part, window_s=window_seconds, class_number=number))
         if prints_lines(options):
             sinks.append(_in_queue(StreamSink(sys.stdout), pace))
         hub = stack.enter_context(Hub(sinks, signals=signals))
@@ -96,7 +105,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         InputError: an output that is another file in use.
         OSError: an output whose folder does not exist.
     """
-    outputs = [path for path in (options.out, options.plot) if path]
+    outputs = [path for path in (options.out, options.dcase, options.plot) if path]
     inputs = [path for path in (options.input, model_path, options.config) if path is not None]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]

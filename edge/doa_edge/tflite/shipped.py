@@ -9,8 +9,12 @@ from pathlib import Path
 from doa_core.errors import check_choice
 from doa_core.files import existing_path
 
-SHIPPED = ("default", "lite")
-MODEL_HELP = "a .tflite made by doa_export, or `lite`, the light built-in one (default: `default`)"
+SHIPPED = ("default", "lite", "voices")
+BUILT_IN = "`default`, `lite` or `voices`"  # for help
+MODEL_HELP = (
+    "a .tflite made by doa_export, or a built-in one: `lite`, a light one, or `voices`, of several "
+    "talkers (default: `default`)"
+)
 
 
 def shipped_model_path(name: str = "default") -> Path:

@@ -357,7 +357,7 @@ class Tracker:
         return slot
 
     def _may_take(self, voice: Track, loser: Track) -> bool:
-        """Whether a voice has reason to take another's slot, so that none goes to and fro."""
+        """Whether a voice has reason to take another's slot, so that none goes back and forth."""
         if self._time_s - loser.spoke_s >= LASTING_S - _ROUNDING:
             return True
         since_s = self._time_s if voice.waits_s is None else voice.waits_s

@@ -10,9 +10,9 @@ from doa_edge.tracking.motion import Vector
 from doa_edge.tracking.tracker import Track, Tracker, TrackSettings
 
 DEFAULT_TALKERS = 3
-# Scores of 0.2 are a voice within 10 degrees in 4 of 10 cases, as are probabilities of 0.4.
+# Chosen on meetings of our own, where 0.4 and 0.6 have a smaller F-score; docs/results/voices.md.
 DEFAULT_MIN_SCORE = 0.2
-DEFAULT_MIN_PROBABILITY = 0.4
+DEFAULT_MIN_PROBABILITY = 0.5
 
 
 def default_average(frames: int) -> int:

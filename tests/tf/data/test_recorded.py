@@ -7,12 +7,11 @@ import soundfile
 from doa_core.angles import angles_to_vector
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
-from doa_edge.input.audio import read_blocks
 from doa_tf.data import waveforms
 from doa_tf.data.pipeline import mixed_dataset
 from doa_tf.data.recorded import RecordedScenes, Window, filled_up, frame_times
 from doa_tf.data.validation import scenes_arrays
-from doa_tf.scenes.folder import read_scenes, write_scenes
+from doa_tf.scenes.folder import Scene, read_scenes, write_scenes
 
 SIX = FeatureSpec()
 LENGTH = 2 * SIX.samples
@@ -139,11 +138,13 @@ def test_a_recording_is_read_once_and_its_windows_are_those_of_the_whole(tmp_pat
     ]
     read = []
 
-    def counted(path, input_format, **options):
-        read.append(path.name)
-        return read_blocks(path, input_format, **options)
+    blocks = Scene.blocks
 
-    monkeypatch.setattr(waveforms, "read_blocks", counted)
+    def counted(scene, **options):
+        read.append(scene.file)
+        return blocks(scene, **options)
+
+    monkeypatch.setattr(Scene, "blocks", counted)
     for room in (waveforms.IN_MEMORY, 16 * 60_000):  # the second is for "b.flac" alone
         monkeypatch.setattr(waveforms, "IN_MEMORY", room)
         read.clear()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from doa_core.angles import angles_to_vector
-from doa_tf.evaluation.talkers.frames import Answers, judge_recording
+from doa_tf.evaluation.talkers.frames import Answers, judge_recording, moving_at
 from doa_tf.scenes.folder import Scene, SceneTalker, Stretch
 
 STEP_S = 0.16  # between estimates
@@ -142,6 +142,31 @@ def test_a_runner_of_one_voice_has_no_identities():
     tally = judge_recording(BOTH, one, duration_s=ENDS_S)
     assert tally.figure("recall") == 50.0
     assert tally.figure("switches_per_minute") is None
+
+
+def test_who_moves_is_counted_apart():
+    # She sits until 5 s, walks 10 degrees a second until 8 s, and sits again; Ben sits.
+    azimuths = [10.0 * min(max(frame / 10 - 5.0, 0.0), 3.0) for frame in range(110)]
+    walker = SceneTalker(
+        name="anna",
+        stretches=tuple(
+            Stretch(start_s=n / 10, end_s=(n + 1) / 10, azimuth_deg=where, elevation_deg=0.0)
+            for n, where in enumerate(azimuths)
+        ),
+    )
+    (ben,) = scene_of(ben=((-120.0, 0.0), (0.0, ENDS_S))).talkers
+    scene = Scene(file="a.wav", path="a.wav", talkers=(walker, ben))
+    # A turn of more than 5 degrees in a second: from 5.0 + 0.1 s to 8.0 - 0.1 s, all but the edges.
+    moving = moving_at(scene, np.array([1.0, 4.9, 5.15, 6.5, 7.85, 8.1, 10.0]))
+    assert moving[:, 0].tolist() == [False, False, True, True, True, False, False]
+    assert not moving[:, 1].any()
+    # In the first half of the walk she is found, and then no more.
+    tally, figure = figures(scene, lambda t: {1: (10.0 * (t - 5.0), 0.0)} if 5.0 < t < 6.5 else {})
+    found, count = tally.sums["recall_moving"]
+    assert count == pytest.approx(28, abs=2)
+    assert found == pytest.approx(15, abs=2)
+    assert tally.sums["recall_overlap"][1] == 200  # her frames and his, whoever moves
+    assert figure("recall_lone") is None
 
 
 def test_a_walker_is_judged_at_the_moment_that_the_answer_is_of():

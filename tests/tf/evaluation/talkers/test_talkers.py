@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -309,3 +310,25 @@ def test_models_beside_each_other(folder, tflite, tmp_path, capsys):
     assert f"**short**, less {label}:" in text
     assert "![music](music.png)" in text
     assert json.loads((out / "report.json").read_text()) == values
+
+
+def test_recordings_side_by_side_keep_their_order_and_an_interruption_ends_them(
+    tmp_path, tflite, monkeypatch
+):
+    whole = np.tile(turns(ANNA, BEN, samples=3 * RATE), (2, 1))
+    rows = (row("anna", ANNA, 0.0, 3.0), row("ben", BEN, 3.0, 6.0))
+    write_scenes(tmp_path / "s", [(f"{n}", whole[: (3 + n) * RATE * 2], rows) for n in range(4)])
+    scenes = read_scenes(tmp_path / "s")
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    evaluation = evaluate_talkers(tflite(TurnsModel), scenes)
+    one = evaluate_talkers(TurnsModel(), scenes)  # no file: one model, one after the other
+    assert [r.scene.file for r in evaluation.recordings] == ["0.wav", "1.wav", "2.wav", "3.wav"]
+    assert [r.duration_s for r in evaluation.recordings] == [6.0, 8.0, 10.0, 12.0]
+    assert evaluation.to_dict()["all"] == one.to_dict()["all"]
+
+    def interrupt(done, _):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_talkers(tflite(TurnsModel), scenes, progress=interrupt)
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]

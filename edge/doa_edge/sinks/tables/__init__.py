@@ -1,0 +1,1 @@
+"""Answers as the tables of other programs."""
