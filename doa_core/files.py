@@ -100,8 +100,10 @@ def write_beside(
         with suppress(FileNotFoundError):
             _put_in_place(part, target)
         raise
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)  # or "no space left" says not where
         raise
 
 
@@ -273,12 +275,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def as_disk_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+def as_disk_errors(
+    path: Path, *kinds: type[Exception], shown: Path | None = None
+) -> Iterator[None]:
     """Raise what a library makes of a file that it cannot write as an OSError that says why.
 
     Args:
         path: the file.
         kinds: what the library raises.
+        shown: the path that people know it by, if another.
 
     Raises:
         OSError: with the path, and the reason of the system rather than the library's.
@@ -292,7 +297,7 @@ def as_disk_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
                 file.write(bytes(_PROBE))
         except OSError as system:
             reason = system.strerror or str(system)
-        raise OSError(f"{path} cannot be written: {one_line(reason)}") from error
+        raise OSError(f"{shown or path} cannot be written: {one_line(reason)}") from error
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -210,7 +210,10 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
     with as_damage(partial(why_not_loaded, path, version=keras.__version__)):
         model = _loaded(path, compiled=compiled)
     with as_damage(f"{path} is no network of this package"):
-        model_spec(model)
+        wanted = (None, *model_spec(model).features.input_shape)
+        shapes = [tuple(tensor.shape) for tensor in model.inputs or ()]
+        if any(shape[1:] != wanted[1:] for shape in shapes):
+            raise ValueError(f"its input must be {wanted}, as its spec says. Received: {shapes}")
     return model
 
 
@@ -244,9 +247,10 @@ def _check_imported(path: Path, *, compiled: bool) -> None:
                 missing[f"the head {head}"] = ""
     if missing:
         known = {module for module in missing.values() if module not in ("", "__main__")}
+        saved = f" (saved from {', '.join(sorted(known))})" if known else ""
         raise InputError(
-            f"{path} needs {', '.join(missing)}, which no imported module registers: give the one "
-            f"that does, --import {' or '.join(sorted(known)) or 'MODULE'}"
+            f"{path} needs {', '.join(missing)}{saved}, which no imported module registers: if you "
+            "trust the file, give the module that does with --import MODULE, which runs it"
         )
 
 

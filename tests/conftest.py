@@ -12,8 +12,10 @@ import pytest
 
 from tests.places import SHARED
 
-# A shell that starts something in the background has it ignore interruptions, and so would every
-# command that a test interrupts.
+# A shell that starts something in the background has it ignore interruptions, and nohup the end of
+# its terminal; so would every command that a test ends.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # So has `nohup` hang up.

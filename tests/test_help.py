@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import subprocess
+import sys
 
 import pytest
 
@@ -145,3 +147,17 @@ def test_defaults_of_recordings_are_those_of_render():
     assert meeting.seconds == moving.seconds
     assert default_in(text["people"]) == f"{meeting.people})"
     assert default_in(text["walkers"]) == f"{moving.walkers})"
+
+
+@pytest.mark.parametrize("asked", ["--help", "--version"])
+def test_a_help_that_cannot_be_written_is_told(asked):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "doa_edge", asked],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "standard output cannot be written: [Errno 28]" in done.stderr

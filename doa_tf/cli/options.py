@@ -135,11 +135,13 @@ def read_mixer(args: argparse.Namespace, progress: Progress) -> SceneMixer:
     from doa_tf.scenes.draw import MixSettings, usual_counts
     from doa_tf.scenes.mixer import SceneMixer
     from doa_tf.scenes.recordings import read_recordings
+    from doa_tf.scenes.talkers import check_rooms
 
     rooms = read_bank(args.bank, skip_broken=args.skip_broken)
     speech = read_recordings(args.speech, progress=progress)
     noise = read_recordings(args.noise, progress=progress) if args.noise else ()
     most = getattr(args, "talkers", None)
+    check_rooms(rooms, most or 1)
     settings = MixSettings(talkers=usual_counts(most) if most else ())
     return SceneMixer(rooms, speech, noise, settings=settings, seed=args.seed)
 

@@ -18,6 +18,7 @@ from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.speaker_split import split_folder
+from doa_tf.scenes.talkers import check_rooms
 
 Bars = Callable[[str], AbstractContextManager[Progress]]
 Recordings = dict[str, dict[str, Path]]  # folders by kind, `speech` or `noise`, and by part
@@ -79,10 +80,16 @@ def fill_bank(
 def mixer_of_part(
     bank: Path, recordings: Recordings, part: str, *, settings: MixSettings, seed: int
 ) -> SceneMixer:
-    """A mixer of a bank with the recordings of a part: `train`, `valid` or `test`."""
+    """A mixer of a bank with the recordings of a part: `train`, `valid` or `test`.
+
+    Raises:
+        InputError: rooms with fewer sources than talkers are asked for.
+    """
     noise = recordings.get("noise")
+    rooms = read_bank(bank)
+    check_rooms(rooms, max(len(settings.talkers) - 1, 1))
     return SceneMixer(
-        read_bank(bank),
+        rooms,
         read_recordings(recordings["speech"][part]),
         () if noise is None else read_recordings(noise[part]),
         settings=settings,

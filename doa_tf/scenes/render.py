@@ -17,6 +17,7 @@ from doa_tf.scenes.labels.rows import scene_rows
 from doa_tf.scenes.mixer import RENDER_STREAM, SceneMixer
 from doa_tf.scenes.sessions.meeting import MeetingSettings, draw_meeting
 from doa_tf.scenes.sessions.moving import MovingSettings, draw_walk
+from doa_tf.scenes.talkers import check_rooms
 
 Written = tuple[str, Any, Any]  # what `write_scenes` takes
 
@@ -65,6 +66,7 @@ def render_scenes(
     with as_input_errors():
         limits.check("scenes", scenes)
         limits.check("seed", seed)
+    check_rooms(mixer.rooms, 2 if "talkers" in conditions else 1)
     settings = recordings or RecordingSettings()
     one_talker = all(condition in CONDITIONS for condition in conditions)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.calibration import TALKING_SHARE
+from doa_core.errors import InputError
 from doa_core.stft import HOP, WINDOW_LENGTH
+from doa_tf.rooms.room import Room
 from doa_tf.scenes.draw import MixSettings, TalkerDraw
 from doa_tf.scenes.recordings import Recordings
 
@@ -20,6 +22,16 @@ RAMP = 80  # samples, 5 ms, in which a voice that begins or ends within a scene 
 _FAR = 2**22  # samples: of no scene
 LOUDEST = 1e4  # amplitude gain of a voice of which the scene hears almost nothing
 _TURN = (0.1, 0.9)  # of a scene, in which a talker may begin or end
+
+
+def check_rooms(rooms: Sequence[Room], talkers: int) -> None:
+    """Raise InputError unless the rooms, judged by the first, have a source for each talker."""
+    sources = len(rooms[0].directions)
+    if sources < talkers:
+        raise InputError(
+            f"Scenes of {talkers} talkers need rooms with as many sources: simulate them with "
+            f"--sources {talkers} or more. Received: rooms with {sources}"
+        )
 
 
 def draw_part(

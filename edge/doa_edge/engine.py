@@ -215,7 +215,8 @@ class DirectionEngine:
         """What listens to each talker of a stream of this engine's estimates."""
         features = self.spec.features
         lag_s = self._average * features.hop / features.sample_rate / 2.0
-        return TalkerListener(sample_rate=features.sample_rate, lag_s=lag_s)
+        times = {"lag_s": lag_s, "lead_s": self.settings.lead_s}
+        return TalkerListener(sample_rate=features.sample_rate, **times)
 
     def _estimates_of(self, items: Iterable[npt.ArrayLike | Gap]) -> Iterator[Estimate]:
         for item in items:

@@ -55,6 +55,7 @@ class TalkerListener:
         sample_rate: of the sound [hertz].
         lag_s: how long before an estimate's end its direction is of, where `of_s` does not say:
             half of what it is averaged over [seconds].
+        lead_s: by which directions were led [seconds]: who talks is of so much before `of_s`.
         max_noise_gain_db: see `doa_core.beam.beam_weights`.
     """
 
@@ -63,10 +64,12 @@ class TalkerListener:
         *,
         sample_rate: int,
         lag_s: float = 0.0,
+        lead_s: float = 0.0,
         max_noise_gain_db: float = MAX_NOISE_GAIN_DB,
     ) -> None:
         self.sample_rate = sample_rate
         self._lag = round(lag_s * sample_rate)
+        self._lead = round(lead_s * sample_rate)
         self._before, self._after = round(BEFORE_S * sample_rate), round(AFTER_S * sample_rate)
         self._limit_db = max_noise_gain_db
         self._waiting: dict[int, list[VoiceSound]] = {}
@@ -109,7 +112,7 @@ class TalkerListener:
             self._moments.append(_Moment(start, _talkers(estimate)))
         position = end - self._lag
         if estimate.of_s is not None:
-            position = round(estimate.of_s * self.sample_rate)
+            position = round(estimate.of_s * self.sample_rate) - self._lead
         position = max(self._moments[-1].position, min(position, end))
         self._moments.append(_Moment(position, _talkers(estimate)))
         self._confirmed |= _confirmed(estimate)

@@ -261,3 +261,20 @@ def test_the_engine_counts_gaps_as_silence(plane_wave, intensity_model):
     second = len(scene) + 4000
     np.testing.assert_allclose(heard[second:][:16_000], scene[:16_000, 0], atol=1e-4)
     assert not heard[len(scene) : second].any()
+
+
+def test_a_lead_of_directions_does_not_move_who_talked_when():
+    scene = encode_plane_wave(noise(20), unit_vector(40, 0))
+    led = TalkerListener(sample_rate=RATE, lead_s=0.4)
+    plain = TalkerListener(sample_rate=RATE)
+    found = []
+    for listener, lead_s in ((plain, 0.0), (led, 0.4)):
+        voices = []
+        for number in range(20):
+            end = (number + 1) * STEP
+            talkers = (talker(1, 40),) if 5 <= number < 15 else ()
+            of_s = end / RATE - 0.416 + lead_s
+            part = scene[end - STEP : end]
+            voices += listener.push(estimate(end, part, *talkers, of_s=of_s))
+        found.append([(each.start, len(each.samples)) for each in voices + listener.finish()])
+    assert found[0] == found[1] != []

@@ -106,10 +106,10 @@ def test_a_module_that_cannot_be_imported_is_named_with_the_reason(own_parts, co
 @pytest.mark.parametrize(
     ("parts", "missing"),
     [
-        ({"head": "focal-onehot"}, "the head focal-onehot.*--import MODULE$"),
-        ({"layer": True}, "the class Louder.*--import own_parts$"),
-        ({"activation": True}, "the function own_parts>half.*--import MODULE$"),
-        ({"head": "focal-onehot", "layer": True}, "Louder.*--import own_parts$"),
+        ({"head": "focal-onehot"}, "the head focal-onehot.*--import MODULE, which runs it$"),
+        ({"layer": True}, "the class Louder .saved from own_parts.*--import MODULE, which"),
+        ({"activation": True}, "the function own_parts>half.*--import MODULE, which"),
+        ({"head": "focal-onehot", "layer": True}, "Louder.*saved from own_parts.*--import MODULE"),
     ],
 )
 def test_a_checkpoint_names_what_nobody_has_registered(own_parts, tmp_path, parts, missing):
@@ -140,7 +140,7 @@ def test_commands_import_what_a_checkpoint_needs(own_parts, scenes, tmp_path, ca
     own_parts()
     arguments = words.format(scenes=scenes).split()
     assert main(arguments) == 2
-    assert "--import own_parts" in capfd.readouterr().err
+    assert "saved from own_parts" in capfd.readouterr().err
     wrong = [*arguments, "--import", "own_parts", "--import", "not_there"]
     assert main(wrong) == 2
     assert "No module named 'not_there'" in capfd.readouterr().err

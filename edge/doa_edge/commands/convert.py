@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import InputError, MissingPackageError, Terminated, as_input_errors
-from doa_core.files import INTERRUPTIONS, check_writable, existing_path, say_written, write_beside
+from doa_core.files import (
+    INTERRUPTIONS,
+    as_disk_errors,
+    check_writable,
+    existing_path,
+    say_written,
+    write_beside,
+)
 from doa_core.process.signals import Signals
 from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, source_settings
@@ -71,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         limit = None if options.seconds is None else round(options.seconds * rate)
         try:
             with write_beside(options.out, keep_on=INTERRUPTIONS) as part:
-                _write(part, _blocks(source, limit), kind=kind, rate=rate)
+                _write(part, _blocks(source, limit), kind=kind, rate=rate, shown=options.out)
         except (KeyboardInterrupt, Terminated):
             say_written("doa_edge", options.out)
             raise
@@ -135,7 +142,9 @@ def _sound(item: StreamItem) -> Iterator[Samples]:
         yield np.zeros((min(_SILENCE, item.samples - start), CHANNELS), np.float32)
 
 
-def _write(path: Path, blocks: Iterator[Samples], *, kind: tuple[str, str], rate: int) -> None:
+def _write(
+    path: Path, blocks: Iterator[Samples], *, kind: tuple[str, str], rate: int, shown: Path
+) -> None:
     """Write the blocks; an interruption leaves a whole file.
 
     Raises:
@@ -151,7 +160,11 @@ def _write(path: Path, blocks: Iterator[Samples], *, kind: tuple[str, str], rate
     name, subtype = kind
     written, clips = 0, False
     options: dict[str, Any] = {"format": name, "subtype": subtype}
-    with path.open("wb") as file, soundfile.SoundFile(file, "w", rate, 4, **options) as sound:
+    # libsndfile opens the file itself: what Python's file objects raise is lost in its callbacks.
+    with (
+        as_disk_errors(path, AssertionError, soundfile.LibsndfileError, shown=shown),
+        soundfile.SoundFile(os.fsencode(path), "w", rate, 4, **options) as sound,
+    ):
         for block in blocks:
             if name == "WAV" and (written + len(block)) * _FRAME_BYTES > _WAV_BYTES:
                 raise InputError("A WAV file holds 4 GB at most: write .flac, or use --seconds")

@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
                 **source_settings(options), model_rate=model.spec.features.sample_rate
             )
         if (pace := source.pace) is not None:
-            drop_talk_while(lambda: pace.live)
+            drop_talk_while(lambda: not pace.faster)
         _tell_of_one_voice(options, engine)
         if options.realtime and source.live:
             raise InputError("--realtime is for recordings: a device or a pipe has its own pace")
@@ -299,8 +299,8 @@ class _Follower:
             sys.stdout.flush()
         if self._engine.left_out:
             say(
-                f"doa_edge: {source.name}: {self._engine.left_out} times a voice was left out, as "
-                f"--talkers {self._engine.talkers} others were reported"
+                f"doa_edge: {source.name}: more voices at once than --talkers "
+                f"{self._engine.talkers}: estimates that left one out: {self._engine.left_out}"
             )
         lost = {name: count for name, count in source.statistics().items() if count}
         if lost:
@@ -310,16 +310,17 @@ class _Follower:
     def _show(self, estimate: Estimate) -> None:
         from dataclasses import replace
 
-        self._hub.send(estimate.to_dict())
-        if self.listening:
-            self.listening.send(estimate)
-        if self._view:
-            self._view.update(estimate)
+        # First what the end is made of: a signal may come as soon as the line is written.
         if self._engine.settings.keep_outputs:
             self.average.add(estimate)
             self.tally.add(estimate)
         if self._options.plot:
             self.track.append(replace(estimate, outputs=None, audio=None))
+        self._hub.send(estimate.to_dict())
+        if self.listening:
+            self.listening.send(estimate)
+        if self._view:
+            self._view.update(estimate)
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""

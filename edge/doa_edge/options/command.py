@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from doa_core.errors import visible
+from doa_core.errors import one_line, say, visible
 from doa_edge.limits import LIMITS, Limits
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
@@ -52,6 +52,19 @@ class CommandParser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write a help or a version; one that cannot be written is told, with status 1."""
+        file = sys.stderr if file is None else file
+        try:
+            file.write(message)
+            file.flush()
+        except BrokenPipeError:
+            raise SystemExit(EXIT_BROKEN_PIPE) from None
+        except OSError as error:
+            if file is not sys.stderr:
+                say(f"{self.prog}: standard output cannot be written: {one_line(error)}")
+            raise SystemExit(EXIT_FAILED) from None
+
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse; what is wrong with an option begins with its name."""
         message = re.sub(r"^argument (\S+): must ", r"\1 must ", message)
@@ -64,7 +77,7 @@ class _ShowVersion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         program = parser.prog if parser.prog.startswith("python") else parser.prog.split()[0]
-        sys.stdout.write(f"{program} {installed_version()}\n")
+        parser._print_message(f"{program} {installed_version()}\n", sys.stdout)
         parser.exit()
 
 

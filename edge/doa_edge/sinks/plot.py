@@ -120,13 +120,21 @@ def save_picture(figure: Any, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    import warnings
+
     import matplotlib
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     # What is made while it is drawn, such as the labels of ticks, follows the setting.
-    with matplotlib.rc_context({"text.parse_math": False}), write_beside(path) as part:
+    with (
+        matplotlib.rc_context({"text.parse_math": False}),
+        warnings.catch_warnings(),
+        write_beside(path) as part,
+    ):
+        # A name in a script that the font lacks is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(part, format=Path(path).suffix[1:].lower(), dpi=130)
 
 

@@ -19,6 +19,7 @@ from doa_core.errors import InputError, one_line
 from doa_core.reading.json_text import parse_json
 from doa_core.reading.zip_archive import DamagedZipError, open_zip, read_entry
 from doa_core.spec import SPEC_FILE_NAME, ModelSpec
+from doa_edge.tflite.shipped import SHIPPED
 
 FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
 HALVES = ("doa_convolutions.tflite", "doa_recurrence.tflite")
@@ -133,7 +134,10 @@ def _read_file(path: Path) -> tuple[bytes, dict[str, bytes] | str | None]:
     if path.is_dir():
         raise InputError(f"The model must be a .tflite file. Received the folder {path}")
     if not path.is_file():
-        raise InputError(f"The model must be a .tflite file. Not found: {path}")
+        raise InputError(
+            f"The model must be a .tflite file, or built in ({', '.join(SHIPPED)}). "
+            f"Not found: {path}"
+        )
     try:
         with path.open("rb") as file:
             start, size = file.read(8), file.seek(0, os.SEEK_END)

@@ -316,7 +316,7 @@ def compare_sets(
         truth: (V, 3) directions of those who talk in each window, or None.
         spec: of the networks.
     """
-    threshold = EngineSettings().detector(spec).min_confidence
+    threshold = EngineSettings().threshold(spec, several=True)
     angles: list[FloatArray] = []
     sure: list[FloatArray] = []
     different = 0

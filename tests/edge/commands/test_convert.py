@@ -1,6 +1,7 @@
 """`doa_edge convert` writes what `doa_edge run` would hear."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_misuse(tmp_path, capsys, name, message):
 def test_a_folder_that_is_not_there(tmp_path, capsys):
     assert convert(OFFICE, "--out", tmp_path / "no" / "a.wav") == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-m", "doa_edge", "convert", str(OFFICE), "--out"]
+    for name in ("a.wav", "a.flac"):
+        done = subprocess.run(
+            [*command, str(tmp_path / name)],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1
+        assert done.stderr == f"doa_edge: {tmp_path / name} cannot be written: File too large\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interruption_keeps_what_was_heard(tmp_path):

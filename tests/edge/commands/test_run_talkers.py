@@ -63,7 +63,7 @@ def test_who_is_left_out_is_told(recording, three_voices, capsys):
     _, lines, said = run(capsys, "--input", recording, "--talkers", "2")
     assert {len(line["talkers"]) for line in lines} == {2}
     count = len(lines) - 1  # a single peak is not yet a voice
-    assert f"{count} times a voice was left out, as --talkers 2 others were reported\n" in said
+    assert f"more voices at once than --talkers 2: estimates that left one out: {count}\n" in said
 
 
 def test_a_file_of_one_voice_says_so_only_where_more_were_asked_for(recording, no_network, capsys):

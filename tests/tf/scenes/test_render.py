@@ -154,7 +154,7 @@ def test_the_command_renders_walks_in_rooms_of_the_bank(tmp_path, bank, speech):
             ["--condition", "meeting", "--people", "9"],
             "--people must be an integer between 2 and 4. Received: 9",
         ),
-        (["--condition", "meeting", "--seconds", "0"], "`seconds` must lie between 1 and 14400"),
+        (["--condition", "meeting", "--seconds", "0"], "--seconds must lie between 1 and 14400"),
         (["--condition", "meeting"], "A meeting of 3 people needs a room with as many sources"),
     ],
 )

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from doa_core.ambisonics import encode_plane_wave
+from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
 from doa_core.stft import HOP, WINDOW_LENGTH
 from doa_tf.rooms.room import Room
 from doa_tf.scenes.draw import MixSettings
 from doa_tf.scenes.mixer import SceneMixer
 from doa_tf.scenes.recordings import Recordings, speaker_of
+from doa_tf.scenes.render import render_scenes
+from doa_tf.scenes.talkers import check_rooms
 
 AZIMUTHS = (0.0, 10.0, 100.0, 200.0)
 BINS = (400, 700, 1100, 1400)  # of a scene's transform, where the talkers' tones are
@@ -193,3 +196,14 @@ def test_a_condition_that_has_no_share_is_refused():
     with pytest.raises(ValueError, match="no share of several"):
         mixer(talkers=(0.5, 0.5)).draw((0, 0, 0), condition="talkers")
     assert mixer(talkers=(0.0, 1.0)).draw((0, 0, 0), condition="nobody").talkers == ()
+
+
+def test_rooms_need_a_source_for_each_talker(tmp_path):
+    rooms = [replace(open_room(), directions=open_room().directions[:1])]
+    with pytest.raises(InputError, match=r"--sources 3 or more. Received: rooms with 1$"):
+        check_rooms(rooms, 3)
+    check_rooms(rooms, 1)
+    mixer = SceneMixer(rooms, [np.ones(16_000, np.float32)])
+    with pytest.raises(InputError, match="Scenes of 2 talkers need rooms with as many sources"):
+        render_scenes(tmp_path / "s", mixer=mixer, conditions=["talkers"], scenes=1)
+    assert not (tmp_path / "s").exists()
