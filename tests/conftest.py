@@ -18,8 +18,6 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# So has `nohup` hang up.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 EXPECT_SHARED = bool(os.environ.get("DOA_EXPECT_SHARED"))  # set by .ci/run where it has them
 
