@@ -32,7 +32,7 @@ def files(package):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    pytest.importorskip("build", reason="needs the extra dev")
+    pytest.importorskip("build.__main__", reason="needs the extra dev")
     clone, out = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
     for name in BESIDE:
         shutil.copy(PROJECT / name, clone)

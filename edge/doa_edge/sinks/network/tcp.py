@@ -69,8 +69,10 @@ class TcpServerSink(LoopServer):
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve clients until `stop` is set."""
         server = await asyncio.start_server(self._talk, sock=listener, backlog=BACKLOG)
-        async with server:
+        try:
             await stop.wait()
+        finally:
+            server.close()  # `async with` waits for the clients as well, since Python 3.12
         for writer in list(self._clients):
             writer.close()
         await asyncio.sleep(0)  # their last bytes leave
