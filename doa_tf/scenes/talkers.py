@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from doa_tf.rooms.room import Room
 from doa_tf.scenes.draw import MixSettings, TalkerDraw
 from doa_tf.scenes.recordings import Recordings
 
+logger = logging.getLogger(__name__)
+
 TRIES = 20  # to find a part that is speech
 _SPEECH_DB = 15.0  # a part counts as speech down to this far below its recording's mean power
 _SILENT_DB = 22.0  # a frame is silent from this far below its recording's mean power on
@@ -25,9 +28,16 @@ _TURN = (0.1, 0.9)  # of a scene, in which a talker may begin or end
 
 
 def check_rooms(rooms: Sequence[Room], talkers: int) -> None:
-    """Raise InputError unless the rooms, judged by the first, have a source for each talker."""
+    """Raise InputError if rooms, judged by the first, have one source for several talkers.
+
+    Where they have too few for the most talkers, a warning says so.
+    """
     sources = len(rooms[0].directions)
-    if sources < talkers:
+    if 1 < sources < talkers:
+        logger.warning(
+            "the rooms have %d sources: no scene has as many as %d talkers", sources, talkers
+        )
+    if sources < min(talkers, 2):
         raise InputError(
             f"Scenes of {talkers} talkers need rooms with as many sources: simulate them with "
             f"--sources {talkers} or more. Received: rooms with {sources}"
