@@ -84,9 +84,7 @@ def test_the_converter_names_what_it_lacks(own_layers, converter_process, tmp_pa
     model = rebuilt(small_model("cartesian"), before_head=own_layers.Sharper(name="sharper"))
     model.save("own.keras")
     registration._imported.clear()
-    with pytest.raises(
-        InputError, match="the class Sharper .saved from own_layers.*--import"
-    ):
+    with pytest.raises(InputError, match=r"the class Sharper .saved from own_layers.*--import"):
         convert("own.keras", quantize="none")
 
 
