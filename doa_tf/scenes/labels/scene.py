@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from doa_edge.input.format import AMBIX, InputFormat
 
 LABEL_COLUMNS = ("azimuth_deg", "elevation_deg")
 TALKER_COLUMN = "talker"
+_HIGHER_ORDERS = tuple((order + 1) ** 2 for order in range(2, 8))  # channels of AmbiX
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,12 +167,20 @@ class Scene:
     def blocks(self, *, sample_rate: int = SAMPLE_RATE) -> Iterator[npt.NDArray[np.float32]]:
         """The samples of `read` as consecutive (n, 4) blocks, so that an hour needs no memory.
 
+        Of AmbiX of a higher order (9, 16, ... channels) the first four are those of the first.
+
         Raises:
             InputError: when iterated, as `read`.
         """
         from doa_edge.input.audio import read_blocks
+        from doa_edge.input.containers.recording import open_sound
 
-        return read_blocks(self.path, self.input_format, sample_rate=sample_rate)
+        input_format = self.input_format
+        if input_format.channel_map is None and input_format.format_name == "ambix":
+            with open_sound(self.path) as sound:
+                if sound.channels in _HIGHER_ORDERS:
+                    input_format = replace(input_format, channel_map=(1, 2, 3, 4))
+        yield from read_blocks(self.path, input_format, sample_rate=sample_rate)
 
     def samples(self, *, sample_rate: int = SAMPLE_RATE) -> int:
         """How many samples `read` gives, but for one that resampling may add.
