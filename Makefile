@@ -27,7 +27,7 @@ docs: .venv-docs/ready  ## the pages and an API reference as a site: build/site/
 test: .venv/ready  ## all tests, side by side on all processors
 	$(PYTEST)
 
-check: lint  ## within a minute: lint, and the tests that need neither TensorFlow nor sound in real time
+check: lint  ## in a minute or two: lint, and the tests that need neither TensorFlow nor sound in real time
 	PYTHONPATH=$(CURDIR)/tests/without DOA_WITHOUT="$(TRAINING)" $(PYTEST) -m "not slow" tests/core tests/edge
 
 SECONDS ?= 1800
