@@ -16,6 +16,7 @@ from doa_core.process.children import may_have_written
 # An interrupted stream keeps what it had: its lines are complete.
 INTERRUPTIONS = (KeyboardInterrupt, BrokenPipeError)
 _PROBE = 1 << 16  # bytes that tell whether a file can grow
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SYNCS = 8  # files that are brought to the disk at once
 
 
@@ -102,7 +103,8 @@ def write_beside(
         raise
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        unnamed = (None, os.fspath(part))
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename in unnamed:
             error.filename = os.fspath(path)  # or "no space left" says not where
         raise
 

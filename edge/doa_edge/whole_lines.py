@@ -19,10 +19,12 @@ class LineWriter:
 
     Args:
         descriptor: open for writing; it stays the caller's.
+        name: of what is written to, which its errors tell.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, name: str = "standard output") -> None:
         self._descriptor = descriptor
+        self._name = name
         self._terminal = os.isatty(descriptor)
         self._begun = 0  # bytes since the latest line break
 
@@ -42,6 +44,7 @@ class LineWriter:
             if self._terminal and error.errno == errno.EIO:
                 return
             self._remove_begun()
+            error.filename = self._name
             raise
 
     def _write_some(self, data: memoryview) -> int:

@@ -27,4 +27,4 @@ def test_a_full_disk_of_standard_output_is_told_once(unbuffered):
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == b"doa_tf: [Errno 28] No space left on device\n"
+    assert done.stderr == b"doa_tf: [Errno 28] No space left on device: 'standard output'\n"

@@ -110,7 +110,7 @@ class FileSink:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             except OSError:
                 raise refused from None
-        self._lines = LineWriter(self._descriptor)
+        self._lines = LineWriter(self._descriptor, os.fspath(self.path))
         status = os.fstat(self._descriptor)
         self._ordinary = stat.S_ISREG(status.st_mode)
         self._written = status.st_size
@@ -134,7 +134,7 @@ class FileSink:
             return
         self.close()
         self._descriptor, self._written = descriptor, 0
-        self._lines = LineWriter(descriptor)
+        self._lines = LineWriter(descriptor, os.fspath(self.path))
         if self._count:
             self._shift()
         new.replace(self.path)

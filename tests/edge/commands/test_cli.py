@@ -199,7 +199,9 @@ def test_full_stdout_is_a_failure_in_one_line(write_wave, tiny_tflite):
     with open("/dev/full", "w") as full:
         done = run_python(code, "run", "--model", tiny_tflite, "--input", write_wave(), stdout=full)
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["doa_edge: [Errno 28] No space left on device"]
+    assert done.stderr.splitlines() == [
+        "doa_edge: [Errno 28] No space left on device: 'standard output'"
+    ]
 
 
 def test_terminal_gets_a_view_unless_json_is_asked_for(write_wave, no_network, monkeypatch, capsys):

@@ -218,7 +218,7 @@ def test_full_disk_while_a_pipe_is_followed(tmp_path, long_pcm):
     process = start(*PIPE, "--out", out, preexec_fn=limit_file_size)
     _, error = process.communicate(long_pcm, timeout=20)
     assert process.returncode == 1
-    assert error.decode() == "doa_edge: [Errno 27] File too large\n"
+    assert error.decode() == f"doa_edge: [Errno 27] File too large: '{out}'\n"
     assert 3 <= len(complete_lines(out.read_text())) <= 8
 
 
@@ -229,7 +229,8 @@ def test_full_disk_during_a_recording_leaves_nothing(tmp_path, write_wave):
     process = start("--input", path, "--out", out / "x.jsonl", preexec_fn=limit_file_size)
     _, error = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert len(error.decode().splitlines()) == 1
+    named = str(out / "x.jsonl")
+    assert error.decode() == f"doa_edge: [Errno 27] File too large: '{named}'\n"
     assert names(out) == []
 
 

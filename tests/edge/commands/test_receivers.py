@@ -251,7 +251,7 @@ def test_a_full_disk_of_standard_output_ends_with_a_whole_line(
         )  # fmt: skip
     _, error = process.communicate(pcm, timeout=60)
     assert process.returncode == 1
-    assert error.decode() == "doa_edge: [Errno 27] File too large\n"
+    assert error.decode() == "doa_edge: [Errno 27] File too large: 'standard output'\n"
     if options == ("--summary",):
         assert lines(printed) == []
     else:
@@ -268,7 +268,7 @@ def test_what_info_prints_is_whole_or_not_there(tiny_tflite, tmp_path):
             stdout=stdout, stderr=subprocess.PIPE, preexec_fn=limit_file_size(100), timeout=60,
         )  # fmt: skip
     assert process.returncode == 1
-    assert process.stderr.decode() == "doa_edge: [Errno 27] File too large\n"
+    assert process.stderr.decode() == "doa_edge: [Errno 27] File too large: 'standard output'\n"
     text = printed.read_text()
     assert text == "" or text.endswith("\n")
 
