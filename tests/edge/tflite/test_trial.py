@@ -54,11 +54,20 @@ def turn():
         pass
 
 
-def test_a_network_that_runs_or_raises_passes_the_trial():
+def test_a_network_that_runs_or_raises_passes_the_trial(monkeypatch):
+    fork, forked = os.fork, []
+
+    def counted():
+        forked.append(fork())
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", counted)
     for invoke in (lambda: None, refuse):
         trial.try_network(lambda invoke=invoke: Interpreter(invoke))
-    with pytest.raises(ChildProcessError):  # no process is left
-        os.waitpid(-1, os.WNOHANG)
+    assert len(forked) == 2
+    for process in forked:
+        with pytest.raises(ChildProcessError):  # it is gone
+            os.waitpid(process, os.WNOHANG)
 
 
 def test_a_network_that_crashes_is_refused():
