@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from doa_edge.tflite.file import read_model, read_spec
 from doa_export.cli import main
+from tests.processes import gone
 
 from .conftest import ROOMY, small_model
 
@@ -183,8 +183,7 @@ def test_the_converter_ends_with_a_process_that_is_killed(tmp_path):
     finally:
         parent.kill()
         parent.wait()
-    process = Path(f"/proc/{says.read_text()}/stat")
-    wait_for(lambda: not process.exists() or " Z " in process.read_text())
+    wait_for(lambda: gone(int(says.read_text())))
 
 
 def wait_for(condition, seconds=120.0):

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from doa_core.process.children import may_have_written
+from tests.processes import gone
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 PARENT = """
@@ -27,13 +27,6 @@ end_with(os.getppid())
 print(os.getpid(), flush=True)
 time.sleep(600)
 """
-
-
-def gone(process):
-    try:
-        return "\nState:\tZ" in Path(f"/proc/{process}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 @LINUX
