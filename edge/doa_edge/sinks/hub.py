@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from doa_edge.sinks.sink import Message, Queued, Sink
+from doa_edge.sinks.stages import Stage, passed
 
 if TYPE_CHECKING:
     from doa_core.process.signals import Signals
@@ -25,10 +26,18 @@ class Hub:
     Args:
         sinks: already open; the hub closes them.
         signals: held while a message is sent, so that no line is interrupted.
+        stages: that every message passes before it is sent, the hub's own events as well.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, signals: Signals | None = None) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        *,
+        signals: Signals | None = None,
+        stages: Sequence[Stage] = (),
+    ) -> None:
         self._sinks = list(sinks)
+        self._stages = stages
         self._signals = signals
         self._reported = {sink.name: 0 for sink in sinks}
         self._next_report = REPORT_SECONDS
@@ -50,13 +59,11 @@ class Hub:
             OSError: a sink that the run depends on has failed.
         """
         with nullcontext() if self._signals is None else self._signals.held():
-            for sink in self._sinks:
-                sink.send(message)
+            self._send(message)
             if message["time_s"] >= self._next_report:
                 self._next_report = message["time_s"] + REPORT_SECONDS
                 for event in self._news(message["time_s"]):
-                    for sink in self._sinks:
-                        sink.send(event)
+                    self._send(event)
 
     def drain(self) -> None:
         """Wait for every sink that the sound can wait for, so that nothing is lost at its end.
@@ -82,6 +89,11 @@ class Hub:
         self._sinks = []
         if errors:
             raise errors[0]
+
+    def _send(self, message: Message) -> None:
+        for changed in passed(message, self._stages):
+            for sink in self._sinks:
+                sink.send(changed)
 
     def _news(self, time_s: float) -> list[Message]:
         events = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_bes
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
 from doa_edge.sinks.sink import Queued, Sink
+from doa_edge.sinks.stages import Stage
 
 if TYPE_CHECKING:
     from doa_core.process.signals import Signals
@@ -35,6 +36,7 @@ def open_outputs(
     hop_seconds: float,
     window_seconds: float,
     signals: Signals,
+    stages: Sequence[Stage] = (),
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
 
@@ -45,6 +47,7 @@ def open_outputs(
         hop_seconds: of the model [seconds].
         window_seconds: of the model [seconds].
         signals: held while a message is sent.
+        stages: that every message passes before it is sent.
 
     Raises:
         InputError: an option that a sink refuses.
@@ -77,7 +80,7 @@ def open_outputs(
             sinks.append(DcaseSink(part, window_s=window_seconds, class_number=number))
         if prints_lines(options):
             sinks.append(_in_queue(StreamSink(sys.stdout), pace))
-        hub = stack.enter_context(Hub(sinks, signals=signals))
+        hub = stack.enter_context(Hub(sinks, signals=signals, stages=stages))
         sinks.clear()
         yield hub
 

@@ -332,6 +332,27 @@ class Recorder:
         self.closed = True
 
 
+def test_what_a_message_becomes_on_its_way_is_what_every_sink_gets():
+    def number(message):
+        return [{**message, "number": 1}]
+
+    def twice(message):
+        return [message, {"time_s": message["time_s"], "event": "twice", "of": message["number"]}]
+
+    one, other = Recorder("out"), Recorder("osc")
+    with Hub([one, other], stages=[number, twice]) as hub:
+        hub.send({"time_s": 1.0})
+        other.dropped = 7
+        hub.send({"time_s": 10.5})
+    assert one.messages == other.messages
+    assert one.messages[:2] == [
+        {"time_s": 1.0, "number": 1},
+        {"time_s": 1.0, "event": "twice", "of": 1},
+    ]
+    assert one.messages[4]["event"] == "dropped"
+    assert one.messages[4]["number"] == 1
+
+
 def test_the_hub_serves_all_and_reports_what_was_dropped(capsys):
     good, bad = Recorder("out"), Recorder("osc")
     with Hub([good, bad]) as hub:

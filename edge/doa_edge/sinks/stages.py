@@ -1,0 +1,31 @@
+"""What messages become on their way from the engine to the sinks, by the options of `run`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from doa_edge.sinks.sink import Message
+
+Stage: TypeAlias = Callable[[Message], Iterable[Message]]
+"""The messages that one becomes: itself with another key, or an event beside it."""
+
+
+def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
+    """The stages that every message passes, in this order.
+
+    Args:
+        options: of `doa_edge run`.
+    """
+    del options  # none asks for a stage yet
+    return ()
+
+
+def passed(message: Message, stages: Sequence[Stage]) -> Iterator[Message]:
+    """The messages that one has become behind the last of its stages."""
+    if not stages:
+        yield message
+        return
+    for changed in stages[0](message):
+        yield from passed(changed, stages[1:])
