@@ -1,13 +1,15 @@
 """Recipes: a file that says how a network is made, from rooms to a calibrated checkpoint.
 
     [rooms]         count, and the fields of `doa_tf.rooms.RoomSettings`
+    [more_rooms]    the same, if rooms of another kind are to be among them, such as halls
     [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
     [valid]         scenes of each condition, and their seed
     [mixing]        the fields of `doa_tf.scenes.MixSettings`
     [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`
 
-A folder made by one holds `rooms`, `valid_rooms`, `valid`, `run`, and in the end `model.keras`,
-calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes on.
+A folder made by one holds `rooms`, `more_rooms`, `valid_rooms`, `valid`, `run`, and in the end
+`model.keras`, calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes
+on.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Recipe:
 
     Attributes:
         rooms, valid_rooms: banks for training and validation.
+        more_rooms: a second bank for training, if there is one.
         valid_scenes: validation scenes of each condition.
         valid_seed: of their draws.
         mixing: of training and validation.
@@ -57,6 +60,7 @@ class Recipe:
     training: TrainSettings
     features: FeatureSpec = field(default_factory=FeatureSpec)
     engine: str = "keras"
+    more_rooms: Rooms | None = None
 
 
 def read_recipe(
@@ -84,7 +88,7 @@ def read_recipe(
         sections.setdefault(section, {})[key] = value
     needed = ("rooms", "valid_rooms", "valid", "mixing", "training")
     tables = all(isinstance(values, dict) for values in sections.values())
-    if sorted(sections) != sorted(needed) or not tables:
+    if sorted(set(sections) - {"more_rooms"}) != sorted(needed) or not tables:
         raise InputError(
             f"A recipe has the sections {', '.join(needed)}. Received: {', '.join(sections)}"
         )
@@ -102,6 +106,7 @@ def read_recipe(
             raise ValueError("[training] has no voices: [mixing] says how many talk, `talkers`")
         recipe = Recipe(
             rooms=_rooms(sections["rooms"]),
+            more_rooms=_rooms(sections["more_rooms"]) if "more_rooms" in sections else None,
             valid_rooms=_rooms(sections["valid_rooms"]),
             valid_scenes=_whole("scenes", valid.pop("scenes")),
             valid_seed=_whole("seed", valid.pop("seed", 0)),
@@ -152,9 +157,10 @@ def run_recipe(
     folder = Path(folder)
     run = folder / "run"
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
-    rooms = folder / "rooms"
-    sources = {"bank": str(rooms), "speech": str(speech), "noise": str(noise)}
-    sources["bank_sha256"] = bank_digest(rooms)
+    sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    sources["bank_sha256"] = bank_digest(folder / "rooms")
+    if recipe.more_rooms is not None:
+        sources["more_bank_sha256"] = bank_digest(folder / "more_rooms")
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state
@@ -202,22 +208,28 @@ def prepare(
         stage = name.replace("_", " ")
         fill_bank(folder / name, rooms, stage=stage, bars=bars, workers=workers)
 
-    def mixer(name: str, part: str, seed: int) -> SceneMixer:
-        return mixer_of_part(folder / name, recordings, part, settings=recipe.mixing, seed=seed)
+    def mixer(*names: str, part: str, seed: int) -> SceneMixer:
+        banks = [folder / name for name in names]
+        settings = recipe.mixing
+        return mixer_of_part(*banks, recordings=recordings, part=part, settings=settings, seed=seed)
 
     if not (folder / "valid").exists():
         simulate("valid_rooms", recipe.valid_rooms)
         with bars("valid scenes") as progress:
             render_scenes(
                 folder / "valid",
-                mixer=mixer("valid_rooms", "valid", recipe.valid_seed),
+                mixer=mixer("valid_rooms", part="valid", seed=recipe.valid_seed),
                 conditions=(*CONDITIONS, *COUNTS) if recipe.mixing.talkers else CONDITIONS,
                 scenes=recipe.valid_scenes,
                 seed=recipe.valid_seed,
                 progress=progress,
             )
-    simulate("rooms", recipe.rooms)
-    return mixer("rooms", "train", recipe.training.seed)
+    banks = {"rooms": recipe.rooms}
+    if recipe.more_rooms is not None:
+        banks["more_rooms"] = recipe.more_rooms
+    for name, rooms in banks.items():
+        simulate(name, rooms)
+    return mixer(*banks, part="train", seed=recipe.training.seed)
 
 
 def _calibrated(folder: Path) -> Path:
