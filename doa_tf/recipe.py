@@ -5,7 +5,8 @@
     [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
     [valid]         scenes of each condition, and their seed
     [mixing]        the fields of `doa_tf.scenes.MixSettings`
-    [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`
+    [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`,
+                    and `refine`, how the directions of the network are refined
 
 A folder made by one holds `rooms`, `more_rooms`, `valid_rooms`, `valid`, `run`, and in the end
 `model.keras`, calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes
@@ -20,10 +21,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, check_choice
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import remove_leftovers, write_beside
 from doa_core.reading.toml import read_toml
+from doa_core.refine import REFINEMENTS
 from doa_core.spec import FeatureSpec
 from doa_edge import limits
 from doa_tf.rooms.bank.bank import bank_digest
@@ -50,6 +52,7 @@ class Recipe:
         training: of the network.
         features: its input.
         engine: `keras`, or `jax` for an accelerator.
+        refine: how directions are refined, see `doa_core.refine`; None for not at all.
     """
 
     rooms: Rooms
@@ -61,6 +64,7 @@ class Recipe:
     features: FeatureSpec = field(default_factory=FeatureSpec)
     engine: str = "keras"
     more_rooms: Rooms | None = None
+    refine: str | None = None
 
 
 def read_recipe(
@@ -96,6 +100,9 @@ def read_recipe(
         training = dict(sections["training"])
         level = (LEVEL_CHANNEL,) if training.pop("level", False) else ()
         engine = str(training.pop("engine", "keras"))
+        refine = training.pop("refine", None)
+        if refine is not None:
+            check_choice("refine", refine, REFINEMENTS)
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
         if prepare is not None:
@@ -114,6 +121,7 @@ def read_recipe(
             training=TrainSettings(**_known(TrainSettings, training), voices=mixing.voices),
             features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
             engine=engine,
+            refine=refine,
         )
         if valid:
             raise ValueError(f"[valid] has scenes and seed. Received: {', '.join(valid)}")
@@ -184,7 +192,7 @@ def run_recipe(
                 init_from=init_from,
                 options=RunOptions(progress=progress, on_epoch=on_epoch),
             )
-    return _calibrated(folder)
+    return _calibrated(folder, recipe.refine)
 
 
 def prepare(
@@ -232,7 +240,7 @@ def prepare(
     return mixer(*banks, part="train", seed=recipe.training.seed)
 
 
-def _calibrated(folder: Path) -> Path:
+def _calibrated(folder: Path, refine: str | None) -> Path:
     """The best epoch with its confidence calibrated; not made again where it is there."""
     from doa_tf.evaluation.calibration import calibrate_model
     from doa_tf.scenes.folder import read_scenes
@@ -241,7 +249,7 @@ def _calibrated(folder: Path) -> Path:
     if not _is_calibrated(folder):
         with write_beside(target, suffix=".keras") as beside:
             shutil.copyfile(best, beside)
-            calibrate_model(beside, read_scenes(folder / "valid"))
+            calibrate_model(beside, read_scenes(folder / "valid"), refine=refine)
     return target
 
 

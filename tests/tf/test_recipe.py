@@ -15,7 +15,7 @@ from doa_edge.tflite.file import read_spec
 from doa_tf.cli.main import main
 from doa_tf.models import load_model
 from doa_tf.recipe import read_recipe
-from doa_tf.rooms.bank.bank import bank_digest, read_bank
+from doa_tf.rooms.bank.bank import bank_digest
 from tests.places import PROJECT
 
 CONFIGS = PROJECT / "configs"

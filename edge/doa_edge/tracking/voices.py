@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from doa_core.angles import FloatArray
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Talker, direction_deg
@@ -74,7 +77,12 @@ class VoiceFollower:
         return self._tracker.left_out
 
     def update(
-        self, outputs: FloatArray, *, time_s: float, heard: bool
+        self,
+        outputs: FloatArray,
+        *,
+        time_s: float,
+        heard: bool,
+        features: npt.NDArray[np.float32] | None = None,
     ) -> tuple[float, tuple[Talker, ...]]:
         """(moment that the directions are of [seconds], talkers, highest confidence first).
 
@@ -82,8 +90,9 @@ class VoiceFollower:
             outputs: (A, K) of the latest frames, as the head gives them.
             time_s: end of the window, not before the last one [seconds].
             heard: whether the window is loud enough for a voice.
+            features: (A, F, C) of these frames, where the spec refines directions by them.
         """
-        directions, confidences = self._peaks(outputs) if heard else ([], [])
+        directions, confidences = self._peaks(outputs, features) if heard else ([], [])
         speaking = self._tracker.update(directions, confidences, time_s=time_s)
         self._smoothers = {
             track.id: self._smoothers.get(track.id) or DirectionSmoother(self._smooth_s)
@@ -93,9 +102,12 @@ class VoiceFollower:
         of_s = time_s - lag_s(self._spec, len(outputs)) + self._lead_s
         return of_s, tuple(self._talker(track, time_s) for track in speaking)
 
-    def _peaks(self, outputs: FloatArray) -> tuple[list[Vector], list[float]]:
+    def _peaks(
+        self, outputs: FloatArray, features: npt.NDArray[np.float32] | None
+    ) -> tuple[list[Vector], list[float]]:
         """Unit vectors and confidences of peaks: one more than can be reported, to count it."""
-        found, confidences = self._spec.peaks(outputs, count=self._talkers + 1)
+        count = self._talkers + 1
+        found, confidences = self._spec.peaks(outputs, count=count, features=features)
         return [(x, y, z) for x, y, z in found.tolist()], confidences.tolist()
 
     def _talker(self, track: Track, time_s: float) -> Talker:

@@ -14,7 +14,7 @@ from doa_core.files import check_writable
 from doa_core.spec import ModelSpec
 from doa_edge.commands.main import main
 from doa_edge.commands.parser import parse_options
-from doa_edge.engine import Estimate
+from doa_edge.estimate import Estimate
 from doa_edge.input.format import InputFormat
 from doa_edge.options.command import frames_or_seconds, in_frames
 from doa_edge.tflite.shipped import checkpoint_path, judged_model, model_path, shipped_model_path
