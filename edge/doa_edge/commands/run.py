@@ -121,8 +121,9 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
     if options.plot:
         from doa_edge.sinks.plot import plot_track
 
-        path, track, outputs = options.plot, follower.track, follower.average.outputs
-        plot_track(path, track, outputs, spec=model.spec, method=engine.method, title=source.name)
+        path, track, average = options.plot, follower.track, follower.average
+        answer = average.direction(method=engine.method)
+        plot_track(path, track, average.outputs, spec=model.spec, answer=answer, title=source.name)
         say_written("doa_edge", path)
     return 1 if listen and listen.sink.failed else 0
 
