@@ -113,7 +113,8 @@ class HeadOutput(keras.layers.Layer):
         apart_deg: least distance of two voices that are told apart [degrees].
         decode: `peak` or `centroid`, how files of the network are decoded; the head's choice if
             None.
-        refine: `intensity` or `none`, how they refine directions, see `doa_core.refine`.
+        options: `refine`, `intensity` or `none`, how they refine directions, see `doa_core.refine`;
+            and those of a Keras layer.
 
     Raises:
         ValueError: a number of voices out of range, several for a head of one, or an unknown
@@ -128,9 +129,9 @@ class HeadOutput(keras.layers.Layer):
         voices: int = 1,
         apart_deg: float = APART_DEG,
         decode: str | None = None,
-        refine: str = "none",
         **options: Any,
     ) -> None:
+        self.refine = options.pop("refine", "none")
         super().__init__(**options)
         self.head = heads.get(head, resolution_deg=resolution_deg)
         check_voices(voices)
@@ -142,8 +143,7 @@ class HeadOutput(keras.layers.Layer):
         self.voices, self.apart_deg = voices, apart_deg
         self.decode = self.head.preferred_decode if decode is None else decode
         check_choice("decode", self.decode, METHODS)
-        check_choice("refine", refine, REFINEMENTS)
-        self.refine = refine
+        check_choice("refine", self.refine, REFINEMENTS)
 
     def call(self, outputs: Any) -> Any:
         return outputs if self.head.gives_logits else self.head.activate(outputs)
