@@ -126,8 +126,8 @@ class EngineSettings:
         several = voices.DEFAULT_TALKERS if self.talkers is None else self.talkers
         return several if spec.voices > 1 else 1
 
-    def follower(self, spec: ModelSpec) -> VoiceFollower | None:
-        """What follows several voices of a model; None where there is one."""
+    def follower(self, spec: ModelSpec, last_id: int = 0) -> VoiceFollower | None:
+        """What follows several voices of a model, with higher ids; None where there is one."""
         if self.voices_of(spec) == 1:
             return None
         return VoiceFollower(
@@ -137,6 +137,7 @@ class EngineSettings:
             step_s=self.every * spec.features.hop / spec.features.sample_rate,
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
+            last_id=last_id,
         )
 
 
@@ -183,15 +184,16 @@ class DirectionEngine:
         self._heard = self._highpassed if cutoff_hz else self._sound
         self.reset()
 
-    def reset(self) -> None:
-        """Start a new stream."""
+    def reset(self, *, ids_go_on: bool = False) -> None:
+        """Start a new stream; the ids of its talkers may go on from those of the one before."""
+        last_id = self._voices.last_id if ids_go_on and self._voices else 0
         self.samples = 0
         self.missed = 0
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
         self._estimates = 0
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
-        self._voices = self.settings.follower(self.spec)
+        self._voices = self.settings.follower(self.spec, last_id)
         self._smoother = None if self._voices else self.settings.smoother()
         self._start_window()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from doa_edge.sinks.network.address import broker_address, listening_address, re
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
+from doa_edge.wall_clock.zone import read_zone
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
+_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate", "--zone")
 
 
 def add_directions(group: argparse._ArgumentGroup) -> None:
@@ -57,12 +59,15 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of outputs on this machine."""
     texts = {
         "--json": "print JSON lines on a terminal, too",
-        "--out FILE.jsonl": "write the JSON lines to this file, too: those of a recording replace "
-        "it once they are complete, those of a device or a pipe are appended as they come",
+        "--out FILE.jsonl": "write the lines to this file, too, or to a FILE.csv as a table: those "
+        "of a recording replace it once they are complete, those of a device or a pipe are "
+        "appended as they come",
         "--out-size BYTES": "with a device or a pipe, start a new file before this one grows "
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--zone ZONE": "time zone of `time`: a name such as Europe/Berlin, or an offset such as "
+        "+02:00 (default: the system's of live sound, none of a recording that carries a clock)",
         "--dcase FILE.csv": "write who is heard in each frame of 100 ms of a recording or a "
         "pipe, in the form of DCASE: frame, class, source, azimuth, elevation",
         "--dcase-class N": "the class of every row: a voice is not told to be a woman's or a "
@@ -78,7 +83,13 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.csv": Path, "FILE.png": Path, "DIR": Path}
+    kinds: dict[str, Kind] = {
+        "ZONE": _zone,
+        "FILE.jsonl": Path,
+        "FILE.csv": Path,
+        "FILE.png": Path,
+        "DIR": Path,
+    }
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)
@@ -122,6 +133,14 @@ def join_negative_values(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def _zone(text: str) -> datetime.tzinfo:
+    """The type of `--zone`."""
+    try:
+        return read_zone(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _size(text: str, limits: Limits) -> float:

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 
 _TEXTS = (256, 32, 32, 10, 8)  # bytes of description, originator, its reference, date and time
+_DAY = datetime.timedelta(days=1)
+_YEARS = range(1970, 3000)  # of a clock that was set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,30 @@ def broadcast_of(body: bytes) -> Broadcast | None:
         originator=originator,
         reference=reference,
     )
+
+
+def began(broadcast: Broadcast | None, sample_rate: int) -> datetime.datetime | None:
+    """When the first sample was taken, in local time without a zone; None where no day is given.
+
+    The time reference counts, which is exact to a sample and goes on from one file of a long take
+    to the next; on the day that brings it nearest to the date and time that are given, since such a
+    take may go on past midnight. Where it is 0, or more than a day, the time counts.
+
+    Args:
+        broadcast: what the recording says; None where it says nothing.
+        sample_rate: of the recording [hertz].
+    """
+    if broadcast is None or broadcast.date is None or broadcast.date.year not in _YEARS:
+        return None
+    midnight = datetime.datetime.combine(broadcast.date, datetime.time())
+    told = None
+    if broadcast.time is not None:
+        told = datetime.datetime.combine(broadcast.date, broadcast.time)
+    reference = broadcast.time_reference
+    if not 0 < reference < 86_400 * sample_rate:
+        return told
+    exact = midnight + datetime.timedelta(seconds=reference / sample_rate)
+    return exact if told is None else exact + round((told - exact) / _DAY) * _DAY
 
 
 def _numbers(text: str) -> list[int]:
