@@ -182,6 +182,7 @@ class DirectionEngine:
         self._highpass = HighPass(cutoff_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate)
         self._highpassed = np.zeros((len(self._sound), 4 if cutoff_hz else 1), np.float32)
         self._heard = self._highpassed if cutoff_hz else self._sound
+        self._voices: VoiceFollower | None = None
         self.reset()
 
     def reset(self, *, ids_go_on: bool = False) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from doa_edge.input.stream import Source, StreamItem
     from doa_edge.sinks.hub import Hub
     from doa_edge.sinks.notify import Notifier
+    from doa_edge.sinks.stages import Stage
     from doa_edge.sinks.view import TerminalView
     from doa_edge.tflite.network import TfliteModel
 
@@ -84,7 +85,8 @@ class Hearing:
         from doa_edge.sinks.stages import message_stages
 
         features, options = self.engine.spec.features, self.options
-        stages = (self._clock.steps, *message_stages(options), self._clock.stamp, self._name)
+        clock = self._clock
+        stages: list[Stage] = [clock.steps, *message_stages(options), clock.stamp, self._name]
         with ExitStack() as stack:
             self._hub = stack.enter_context(
                 open_outputs(
@@ -161,9 +163,14 @@ class Hearing:
         from doa_edge.sinks.plot import plot_track
 
         follower, path, engine = self._follower, self.options.plot, self.engine
-        track, outputs = follower.track, follower.average.outputs
-        how = {"spec": engine.spec, "method": engine.method, "title": source.name}
-        plot_track(path, track, outputs, **how)
+        plot_track(
+            path,
+            follower.track,
+            follower.average.outputs,
+            spec=engine.spec,
+            method=engine.method,
+            title=source.name,
+        )
         say_written("doa_edge", path)
 
     def _watched(self, items: Iterable[StreamItem], source: Source) -> Iterator[StreamItem]:
@@ -211,7 +218,7 @@ def hear_all(hearing: Hearing) -> int:
         OSError: an output fails that the run depends on.
         KeyboardInterrupt, Terminated: a signal to end; everything so far is written.
     """
-    from doa_edge.input.recordings import in_order
+    from doa_edge.input.recordings import UnreadableError, in_order
     from doa_edge.input.sources import open_source
 
     options, engine = hearing.options, hearing.engine
@@ -219,8 +226,11 @@ def hear_all(hearing: Hearing) -> int:
 
     def open_one(path: str) -> Source:
         rate = engine.spec.features.sample_rate
-        with as_input_errors():
-            return open_source(**source_settings(options, path), model_rate=rate)
+        try:
+            with as_input_errors():
+                return open_source(**source_settings(options, path), model_rate=rate)
+        except OSError as error:
+            raise UnreadableError(str(error)) from error
 
     paths = in_order(options.inputs, open_one, refusals.of)
     heard = 0

@@ -121,12 +121,20 @@ def _check_inputs(options: argparse.Namespace) -> None:
             )
     if len(options.inputs) > 1:
         for path in options.inputs:
-            if path == "-" or existing_path(path).is_fifo():
+            if _is_pipe(path):
                 raise InputError(f"Several inputs must be recordings. Received a pipe: {path}")
         if options.device is not None:
             raise InputError(
                 f"--input and --device exclude each other. Received: --device {options.device}"
             )
+
+
+def _is_pipe(path: str) -> bool:
+    """Whether an input is standard input or a named pipe."""
+    try:
+        return path == "-" or existing_path(path).is_fifo()
+    except OSError:  # said of it when it is its turn
+        return False
 
 
 def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> EngineSettings:

@@ -83,13 +83,8 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {
-        "ZONE": _zone,
-        "FILE.jsonl": Path,
-        "FILE.csv": Path,
-        "FILE.png": Path,
-        "DIR": Path,
-    }
+    files = ("FILE.jsonl", "FILE.csv", "FILE.png", "DIR")
+    kinds: dict[str, Kind] = {"ZONE": _zone, **dict.fromkeys(files, Path)}
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)

@@ -79,7 +79,8 @@ class FileSink:
     Lines are appended to a file that exists, which must have the header of this form. `FILE` is the
     newest; when the next line would make it larger than `size`, it becomes `FILE.1`, that `FILE.2`,
     and so on; the oldest is deleted. Each begins with the header. A line that does not fit on the
-    disk is removed again, so that the file ends with a whole one. While too many files are open to make a new one, `FILE` grows on.
+    disk is removed again, so that the file ends with a whole one. While too many files are open to
+    make a new one, `FILE` grows on.
 
     Args:
         path: the file; a device or a pipe is written as it is and never rotated.

@@ -64,7 +64,7 @@ class WallClock:
         if source is None:
             return None
         if (began := source.began) is not None:
-            return _rounded(self._recorded(began, datetime.timedelta(seconds=stream_s)))
+            return self._recorded(began, datetime.timedelta(seconds=stream_s))
         is_live = source.pace is not None and source.pace.live
         if self._anchor is None or not (is_live and self._anchor.known):
             return None
@@ -92,12 +92,12 @@ class WallClock:
     def _recorded(self, began: datetime.datetime, since: datetime.timedelta) -> datetime.datetime:
         """A moment of a recording; in a zone, over the nights on which its clocks are set."""
         if self._zone is None:
-            return began + since
+            return _rounded(began + since)
         utc = began.replace(tzinfo=self._zone).astimezone(datetime.timezone.utc)
-        return (utc + since).astimezone(self._zone)
+        return _rounded(utc + since).astimezone(self._zone)
 
 
 def _rounded(moment: datetime.datetime) -> datetime.datetime:
-    """To the nearest millisecond."""
+    """To the nearest millisecond; in UTC, as sums in a zone know nothing of its summer."""
     moment += _HALF_MS
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
