@@ -201,6 +201,23 @@ def test_where_none_can_be_heard_what_was_there_stays(write, tmp_path, no_networ
         assert out.read_text() == "of yesterday"
 
 
+def test_an_interruption_keeps_what_was_heard(write, tmp_path, no_network, capsys, monkeypatch):
+    paths, out = [write("a.wav"), write("b.wav"), write("c.wav")], tmp_path / "x.csv"
+    items = FileSource.__iter__
+
+    def interrupted(self):
+        yield from items(self)
+        if self.name == "b.wav":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileSource, "__iter__", interrupted)
+    status, lines, said = run(capsys, *paths, "--out", out)
+    assert status == 130
+    assert [line["file"] for line in lines] == 3 * paths[:1] + 3 * paths[1:2]
+    assert len(out.read_text().splitlines()) == 1 + len(lines)
+    assert said == f"doa_edge: wrote {out}\ndoa_edge: interrupted\n"
+
+
 def test_a_full_disk_ends_the_run(write, no_network, capsys):
     status, lines, said = run(capsys, write("a.wav"), write("b.wav"), "--out", "/dev/full")
     assert status == 1
