@@ -118,6 +118,8 @@ class Hearing:
             KeyboardInterrupt, Terminated: a signal to end; everything so far is written.
         """
         from doa_edge.following import Follower
+        from doa_edge.input.audio import FileSource
+        from doa_edge.input.containers.broadcast import contradiction
         from doa_edge.input.recordings import reading
         from doa_edge.sinks.listen import open_listening
 
@@ -125,6 +127,10 @@ class Hearing:
         options, engine, notifier = self.options, self.engine, self._notifier
         self._name.file = file
         self._clock.begin(source)
+        if isinstance(source, FileSource):
+            sentence = contradiction(source.broadcast, source.sample_rate)
+            if sentence is not None:
+                say(f"doa_edge: {source.name}: {sentence}")
         if self._view:
             self._view.title = source.name
         with ExitStack() as stack:

@@ -88,6 +88,18 @@ def test_a_file_and_a_pipe_tell_when_they_began(write):
     assert piped.began == expected
 
 
+def test_a_reference_that_is_no_time_of_day_is_told(write, no_network, capsys):
+    """A recorder that counts what it has recorded, from one o'clock on."""
+    path = write("a.wav", time="14:32:10", reference=HOUR)
+    _, lines, said = run(capsys, path)
+    assert lines[0]["time"] == "2026-03-29T01:00:00.832"
+    assert said == (
+        "doa_edge: a.wav: its time reference says 2026-03-29 01:00:00, its date and time "
+        "2026-03-28 14:32:10: `time` follows the reference\n"
+    )
+    assert run(capsys, write("b.wav", time="01:00:59", reference=HOUR))[2] == ""
+
+
 # --- several in one call
 
 
