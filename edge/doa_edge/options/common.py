@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import re
 from pathlib import Path
 
 from doa_edge.limits import Limits
-from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
+from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds, time_zone
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
-from doa_edge.wall_clock.zone import read_zone
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _SIGNED_OPTIONS = ("--mount", "--speaker", "--gate", "--zone")
@@ -84,7 +82,7 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "--verbose": "print time per stage and peak memory on standard error",
     }
     files = ("FILE.jsonl", "FILE.csv", "FILE.png", "DIR")
-    kinds: dict[str, Kind] = {"ZONE": _zone, **dict.fromkeys(files, Path)}
+    kinds: dict[str, Kind] = {"ZONE": time_zone, **dict.fromkeys(files, Path)}
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)
@@ -128,14 +126,6 @@ def join_negative_values(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _zone(text: str) -> datetime.tzinfo:
-    """The type of `--zone`."""
-    try:
-        return read_zone(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _size(text: str, limits: Limits) -> float:

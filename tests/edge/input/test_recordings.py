@@ -344,3 +344,14 @@ def test_no_id_is_used_twice_in_a_run(write, capsys, monkeypatch):
     _, lines, _ = run(capsys, write("a.wav"), write("b.wav"), "--margin", "0")
     ids = {line["file"][-5:]: sorted(one["id"] for one in line["talkers"]) for line in lines}
     assert ids == {"a.wav": [1, 2], "b.wav": [3, 4]}
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "-15:00", ""])
+def test_what_is_no_zone_is_misuse(write, tmp_path, capsys, zone):
+    message = "must be a name of the IANA data base such as Europe/Berlin, or an offset"
+    assert main(["run", write("a.wav"), "--zone", zone]) == 2
+    assert f"doa_edge run: --zone {message}" in capsys.readouterr().err
+    config = tmp_path / "doa.toml"
+    config.write_text(f'zone = "{zone}"\n')
+    assert main(["run", "--config", str(config)]) == 2
+    assert f"doa_edge: {config}: `zone` {message}" in capsys.readouterr().err
