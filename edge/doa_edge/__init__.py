@@ -12,6 +12,7 @@ Nothing is imported before it is used, so that a command answers at once. The su
     engine      blocks in, one `Estimate` a window out; activity, smoother, recording beside it
     tracking    who talks, from one estimate to the next
     tflite      a .tflite file with its spec, run by LiteRT
+    wall_clock  from stream time to the time of day
     sinks       where directions go
     options     options of the command line and of configuration files
     commands    `doa_edge`, a file a verb

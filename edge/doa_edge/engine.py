@@ -21,6 +21,7 @@ from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
 from doa_edge.input.stream import Gap
 from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.tracking import voices
+from doa_edge.tracking.voices import VoiceFollower
 
 
 class DirectionEngine:
@@ -64,17 +65,19 @@ class DirectionEngine:
         self._highpass = HighPass(cutoff_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate)
         self._highpassed = np.zeros((len(self._sound), 4 if cutoff_hz else 1), np.float32)
         self._heard = self._highpassed if cutoff_hz else self._sound
+        self._voices: VoiceFollower | None = None
         self.reset()
 
-    def reset(self) -> None:
-        """Start a new stream."""
+    def reset(self, *, ids_go_on: bool = False) -> None:
+        """Start a new stream; the ids of its talkers may go on from those of the one before."""
+        last_id = self._voices.last_id if ids_go_on and self._voices else 0
         self.samples = 0
         self.missed = 0
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
         self._estimates = 0
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
-        self._voices = self.settings.follower(self.spec)
+        self._voices = self.settings.follower(self.spec, last_id)
         self._smoother = None if self._voices else self.settings.smoother()
         self._start_window()
 

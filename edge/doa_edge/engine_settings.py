@@ -112,8 +112,8 @@ class EngineSettings:
         several = voices.DEFAULT_TALKERS if self.talkers is None else self.talkers
         return several if spec.voices > 1 else 1
 
-    def follower(self, spec: ModelSpec) -> VoiceFollower | None:
-        """What follows several voices of a model; None where there is one."""
+    def follower(self, spec: ModelSpec, last_id: int = 0) -> VoiceFollower | None:
+        """What follows several voices of a model, with higher ids; None where there is one."""
         if self.voices_of(spec) == 1:
             return None
         return VoiceFollower(
@@ -123,4 +123,5 @@ class EngineSettings:
             step_s=self.every * spec.features.hop / spec.features.sample_rate,
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
+            last_id=last_id,
         )

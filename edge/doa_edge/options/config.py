@@ -60,7 +60,16 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         if not isinstance(value, bool):
             raise InputError(f"{path}: `{key}` must be true or false. Received: {value!r}")
         return value
-    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+    if action.nargs == "+" and isinstance(value, list) and value:
+        return [_text_value(path, key, item, action) for item in value]
+    converted = _text_value(path, key, value, action)
+    return [converted] if action.nargs == "+" else converted
+
+
+def _text_value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
+    """What an option makes of its one text."""
+    holds_one = isinstance(value, list) and not any(isinstance(i, list | dict) for i in value)
+    if isinstance(value, list) and holds_one and action.nargs is None:
         text = ",".join(map(str, value))
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         text = str(value)

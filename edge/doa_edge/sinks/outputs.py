@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
 from doa_edge.sinks.hub import Hub
-from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
+from doa_edge.sinks.lines import (
+    DEFAULT_OUT_BYTES,
+    DEFAULT_OUT_COUNT,
+    FileSink,
+    Form,
+    JsonLines,
+    StreamSink,
+)
 from doa_edge.sinks.sink import Queued, Sink
 from doa_edge.sinks.stages import Stage
 
@@ -69,6 +76,7 @@ def open_outputs(
                 path,
                 size=(options.out_size or DEFAULT_OUT_BYTES) if paced else None,
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
+                form=_form_of(options.out),
             )
             sinks.append(_in_queue(file, pace))
         if options.dcase:
@@ -83,6 +91,13 @@ def open_outputs(
         hub = stack.enter_context(Hub(sinks, signals=signals, stages=stages))
         sinks.clear()
         yield hub
+
+
+def _form_of(path: Path) -> Form:
+    """How lines are written to a file, by its name."""
+    from doa_edge.sinks.tables.rows import SUFFIX, CsvRows
+
+    return CsvRows() if path.suffix.lower() == SUFFIX else JsonLines()
 
 
 def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
@@ -109,7 +124,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         OSError: an output whose folder does not exist.
     """
     outputs = [path for path in (options.out, options.dcase, options.plot) if path]
-    inputs = [path for path in (options.input, model_path, options.config) if path is not None]
+    inputs = [*options.inputs, model_path, *([options.config] if options.config else [])]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]
         if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):

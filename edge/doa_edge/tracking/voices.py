@@ -50,6 +50,7 @@ class VoiceFollower:
         step_s: time between outputs [seconds].
         smooth_s: time constant of a smoother for each talker; 0 for none.
         lead_s: how much later than the outputs' moment the directions are to be of [seconds].
+        last_id: of a talker, that was used before.
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class VoiceFollower:
         step_s: float,
         smooth_s: float = 0.0,
         lead_s: float = 0.0,
+        last_id: int = 0,
     ) -> None:
         self._spec = spec
         self._talkers = talkers
         self._smooth_s = smooth_s
         self._lead_s = lead_s
         self._tracker = Tracker(
-            TrackSettings(slots=talkers, confidence=min_confidence, step_s=step_s)
+            TrackSettings(slots=talkers, confidence=min_confidence, step_s=step_s), last_id=last_id
         )
         self._smoothers: dict[int, DirectionSmoother] = {}
 
@@ -75,6 +77,11 @@ class VoiceFollower:
     def left_out(self) -> int:
         """How often so far a voice found no slot."""
         return self._tracker.left_out
+
+    @property
+    def last_id(self) -> int:
+        """The latest id of a talker."""
+        return self._tracker.last_id
 
     def update(
         self,

@@ -58,7 +58,7 @@ def test_a_recording_is_named_once(verb, capsys):
         "doa_edge: The recording must be named once, as FILE or as --input FILE. "
         "Received: a.wav and --input b.wav\n"
     )
-    assert main([verb, "a.wav", "b.wav"]) == 2
+    assert main(["doctor", "a.wav", "b.wav"]) == 2
     assert "unrecognized arguments: b.wav" in capsys.readouterr().err
 
 
