@@ -25,12 +25,14 @@ from doa_edge.activity import (
     ActivityDetector,
 )
 from doa_edge.direction_model import DirectionModel, StreamModel
-from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
 from doa_edge.input.stream import Gap
 from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking import voices
+from doa_edge.tracking.one_voice import OneVoice
 from doa_edge.tracking.voices import VoiceFollower
+from doa_edge.zones.zone import Zone
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
 LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
@@ -62,6 +64,8 @@ class EngineSettings:
             Each of several voices has its own.
         lead_s: how far the directions of several voices are led by how they move: `of_s` is so much
             later [seconds].
+        ignore: zones in which nobody talks, whatever is heard there, such as a television's: no
+            peak in them is a voice, and one voice is not active there.
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
         keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
@@ -79,6 +83,7 @@ class EngineSettings:
     min_confidence: float | None = None
     smooth_s: float = 0.0
     lead_s: float = 0.0
+    ignore: tuple[Zone, ...] = ()
     keep_outputs: bool = False
     keep_audio: bool = False
     keep_voices: bool = False
@@ -137,6 +142,7 @@ class EngineSettings:
             step_s=self.every * spec.features.hop / spec.features.sample_rate,
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
+            ignore=self.ignore,
         )
 
 
@@ -192,7 +198,10 @@ class DirectionEngine:
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
         self._voices = self.settings.follower(self.spec)
-        self._smoother = None if self._voices else self.settings.smoother()
+        smoother = None if self._voices else self.settings.smoother()
+        self._one = OneVoice(
+            self.spec, method=self.method, smoother=smoother, ignore=self.settings.ignore
+        )
         self._start_window()
 
     @property
@@ -328,8 +337,9 @@ class DirectionEngine:
             azimuth_deg, elevation_deg = first.azimuth_deg, first.elevation_deg
             confidence, active = first.confidence, True
         else:
-            direction, confidence, active = self._one(outputs, power, time_s)
-            azimuth_deg, elevation_deg = direction_deg(direction)
+            azimuth_deg, elevation_deg, confidence, active = self._one.update(
+                outputs, self._detector, power=power, time_s=time_s
+            )
         return Estimate(
             time_s=time_s,
             azimuth_deg=azimuth_deg,
@@ -342,19 +352,6 @@ class DirectionEngine:
             outputs=outputs.mean(axis=0, dtype=np.float64) if self.settings.keep_outputs else None,
             audio=self._sound[-new_samples:].copy() if self._keep_audio else None,
         )
-
-    def _one(
-        self, outputs: FloatArray, power: float, time_s: float
-    ) -> tuple[FloatArray, float, bool]:
-        """(3,) direction, confidence and activity of one voice: where the scores point."""
-        direction, certainty = self.spec.directions(outputs, method=self.method)
-        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
-        active = self._detector.is_active(power, confidence)
-        if self._smoother:
-            direction = self._smoother.update(
-                direction, confidence=confidence, active=active, time_s=time_s
-            )
-        return direction, confidence, active
 
     def _power(self, new_samples: int) -> float:
         """Mean power of the high-passed W over the window; the noise floor is updated, too."""

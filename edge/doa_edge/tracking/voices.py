@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from doa_core.angles import FloatArray
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Talker, direction_deg
 from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking.motion import Vector
 from doa_edge.tracking.tracker import Track, Tracker, TrackSettings
+from doa_edge.zones.zone import Zone, are_in
 
 DEFAULT_TALKERS = 3
 # Chosen on meetings of our own, where 0.4 and 0.6 have a smaller F-score; docs/results/voices.md.
 DEFAULT_MIN_SCORE = 0.2
 DEFAULT_MIN_PROBABILITY = 0.5
+
+
+_MOST_IGNORED = 4  # peaks in ignored zones that hide none of a voice
 
 
 def default_average(frames: int) -> int:
@@ -40,6 +46,10 @@ def lag_s(spec: ModelSpec, average: int) -> float:
 class VoiceFollower:
     """The talkers of one stream.
 
+    A peak in an ignored zone is nobody: it begins no track and moves none, so that who talks in
+    front of it stays where they are. A talker who walks through the zone is unheard there, as if
+    they were silent, keeps slot and id, and is expected further along their course.
+
     Args:
         spec: of the model.
         talkers: the most at once.
@@ -47,6 +57,7 @@ class VoiceFollower:
         step_s: time between outputs [seconds].
         smooth_s: time constant of a smoother for each talker; 0 for none.
         lead_s: how much later than the outputs' moment the directions are to be of [seconds].
+        ignore: zones in which nobody talks.
     """
 
     def __init__(
@@ -58,11 +69,13 @@ class VoiceFollower:
         step_s: float,
         smooth_s: float = 0.0,
         lead_s: float = 0.0,
+        ignore: Sequence[Zone] = (),
     ) -> None:
         self._spec = spec
         self._talkers = talkers
         self._smooth_s = smooth_s
         self._lead_s = lead_s
+        self._ignore = ignore
         self._tracker = Tracker(
             TrackSettings(slots=talkers, confidence=min_confidence, step_s=step_s)
         )
@@ -91,12 +104,23 @@ class VoiceFollower:
             if self._smooth_s
         }
         of_s = time_s - lag_s(self._spec, len(outputs)) + self._lead_s
-        return of_s, tuple(self._talker(track, time_s) for track in speaking)
+        talkers = [self._talker(track, time_s) for track in speaking]
+        return of_s, tuple(one for one in talkers if not self._is_ignored(one))
 
     def _peaks(self, outputs: FloatArray) -> tuple[list[Vector], list[float]]:
         """Unit vectors and confidences of peaks: one more than can be reported, to count it."""
-        found, confidences = self._spec.peaks(outputs, count=self._talkers + 1)
-        return [(x, y, z) for x, y, z in found.tolist()], confidences.tolist()
+        count = self._talkers + 1
+        more = min(len(self._ignore), _MOST_IGNORED)
+        found, confidences = self._spec.peaks(outputs, count=count + more)
+        peaks = [
+            ((x, y, z), confidence)
+            for (x, y, z), confidence in zip(found.tolist(), confidences.tolist(), strict=True)
+            if not (self._ignore and are_in(self._ignore, *direction_deg((x, y, z))))
+        ][:count]
+        return [direction for direction, _ in peaks], [confidence for _, confidence in peaks]
+
+    def _is_ignored(self, talker: Talker) -> bool:
+        return are_in(self._ignore, talker.azimuth_deg, talker.elevation_deg)
 
     def _talker(self, track: Track, time_s: float) -> Talker:
         """A track as it is reported."""
