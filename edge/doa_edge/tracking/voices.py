@@ -18,9 +18,6 @@ DEFAULT_MIN_SCORE = 0.2
 DEFAULT_MIN_PROBABILITY = 0.5
 
 
-_MOST_IGNORED = 4  # peaks in ignored zones that hide none of a voice
-
-
 def default_average(frames: int) -> int:
     """Frames to average for several voices: the later half of a window's."""
     return frames // 2 + 1
@@ -110,14 +107,22 @@ class VoiceFollower:
     def _peaks(self, outputs: FloatArray) -> tuple[list[Vector], list[float]]:
         """Unit vectors and confidences of peaks: one more than can be reported, to count it."""
         count = self._talkers + 1
-        more = min(len(self._ignore), _MOST_IGNORED)
-        found, confidences = self._spec.peaks(outputs, count=count + more)
+        peaks, ignored = self._heard_peaks(outputs, count)
+        if ignored:  # they hide as many voices as there are of them
+            peaks, _ = self._heard_peaks(outputs, count + ignored)
+        return [direction for direction, _ in peaks[:count]], [one for _, one in peaks[:count]]
+
+    def _heard_peaks(
+        self, outputs: FloatArray, count: int
+    ) -> tuple[list[tuple[Vector, float]], int]:
+        """(peaks outside of ignored zones with their confidences, how many are inside)."""
+        found, confidences = self._spec.peaks(outputs, count=count)
         peaks = [
             ((x, y, z), confidence)
             for (x, y, z), confidence in zip(found.tolist(), confidences.tolist(), strict=True)
             if not (self._ignore and are_in(self._ignore, *direction_deg((x, y, z))))
-        ][:count]
-        return [direction for direction, _ in peaks], [confidence for _, confidence in peaks]
+        ]
+        return peaks, len(found) - len(peaks)
 
     def _is_ignored(self, talker: Talker) -> bool:
         return are_in(self._ignore, talker.azimuth_deg, talker.elevation_deg)

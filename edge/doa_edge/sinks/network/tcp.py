@@ -188,5 +188,5 @@ def _source(talker: Message, *, number: int) -> dict[str, object]:
         "z": round(math.sin(elevation), 4),
         "activity": talker["confidence"],
     }
-    ours = {key: talker[key] for key in ("tentative", "zones") if key in talker}
-    return {**source, **ours}
+    source.update({key: talker[key] for key in ("tentative", "zones") if key in talker})
+    return source
