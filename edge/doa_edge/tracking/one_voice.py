@@ -12,7 +12,7 @@ from doa_core.spec import ModelSpec
 from doa_edge.activity import ActivityDetector
 from doa_edge.estimate import direction_deg
 from doa_edge.smoother import DirectionSmoother
-from doa_edge.zones.zone import Zone, are_in
+from doa_edge.zones.zone import Zone, points_into
 
 
 class OneVoice:
@@ -61,4 +61,4 @@ class OneVoice:
         return (*direction_deg(direction), confidence, active)
 
     def _is_ignored(self, direction: FloatArray) -> bool:
-        return bool(self._ignore) and are_in(self._ignore, *direction_deg(direction))
+        return points_into(self._ignore, direction.tolist())

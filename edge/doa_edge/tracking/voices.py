@@ -10,7 +10,7 @@ from doa_edge.estimate import Talker, direction_deg
 from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking.motion import Vector
 from doa_edge.tracking.tracker import Track, Tracker, TrackSettings
-from doa_edge.zones.zone import Zone, are_in
+from doa_edge.zones.zone import Zone, are_in, points_into
 
 DEFAULT_TALKERS = 3
 # Chosen on meetings of our own, where 0.4 and 0.6 have a smaller F-score; docs/results/voices.md.
@@ -120,7 +120,7 @@ class VoiceFollower:
         peaks = [
             ((x, y, z), confidence)
             for (x, y, z), confidence in zip(found.tolist(), confidences.tolist(), strict=True)
-            if not (self._ignore and are_in(self._ignore, *direction_deg((x, y, z))))
+            if not points_into(self._ignore, (x, y, z))
         ]
         return peaks, len(found) - len(peaks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,13 @@ class Zone:
 def are_in(zones: Iterable[Zone], azimuth_deg: float, elevation_deg: float) -> bool:
     """Whether a direction is in one of some zones."""
     return any(zone.holds(azimuth_deg, elevation_deg) for zone in zones)
+
+
+def points_into(zones: Iterable[Zone], direction: Iterable[float]) -> bool:
+    """Whether a (3,) vector points into a zone; in plain floats, as numpy is slow for three."""
+    x, y, z = direction
+    azimuth_deg = math.degrees(math.atan2(y, x))
+    return are_in(zones, azimuth_deg, math.degrees(math.atan2(z, math.hypot(x, y))))
 
 
 def check_name(name: object) -> None:
