@@ -17,10 +17,11 @@ from doa_core.spec import AUDIO
 from doa_core.stft import samples_of_frames
 from doa_edge.direction_model import DirectionModel, StreamModel
 from doa_edge.engine_settings import EngineSettings as EngineSettings  # the engine's own
-from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
 from doa_edge.input.stream import Gap
 from doa_edge.listening import TalkerListener, with_voices
 from doa_edge.tracking import voices
+from doa_edge.tracking.one_voice import OneVoice
 from doa_edge.tracking.voices import VoiceFollower
 
 
@@ -78,7 +79,10 @@ class DirectionEngine:
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
         self._voices = self.settings.follower(self.spec, last_id)
-        self._smoother = None if self._voices else self.settings.smoother()
+        smoother = None if self._voices else self.settings.smoother()
+        self._one = OneVoice(
+            self.spec, method=self.method, smoother=smoother, ignore=self.settings.ignore
+        )
         self._start_window()
 
     @property
@@ -217,8 +221,9 @@ class DirectionEngine:
             azimuth_deg, elevation_deg = first.azimuth_deg, first.elevation_deg
             confidence, active = first.confidence, True
         else:
-            direction, confidence, active = self._one(outputs, features, power, time_s)
-            azimuth_deg, elevation_deg = direction_deg(direction)
+            azimuth_deg, elevation_deg, confidence, active = self._one.update(
+                outputs, self._detector, power=power, time_s=time_s, features=features
+            )
         return Estimate(
             time_s=time_s,
             azimuth_deg=azimuth_deg,
@@ -242,23 +247,6 @@ class DirectionEngine:
             return self._window[features.frames - frames :]
         length = samples_of_frames(frames, window_length=features.window_length, hop=features.hop)
         return features.compute(self._heard[len(self._heard) - length :])
-
-    def _one(
-        self,
-        outputs: FloatArray,
-        features: npt.NDArray[np.float32] | None,
-        power: float,
-        time_s: float,
-    ) -> tuple[FloatArray, float, bool]:
-        """(3,) direction, confidence and activity of one voice: where the scores point."""
-        direction, certainty = self.spec.directions(outputs, method=self.method, features=features)
-        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
-        active = self._detector.is_active(power, confidence)
-        if self._smoother:
-            direction = self._smoother.update(
-                direction, confidence=confidence, active=active, time_s=time_s
-            )
-        return direction, confidence, active
 
     def _power(self, new_samples: int) -> float:
         """Mean power of the high-passed W over the window; the noise floor is updated, too."""

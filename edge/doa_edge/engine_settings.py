@@ -16,7 +16,9 @@ from doa_edge.activity import (
 )
 from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking import voices
+from doa_edge.tracking.tracker import TrackSettings
 from doa_edge.tracking.voices import VoiceFollower
+from doa_edge.zones.zone import Zone
 
 DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
 LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
@@ -48,6 +50,8 @@ class EngineSettings:
             Each of several voices has its own.
         lead_s: how far the directions of several voices are led by how they move: `of_s` is so much
             later [seconds].
+        ignore: zones in which nobody talks, whatever is heard there, such as a television's: no
+            peak in them is a voice, and one voice is not active there.
         keep_outputs: whether estimates carry the mean outputs of their frames.
         keep_audio: whether estimates carry the sound that is new.
         keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
@@ -65,6 +69,7 @@ class EngineSettings:
     min_confidence: float | None = None
     smooth_s: float = 0.0
     lead_s: float = 0.0
+    ignore: tuple[Zone, ...] = ()
     keep_outputs: bool = False
     keep_audio: bool = False
     keep_voices: bool = False
@@ -118,10 +123,13 @@ class EngineSettings:
             return None
         return VoiceFollower(
             spec,
-            talkers=self.voices_of(spec),
-            min_confidence=self.threshold(spec, several=True),
-            step_s=self.every * spec.features.hop / spec.features.sample_rate,
+            tracks=TrackSettings(
+                slots=self.voices_of(spec),
+                confidence=self.threshold(spec, several=True),
+                step_s=self.every * spec.features.hop / spec.features.sample_rate,
+            ),
             smooth_s=self.smooth_s,
             lead_s=self.lead_s,
+            ignore=self.ignore,
             last_id=last_id,
         )

@@ -161,6 +161,7 @@ def _engine_settings(options: argparse.Namespace, features: FeatureSpec) -> Engi
         "min_confidence": options.confidence,
         "smooth_s": options.smooth,
         "lead_s": options.lead,
+        "ignore": options.ignore,
     }
     return EngineSettings(
         **{name: value for name, value in asked.items() if value is not None},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds, time_zone
+from doa_edge.options.zones import add_zones
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
@@ -50,6 +51,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     add_options(group, texts, kinds)
     text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
     add_options(group, {"--talkers N": text}, {"N": Limited("run talkers")})
+    add_zones(group)
     group.set_defaults(smooth=0.0, threads=1)
 
 

@@ -142,10 +142,16 @@ def _network_sinks(
     options: argparse.Namespace, *, paced: bool, hop_seconds: float
 ) -> Iterator[Sink]:
     """Sinks to other programs; a recording waits for OSC and TCP clients, a live input does not."""
+    zones = [zone.name for zone in options.zones or ()]
     if options.web:
         from doa_edge.sinks.network.web import WebSink
 
-        web = WebSink(options.web, names=[options.web_name] if options.web_name else [])
+        web = WebSink(
+            options.web,
+            names=[options.web_name] if options.web_name else [],
+            zones=options.zones or (),
+            ignore=options.ignore or (),
+        )
         say(f"doa_edge: live page at {web.url}")
         yield web
     if options.tcp:
@@ -155,7 +161,8 @@ def _network_sinks(
     if options.osc:
         from doa_edge.sinks.network.osc import DEFAULT_PREFIX, OscSink
 
-        osc = OscSink(options.osc, prefix=options.osc_prefix or DEFAULT_PREFIX)
+        prefix = options.osc_prefix or DEFAULT_PREFIX
+        osc = OscSink(options.osc, prefix=prefix, zones=zones)
         yield Queued(osc) if paced else osc
     if options.tcp_connect:
         from doa_edge.sinks.network.tcp import TcpClientSink
@@ -165,13 +172,15 @@ def _network_sinks(
     if options.mqtt:
         from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, MqttSink
 
-        yield MqttSink(
+        mqtt = MqttSink(
             options.mqtt,
             topic=options.mqtt_topic or DEFAULT_TOPIC,
             qos=options.mqtt_qos or 0,
             user=options.mqtt_user,
             tls=bool(options.mqtt_tls),
         )
+        yield mqtt  # first, so that it is closed where a zone is refused
+        mqtt.count_zones(zones)
 
 
 def _close_unowned(sinks: list[Sink]) -> None:
