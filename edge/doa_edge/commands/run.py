@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from doa_core.errors import InputError, Terminated, as_input_errors, visible_lines
 from doa_core.files import say_written
 from doa_core.process.signals import Signals
-from doa_edge.options.command import add_options, in_frames, peak_memory_kib
+from doa_edge.options.command import add_options, in_frames, installed_version, peak_memory_kib
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.options.streams import drop_talk_while
+from doa_edge.sinks.network.address import microphone_name
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
@@ -39,8 +40,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run)
     add_input_arguments(parser)
-    text = "process a recording at its own speed, as if it were live"
-    add_options(parser, {"--realtime": text}, {})
+    texts = {
+        "--realtime": "process a recording at its own speed, as if it were live",
+        "--name NAME": "of this microphone, in every message and at the end of the default topic "
+        "and prefix of MQTT and OSC: letters, digits and hyphens, as in a host name",
+    }
+    add_options(parser, texts, {"--name": microphone_name})
     add_directions(parser.add_argument_group("directions"))
     add_outputs(parser.add_argument_group("outputs, several at once"))
     add_network_outputs(parser.add_argument_group("outputs to other programs"))
@@ -172,10 +177,16 @@ def _sinks(
     options: argparse.Namespace, engine: DirectionEngine, source: Source, signals: Signals
 ) -> Iterator[tuple[Hub, TerminalView | None]]:
     """All sinks, and the picture on the terminal where nothing is printed to it."""
+    from doa_edge.sinks.network.home_assistant import asked_discovery
     from doa_edge.sinks.outputs import open_outputs, prints_lines
     from doa_edge.sinks.stages import message_stages
+    from doa_edge.tflite.network import default_model_path
 
     features = engine.spec.features
+    model = options.model or default_model_path()
+    discovery = asked_discovery(
+        options, talkers=engine.talkers, model=model.stem, version=installed_version()
+    )
     with ExitStack() as stack:
         hub = stack.enter_context(
             open_outputs(
@@ -186,6 +197,7 @@ def _sinks(
                 window_seconds=features.samples / features.sample_rate,
                 signals=signals,
                 stages=message_stages(options),
+                discovery=discovery,
             )
         )
         view: TerminalView | None = None

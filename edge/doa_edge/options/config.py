@@ -60,6 +60,8 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         if not isinstance(value, bool):
             raise InputError(f"{path}: `{key}` must be true or false. Received: {value!r}")
         return value
+    if action.nargs == "?" and isinstance(value, bool):  # an option that needs no value
+        return action.const if value else None
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
         text = ",".join(map(str, value))
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
