@@ -160,14 +160,19 @@ def _network_sinks(
     if options.mqtt:
         from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, MqttSink
 
-        yield MqttSink(
+        topic = options.mqtt_topic or _own(DEFAULT_TOPIC, options)
+        mqtt = MqttSink(
             options.mqtt,
-            topic=options.mqtt_topic or _own(DEFAULT_TOPIC, options),
+            topic=topic,
             qos=options.mqtt_qos or 0,
             user=options.mqtt_user,
             tls=bool(options.mqtt_tls),
             discovery=discovery,
         )
+        if discovery is not None:
+            place = discovery.config_topic(topic.rstrip("/"))
+            say(f"doa_edge: Home Assistant finds the microphone by {place}")
+        yield mqtt
 
 
 def _own(place: str, options: argparse.Namespace) -> str:

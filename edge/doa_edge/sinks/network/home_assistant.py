@@ -143,8 +143,8 @@ class PacedState:
         self._quiet: dict[str, Any] = {"active": False}  # what it is while nobody talks
         if talkers > 1:
             slots = {f"slot_{slot}": None for slot in range(1, talkers + 1)}
-            self._quiet |= {"talkers": 0, **slots}
-        nobody_yet = {"azimuth_deg": None, "elevation_deg": None, "confidence": None}
+            self._quiet.update(talkers=0, **slots)
+        nobody_yet = dict.fromkeys(("azimuth_deg", "elevation_deg", "confidence"))
         self._state: dict[str, Any] = {**self._quiet, **nobody_yet}
         self.payload = json.dumps(self._state)
 
@@ -156,21 +156,21 @@ class PacedState:
         """
         if "azimuth_deg" not in message:
             return None
-        self._state |= {**self._quiet, "active": message["active"]}
+        self._state.update(self._quiet, active=message["active"])
         if message["active"]:
-            self._state |= _direction(message)
+            self._state.update(_direction(message))
         talkers = talkers_by_slot(message)
         if talkers is not None and "talkers" in self._state:
             self._state["talkers"] = len(talkers)
             for slot, talker in talkers.items():
                 others = {key: talker[key] for key in ("zones", "tentative") if key in talker}
-                shown = {"id": talker["id"], **_direction(talker), **others}
+                shown: dict[str, Any] = {"id": talker["id"], **_direction(talker), **others}
                 self._state[f"slot_{slot}"] = shown
         return self._told(json.dumps(self._state, allow_nan=False))
 
     def quiet(self) -> str:
         """The state of nobody, as JSON, for the end."""
-        self._state |= self._quiet
+        self._state.update(self._quiet)
         self.payload = json.dumps(self._state, allow_nan=False)
         return self.payload
 
@@ -207,13 +207,14 @@ def asked_discovery(
             "--mqtt-discovery must be followed by a prefix or by nothing: name the recording "
             f"before it. Received: {prefix}"
         )
+    zones = getattr(options, "zones", None) or ()
     return Discovery(
         prefix=prefix.rstrip("/"),
         name=options.name,
         model=model,
         version=version,
         talkers=talkers,
-        zones=tuple(getattr(options, "zones", None) or ()),
+        zones=tuple(getattr(zone, "name", zone) for zone in zones),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +21,7 @@ from doa_edge.sinks.network.home_assistant import (
 )
 from tests.edge.broker import Listener, wait_until
 from tests.edge.sinks.messages import several, talker
+from tests.places import PROJECT
 
 ESTIMATE = {
     "time_s": 0.832,
@@ -325,6 +329,64 @@ def test_what_somebody_else_wrote_there_ends_nothing(broker, rubbish, capsys):
     microphone.close()
     listener.close()
     assert capsys.readouterr().err == ""
+
+
+# --- the pages
+
+
+def section(page, heading):
+    """A section of a page, up to the next one of the same level."""
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    level = heading.split()[0]
+    return text[text.index(f"{heading}\n") :].partition(f"\n{level} ")[0]
+
+
+def test_the_tutorial_does_what_it_says(broker):
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("paho.mqtt.client")
+    text = section("docs/tutorial-integrator.md", "## In Home Assistant")
+    (command,) = re.findall("^doa_edge (.*)$", text, re.M)
+    listener = Listener(broker.port)
+    words = command.replace("127.0.0.1", f"127.0.0.1:{broker.port}").split()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "doa_edge", *words],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_until(
+        lambda: any(json.loads(state)["active"] for state in listener.of("doa/state")), 60
+    )
+    run.send_signal(signal.SIGTERM)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 143
+    assert f"Home Assistant finds the microphone by {CONFIG}" in told
+    config = json.loads(listener.of(CONFIG)[0])
+    named = [entity["name"] for entity in config["components"].values()]
+    assert named == ["Somebody talks", "Direction", "Elevation", "Confidence"]
+    for word in (*named, config["device"]["name"]):
+        assert word in text
+    # Home Assistant makes the entity's id of both names.
+    entity = f"{config['device']['name']} {named[0]}".lower().replace(" ", "_")
+    assert f"entity_id: binary_sensor.{entity}\n" in text
+    listener.close()
+
+
+def test_what_the_page_has_people_remove_is_all_that_was_kept(broker):
+    text = section("edge/outputs.md", "### Home Assistant: `--mqtt-discovery [PREFIX]`")
+    listener = Listener(broker.port)
+    run_once(broker, ONE, listener)
+    topics = re.findall(r"^mosquitto_pub -h BROKER -r -n -t (.*)$", text, re.M)
+    assert len(topics) == 3
+    for topic in topics:
+        listener.publish(topic, "", retain=True)
+    listener.close()
+    late = Listener(broker.port)
+    late.publish("end", "")
+    assert wait_until(lambda: late.of("end"))
+    assert [topic for topic, *_ in late.heard] == ["end"]
+    late.close()
 
 
 # --- options
