@@ -163,8 +163,10 @@ class PacedState:
         if talkers is not None and "talkers" in self._state:
             self._state["talkers"] = len(talkers)
             for slot, talker in talkers.items():
-                others = {key: talker[key] for key in ("zones", "tentative") if key in talker}
-                shown: dict[str, Any] = {"id": talker["id"], **_direction(talker), **others}
+                others: Message = {
+                    key: talker[key] for key in ("zones", "tentative") if key in talker
+                }
+                shown: Message = {"id": talker["id"], **_direction(talker), **others}
                 self._state[f"slot_{slot}"] = shown
         return self._told(json.dumps(self._state, allow_nan=False))
 
