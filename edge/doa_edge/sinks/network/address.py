@@ -58,13 +58,13 @@ def broker_address(text: str) -> Address:
 
 
 def host_name(text: str) -> str:
-    """The name of a host alone, as a browser asks for it: no port, no path."""
+    """The name of a host alone, no port, no path, as a browser asks for it: in ASCII (IDNA)."""
     if ":" in text or set(text) & set("/@?#\\") or not _is_possible(text):
         raise argparse.ArgumentTypeError(
             "must be a host name such as doa.example, without http:// and without a port. "
             f"Received: {text!r}"
         )
-    return text
+    return text.encode("idna").decode("ascii")
 
 
 def microphone_name(text: str) -> str:

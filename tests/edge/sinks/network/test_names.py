@@ -222,6 +222,10 @@ def test_further_names_of_the_page(text):
     assert host_name(text) == text
 
 
+def test_a_browser_asks_for_names_of_other_letters_in_ascii():
+    assert host_name("Küche.local") == "xn--kche-0ra.local"
+
+
 @pytest.mark.parametrize(
     "text",
     [
