@@ -187,6 +187,60 @@ def test_each_slot_shows_who_is_in_it():
     assert json.loads(state.quiet()) == nobody
 
 
+# --- what Home Assistant makes of a state
+
+
+def shown(discovery, payload, zone="0"):
+    """What each entity's template makes of a state, or of a zone's count."""
+    jinja2 = pytest.importorskip("jinja2")
+    environment = jinja2.Environment()
+    values = {}
+    for key, entity in discovery.config("doa")["components"].items():
+        value = zone if key.startswith("zone_") else payload
+        told = {"value": value, "value_json": json.loads(value)}
+        values[key] = environment.from_string(entity["value_template"]).render(told)
+        if attributes := entity.get("json_attributes_template"):
+            more = environment.from_string(attributes).render(told)
+            values[f"{key} attributes"] = json.loads(more)
+    return values
+
+
+def test_templates_make_texts_of_a_state():
+    clock = Clock()
+    state = PacedState(talkers=2, clock=clock)
+    discovery = Discovery(model="voices", version="1", talkers=2, zones=("desk",))
+    assert shown(discovery, state.payload) == {
+        "talking": "OFF",
+        "direction": "None",  # which Home Assistant calls unknown
+        "elevation": "None",
+        "confidence": "None",
+        "talkers": "0",
+        "slot_1": "None",
+        "slot_1 attributes": {},
+        "slot_2": "None",
+        "slot_2 attributes": {},
+        "zone_desk": "OFF",
+    }
+    told = state.update(several(1.0, talker(3, 2, -170.4, 12.0, 0.876)))
+    assert shown(discovery, told, zone="2") == {
+        "talking": "ON",
+        "direction": "-170",
+        "elevation": "12",
+        "confidence": "88",
+        "talkers": "1",
+        "slot_1": "None",
+        "slot_1 attributes": {},
+        "slot_2": "-170",
+        "slot_2 attributes": {
+            "id": 3,
+            "azimuth_deg": -170,
+            "elevation_deg": 12,
+            "confidence": 0.88,
+        },
+        "zone_desk": "ON",
+    }
+
+
 # --- options
 
 
