@@ -39,6 +39,7 @@ TEXTS = {
         "FORMAT",
         "KIND",
         "/PREFIX",
+        "PREFIX",
         "TOPIC",
     ),
     *("NAME=UNITS", "SECTION.KEY=VALUE", "peak|centroid", "tcp://HOST:PORT"),

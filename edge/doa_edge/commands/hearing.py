@@ -81,10 +81,17 @@ class Hearing:
         Args:
             source: whose pace they keep; None of several recordings.
         """
+        from doa_edge.options.command import installed_version
+        from doa_edge.sinks.network.home_assistant import asked_discovery
         from doa_edge.sinks.outputs import open_outputs, prints_lines
         from doa_edge.sinks.stages import message_stages
+        from doa_edge.tflite.network import default_model_path
 
         features, options = self.engine.spec.features, self.options
+        model = options.model or default_model_path()
+        discovery = asked_discovery(
+            options, talkers=self.engine.talkers, model=model.stem, version=installed_version()
+        )
         clock = self._clock
         stages: list[Stage] = [clock.steps, *message_stages(options), clock.stamp, self._name]
         with ExitStack() as stack:
@@ -97,6 +104,7 @@ class Hearing:
                     window_seconds=features.samples / features.sample_rate,
                     signals=self._signals,
                     stages=stages,
+                    discovery=discovery,
                 )
             )
             if not options.summary and not prints_lines(options):

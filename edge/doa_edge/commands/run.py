@@ -18,6 +18,7 @@ from doa_edge.options.command import add_options, in_frames
 from doa_edge.options.common import add_directions, add_network_outputs, add_outputs
 from doa_edge.options.input import add_input_arguments, source_settings
 from doa_edge.options.streams import drop_talk_while
+from doa_edge.sinks.network.address import microphone_name
 
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
@@ -35,8 +36,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=run)
     add_input_arguments(parser, several=True)
-    text = "process a recording at its own speed, as if it were live"
-    add_options(parser, {"--realtime": text}, {})
+    texts = {
+        "--realtime": "process a recording at its own speed, as if it were live",
+        "--name NAME": "of this microphone, in every message and at the end of the default topic "
+        "and prefix of MQTT and OSC: letters, digits and hyphens, as in a host name",
+    }
+    add_options(parser, texts, {"--name": microphone_name})
     add_directions(parser.add_argument_group("directions"))
     add_outputs(parser.add_argument_group("outputs, several at once"))
     add_network_outputs(parser.add_argument_group("outputs to other programs"))

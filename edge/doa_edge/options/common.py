@@ -11,7 +11,13 @@ from doa_edge.options.command import Kind, Limited, add_options, frames_or_secon
 from doa_edge.options.zones import add_zones
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
-from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
+from doa_edge.sinks.network.address import (
+    broker_address,
+    host_name,
+    listening_address,
+    receiving_address,
+)
+from doa_edge.sinks.network.home_assistant import DEFAULT_DISCOVERY
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
@@ -95,21 +101,23 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
     texts = {
         "--web [HOST:]PORT": "serve a live page; on this machine only unless a host is given, "
         "0.0.0.0 for all (needs websockets)",
-        "--web-name NAME": "a further name by which the page may be reached",
+        "--web-name NAME": "a further name by which the page may be reached, such as doa.example",
         "--osc HOST:PORT": "send OSC messages over UDP",
         "--osc-prefix /PREFIX": "prefix of their addresses; /StereoEncoder moves an IEM "
         "StereoEncoder, /adm/obj/1 is ADM-OSC, /adm/obj with an object a talker (default: "
-        f"{DEFAULT_PREFIX})",
+        f"{DEFAULT_PREFIX}; with --name {DEFAULT_PREFIX}/NAME)",
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
         "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883, or "
         "8883 with --mqtt-tls, if not named",
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
-        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
+        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC}; with --name "
+        f"{DEFAULT_TOPIC}/NAME)",
     }
     addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
-    add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})
+    kinds: dict[str, Kind] = {**addresses, "HOST[:PORT]": broker_address, "--web-name": host_name}
+    add_options(group, texts, kinds)
     texts = {
         "--mqtt-qos 0|1|2": "quality of service (default: 0)",
         "--mqtt-user NAME": "log in with this name; the password is taken from "
@@ -117,6 +125,15 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--mqtt-tls": "use TLS, with the certificates that the system trusts",
     }
     add_options(group, texts, {"0|1|2": Limited("mqtt-qos")})
+    group.add_argument(
+        "--mqtt-discovery",
+        metavar="PREFIX",
+        nargs="?",
+        const=DEFAULT_DISCOVERY,
+        help="let Home Assistant find the microphone: an entity for each thing that it tells, at "
+        f"most once a second, from TOPIC/state (default: {DEFAULT_DISCOVERY}, if named without a "
+        "PREFIX)",
+    )
 
 
 def join_negative_values(arguments: list[str]) -> list[str]:

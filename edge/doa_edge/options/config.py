@@ -69,6 +69,8 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
         if not isinstance(value, bool):
             raise InputError(f"{path}: `{key}` must be true or false. Received: {value!r}")
         return value
+    if action.nargs == "?" and isinstance(value, bool):  # an option that needs no value
+        return action.const if value else None
     if action.nargs == "+" and isinstance(value, list) and value:
         return [_text_value(path, key, item, action) for item in value]
     converted = _text_value(path, key, value, action)
@@ -78,7 +80,7 @@ def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
 def _text_value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
     """What an option makes of its one text."""
     holds_one = isinstance(value, list) and not any(isinstance(i, list | dict) for i in value)
-    if isinstance(value, list) and holds_one and action.nargs is None:
+    if isinstance(value, list) and holds_one and action.nargs != "+":
         text = ",".join(map(str, value))
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         text = str(value)

@@ -28,6 +28,7 @@ from doa_edge.sinks.stages import Stage
 if TYPE_CHECKING:
     from doa_core.process.signals import Signals
     from doa_edge.input.pace import Pace
+    from doa_edge.sinks.network.home_assistant import Discovery
 
 # Lines that may wait for a disk or a terminal: three minutes, or half of one with --every 1, which
 # is more than a pipe may give before it is known not to be live.
@@ -44,6 +45,7 @@ def open_outputs(
     window_seconds: float,
     signals: Signals,
     stages: Sequence[Stage] = (),
+    discovery: Discovery | None = None,
 ) -> Iterator[Hub]:
     """A hub with every sink that was asked for, open and closed again.
 
@@ -55,6 +57,7 @@ def open_outputs(
         window_seconds: of the model [seconds].
         signals: held while a message is sent.
         stages: that every message passes before it is sent.
+        discovery: how Home Assistant is to find the microphone, if at all.
 
     Raises:
         InputError: an option that a sink refuses.
@@ -65,7 +68,9 @@ def open_outputs(
         sinks: list[Sink] = []
         stack.callback(_close_unowned, sinks)
         with as_input_errors():
-            for sink in _network_sinks(options, paced=paced, hop_seconds=hop_seconds):
+            for sink in _network_sinks(
+                options, paced=paced, hop_seconds=hop_seconds, discovery=discovery
+            ):
                 sinks.append(sink)
         if options.out:
             stack.push(partial(_say_where, options.out))
@@ -139,16 +144,21 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
 
 
 def _network_sinks(
-    options: argparse.Namespace, *, paced: bool, hop_seconds: float
+    options: argparse.Namespace,
+    *,
+    paced: bool,
+    hop_seconds: float,
+    discovery: Discovery | None,
 ) -> Iterator[Sink]:
     """Sinks to other programs; a recording waits for OSC and TCP clients, a live input does not."""
     zones = [zone.name for zone in options.zones or ()]
     if options.web:
         from doa_edge.sinks.network.web import WebSink
 
+        names = [options.web_name, options.name, options.name and f"{options.name}.local"]
         web = WebSink(
             options.web,
-            names=[options.web_name] if options.web_name else [],
+            names=[name for name in names if name],
             zones=options.zones or (),
             ignore=options.ignore or (),
         )
@@ -161,7 +171,7 @@ def _network_sinks(
     if options.osc:
         from doa_edge.sinks.network.osc import DEFAULT_PREFIX, OscSink
 
-        prefix = options.osc_prefix or DEFAULT_PREFIX
+        prefix = options.osc_prefix or _own(DEFAULT_PREFIX, options)
         osc = OscSink(options.osc, prefix=prefix, zones=zones)
         yield Queued(osc) if paced else osc
     if options.tcp_connect:
@@ -172,15 +182,25 @@ def _network_sinks(
     if options.mqtt:
         from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, MqttSink
 
+        topic = options.mqtt_topic or _own(DEFAULT_TOPIC, options)
         mqtt = MqttSink(
             options.mqtt,
-            topic=options.mqtt_topic or DEFAULT_TOPIC,
+            topic=topic,
             qos=options.mqtt_qos or 0,
             user=options.mqtt_user,
             tls=bool(options.mqtt_tls),
+            discovery=discovery,
         )
         yield mqtt  # first, so that it is closed where a zone is refused
         mqtt.count_zones(zones)
+        if discovery is not None:
+            place = discovery.config_topic(topic.rstrip("/"))
+            say(f"doa_edge: Home Assistant finds the microphone by {place}")
+
+
+def _own(place: str, options: argparse.Namespace) -> str:
+    """The default of a topic or a prefix: each named microphone has one of its own."""
+    return f"{place}/{options.name}" if options.name else place
 
 
 def _close_unowned(sinks: list[Sink]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from doa_edge.sinks.sink import Message
@@ -23,6 +24,8 @@ def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
         from doa_edge.zones.occupancy import ZoneStage
 
         stages.append(ZoneStage(options.zones))
+    if options.name:  # last, so that events of the others have it, too
+        stages.append(partial(_named, options.name))
     return stages
 
 
@@ -33,3 +36,8 @@ def passed(message: Message, stages: Sequence[Stage]) -> Iterator[Message]:
         return
     for changed in stages[0](message):
         yield from passed(changed, stages[1:])
+
+
+def _named(name: str, message: Message) -> Iterable[Message]:
+    """The message with the name of its microphone."""
+    yield {**message, "name": name}

@@ -9,9 +9,10 @@ the next. Ours has one object a line, which both line readers and that viewer ta
 `timeStamp` counts hops (32 ms), as ODAS counts its own; x is forward, y left, z up; `activity` is
 the confidence. With one voice `src` holds one source, whose id is 1. With several it holds four,
 as that of ODAS does: a talker's place is their slot, and `id` is theirs. A place in which nobody
-talks holds the empty source of ODAS: id 0 and zeros. `time_s`, `level_dbfs`, `of_s`, `time`, `file`
-and a source's `tentative` and `zones` are ours. Events have an empty `src`, and `event`; those of
-zones and of the clock are not sent, as the empty `src` would say that nobody talks.
+talks holds the empty source of ODAS: id 0 and zeros. `time_s`, `level_dbfs`, `of_s`, `time`,
+`file`, `name` and a source's `tentative` and `zones` are ours. Events have an empty `src`, and
+`event`; those of zones and of the clock are not sent, as the empty `src` would say that nobody
+talks.
 
 References:
     https://github.com/introlab/odas/wiki
@@ -160,7 +161,7 @@ def odas_line(message: Message, *, hop_seconds: float) -> str:
         facts.update({key: value for key, value in message.items() if key not in facts})
         return json.dumps({**facts, "src": []}, allow_nan=False)[:-1] + " }\n"
     facts["level_dbfs"] = message["level_dbfs"]
-    facts |= {key: message[key] for key in ("of_s", "time", "file") if key in message}
+    facts |= {key: message[key] for key in ("of_s", "time", "file", "name") if key in message}
     sources = ", ".join(json.dumps(source, allow_nan=False) for source in _sources(message))
     # The spaces at the end are what that viewer's parser looks for.
     return f'{json.dumps(facts, allow_nan=False)[:-1]}, "src": [{sources} ] }}\n'

@@ -50,6 +50,8 @@ GOODBYE_SECONDS = 0.5
 LARGEST_MESSAGE = 1024  # bytes; the page sends none at all
 PAGE_PATHS = ("/", "/index.html")
 SOCKET_PATH = "/directions"
+# Where two machines have one name, multicast DNS calls the second pi-2.local.
+_RENAMED = re.compile(r"-[0-9]+\.local$")
 
 
 class WebSink(LoopServer):
@@ -87,7 +89,8 @@ class WebSink(LoopServer):
         page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_text("utf-8")
         self._page = _with_areas(page, zones=zones, ignore=ignore).encode()
         hostname = socket.gethostname().lower()
-        self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
+        self._names = {"localhost", address.host, hostname}
+        self._names |= {f"{name}.local" for name in (hostname, hostname.partition(".")[0])}
         self._names |= {name.lower() for name in names}
         self._history: deque[str] = deque(maxlen=HISTORY)
         self._waiting = Waiting(most=MOST_WAITING, seconds=HANDSHAKE_SECONDS)
@@ -201,7 +204,8 @@ class WebSink(LoopServer):
         """Whether a Host header names this machine: an IP address cannot be rebound."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
-            return name in self._names or bool(ip_address(name))
+            renamed = _RENAMED.sub(".local", name)
+            return not self._names.isdisjoint((name, renamed)) or bool(ip_address(name))
         except ValueError:
             return False
 
