@@ -95,6 +95,11 @@ class FileSink:
         self._lines.write(line)
         self._written += len(line)
 
+    def sync(self) -> None:
+        """Have what was sent on the disk, where a power cut leaves it. Raises OSError."""
+        if self._ordinary:
+            os.fsync(self._descriptor)
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:

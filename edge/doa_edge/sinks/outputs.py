@@ -71,6 +71,7 @@ def open_outputs(
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
             )
             sinks.append(_in_queue(file, pace))
+        sinks += _countings(options, live=paced)
         if options.dcase:
             from doa_edge.sinks.tables.dcase import DcaseSink
 
@@ -83,6 +84,19 @@ def open_outputs(
         hub = stack.enter_context(Hub(sinks, signals=signals, stages=stages))
         sinks.clear()
         yield hub
+
+
+def _countings(options: argparse.Namespace, *, live: bool) -> Iterator[Sink]:
+    """Sinks that count what they are sent, in little time."""
+    if options.log:
+        from doa_edge.sinks.tables.day_log import DayLogSink
+
+        yield DayLogSink(options.log, live=live)
+    if options.report:
+        from doa_edge.sinks.tables.report import ReportSink
+
+        source = options.input or options.device or "the default device"
+        yield ReportSink(options.report, of=f"doa_edge run of {source}")
 
 
 def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
@@ -108,7 +122,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         InputError: an output that is another file in use.
         OSError: an output whose folder does not exist.
     """
-    outputs = [path for path in (options.out, options.dcase, options.plot) if path]
+    outputs = [path for path in (options.out, options.dcase, options.report, options.plot) if path]
     inputs = [path for path in (options.input, model_path, options.config) if path is not None]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]
@@ -116,6 +130,13 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
             raise InputError(f"An output must not replace another file in use. Received: {path}")
         if path.is_dir() or not path.resolve().parent.is_dir():
             raise OSError(f"An output must be a file in a folder that exists. Received: {path}")
+    if options.report:
+        from doa_edge.sinks.tables.report import check_report
+
+        check_report(options.report)
+        check_writable(options.report)
+    if options.log and options.log.exists() and not options.log.is_dir():
+        raise InputError(f"--log must be a folder. Received: {options.log}")
     if options.plot:
         from doa_edge.sinks.plot import check_plot
 
