@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from doa_edge.sinks.tables.report import check_report, write_report
 
     check_report(options.out)
-    zone = read_zone(options.zone) if options.zone else None
+    zone = read_zone(options.zone) if options.zone is not None else None
     outputs = find_outputs(options.files)
     out = os.path.realpath(options.out)
     for output in outputs:

@@ -14,6 +14,7 @@ FRAME_S = 0.032  # between two estimates at least
 ALONE_S = 0.16  # what an estimate stands for where a run has no other
 JUMP_S = 5.0  # between two clocks, beyond which one of them was set
 REFILL_S = 1.5  # without an estimate behind a gap: the engine fills its window anew
+EVENT_S = 1.0  # by which an event may be told late
 NOT_WRITTEN = "lines missing"
 _MOST_S = 1e10
 
@@ -45,7 +46,7 @@ class SpanCounter:
         self._anchor: Moment | None = None  # of stream time 0
         self._base_s = 0.0  # of this run, on the time line without a clock
         self._runs = 0
-        self._run = ""
+        self._run = self._file = ""  # the one under way, and its recording
         self._stepped = False  # the clock, as an event told, and no line has followed it yet
 
     def add(self, message: Heard | Happened) -> Sequence[Span]:
@@ -55,6 +56,7 @@ class SpanCounter:
             ValueError: its `time` is none; nothing is counted.
         """
         moment = None if message.time is None else read_moment(message.time, self._zone)
+        self._follow_run(message, moment)
         if isinstance(message, Happened):
             self._happen(message, moment)
         else:
@@ -75,18 +77,32 @@ class SpanCounter:
 
     def _hear(self, heard: Heard, moment: Moment | None) -> None:
         if self._waiting is not None:
-            before = self._waiting[0]
-            if heard.time_s > before.time_s and heard.file == before.file:
-                self._count_waiting(heard.time_s)
-            else:
-                self._end_run()
-        if self._waiting is None:
-            self._runs += 1
-            self._run = write_moment(moment) if moment else str(self._runs)
-            self._anchor = None
+            self._count_waiting(heard.time_s)
         if moment is not None:
             self._follow_clock(Moment(moment.utc_s - heard.time_s, moment.offset_s))
         self._waiting = heard, moment
+
+    def _follow_run(self, message: Heard | Happened, moment: Moment | None) -> None:
+        """End the run where the message is no later one of it, and begin one where there is none.
+
+        An event may be told a little before the estimates around it, and need not name the file.
+        """
+        if self._run and self._is_of_run(message):
+            return
+        self._end_run()
+        self._runs += 1
+        self._run = write_moment(moment) if moment else str(self._runs)
+        self._file = message.file
+        self._anchor, self._step_s, self._stepped = None, 0.0, False
+
+    def _is_of_run(self, message: Heard | Happened) -> bool:
+        is_event = isinstance(message, Happened)
+        if message.file != self._file and not (is_event and not message.file):
+            return False
+        if self._waiting is None:
+            return True
+        before_s = self._waiting[0].time_s
+        return message.time_s > before_s - (EVENT_S if is_event else 0.0)
 
     def _end_run(self) -> None:
         if self._waiting is None:
@@ -95,8 +111,6 @@ class SpanCounter:
         self._count_waiting(None)
         self._waiting = None
         self._base_s += heard.time_s
-        self._step_s, self._stepped = 0.0, False
-        self._lost.clear()
 
     def _follow_clock(self, anchor: Moment) -> None:
         """Take the clock of a line; a step that no event told of is one all the same."""
@@ -115,12 +129,10 @@ class SpanCounter:
             if isinstance(reason, str) and lost_s > 0:
                 self._lost[reason[:40]] = self._lost.get(reason[:40], 0.0) + lost_s
         elif happened.event == "clock_stepped":
-            self._at(happened.time_s, moment, happened.file).steps_s.append(
-                _finite(values.get("by_s"))
-            )
+            self._at(happened.time_s, moment).steps_s.append(_finite(values.get("by_s")))
             self._stepped = True
         elif happened.event == "zone_entered" and isinstance(zone := values.get("zone"), str):
-            zones = self._at(happened.time_s, moment, happened.file).zones
+            zones = self._at(happened.time_s, moment).zones
             zones.setdefault(zone[:200], Place()).entered += 1
 
     def _count_waiting(self, next_s: float | None) -> None:
@@ -138,7 +150,7 @@ class SpanCounter:
         if next_s is not None:
             since_s = max(until_s - lost_s, FRAME_S)
             step_s = self._step_s = min(self._step_s or since_s, since_s)
-        span = self._at(heard.time_s, moment, heard.file, step_s)
+        span = self._at(heard.time_s, moment, step_s)
         _count(span, heard.voices, step_s)
         for reason, seconds in self._lost.items():
             span.missing[reason] = span.missing.get(reason, 0.0) + seconds
@@ -147,7 +159,7 @@ class SpanCounter:
             span.missing[NOT_WRITTEN] = span.missing.get(NOT_WRITTEN, 0.0) + rest_s
         self._lost.clear()
 
-    def _at(self, time_s: float, moment: Moment | None, file: str, step_s: float = 0.0) -> Span:
+    def _at(self, time_s: float, moment: Moment | None, step_s: float = 0.0) -> Span:
         """The span of a stretch of stream time that ends at `time_s`."""
         offset_s: float | None = None
         if moment is None and self._anchor is not None:
@@ -157,11 +169,11 @@ class SpanCounter:
         else:
             end, offset_s = moment
         number = math.floor((end - step_s / 2.0) / self._width_s)
-        place = (number, offset_s, self._run, file)
+        place = (number, offset_s, self._run, self._file)
         if self._span is None or place != self._place_of:
             if self._span is not None:
                 self._done.append(self._span)
-            self._span = Span(end - step_s, end, offset_s, self._run, file, self._name)
+            self._span = Span(end - step_s, end, offset_s, self._run, self._file, self._name)
             self._place_of = place
         self._span.begin = min(self._span.begin, end - step_s)
         self._span.end = max(self._span.end, end)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from doa_edge.report.moments import read_moment
 SUFFIXES = (".jsonl", ".csv")  # of the files of a folder
 _NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
 _LOOK = 1 << 16  # bytes at the beginning and the end, in which times are looked for
-_TIME = re.compile(rb'"(?:time|minute)": ?("[^"\\]{8,40}")')
+_TIME = re.compile(rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"')
 _ISO = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.,]{5,16}(?:Z|[+-]\d\d:?\d\d)?")
 _OVERLAP_S = 120.0  # a minute of a log may have been begun twice
 
@@ -43,7 +42,7 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
     """The outputs that files and folders are, in the order of their times.
 
     `FILE.1`, `FILE.2` and so on are found beside FILE, and count as parts of it where they are
-    given too. Outputs of the same time are those of several microphones, told apart by the names
+    given too. A pipe is taken as it comes. Outputs of the same time are those of several microphones, told apart by the names
     of the files. Those without a time come first, as they were given.
 
     Raises:
@@ -89,7 +88,7 @@ def _families(files: Iterable[Path]) -> dict[Path, list[Path]]:
     for path in files:
         base, number = _base(path)
         families.setdefault(base, {})[number] = path
-        if number == 0:
+        if number == 0 and path.is_file():
             families[base] |= _older(path)
     return {
         base: [parts[n] for n in sorted(parts, reverse=True)] for base, parts in families.items()
@@ -98,6 +97,8 @@ def _families(files: Iterable[Path]) -> dict[Path, list[Path]]:
 
 def _base(path: Path) -> tuple[Path, int]:
     """What a file was when it was the newest, and its number; itself and 0 of the newest."""
+    if path.exists() and not path.is_file():  # a pipe, which is read once
+        return path, 0
     real = Path(os.path.realpath(path))
     numbered = _NUMBERED.fullmatch(real.name)
     if numbered and Path(numbered[1]).suffix:
@@ -117,7 +118,7 @@ def _older(path: Path) -> dict[int, Path]:
 
 def _times(parts: Sequence[Path]) -> tuple[float | None, float | None]:
     """The earliest and the latest time of parts, by the first and the last lines of each."""
-    times = [time for part in parts for time in _times_in(part)]
+    times = [time for part in parts if not part.is_fifo() for time in _times_in(part)]
     return (min(times), max(times)) if times else (None, None)
 
 
@@ -134,14 +135,14 @@ def _times_in(path: Path) -> Iterator[float]:
 
 
 def _times_of(data: bytes) -> list[float]:
-    texts = [json.loads(text) for text in _TIME.findall(data)]
+    texts = _TIME.findall(data)
     if not texts and not data.lstrip().startswith(b"{"):
-        texts = [text.decode() for text in _ISO.findall(data)]
+        texts = _ISO.findall(data)  # of a table
     times = []
     for text in (*texts[:1], *texts[-1:]):
         try:
-            times.append(read_moment(text).utc_s)
-        except ValueError:
+            times.append(read_moment(text.decode()).utc_s)
+        except (ValueError, OverflowError):
             continue
     return times
 

@@ -106,12 +106,14 @@ def elapsed_text(time_s: float) -> str:
 
 def duration_text(span_s: float) -> str:
     """A span of time by its two largest units: `5 h 12 min`, `3 min 5 s`, `8.3 s`."""
-    if span_s < 59.95:
+    if span_s < 59.5:
         return f"{span_s:.1f} s" if span_s < 9.95 else f"{span_s:.0f} s"
     minutes, second = divmod(round(span_s), 60)
-    if minutes < 60:
-        return f"{minutes} min {second} s" if second and minutes < 10 else f"{minutes} min"
+    if minutes < 10:
+        return f"{minutes} min {second} s" if second else f"{minutes} min"
     hours, minutes = divmod(round(span_s / 60), 60)
+    if not hours:
+        return f"{minutes} min"
     if hours < 72:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(round(span_s / 3600), 24)

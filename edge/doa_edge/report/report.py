@@ -12,6 +12,7 @@ from doa_edge.report.span import Span
 
 MOST_MICROPHONES = 8  # that are told apart; further ones are one
 OTHERS = "others"
+_MOST_COUNTERS = 256
 _WIDTH_S = 1.0  # of the spans: columns of a short recording are as narrow
 
 
@@ -45,25 +46,24 @@ class Report:
         Raises:
             ValueError: its `time` is none.
         """
-        name = self._known(message.name or source)
+        name = message.name or source
+        if name not in self._counters and len(self._counters) >= _MOST_COUNTERS:
+            name = OTHERS
         if name not in self._counters:
             self._counters[name] = SpanCounter(_WIDTH_S, self._zone, name=name)
         self._take(name, self._counters[name].add(message))
 
     def add_span(self, span: Span, source: str = "") -> None:
         """Count a line of a daily log."""
-        self._take(self._known(span.name or source), [span])
+        self._take(span.name or source, [span])
 
     def finish(self) -> None:
         """Count what waits for a next message."""
         for name, counter in self._counters.items():
             self._take(name, counter.finish())
 
-    def _known(self, name: str) -> str:
-        if name in self.histories or len(self.histories) < MOST_MICROPHONES:
-            return name
-        return OTHERS
-
     def _take(self, name: str, spans: Iterable[Span]) -> None:
         for span in spans:
+            if name not in self.histories and len(self.histories) >= MOST_MICROPHONES:
+                name = OTHERS
             self.histories.setdefault(name, History()).add(span)

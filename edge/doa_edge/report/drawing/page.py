@@ -11,6 +11,7 @@ from doa_edge.report.drawing.canvas import COLOURS, SvgCanvas
 from doa_edge.report.drawing.panels import GAP, HALF, PADDING, WIDTH, Panel, Section
 
 PRIVACY = "Directions and times alone: no sound is in this report."
+_NARROW = 700.0  # pixels; what is wider is moved sideways on a phone
 _LAYOUT = f"""
 *{{box-sizing:border-box}}
 body{{margin:0 auto;padding:24px;max-width:{WIDTH + 48:g}px;background:var(--page);
@@ -23,7 +24,7 @@ p{{margin:4px 0 20px;color:var(--muted);overflow-wrap:anywhere}}
 section{{background:var(--card);border:1px solid var(--line);border-radius:14px;
 padding:{PADDING:g}px;flex:1 1 {HALF:g}px;overflow-x:auto}}
 section.left{{flex:0 1 {HALF:g}px}}
-svg{{display:block;width:100%;height:auto;font-family:inherit}}
+svg{{display:block;overflow:visible;width:100%;height:auto;font-family:inherit}}
 svg.wide{{min-width:760px}}
 image{{image-rendering:pixelated}}
 """
@@ -79,6 +80,6 @@ def _panel(panel: Panel, *, left: bool) -> str:
     heading = f"<h3>{escape(panel.title)}</h3>" if panel.title else ""
     opened = '<section class="left">' if left else "<section>"
     drawn = canvas.svg()
-    if panel.width > WIDTH / 2:
+    if panel.width > _NARROW:
         drawn = drawn.replace("<svg ", '<svg class="wide" ', 1)
     return f"{opened}{heading}{drawn}</section>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from doa_edge.report.drawing.canvas import Canvas
 from doa_edge.report.drawing.scales import DISTINCT, cut
@@ -10,14 +11,16 @@ from doa_edge.report.history import History
 from doa_edge.report.moments import duration_text
 from doa_edge.report.span import SECTOR_DEG, SECTORS, sector_azimuth
 
-HEIGHT = 430.0
-_RADIUS = 150.0
+HEIGHT = 400.0
+_RADIUS = 134.0
 _MOST_ZONES = 6
-_POINTS = 4  # along the outer end of a petal
+_NEAR_DEG = 7.0  # to the left or the right: the name of a zone would stand on theirs
+_JOINED = 2  # sectors of a petal
+_POINTS = 5  # along the outer end of a petal
 
 
 def draw_rose(canvas: Canvas, history: History, width: float) -> None:
-    """Draw a petal for each sector of azimuth, its area the time that a voice came from there.
+    """Draw a petal for every ten degrees, its area the time that a voice came from there.
 
     Ahead is up, left is left.
 
@@ -26,25 +29,26 @@ def draw_rose(canvas: Canvas, history: History, width: float) -> None:
         history: with an estimate at least.
         width: of the panel [pixels].
     """
-    x, y = width / 2.0, HEIGHT / 2.0 + 2.0
-    most = max(history.sectors)
+    x, y = width / 2.0, HEIGHT / 2.0 - 4.0
+    petals = petals_of(history.sectors)
+    most = max(petals)
     for share in (0.25, 1.0):
         canvas.circle(x, y, _RADIUS * math.sqrt(share), "line")
     for angle in range(0, 360, 45):
         canvas.line([(x, y), _point(x, y, _RADIUS, angle)], "line")
-    for sector in range(SECTORS):
-        seconds = history.sectors[sector]
-        if most > 0.0 and seconds > 0.0:
-            _draw_petal(canvas, (x, y), sector, seconds, most)
+    for number, seconds in enumerate(petals):
+        if seconds > 0.0:
+            _draw_petal(canvas, (x, y), number, seconds / most, duration_text(seconds))
     places = (
         ("ahead", 0, 0, -32),
-        ("left", 90, -36, 4),
+        ("left", 90, -16, 4),
         ("back", 180, 0, 42),
-        ("right", -90, 36, 4),
+        ("right", -90, 16, 4),
     )
     for name, azimuth_deg, dx, dy in places:
         at = _point(x, y, _RADIUS, azimuth_deg)
-        canvas.text((at[0] + dx, at[1] + dy), name, size=12.5, anchor="middle", bold=True)
+        anchor = "end" if dx < 0 else "start" if dx else "middle"
+        canvas.text((at[0] + dx, at[1] + dy), name, size=12.5, anchor=anchor, bold=True)
     _draw_zones(canvas, history, x, y)
     for share in (0.25, 1.0) if most > 0.0 else ():
         at = _point(x, y, _RADIUS * math.sqrt(share), -157.5)
@@ -52,17 +56,29 @@ def draw_rose(canvas: Canvas, history: History, width: float) -> None:
         canvas.text((at[0] + 4, at[1] + 4), text, size=10.5, fill="muted")
 
 
-def _draw_petal(
-    canvas: Canvas, middle: tuple[float, float], sector: int, seconds: float, most: float
-) -> None:
-    azimuth_deg = sector_azimuth(sector)
-    radius = _RADIUS * math.sqrt(seconds / most)
-    first = azimuth_deg - SECTOR_DEG / 2.0
-    outer = [
-        _point(*middle, radius, first + SECTOR_DEG * step / (_POINTS - 1))
-        for step in range(_POINTS)
+def petals_of(sectors: Sequence[float]) -> list[float]:
+    """Seconds of ten degrees around 0°, 10° and so on; half of what lies between two is of each.
+
+    Args:
+        sectors: 72 sums of seconds, of five degrees each.
+    """
+    return [
+        sectors[n] + (sectors[n - 1] + sectors[(n + 1) % SECTORS]) / 2.0
+        for n in range(0, SECTORS, _JOINED)
     ]
-    tip = f"{azimuth_deg}°: {duration_text(seconds)}"
+
+
+def _draw_petal(
+    canvas: Canvas, middle: tuple[float, float], number: int, share: float, time: str
+) -> None:
+    azimuth_deg = sector_azimuth(_JOINED * number)
+    radius = _RADIUS * math.sqrt(share)
+    wide = _JOINED * SECTOR_DEG
+    first = azimuth_deg - wide / 2.0
+    outer = [
+        _point(*middle, radius, first + wide * step / (_POINTS - 1)) for step in range(_POINTS)
+    ]
+    tip = f"around {azimuth_deg}°: {time}"
     canvas.shape([middle, *outer], "accent", line="card", tip=tip)
 
 
@@ -78,7 +94,11 @@ def _draw_zones(canvas: Canvas, history: History, x: float, y: float) -> None:
         at = _point(x, y, _RADIUS + 19, azimuth_deg)
         side = math.sin(math.radians(azimuth_deg))
         anchor = "middle" if abs(side) < 0.35 else "end" if side > 0 else "start"
-        canvas.text((at[0], at[1] + 4), cut(name, 12), size=11.5, anchor=anchor)
+        beside = azimuth_deg - math.copysign(90.0, azimuth_deg)  # of `left` or `right`
+        down = 4.0
+        if abs(beside) < _NEAR_DEG:  # above their name, or below it
+            down += 15.0 if abs(azimuth_deg) >= 90.0 else -15.0
+        canvas.text((at[0], at[1] + down), cut(name, 12), size=11.5, anchor=anchor)
 
 
 def _point(x: float, y: float, radius: float, azimuth_deg: float) -> tuple[float, float]:

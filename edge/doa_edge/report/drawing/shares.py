@@ -11,9 +11,9 @@ from doa_edge.report.history import History
 from doa_edge.report.moments import clock_text, day_text, duration_text, elapsed_text
 from doa_edge.report.span import Place
 
-HEIGHT = 430.0
+HEIGHT = 400.0
 _ROW, _HEADING = 23.0, 30.0
-_NAMES, _TIMES = 116.0, 188.0  # pixels left and right of the bars
+_NAMES, _TIMES = 116.0, 216.0  # pixels left and right of the bars
 _ROWS = 11  # of zones and talkers in all
 _COUNTS = ("blank", "soft", "accent", "#0b4f6c", "#7b3294")
 _COUNT_NAMES = ("nobody", "one", "two", "three", "four or more")

@@ -112,7 +112,8 @@ def _draw_times(
             canvas.line([(x, bottom), (x, bottom + 5)], "muted")
             text = _time_text(local_s, step_s, clock=clock)
             if x + 40 < box.x + box.width + _BREAK or first:
-                canvas.text((x, bottom + 17), text, size=11, fill="muted")
+                anchor = "start" if first else "middle"
+                canvas.text((x, bottom + 17), text, size=11, fill="muted", anchor=anchor)
             free = x + _TICK * 0.9
 
 

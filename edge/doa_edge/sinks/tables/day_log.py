@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -21,8 +22,8 @@ class DayLogSink:
     """Appends a line a minute to `DIR/YYYY-MM-DD.jsonl`, of the local day.
 
     A line is on the disk when its minute is over, so that a process that is killed, or a power cut,
-    loses no more than the minute under way. What cannot be written, as on a full disk, is told once
-    and counted; the run goes on.
+    loses no more than the minute under way; a file that was removed is begun again. What cannot be
+    written, as on a full disk, is told once and counted; the run goes on.
 
     Args:
         folder: made if it does not exist.
@@ -45,8 +46,6 @@ class DayLogSink:
         self._untimed = 0
         self._counters: dict[str, SpanCounter] = {}
         self._reasons = Reasons(self.name)
-        self._day: int | None = None
-        self._file: FileSink | None = None
 
     def send(self, message: Message) -> None:
         """Count a message; writes the minute before, if that is over now."""
@@ -69,8 +68,6 @@ class DayLogSink:
         for counter in self._counters.values():
             for span in counter.finish():
                 self._write(span)
-        if self._file is not None:
-            self._file.close()
         if self._untimed:
             say(
                 "doa_edge: --log has left out what has no time: "
@@ -80,14 +77,9 @@ class DayLogSink:
     def _write(self, span: Span) -> None:
         day = local_day(Moment(span.begin, span.offset_s or 0.0))
         try:
-            if day != self._day or self._file is None:
-                if self._file is not None:
-                    self._file.close()
-                self._file = None
-                self._file = FileSink(self._folder / f"{day_date(day)}.jsonl", size=None)
-                self._day = day
-            self._file.send(span.to_dict())
-            self._file.sync()
+            with closing(FileSink(self._folder / f"{day_date(day)}.jsonl", size=None)) as file:
+                file.send(span.to_dict())
+                file.sync()
         except OSError as error:
             self.dropped += 1
             self._reasons.tell("cannot be written", error)
