@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,13 +76,17 @@ def _measure(source: Path, folder: Path) -> None:
         command = [sys.executable, "-c", _PROGRAM, "report", str(source), "--out", str(out)]
         started = time.perf_counter()
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        peak = 0.0
-        while process.poll() is None:
+        peak, ended, usage = 0.0, 0, None
+        while not ended:
             peak = max(peak, _peak_mb(process.pid))
             time.sleep(0.01)
+            ended, _, usage = os.wait4(process.pid, os.WNOHANG)
+        process.returncode = 0  # it has been waited for
         seconds = time.perf_counter() - started
+        busy = usage.ru_utime + usage.ru_stime
         size = out.stat().st_size / 1e3
-        print(f"  .{suffix}: {seconds:.1f} s, {peak:.0f} MB of memory at most, {size:.0f} kB")
+        cost = f"{seconds:.1f} s, {busy:.1f} s of a core, {peak:.0f} MB of memory at most"
+        print(f"  .{suffix}: {cost}, {size:.0f} kB", flush=True)
 
 
 def _peak_mb(process: int) -> float:

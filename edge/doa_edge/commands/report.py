@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError, say
 from doa_core.files import check_writable, say_written
+from doa_edge.wall_clock.zone import read_zone
 
 
 def add_parser(commands: Any) -> None:
@@ -41,34 +43,41 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--zone",
-        metavar="NAME",
-        help="the time zone whose hours are told, such as Europe/Berlin (default: as the lines "
-        "have it)",
+        metavar="ZONE",
+        type=_zone,
+        help="the time zone whose hours are told, a name such as Europe/Berlin or an offset such "
+        "as +02:00 (default: as the lines have it)",
     )
+
+
+def _zone(text: str) -> datetime.tzinfo:
+    """The type of `--zone`."""
+    try:
+        return read_zone(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the report; returns the exit status.
 
     Raises:
-        InputError: lines of another program, no estimate, an unknown zone or kind of report.
+        InputError: lines of another program, no estimate, or an unknown kind of report.
         MissingPackageError: a picture without Matplotlib.
         OSError: a file cannot be read or written.
     """
     from doa_edge.report.files import find_outputs
     from doa_edge.report.lines import read_report
-    from doa_edge.report.moments import read_zone
     from doa_edge.sinks.tables.report import check_report, write_report
 
     check_report(options.out)
-    zone = read_zone(options.zone) if options.zone is not None else None
     outputs = find_outputs(options.files)
     out = os.path.realpath(options.out)
     for output in outputs:
         if any(os.path.realpath(part) == out for part in output.parts):
             raise InputError(f"--out must be another file than the lines. Received: {options.out}")
     check_writable(options.out)
-    report, unread = read_report(outputs, zone)
+    report, unread = read_report(outputs, options.zone)
     names = [output.name for output in outputs]
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     write_report(options.out, report, of=shown, unread=unread)

@@ -42,8 +42,8 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
     """The outputs that files and folders are, in the order of their times.
 
     `FILE.1`, `FILE.2` and so on are found beside FILE, and count as parts of it where they are
-    given too. A pipe is taken as it comes. Outputs of the same time are those of several microphones, told apart by the names
-    of the files. Those without a time come first, as they were given.
+    given too. Outputs of the same time are those of several microphones, told apart by the names of
+    the files. Those without a time, and pipes, come first, as they were given.
 
     Raises:
         InputError: a folder without such files.

@@ -20,8 +20,9 @@ LONGEST_LINE = 1 << 20  # bytes
 _PATIENCE = 2000  # lines of another kind, after which a file is one of another program
 _SHOWN = 60  # characters of a line that is none
 _ESTIMATE = ("time_s", "azimuth_deg")  # columns that a table of a run has
-_NUMBERS = ("time_s", "azimuth_deg", "by_s", "lost_s")
-_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+_NUMBERS = ("time_s", "azimuth_deg")
+_TRUTHS = ("active", "tentative")
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass
@@ -183,24 +184,24 @@ def _row(cells: Mapping[str, str]) -> dict[str, Any] | None:
         for key in _NUMBERS:
             if key in values:
                 values[key] = float(values[key])
+        for key in _TRUTHS:
+            if key in values:
+                values[key] = _TRUTH[values[key].lower()]
         if "event" in values:
-            return _event(values)
-        zones = [zone for zone in values.pop("zones", "").replace("|", ";").split(";") if zone]
-        values["zones"] = zones
-        values["active"] = _TRUTHS[values.get("active", "false").lower()]
+            return {**values, **_details(values.pop("details", "{}"))}
+        values["zones"] = [zone for zone in values.get("zones", "").split(";") if zone]
         if "id" in values:
             values["talkers"] = [{**values, "id": int(values["id"])}]
-        elif "azimuth_deg" not in values or not values["active"]:
+        elif "azimuth_deg" not in values or not values.get("active", False):
             values["talkers"] = []
     except (ValueError, KeyError):
         return None
     return values
 
 
-def _event(values: dict[str, Any]) -> dict[str, Any]:
-    """An event, whose cell may hold its JSON or its name alone."""
-    event = values["event"]
-    if event.startswith("{"):
-        told = json.loads(event)
-        return {**values, **told} if isinstance(told, dict) else values
-    return {**values, "zone": values.get("zone") or values.get("zones")}
+def _details(text: str) -> dict[str, Any]:
+    """What an event has beside its name: an object of JSON."""
+    details = json.loads(text)
+    if not isinstance(details, dict):
+        raise ValueError("details must be an object")
+    return details

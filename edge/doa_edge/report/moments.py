@@ -6,8 +6,6 @@ import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
-from doa_core.errors import InputError
-
 _EPOCH_DAY = 719_163  # 1970-01-01 as `date.toordinal` counts
 _DAY_S = 86_400
 _FRACTION = re.compile(r"[.,](\d+)")
@@ -30,23 +28,6 @@ class Moment(NamedTuple):
     def local_s(self) -> float:
         """Local time since 1970 [seconds], without leaps."""
         return self.utc_s + self.offset_s
-
-
-def read_zone(name: str) -> tzinfo:
-    """The time zone of a name such as Europe/Berlin.
-
-    Raises:
-        InputError: this machine knows no such zone.
-    """
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:  # a folder, a path, a name that is not known
-        raise InputError(
-            "--zone must be a name such as Europe/Berlin of the time zones that this machine "
-            f"knows (package tzdata). Received: {name}"
-        ) from error
 
 
 def read_moment(text: str, zone: tzinfo | None = None) -> Moment:

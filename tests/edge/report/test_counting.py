@@ -8,9 +8,10 @@ import pytest
 
 from doa_edge.report.counting import ALONE_S, NOT_WRITTEN, SpanCounter
 from doa_edge.report.messages import read_message
-from doa_edge.report.moments import duration_text, read_moment, read_zone
+from doa_edge.report.moments import duration_text, read_moment
 from doa_edge.report.report import Report
 from doa_edge.report.span import read_span, sector_azimuth, sector_of
+from doa_edge.wall_clock.zone import read_zone
 from tests.edge.report.lines_of_runs import EVENING, STEP_S, estimate, run_of, timed
 
 

@@ -131,8 +131,11 @@ def test_a_table_reads_as_its_lines(tmp_path):
             told = {key: talker[key] for key in ("id", "slot", "azimuth_deg") if talker}
             active = str(message["active"]).lower()
             rows.append({**keys, **told, "active": active, "zones": zones})
-    event = {"time_s": 4.1, "event": "gap"}
-    table = write_table(tmp_path / "a.csv", [*rows, event])
+    gap = {"time_s": 9.0, "event": "gap", "details": '{"reason": "lost", "lost_s": 3.5}'}
+    last = {"time_s": 0.832 + 30 * STEP_S + 3.5, "active": "false"}
+    table = write_table(tmp_path / "a.csv", [*rows, gap, last])
+    messages += [{"time_s": 9.0, "event": "gap", "reason": "lost", "lost_s": 3.5}]
+    messages += run_of(1, first_s=last["time_s"])
     lines = only(read(write_lines(tmp_path / "a.jsonl", messages))[0])
     report, unread = read(table)
     history = only(report)
@@ -144,6 +147,19 @@ def test_a_table_reads_as_its_lines(tmp_path):
         {"desk": 3.2, "room": 3.2}
     )
     assert set(history.talkers) == set(lines.talkers)
+    assert {name: one.seconds for name, one in history.missing.items()} == {"lost": 3.5}
+
+
+def test_a_talker_of_a_table_who_is_tentative_all_along(tmp_path):
+    common = {"id": 1, "azimuth_deg": 90.0, "active": "true"}
+    rows = [
+        {"time_s": 1.0, **common, "tentative": "true"},
+        {"time_s": 1.16, **common, "tentative": "true"},
+        {"time_s": 1.16, **common, "id": 2, "tentative": "false"},
+    ]
+    columns = (*COLUMNS, "tentative")
+    history = only(read(write_table(tmp_path / "a.csv", rows, columns))[0])
+    assert [number for (_, number), one in history.talkers.items() if one.confirmed] == [2]
 
 
 def test_a_table_of_one_voice_and_of_parts_with_headers(tmp_path):
