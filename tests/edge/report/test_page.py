@@ -171,7 +171,7 @@ def test_a_picture_of_the_evening(tmp_path, evening):
     path = made(tmp_path, evening, suffix="png")
     assert 50_000 < path.stat().st_size < 1_000_000
     width, height = struct.unpack(">II", path.read_bytes()[16:24])
-    assert (width, height > width) == (1456, True)
+    assert (width, height > width) == (1213, True)
 
 
 def test_a_picture_of_hostile_names(tmp_path):

@@ -18,7 +18,7 @@ from tests.edge.report.lines_of_runs import EVENING, STEP_S, estimate, run_of, w
 
 COLUMNS = (
     *("time", "time_s", "file", "event", "id", "slot", "azimuth_deg", "elevation_deg"),
-    *("confidence", "active", "level_dbfs", "zones"),
+    *("confidence", "active", "level_dbfs", "zones", "details"),
 )
 
 

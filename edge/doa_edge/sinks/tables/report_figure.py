@@ -11,7 +11,7 @@ from doa_edge.report.drawing.page import PRIVACY
 from doa_edge.report.drawing.panels import GAP, PADDING, WIDTH, Panel, Section
 from doa_edge.sinks.plot import save_picture
 
-_DPI = 100.0  # of the pixels that panels are drawn in
+_DPI = 120.0  # pixels of panels in an inch: more of the picture would take more memory
 _POINTS = 72.0 / _DPI  # of a pixel
 _MARGIN = 24.0
 _TITLE = 30.0  # of a panel [pixels]
