@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 Message = dict[str, Any]
@@ -153,8 +153,9 @@ def _event(midnight: datetime, begin_h: float, time_s: float, event: str, **told
 
 
 def _time(midnight: datetime, begin_h: float, time_s: float) -> str:
-    moment = midnight + timedelta(hours=begin_h, seconds=round(time_s, 3))
-    return moment.isoformat(timespec="milliseconds")
+    # By UTC: hours of a clock that is set for the winter are not hours of time.
+    moment = midnight.astimezone(timezone.utc) + timedelta(hours=begin_h, seconds=round(time_s, 3))
+    return moment.astimezone(midnight.tzinfo).isoformat(timespec="milliseconds")
 
 
 def _azimuth(azimuth_deg: float) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from doa_edge.report.span import Span
 
-MOST_COLUMNS = 720
+MOST_COLUMNS = 800  # a month has 744 hours
 MOST_DAYS = 1100  # three years
 HOURS = 24
 _WIDTHS_S = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200, 86_400)  # each divides the next

@@ -302,7 +302,7 @@ def test_a_history_stays_small_whatever_comes():
     assert history.other_talkers == 2_500 - MOST_PLACES
     assert len(history.zones) == MOST_PLACES + 1
     assert sum(zone.seconds for zone in history.zones.values()) == 2_500
-    assert len(history.columns.columns) <= 720
+    assert len(history.columns.columns) <= 800
     assert sum(column.heard_s for column in history.columns.columns.values()) == 2_500
     assert len(history.days.heard_s) == 1100
     assert history.days.left_out == 2_500 - 1100
