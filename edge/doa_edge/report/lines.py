@@ -68,21 +68,16 @@ def _read_output(output: Output, report: Report, unread: Unread, zone: tzinfo | 
         found, others, example = 0, 0, ""
         with path.open("rb") as file:
             for text, item in _items(file, zone):
-                if isinstance(item, Span):
-                    report.add_span(item, output.source)
-                elif item is not None and _added(report, item, output.source):
-                    pass
-                elif text.endswith("\n"):
-                    others += 1
-                    example = example or text
-                    if not found and others >= _PATIENCE:
-                        break
+                if _counted(report, item, output.source):
+                    found += 1
                     continue
-                else:
+                example = example or text
+                if not text.endswith("\n"):
                     unread.cut += 1
-                    example = example or text
                     continue
-                found += 1
+                others += 1
+                if not found and others >= _PATIENCE:
+                    break
         if example and not found:
             raise InputError(
                 f"{printable(path)} must hold lines that `doa_edge run --out` or `--log` wrote; "
@@ -91,9 +86,15 @@ def _read_output(output: Output, report: Report, unread: Unread, zone: tzinfo | 
         unread.damaged += others
 
 
-def _added(report: Report, values: Mapping[str, Any], source: str) -> bool:
+def _counted(report: Report, item: Mapping[str, Any] | Span | None, source: str) -> bool:
+    """Count what a line is; whether it is anything."""
+    if item is None:
+        return False
+    if isinstance(item, Span):
+        report.add_span(item, source)
+        return True
     try:
-        report.add(read_message(values), source)
+        report.add(read_message(item), source)
     except (ValueError, OverflowError):
         return False
     return True

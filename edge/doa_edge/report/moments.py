@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _EPOCH_DAY = 719_163  # 1970-01-01 as `date.toordinal` counts
 _DAY_S = 86_400
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200  # a board without a clock begins in 1970
 _FRACTION = re.compile(r"[.,](\d+)")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -38,7 +39,7 @@ def read_moment(text: str, zone: tzinfo | None = None) -> Moment:
         zone: whose local time is wanted; the text's own if None.
 
     Raises:
-        ValueError: no such text.
+        ValueError: no such text, or centuries away.
     """
     try:
         time = datetime.fromisoformat(text)
@@ -46,6 +47,8 @@ def read_moment(text: str, zone: tzinfo | None = None) -> Moment:
         plain = re.sub("[zZ]$", "+00:00", text)
         six = _FRACTION.sub(lambda found: f".{found[1][:6]:0<6}", plain)
         time = datetime.fromisoformat(six)
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ValueError(f"a time must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
     if zone is not None:
         time = time.replace(tzinfo=zone) if time.tzinfo is None else time.astimezone(zone)
     offset = time.utcoffset()

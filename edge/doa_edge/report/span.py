@@ -15,6 +15,7 @@ SECTORS = 72  # of azimuth
 SECTOR_DEG = 360 // SECTORS
 MOST_COUNTED = 4  # talkers at once that are told apart
 _MOST_S = 1e10
+_LONGEST_S = 86_400.0  # of a line of the log
 _MOST_NAMES = 4096  # zones or talkers of a line of the log
 _LONGEST_NAME = 200  # characters
 
@@ -147,7 +148,7 @@ def read_span(values: Mapping[str, Any], zone: tzinfo | None = None) -> Span:
     steps_s = values.get("clock_stepped_s", [])
     if not isinstance(steps_s, list) or len(steps_s) > _MOST_NAMES:
         raise ValueError("steps of the clock must be a list")
-    begin, end = (minute.utc_s + number(values.get(key), 0.0, _MOST_S) for key in _ENDS)
+    begin, end = (minute.utc_s + number(values.get(key), 0.0, _LONGEST_S) for key in _ENDS)
     span = Span(
         begin,
         max(begin, end),

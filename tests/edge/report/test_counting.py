@@ -182,6 +182,8 @@ def test_a_minute_survives_the_log():
     [
         {"minute": 3},
         {"minute": "yesterday"},
+        {"minute": "9999-12-31T23:59:00+00:00"},
+        {"to_s": 1e9},
         {"run": None},
         {"heard_s": -1.0},
         {"heard_s": math.nan},

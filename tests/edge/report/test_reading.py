@@ -204,6 +204,7 @@ def test_a_run_that_was_cut_short(tmp_path):
         b'{"time_s": 1e999, "azimuth_deg": 3, "active": true}\n',
         b'{"time_s": 3, "azimuth_deg": 3, "active": true, "time": "noon"}\n',
         b'{"time_s": 3, "azimuth_deg": 3, "active": true, "time": "0001-01-01T00:00:00+14:00"}\n',
+        b'{"time_s": 3, "azimuth_deg": 3, "active": true, "time": "9999-12-31T23:59:59+00:00"}\n',
         b"[" * 100_000 + b"\n",
         b'{"time_s": ' + b"9" * 6000 + b"}\n",
         b"x" * (LONGEST_LINE + 5) + b"\n",
