@@ -139,6 +139,8 @@ class Config:
             '# a comment\nformat = "ambix"\nmount = [0, 0, 180]\nevery = 5\ngate = -60.0\n'
             'margin = 3\nconfidence = 0.1\nsmooth = 0.5\ndecode = "peak"\naverage = "0.5s"\n'
             "talkers = 1\nverbose = true\nstall = 3\nsummary = true\nthreads = 1\n"
+            "[zones]\ndesk = [-30, 30]\nboard = {azimuth = [60, 120], elevation = [0, 40.5]}\n"
+            "[ignore]\ntv = [150, -150]\n"
         )
 
     def write(self, rng, folder):

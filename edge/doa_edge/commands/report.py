@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
 from pathlib import Path
 from typing import Any
 
 from doa_core.errors import InputError, say
 from doa_core.files import check_writable, say_written
-from doa_edge.wall_clock.zone import read_zone
+from doa_edge.options.command import time_zone
 
 
 def add_parser(commands: Any) -> None:
@@ -44,18 +43,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--zone",
         metavar="ZONE",
-        type=_zone,
+        type=time_zone,
         help="the time zone whose hours are told, a name such as Europe/Berlin or an offset such "
         "as +02:00 (default: as the lines have it)",
     )
-
-
-def _zone(text: str) -> datetime.tzinfo:
-    """The type of `--zone`."""
-    try:
-        return read_zone(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(options: argparse.Namespace) -> int:

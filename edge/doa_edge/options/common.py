@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from doa_edge.limits import Limits
-from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
+from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds, time_zone
+from doa_edge.options.zones import add_zones
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
 from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
@@ -16,7 +17,7 @@ from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate")
+_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate", "--zone")
 
 
 def add_directions(group: argparse._ArgumentGroup) -> None:
@@ -50,6 +51,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     add_options(group, texts, kinds)
     text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
     add_options(group, {"--talkers N": text}, {"N": Limited("run talkers")})
+    add_zones(group)
     group.set_defaults(smooth=0.0, threads=1)
 
 
@@ -57,12 +59,15 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of outputs on this machine."""
     texts = {
         "--json": "print JSON lines on a terminal, too",
-        "--out FILE.jsonl": "write the JSON lines to this file, too: those of a recording replace "
-        "it once they are complete, those of a device or a pipe are appended as they come",
+        "--out FILE.jsonl": "write the lines to this file, too, or to a FILE.csv as a table: those "
+        "of a recording replace it once they are complete, those of a device or a pipe are "
+        "appended as they come",
         "--out-size BYTES": "with a device or a pipe, start a new file before this one grows "
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--zone ZONE": "time zone of `time`: a name such as Europe/Berlin, or an offset such as "
+        "+02:00 (default: the system's of live sound, none of a recording that carries a clock)",
         "--dcase FILE.csv": "write who is heard in each frame of 100 ms of a recording or a "
         "pipe, in the form of DCASE: frame, class, source, azimuth, elevation",
         "--dcase-class N": "the class of every row: a voice is not told to be a woman's or a "
@@ -82,8 +87,8 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.csv": Path, "FILE.png": Path, "DIR": Path}
-    kinds["FILE.html"] = Path
+    files = ("FILE.jsonl", "FILE.csv", "FILE.html", "FILE.png", "DIR")
+    kinds: dict[str, Kind] = {"ZONE": time_zone, **dict.fromkeys(files, Path)}
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)

@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
-def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the input, as a group."""
+def add_input_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the options of the input, as a group.
+
+    Args:
+        parser: of the verb.
+        several: whether it takes several recordings; see `take_recording`.
+    """
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
     text = "a recording: the same as --input FILE"
-    group.add_argument("recording", metavar="FILE", nargs="?", help=text)
+    count: dict[str, Any] = {"nargs": "*" if several else "?"}
+    group.add_argument("recording", metavar="FILE", help=text, **count)
+    text = (
+        "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard input: a WAV stream, "
+        "or raw PCM with --encoding and --rate"
+    )
+    if several:
+        text += "; of several recordings each line has its `file`"
+        count = {"nargs": "+", "action": "extend"}
+    group.add_argument("--input", metavar="FILE|-", help=text, **(count if several else {}))
     texts = {
-        "--input FILE|-": "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard "
-        "input: a WAV stream, or raw PCM with --encoding and --rate",
         "--device NUMBER|NAME": "a live device by its number or a part of its name, as `doa_edge "
         "devices` lists them (default: the only one that can be used)",
         "--stall SECONDS": "reopen a device that delivers nothing for this long (default: 3)",
@@ -60,26 +72,37 @@ def input_format_of(options: argparse.Namespace) -> InputFormat:
 
 
 def take_recording(options: argparse.Namespace) -> None:
-    """A recording that is named without `--input` becomes the value of `input`.
+    """What is named without `--input` becomes the value of `input`: a name, or None.
+
+    Of a verb that takes several it is the first of `inputs`, which lists all.
 
     Raises:
-        InputError: it is named both ways.
+        InputError: recordings are named both ways.
     """
-    recording = getattr(options, "recording", None)
-    if recording is None:
+    if not hasattr(options, "recording"):
         return
-    if options.input is not None:
+    bare, named = _listed(options.recording), _listed(options.input)
+    if bare and named:
         from doa_core.errors import InputError
 
         raise InputError(
             "The recording must be named once, as FILE or as --input FILE. "
-            f"Received: {recording} and --input {options.input}"
+            f"Received: {' '.join(bare)} and --input {' '.join(named)}"
         )
-    options.input = recording
+    options.inputs = bare or named
+    options.input = options.inputs[0] if options.inputs else None
 
 
-def source_settings(options: argparse.Namespace) -> dict[str, Any]:
+def _listed(names: str | list[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def source_settings(options: argparse.Namespace, input: str | None = None) -> dict[str, Any]:
     """Arguments of `doa_edge.input.sources.open_source`, but for `model_rate`.
+
+    Args:
+        options: of the command.
+        input: the recording that is meant, where several are given.
 
     Raises:
         InputError: an unknown profile, or one that contradicts the format.
@@ -100,10 +123,11 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     input_format = input_format_of(options)
     if profile and not options.format:
         input_format = replace(input_format, audio_format=profile.audio_format)
-    same = ("input", "device", "rate", "encoding", "raw_channels")
+    same = ("device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
-    if options.input not in (None, "-"):
-        settings["input"] = os.fspath(existing_path(options.input))
+    settings["input"] = options.input if input is None else input
+    if settings["input"] not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(settings["input"]))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import INTERRUPTIONS, check_writable, say_written, write_beside
 from doa_edge.sinks.hub import Hub
-from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT, FileSink, StreamSink
+from doa_edge.sinks.lines import (
+    DEFAULT_OUT_BYTES,
+    DEFAULT_OUT_COUNT,
+    FileSink,
+    Form,
+    JsonLines,
+    StreamSink,
+)
 from doa_edge.sinks.sink import Queued, Sink
 from doa_edge.sinks.stages import Stage
 
@@ -69,6 +76,7 @@ def open_outputs(
                 path,
                 size=(options.out_size or DEFAULT_OUT_BYTES) if paced else None,
                 count=DEFAULT_OUT_COUNT if options.out_count is None else options.out_count,
+                form=_form_of(options.out),
             )
             sinks.append(_in_queue(file, pace))
         sinks += _countings(options, live=paced)
@@ -86,6 +94,13 @@ def open_outputs(
         yield hub
 
 
+def _form_of(path: Path) -> Form:
+    """How lines are written to a file, by its name."""
+    from doa_edge.sinks.tables.rows import SUFFIX, CsvRows
+
+    return CsvRows() if path.suffix.lower() == SUFFIX else JsonLines()
+
+
 def _countings(options: argparse.Namespace, *, live: bool) -> Iterator[Sink]:
     """Sinks that count what they are sent, in little time."""
     if options.log:
@@ -95,8 +110,15 @@ def _countings(options: argparse.Namespace, *, live: bool) -> Iterator[Sink]:
     if options.report:
         from doa_edge.sinks.tables.report import ReportSink
 
-        source = options.input or options.device or "the default device"
-        yield ReportSink(options.report, of=f"doa_edge run of {source}")
+        yield ReportSink(options.report, of=f"doa_edge run of {_heard(options)}")
+
+
+def _heard(options: argparse.Namespace) -> str:
+    """What is listened to, for people."""
+    names = [Path(path).name for path in options.inputs]
+    if len(names) > 3:
+        return f"{names[0]} and {len(names) - 1} more"
+    return ", ".join(names) or str(options.device or "a device")
 
 
 def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
@@ -123,7 +145,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         OSError: an output whose folder does not exist.
     """
     outputs = [path for path in (options.out, options.dcase, options.report, options.plot) if path]
-    inputs = [path for path in (options.input, model_path, options.config) if path is not None]
+    inputs = [*options.inputs, model_path, *([options.config] if options.config else [])]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]
         if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):
@@ -148,10 +170,16 @@ def _network_sinks(
     options: argparse.Namespace, *, paced: bool, hop_seconds: float
 ) -> Iterator[Sink]:
     """Sinks to other programs; a recording waits for OSC and TCP clients, a live input does not."""
+    zones = [zone.name for zone in options.zones or ()]
     if options.web:
         from doa_edge.sinks.network.web import WebSink
 
-        web = WebSink(options.web, names=[options.web_name] if options.web_name else [])
+        web = WebSink(
+            options.web,
+            names=[options.web_name] if options.web_name else [],
+            zones=options.zones or (),
+            ignore=options.ignore or (),
+        )
         say(f"doa_edge: live page at {web.url}")
         yield web
     if options.tcp:
@@ -161,7 +189,8 @@ def _network_sinks(
     if options.osc:
         from doa_edge.sinks.network.osc import DEFAULT_PREFIX, OscSink
 
-        osc = OscSink(options.osc, prefix=options.osc_prefix or DEFAULT_PREFIX)
+        prefix = options.osc_prefix or DEFAULT_PREFIX
+        osc = OscSink(options.osc, prefix=prefix, zones=zones)
         yield Queued(osc) if paced else osc
     if options.tcp_connect:
         from doa_edge.sinks.network.tcp import TcpClientSink
@@ -171,13 +200,15 @@ def _network_sinks(
     if options.mqtt:
         from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, MqttSink
 
-        yield MqttSink(
+        mqtt = MqttSink(
             options.mqtt,
             topic=options.mqtt_topic or DEFAULT_TOPIC,
             qos=options.mqtt_qos or 0,
             user=options.mqtt_user,
             tls=bool(options.mqtt_tls),
         )
+        yield mqtt  # first, so that it is closed where a zone is refused
+        mqtt.count_zones(zones)
 
 
 def _close_unowned(sinks: list[Sink]) -> None:

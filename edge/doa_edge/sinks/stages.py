@@ -18,8 +18,12 @@ def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
     Args:
         options: of `doa_edge run`.
     """
-    del options  # none asks for a stage yet
-    return ()
+    stages: list[Stage] = []
+    if options.zones:
+        from doa_edge.zones.occupancy import ZoneStage
+
+        stages.append(ZoneStage(options.zones))
+    return stages
 
 
 def passed(message: Message, stages: Sequence[Stage]) -> Iterator[Message]:

@@ -9,6 +9,10 @@ With several voices also
 TOPIC/count      with each estimate: how many talk
 TOPIC/talker/N   with each estimate: the talker in slot N, 1 to 4, as JSON; `null`, once, when the
                  slot falls empty
+
+With zones also
+
+TOPIC/zone/NAME  how many talkers are in it, retained, when it changes; see `doa_edge.zones`
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from doa_core.errors import InputError, MissingPackageError
 from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
 from doa_edge.sinks.sink import CLOSE_SECONDS, QUEUE_LENGTH, Message, Reasons
 from doa_edge.sinks.slots import talkers_by_slot
+from doa_edge.zones.occupancy import Occupancy
 
 DEFAULT_TOPIC = "doa"
 PORT, TLS_PORT = 1883, 8883
@@ -75,6 +80,8 @@ class MqttSink:
         self._topic = topic.rstrip("/")
         self._qos = qos
         self._filled: set[int] = set()  # slots whose last message names a talker
+        self._occupancy = Occupancy(())
+        self._counted: dict[str, int] = {}  # what the broker knows of the zones
         self.dropped = 0
         self._success = paho.MQTT_ERR_SUCCESS
         port = address.port or (TLS_PORT if tls else PORT)
@@ -98,8 +105,19 @@ class MqttSink:
         self._client.connect_async(address.host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
 
+    def count_zones(self, names: Sequence[str]) -> None:
+        """Publish how many are in each of these zones, too; to be called before the first message.
+
+        Raises:
+            InputError: a name with which the topic is too long.
+        """
+        for name in names:
+            _check_length(f"The MQTT topic of zone {name}", f"{self._topic}/zone/{name}")
+        self._occupancy = Occupancy(names)
+
     def send(self, message: Message) -> None:
         """Publish a message; counted as dropped where no broker takes it."""
+        self._occupancy.update(message)
         if not (self._greeted and self._client.is_connected()):
             self.dropped += 1
             return
@@ -110,6 +128,7 @@ class MqttSink:
             sent.append(self._publish("count", str(len(talkers))))
             slots = sorted(self._filled | set(talkers))
             sent += [self._publish_slot(slot, talkers) for slot in slots]
+        sent.append(self._publish_zones(self._occupancy.counts))
         if not all(sent):
             self.dropped += 1
 
@@ -117,6 +136,7 @@ class MqttSink:
         """Publish `offline` and disconnect."""
         self._closing.set()
         if self._client.is_connected():
+            self._publish_zones(dict.fromkeys(self._counted, 0))
             goodbye = self._client.publish(
                 f"{self._topic}/status", "offline", qos=self._qos, retain=True
             )
@@ -167,15 +187,28 @@ class MqttSink:
             self._filled.discard(slot)
         return sent
 
-    def _publish(self, kind: str, payload: str) -> bool:
+    def _publish_zones(self, counts: Mapping[str, int]) -> bool:
+        """Publish the counts that the broker does not know; whether all were taken."""
+        known = self._counted  # the thread of the client begins a new one
+        taken = True
+        for name, count in counts.items():
+            if known.get(name) != count:
+                if self._publish(f"zone/{name}", str(count), retain=True):
+                    known[name] = count
+                else:
+                    taken = False
+        return taken
+
+    def _publish(self, kind: str, payload: str, *, retain: bool = False) -> bool:
         """Publish below the topic; whether the client took it."""
-        sent = self._client.publish(f"{self._topic}/{kind}", payload, qos=self._qos)
+        sent = self._client.publish(f"{self._topic}/{kind}", payload, qos=self._qos, retain=retain)
         return bool(sent.rc == self._success)
 
     def _greet(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._reasons.tell(f"is refused by {self._place}", reason)
             return
+        self._counted = {}
         self._greeted = True
         client.publish(f"{self._topic}/status", "online", qos=self._qos, retain=True)
 

@@ -11,11 +11,13 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import html
+import json
 import logging
 import re
 import socket
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from http import HTTPStatus
 from importlib import resources
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
     from doa_edge.sinks.network.web_connection import WebConnection
+    from doa_edge.zones.zone import Zone
 
 HISTORY = 256  # messages that a new client is given: 40 s of six estimates a second
 HANDSHAKE_SECONDS = 5.0  # to open the socket, or to fetch the page
@@ -59,6 +62,8 @@ class WebSink(LoopServer):
     Args:
         address: to listen at.
         names: further names by which people reach this machine.
+        zones: that the page draws, bright while somebody is in them.
+        ignore: zones in which nobody talks, which it draws dashed.
 
     Raises:
         MissingPackageError: websockets is not installed.
@@ -67,12 +72,20 @@ class WebSink(LoopServer):
 
     name = "web"
 
-    def __init__(self, address: Address, *, names: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        names: Collection[str] = (),
+        zones: Sequence[Zone] = (),
+        ignore: Sequence[Zone] = (),
+    ) -> None:
         try:
             import doa_edge.sinks.network.web_connection  # noqa: F401
         except ImportError as error:
             raise MissingPackageError("websockets", "web", error) from error
-        self._page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_bytes()
+        page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_text("utf-8")
+        self._page = _with_areas(page, zones=zones, ignore=ignore).encode()
         hostname = socket.gethostname().lower()
         self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
         self._names |= {name.lower() for name in names}
@@ -191,6 +204,16 @@ class WebSink(LoopServer):
             return name in self._names or bool(ip_address(name))
         except ValueError:
             return False
+
+
+def _with_areas(page: str, **areas: Sequence[Zone]) -> str:
+    """The page with the borders of zones as data of the element that draws them."""
+    if not any(areas.values()):
+        return page
+    borders = {kind: [zone.to_dict() for zone in zones] for kind, zones in areas.items()}
+    return page.replace(
+        '<main id="main">', f'<main id="main" data-areas="{html.escape(json.dumps(borders))}">', 1
+    )
 
 
 def _response(connection: WebConnection, status: HTTPStatus, text: str) -> Response:
