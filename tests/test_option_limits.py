@@ -28,6 +28,9 @@ TEXTS = {
         "FILE.json",
         "FILE.sofa",
         "FILE.csv",
+        "FILE.html",
+        "FILE.html|.png",
+        "FILE|DIR",
     ),
     *("FILE.keras", "FILE.tflite", "DIR", "BANK", "NEW", "SCENES", "RUN", "REPORT", "MODEL"),
     *(
@@ -41,6 +44,7 @@ TEXTS = {
         "/PREFIX",
         "PREFIX",
         "TOPIC",
+        "ZONE",
     ),
     *("NAME=UNITS", "SECTION.KEY=VALUE", "peak|centroid", "tcp://HOST:PORT"),
 }

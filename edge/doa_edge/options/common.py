@@ -84,12 +84,16 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"{DEFAULT_LISTEN_BYTES // 10**6}M)",
         "--listen-count N": "files of a run; who comes later is not written (default: "
         f"{DEFAULT_LISTEN_COUNT})",
+        "--report FILE.html": "write a report when the run ends: where voices were, when, and for "
+        "how long (.html, or .png with Matplotlib); `doa_edge report` makes one of --out",
+        "--log DIR": "append what was heard, minute by minute, to one small file a day in this "
+        "folder: for months, and for `doa_edge report`",
         "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
         "--summary": "print one JSON object with the direction of the whole recording, and of "
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    files = ("FILE.jsonl", "FILE.csv", "FILE.png", "DIR")
+    files = ("FILE.jsonl", "FILE.csv", "FILE.html", "FILE.png", "DIR")
     kinds: dict[str, Kind] = {"ZONE": time_zone, **dict.fromkeys(files, Path)}
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}

@@ -126,6 +126,11 @@ class FileSink:
         self._lines.write(data)
         self._written += len(data)
 
+    def sync(self) -> None:
+        """Have what was sent on the disk, where a power cut leaves it. Raises OSError."""
+        if self._ordinary:
+            os.fsync(self._descriptor)
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:

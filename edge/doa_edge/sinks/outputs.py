@@ -84,6 +84,7 @@ def open_outputs(
                 form=_form_of(options.out),
             )
             sinks.append(_in_queue(file, pace))
+        sinks += _countings(options, live=paced)
         if options.dcase:
             from doa_edge.sinks.tables.dcase import DcaseSink
 
@@ -103,6 +104,26 @@ def _form_of(path: Path) -> Form:
     from doa_edge.sinks.tables.rows import SUFFIX, CsvRows
 
     return CsvRows() if path.suffix.lower() == SUFFIX else JsonLines()
+
+
+def _countings(options: argparse.Namespace, *, live: bool) -> Iterator[Sink]:
+    """Sinks that count what they are sent, in little time."""
+    if options.log:
+        from doa_edge.sinks.tables.day_log import DayLogSink
+
+        yield DayLogSink(options.log, live=live)
+    if options.report:
+        from doa_edge.sinks.tables.report import ReportSink
+
+        yield ReportSink(options.report, of=f"doa_edge run of {_heard(options)}")
+
+
+def _heard(options: argparse.Namespace) -> str:
+    """What is listened to, for people."""
+    names = [Path(path).name for path in options.inputs]
+    if len(names) > 3:
+        return f"{names[0]} and {len(names) - 1} more"
+    return ", ".join(names) or str(options.device or "a device")
 
 
 def _in_queue(sink: Sink, pace: Pace | None) -> Sink:
@@ -128,7 +149,7 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
         InputError: an output that is another file in use.
         OSError: an output whose folder does not exist.
     """
-    outputs = [path for path in (options.out, options.dcase, options.plot) if path]
+    outputs = [path for path in (options.out, options.dcase, options.report, options.plot) if path]
     inputs = [*options.inputs, model_path, *([options.config] if options.config else [])]
     for path in outputs:
         taken = [*inputs, *(other for other in outputs if other is not path)]
@@ -136,6 +157,13 @@ def check_files(options: argparse.Namespace, model_path: Path) -> None:
             raise InputError(f"An output must not replace another file in use. Received: {path}")
         if path.is_dir() or not path.resolve().parent.is_dir():
             raise OSError(f"An output must be a file in a folder that exists. Received: {path}")
+    if options.report:
+        from doa_edge.sinks.tables.report import check_report
+
+        check_report(options.report)
+        check_writable(options.report)
+    if options.log and options.log.exists() and not options.log.is_dir():
+        raise InputError(f"--log must be a folder. Received: {options.log}")
     if options.plot:
         from doa_edge.sinks.plot import check_plot
 
