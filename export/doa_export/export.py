@@ -66,7 +66,7 @@ def export_model(
         OSError: the disk is full, or what was there is gone.
     """
     say = progress or (lambda _: None)
-    model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
+    model_path, out = Path(model_path), Path(out)
     check_paths(model_path, out, report)
     import_modules(settings.imports)
     scenes = _read_scenes(settings.check)
@@ -93,12 +93,7 @@ def export_model(
         recordings = clips(spec)  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
-            model_path,
-            quantize=quantize,
-            lstm=form,
-            windows=windows,
-            audio=settings.frontend,
-            highpass_hz=inside_hz,
+            model_path, **_conversion(settings), windows=windows, highpass_hz=inside_hz
         )
         _write(part, flatbuffer, spec)
         say("comparing")
@@ -118,10 +113,8 @@ def export_model(
             say("splitting")
             halves = {"split": add_halves(part, model_path)}
         size = part.stat().st_size
-    made = {"out": str(out), "bytes": size, "quantization": quantize, "lstm": form}
-    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
     several = {"voices": spec.voices} if spec.voices > 1 else {}
-    return {**made, "parity": spec.provenance["parity"], **halves, **several}
+    return _made(out, size, spec, settings) | halves | several
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
@@ -225,6 +218,18 @@ def _with_figures(
     figures = {"windows": judged_on, **result.to_dict()}
     provenance = {**spec.provenance, "export": export, "parity": figures}
     return dataclasses.replace(spec, provenance=provenance)
+
+
+def _conversion(settings: ExportSettings) -> dict[str, Any]:
+    return {"quantize": settings.quantize, "lstm": settings.form, "audio": settings.frontend}
+
+
+def _made(out: Path, size: int, spec: ModelSpec, settings: ExportSettings) -> dict[str, Any]:
+    """What was made, for its JSON object."""
+    made: dict[str, Any] = {"out": str(out), "bytes": size, "quantization": settings.quantize}
+    made["lstm"] = settings.form
+    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
+    return {**made, "parity": spec.provenance["parity"]}
 
 
 def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:
