@@ -20,6 +20,7 @@ from doa_core.decode import decode, decode_peaks
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.grid import sphere_grid
 from doa_core.highpass import butterworth_highpass, highpass
+from doa_core.refine import CHANNELS, evidence, refine
 from doa_core.spec import FeatureSpec
 from doa_core.stft import sine_window, stft
 
@@ -39,6 +40,7 @@ def reference_vectors() -> dict[str, Any]:
         "features": _features(),
         "grid": _grid(),
         "decoding": _decoding(),
+        "refinement": _refinement(),
     }
 
 
@@ -117,6 +119,20 @@ def _decoding() -> dict[str, Any]:
     directions, heights = decode_peaks(outputs, **head, count=2, apart_deg=20.0)
     made["peaks"] = [_answer(*pair) for pair in zip(directions, heights, strict=True)]
     return made
+
+
+def _refinement() -> dict[str, Any]:
+    """Two answers, and a window whose bins are 1 kHz apart: 0 and 7 kHz do not count."""
+    bin_hz, rng = 1000.0, np.random.default_rng(0)
+    features = np.round(rng.uniform(-0.7, 0.7, size=(2, 8, len(CHANNELS))), 3)
+    answers = np.array([[1.0, 0.0, 0.0], [-0.6, 0.8, 0.0]])
+    return {
+        "bin_hz": bin_hz,
+        "features": features.tolist(),
+        "answers": answers.tolist(),
+        "sums": _rounded(evidence(answers, features, bin_hz=bin_hz)),
+        "refined": _rounded(refine(answers, features, bin_hz=bin_hz)),
+    }
 
 
 def _answer(direction: Any, confidence: Any) -> dict[str, Any]:

@@ -60,6 +60,31 @@ inline Answer decode(const std::vector<double>& scores, const std::vector<Vector
   return answer;
 }
 
+// Half of the way to the direction of the bins around it, of all frames' features.
+inline Vector refine(const Vector& decoded, const float* features, const Spec& spec) {
+  const double bin_hz = static_cast<double>(spec.sample_rate) / spec.window_length;
+  const auto low = static_cast<std::size_t>(std::nearbyint(150.0 / bin_hz));
+  const auto high = static_cast<std::size_t>(std::nearbyint(6000.0 / bin_hz));
+  const double width = 15.0 * kPi / 180.0;
+  Vector sum{};
+  for (std::size_t frame = 0; frame < spec.frames; ++frame)
+    for (std::size_t f = low; f <= high; ++f) {
+      const float* bin = features + (frame * spec.bins() + f) * spec.channels;
+      const Vector active{bin[0], bin[1], bin[2]};
+      const double length = std::sqrt(std::max(dot(active, active), 1e-12));
+      const double near = 2.0 * (dot(active, decoded) / length - 1.0) / (width * width);
+      const double weight = std::exp(near + std::log(10.0) * bin[6]) * std::pow(length, 3.0);
+      for (std::size_t axis = 0; axis < 3; ++axis) sum[axis] += weight * active[axis];
+    }
+  const double length = std::sqrt(dot(sum, sum));
+  if (!(length > 0.0)) return decoded;
+  Vector moved{};
+  for (std::size_t axis = 0; axis < 3; ++axis) moved[axis] = decoded[axis] + sum[axis] / length;
+  const double whole = std::sqrt(dot(moved, moved));
+  for (double& value : moved) value /= whole;
+  return moved;
+}
+
 // The table's value at a raw confidence: straight lines between its pairs, constant beyond.
 inline double calibrate(double raw, const std::vector<std::pair<double, double>>& table) {
   if (table.empty()) return raw;

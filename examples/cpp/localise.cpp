@@ -93,6 +93,14 @@ LiteRt::TensorType tensor(std::initializer_list<std::size_t> shape) {
   return type;
 }
 
+// The features of the window that begins at `start`.
+void fill_features(float* features, const std::vector<Sample>& heard, std::size_t start,
+                   const Spec& spec) {
+  for (std::size_t frame = 0; frame < spec.frames; ++frame)
+    frame_features(&heard[start + frame * spec.hop], spec,
+                   features + frame * spec.bins() * spec.channels);
+}
+
 // What the network hears of the window that begins at `start`.
 void fill(float* input, const std::vector<Sample>& heard, std::size_t start, const Spec& spec) {
   if (spec.hears_audio) {
@@ -100,8 +108,7 @@ void fill(float* input, const std::vector<Sample>& heard, std::size_t start, con
       std::copy(heard[start + n].begin(), heard[start + n].end(), input + n * kChannels);
     return;
   }
-  for (std::size_t frame = 0; frame < spec.frames; ++frame)
-    frame_features(&heard[start + frame * spec.hop], spec, input + frame * spec.bins() * spec.channels);
+  fill_features(input, heard, start, spec);
 }
 
 std::vector<double> mean_scores(const float* output, std::size_t frames, std::size_t cells) {
@@ -136,6 +143,7 @@ void localise(const Options& options) {
   const LiteRt runtime(options.library);
   Network network(runtime, model.substr(0, static_cast<std::size_t>(size)), input,
                   tensor({1, spec.frames, cells.size()}));
+  std::vector<float> features(spec.refined ? spec.frames * spec.bins() * spec.channels : 0);
   const double rate = static_cast<double>(spec.sample_rate);
   NoiseFloor floor(static_cast<double>(spec.hop) / rate);
   const double least_confidence = spec.calibration.empty() ? 0.07 : 0.4;
@@ -145,6 +153,10 @@ void localise(const Options& options) {
     fill(network.input(), heard, start, spec);
     network.run();
     Answer answer = decode(mean_scores(network.output(), spec.frames, cells.size()), cells, spec);
+    if (spec.refined) {
+      fill_features(features.data(), heard, start, spec);
+      answer.direction = refine(answer.direction, features.data(), spec);
+    }
     const std::size_t hops = (start == 0 ? spec.samples() : step) / spec.hop;
     for (std::size_t hop = hops; hop > 0; --hop)
       floor.update(mean_power(filtered, end - hop * spec.hop, end - (hop - 1) * spec.hop));

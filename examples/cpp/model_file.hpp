@@ -178,7 +178,7 @@ inline std::map<std::string, std::string> read_zip(const std::string& data) {
 struct Spec {
   std::size_t sample_rate, window_length, hop, frames, channels;
   double energy_floor, resolution_deg, highpass_hz;
-  bool has_level, hears_audio, centroid;
+  bool has_level, hears_audio, centroid, refined;
   std::vector<std::pair<double, double>> calibration;
 
   std::size_t bins() const { return window_length / 2 + 1; }
@@ -223,6 +223,10 @@ inline Spec read_spec(const std::string& text) {
   spec.highpass_hz = json.as_number("highpass_hz", 0.0);
   spec.hears_audio = json.as_text("input", "features") == "audio";
   spec.centroid = json.at("decode").text == "centroid";
+  const std::string refine = json.as_text("refine", "none");
+  spec.refined = refine == "intensity";
+  if (refine != "none" && !(spec.refined && spec.has_level))
+    throw std::runtime_error("this example refines by intensity and level, not by " + refine);
   if (json.has("calibration"))
     for (const Json& pair : json.at("calibration").list)
       if (pair.list.size() == 2)

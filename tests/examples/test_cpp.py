@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.spec import ModelSpec
 from doa_edge.engine import DirectionEngine, EngineSettings
-from doa_edge.tflite.file import embed_spec
+from doa_edge.tflite.file import embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
 from doa_edge.tflite.shipped import shipped_model_path
 
@@ -63,6 +64,20 @@ def test_its_answers_are_the_runners(program, library, stateless, recording):
     assert worst_deg(lines, estimates) < 0.01
     confidences = [estimate.confidence for estimate in estimates]
     assert [line["confidence"] for line in lines] == pytest.approx(confidences, abs=2e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["features", "audio"])
+def test_it_refines_as_the_runner_does(program, library, stateless, tmp_path, kind):
+    flatbuffer, spec = read_model(stateless[kind])
+    refined = tmp_path / "refined.tflite"
+    refined.write_bytes(embed_spec(flatbuffer, dataclasses.replace(spec, refine="intensity")))
+    expected = estimates_of(refined, RECORDINGS[0])
+    assert worst_deg(lines_of(program, library, refined, RECORDINGS[0]), expected) < 0.01
+    plain = estimates_of(stateless[kind], RECORDINGS[0])
+    assert (
+        max(abs(a.azimuth_deg - b.azimuth_deg) for a, b in zip(plain, expected, strict=True)) > 0.1
+    )
 
 
 @pytest.mark.slow
