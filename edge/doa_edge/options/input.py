@@ -21,9 +21,22 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
     text = "a recording: the same as --input FILE"
     group.add_argument("recording", metavar="FILE", nargs="?", help=text)
+    add_options(group, {"--input FILE|-": _INPUT_TEXT}, {})
+    add_source_arguments(group)
+
+
+def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the same options for several recordings: `input` is a list, or None for a device."""
+    group = parser.add_argument_group("input", "recordings, or (by default) a live device")
+    text = "recordings: the same as --input FILE"
+    group.add_argument("recording", metavar="FILE", nargs="*", help=text)
+    group.add_argument("--input", metavar="FILE|-", nargs="+", action="extend", help=_INPUT_TEXT)
+    add_source_arguments(group)
+
+
+def add_source_arguments(group: argparse._ActionsContainer) -> None:
+    """Add the options of a source, but for the names of recordings."""
     texts = {
-        "--input FILE|-": "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard "
-        "input: a WAV stream, or raw PCM with --encoding and --rate",
         "--device NUMBER|NAME": "a live device by its number or a part of its name, as `doa_edge "
         "devices` lists them (default: the only one that can be used)",
         "--stall SECONDS": "reopen a device that delivers nothing for this long (default: 3)",
@@ -66,14 +79,18 @@ def take_recording(options: argparse.Namespace) -> None:
         InputError: it is named both ways.
     """
     recording = getattr(options, "recording", None)
-    if recording is None:
+    if not recording:
         return
     if options.input is not None:
         from doa_core.errors import InputError
 
+        named, asked = (
+            " ".join(names) if isinstance(names, list) else names
+            for names in (recording, options.input)
+        )
         raise InputError(
             "The recording must be named once, as FILE or as --input FILE. "
-            f"Received: {recording} and --input {options.input}"
+            f"Received: {named} and --input {asked}"
         )
     options.input = recording
 
@@ -115,6 +132,14 @@ def mount_angles(text: str, limits: Limits) -> tuple[float, ...]:
     return angles
 
 
+def direction_angles(text: str, limits: Limits) -> tuple[float, float]:
+    """Azimuth and elevation [degrees]."""
+    azimuth, elevation = (limits.read(part) for part in text.split(","))
+    if abs(elevation) > 90.0:
+        raise ValueError(text)
+    return azimuth, elevation
+
+
 def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:
     """Four channel numbers, counted from 1."""
     numbers = tuple(limits.read(part) for part in text.split(","))
@@ -123,6 +148,10 @@ def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:
     return numbers
 
 
+_INPUT_TEXT = (
+    "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard input: a WAV stream, or "
+    "raw PCM with --encoding and --rate"
+)
 _FORMAT_TEXTS = {
     "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
     "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "

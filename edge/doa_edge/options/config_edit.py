@@ -1,0 +1,99 @@
+"""One key of a configuration file anew: its comments, its order and its other keys stay.
+
+tomlkit keeps a document as it was written. What comes of it is read once more before the file is
+replaced, whole or not at all: it has to hold what it held, and the new value.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.files import check_writable, existing_path, write_beside
+from doa_core.reading.toml import parse_toml, read_toml
+
+_BYTE_ORDER_MARK = "\ufeff"  # some editors write it
+
+
+def check_editable(path: Path) -> Path:
+    """The path of a configuration that can be edited, or made, as the disk has it.
+
+    Raises:
+        InputError: it is no TOML file.
+        MissingPackageError: tomlkit is not installed.
+        OSError: it, or its folder, may not be written.
+    """
+    path = existing_path(path)
+    _tomlkit()
+    if path.exists():
+        read_toml(path)
+        if not os.access(path, os.W_OK):
+            raise OSError(f"{path} cannot be written: it is read-only for this user")
+        if not path.is_file():
+            raise OSError(f"{path} cannot be written: it is no ordinary file")
+    check_writable(path)
+    return path
+
+
+def write_numbers(path: Path, key: str, numbers: Sequence[float]) -> None:
+    """Set a key of a configuration to a list of numbers; the file is made if there is none.
+
+    Args:
+        path: of a TOML file.
+        key: at the top of the file. If it is there, it stays in its place.
+        numbers: its value.
+
+    Raises:
+        InputError: no TOML file, or one in which the key cannot be set.
+        MissingPackageError: tomlkit is not installed.
+        OSError: it cannot be written, or the disk is full; the file is as it was.
+    """
+    before = dict(read_toml(path)) if path.exists() else {}
+    text = path.read_bytes().decode("utf-8") if path.exists() else ""
+    edited = _edited(text, key, list(numbers))
+    try:
+        kept = dict(parse_toml(edited.removeprefix(_BYTE_ORDER_MARK)))
+    except ValueError as error:
+        kept = {"": one_line(error)}
+    if kept != {**before, key: list(numbers)}:
+        raise InputError(
+            f"{path} must be written by hand: `{key}` cannot be set in it without a change of what "
+            f"else it holds. Add {key} = {list(numbers)}"
+        )
+    with write_beside(path) as part:
+        part.write_bytes(edited.encode("utf-8"))
+        if path.exists():
+            shutil.copymode(path, part)
+            with suppress(OSError):  # as root alone
+                owner = path.stat()
+                os.chown(part, owner.st_uid, owner.st_gid)
+
+
+def _edited(text: str, key: str, numbers: list[float]) -> str:
+    """The text with the key set, its comments and its ends of lines as they were."""
+    tomlkit = _tomlkit()
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    document = tomlkit.parse(text.removeprefix(mark))
+    old = document.get(key)
+    if isinstance(old, list) and len(old) == len(numbers):
+        for index, number in enumerate(numbers):
+            old[index] = number  # comments between them stay
+    else:
+        document[key] = numbers
+    edited: str = tomlkit.dumps(document)
+    if "\r\n" in text and "\n" not in text.replace("\r\n", ""):
+        edited = edited.replace("\r\n", "\n").replace("\n", "\r\n")
+    return mark + edited
+
+
+def _tomlkit() -> Any:
+    try:
+        import tomlkit
+    except ImportError as error:
+        raise MissingPackageError("tomlkit", "edge", error) from error
+    return tomlkit
