@@ -20,7 +20,7 @@ _STEEP_DEG = 75.0  # nobody stands there
 
 def hear_place(
     items: Iterator[StreamItem],
-    model: DirectionModel,
+    models: tuple[DirectionModel, DirectionModel | None],
     place: tuple[float, float],
     *,
     title: str,
@@ -31,7 +31,7 @@ def hear_place(
 
     Args:
         items: (N, 4) AmbiX blocks and gaps of a source, in the microphone's own axes.
-        model: whose directions are taken.
+        models: whose directions are taken, and the witness; see `PlaceListener`.
         place: azimuth and elevation [degrees] of the talker.
         title: of the place, for people.
         wait_s: for the talker to get there [seconds].
@@ -47,9 +47,9 @@ def hear_place(
             f"doa_edge: {title}: {instruction(*place)}. In {wait_s:g} s speak for {speech_s:g} "
             "seconds, alone, and stand still"
         )
-        _pass(items, round(wait_s * model.spec.features.sample_rate))
+        _pass(items, round(wait_s * models[0].spec.features.sample_rate))
         say(f"doa_edge: {title}: speak now")
-        listener = PlaceListener(model)
+        listener = PlaceListener(*models)
         ended = _listen(items, listener, speech_s)
         try:
             found = listener.finish()

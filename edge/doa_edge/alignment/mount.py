@@ -120,7 +120,7 @@ def level_mounting(heard: FloatArray, place: FloatArray, *, hangs: bool = False)
         )
     yaw = _wrapped(float(vector_to_angles(place)[0]) - float(azimuth))
     left_deg = _between_deg(rotation_matrix(yaw, roll=roll) @ heard, place)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if left_deg > WARNED_DEG:
         warnings = (
             f"{left_deg:.0f} degrees are left unexplained, as the talker was heard higher or lower "

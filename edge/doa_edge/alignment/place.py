@@ -6,6 +6,9 @@ confidence (a mode by mean shift: Fukunaga and Hostetler 1975, doi:10.1109/TIT.1
 what lies far off does not move. A network's errors also depend on where the voice is. The sound is
 therefore heard several times over, each time in a room that is turned in another way, and the
 directions are turned back: errors that stay with the network's axes average out.
+
+A network of one voice gives one direction also where two talk, and often the same throughout. One
+of several voices is the witness that nobody else did.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from doa_core.angles import (
 from doa_core.errors import InputError
 from doa_edge.direction_model import DirectionModel
 from doa_edge.engine import DirectionEngine, EngineSettings
-from doa_edge.input.stream import Gap, StreamItem
+from doa_edge.input.stream import Gap, Samples, StreamItem
 
 LEAST_SPEECH_S = 1.0  # below it there is no telling a talker from a noise
 TURNS = 4  # rooms in which the sound is heard
@@ -35,8 +38,9 @@ _SEED = 17
 _KERNEL_DEG = 15.0  # width of the density of which the mode is sought
 _STEPS = 30
 _BELONGS_DEG = 30.0  # from the mode: what lies farther is heard somewhere else
-_OTHER_SHARE = 0.3  # of the weight, at one other spot: there was somebody, too
-_MOVED_DEG = 15.0  # from the first third of the windows to the last
+_OTHER_SHARE = 0.35  # of the weight, at one other spot: there was somebody, too
+_MOVED_DEG = 20.0  # from the first third of the windows to the last
+_TOGETHER_SHARE = 0.25  # of the windows with a voice: others talked as well
 
 Bools = npt.NDArray[np.bool_]
 
@@ -64,9 +68,11 @@ class PlaceListener:
 
     Args:
         model: whose directions are taken; of several voices, those of the most confident one.
+        witness: one of several voices, which tells whether others talk at the same time; one of a
+            single voice tells nothing.
     """
 
-    def __init__(self, model: DirectionModel) -> None:
+    def __init__(self, model: DirectionModel, witness: DirectionModel | None = None) -> None:
         features = model.spec.features
         self._step_s = EVERY * features.hop / features.sample_rate
         generator = np.random.default_rng(_SEED)
@@ -77,6 +83,8 @@ class PlaceListener:
         settings = EngineSettings(every=EVERY, talkers=1)
         self._engines = [DirectionEngine(model, settings) for _ in self._turns]
         self._windows: list[_Window] = []
+        self._witness = DirectionEngine(witness, EngineSettings(every=EVERY)) if witness else None
+        self._voiced = self._together = 0  # windows with voices, and with several
 
     @property
     def speech_s(self) -> float:
@@ -96,9 +104,10 @@ class PlaceListener:
             InputError: outputs of the network that are not finite.
         """
         if isinstance(item, Gap):
-            for engine in self._engines:
+            for engine in (*self._engines, *([self._witness] if self._witness else [])):
                 engine.skip(item)
             return
+        self._ask_witness(item)
         heard = [
             engine.push(item @ matrix)
             for engine, matrix in zip(self._engines, self._matrices, strict=True)
@@ -110,6 +119,12 @@ class PlaceListener:
             weights = np.array([one.confidence for one in estimates])
             active = bool(np.mean([one.active for one in estimates]) >= 0.5)
             self._windows.append(_Window(turned, weights, active))
+
+    def _ask_witness(self, block: Samples) -> None:
+        for estimate in self._witness.push(block) if self._witness else ():
+            known = [one for one in estimate.talkers or () if not one.tentative]
+            self._voiced += len(known) > 0
+            self._together += len(known) > 1
 
     def finish(self) -> Place:
         """Where the talker was heard.
@@ -123,6 +138,11 @@ class PlaceListener:
                 f"Somebody must speak for {LEAST_SPEECH_S:g} s at least, five are better: louder, "
                 f"or closer to the microphone. Received: {self.speech_s:.1f} s of speech in "
                 f"{self.heard_s:.1f} s"
+            )
+        if self._together > _TOGETHER_SHARE * self._voiced:
+            raise InputError(
+                "One person must speak alone: several talked. Received: several voices at once in "
+                f"{self._together / self._voiced:.0%} of the time with voices"
             )
         return place_of(
             np.stack([window.vectors for window in windows]),

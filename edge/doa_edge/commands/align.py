@@ -13,7 +13,7 @@ from doa_core.errors import InputError, as_input_errors, say, visible
 from doa_core.files import say_written
 from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_inputs_arguments, direction_angles, source_settings
-from doa_edge.tflite.shipped import MODEL_HELP, model_path
+from doa_edge.tflite.shipped import MODEL_HELP, model_path, shipped_model_path
 
 if TYPE_CHECKING:
     from doa_core.angles import FloatArray
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from doa_edge.input.stream import Source, StreamItem
     from doa_edge.tflite.network import TfliteModel
 
+    Models = tuple[TfliteModel, TfliteModel]  # whose directions are taken, and the witness
+
 Angles = tuple[float, float]  # azimuth, elevation [degrees]
 
 USUAL_PLACES: tuple[Angles, ...] = ((0.0, 0.0), (90.0, 0.0), (0.0, 90.0))
 DEFAULT_SECONDS, DEFAULT_WAIT = 5.0, 5.0
+_WITNESS = "voices"  # the model that tells whether several talk
 # Options of a configuration that are about the input; a recording and its mount are left out.
 _FROM_CONFIG = ("device", "stall", "profile", "format", "channels", "rate", "model")
 
@@ -171,20 +174,19 @@ def _hear(options: argparse.Namespace, places: list[Angles], heard: list[Place])
         say("doa_edge: the mount that is set is left out while measuring")
     with quiet_descriptor():
         model = TfliteModel(options.model or default_model_path())
+        models = (model, TfliteModel(shipped_model_path(_WITNESS)))
     if options.input is None:
-        _hear_device(options, model, places, heard)
+        _hear_device(options, models, places, heard)
         return
     for number, name in enumerate(options.input, 1):
-        heard.append(_hear_recording(options, model, name, number))
+        heard.append(_hear_recording(options, models, name, number))
 
 
-def _hear_recording(
-    options: argparse.Namespace, model: TfliteModel, name: str, number: int
-) -> Place:
+def _hear_recording(options: argparse.Namespace, models: Models, name: str, number: int) -> Place:
     from doa_edge.alignment.place import PlaceListener
 
-    listener = PlaceListener(model)
-    with _open_source(options, model, name) as source:
+    listener = PlaceListener(*models)
+    with _open_source(options, models[0], name) as source:
         for item in _watched(options, source):
             listener.push(item)
     try:
@@ -194,20 +196,20 @@ def _hear_recording(
 
 
 def _hear_device(
-    options: argparse.Namespace, model: TfliteModel, places: list[Angles], heard: list[Place]
+    options: argparse.Namespace, models: Models, places: list[Angles], heard: list[Place]
 ) -> None:
     from doa_edge.alignment.live import hear_place
     from doa_edge.options.streams import drop_talk_while
 
     asked = {"wait_s": options.wait, "speech_s": options.seconds}
-    with _open_source(options, model, None) as source:
+    with _open_source(options, models[0], None) as source:
         if (pace := source.pace) is not None:
             drop_talk_while(lambda: not pace.faster)
         say(f"doa_edge: listening to {source.name}; Ctrl-C ends")
         items = iter(_watched(options, source))
         for number, place in enumerate(places, 1):
             title = f"place {number} of {len(places)}"
-            heard.append(hear_place(items, model, place, title=title, **asked))
+            heard.append(hear_place(items, models, place, title=title, **asked))
 
 
 def _open_source(options: argparse.Namespace, model: TfliteModel, name: str | None) -> Source:

@@ -89,7 +89,8 @@ def swaps_that_mirror(mirrored: FloatArray) -> list[str]:
             heard to the room's.
 
     Returns:
-        The simplest three, best first; none where the microphone is tilted.
+        The simplest three, and none that changes two dipoles more than it must, best first; none
+        where the microphone is tilted.
     """
     up = np.array([0.0, 0.0, 1.0])
     found = []
@@ -97,7 +98,8 @@ def swaps_that_mirror(mirrored: FloatArray) -> list[str]:
         tilt_deg = _between_deg(mirrored @ exchange.matrix.T @ up, up)
         if exchange.mirrors and tilt_deg < EXPLAINED_DEG:
             found.append((exchange.changes, round(tilt_deg, 6), str(exchange)))
-    return [text for _, _, text in sorted(found)[:_TOLD]]
+    simplest = min(found)[0] if found else 0
+    return [text for changes, _, text in sorted(found)[:_TOLD] if changes <= simplest + 1]
 
 
 def _between_deg(a: FloatArray, b: FloatArray) -> float:
