@@ -31,11 +31,11 @@ def check_editable(path: Path) -> Path:
     path = existing_path(path)
     _tomlkit()
     if path.exists():
+        if not path.is_file():
+            raise OSError(f"{path} cannot be written: it is no ordinary file")
         read_toml(path)
         if not os.access(path, os.W_OK):
             raise OSError(f"{path} cannot be written: it is read-only for this user")
-        if not path.is_file():
-            raise OSError(f"{path} cannot be written: it is no ordinary file")
     check_writable(path)
     return path
 
@@ -75,20 +75,37 @@ def write_numbers(path: Path, key: str, numbers: Sequence[float]) -> None:
 
 
 def _edited(text: str, key: str, numbers: list[float]) -> str:
-    """The text with the key set, its comments and its ends of lines as they were."""
+    """The text with the key set: in its place, or behind the last key before the first table."""
     tomlkit = _tomlkit()
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    document = tomlkit.parse(text.removeprefix(mark))
-    old = document.get(key)
+    text = text.removeprefix(mark)
+    document = tomlkit.parse(text)
+    if key not in document:
+        at = _end_of_keys(document)
+        ending = "\r\n" if "\r\n" in text else "\n"
+        before = text[:at] + (ending if at and text[at - 1] != "\n" else "")
+        return f"{mark}{before}{key} = {numbers}{ending}{text[at:]}"
+    old = document[key]
     if isinstance(old, list) and len(old) == len(numbers):
         for index, number in enumerate(numbers):
             old[index] = number  # comments between them stay
     else:
         document[key] = numbers
-    edited: str = tomlkit.dumps(document)
-    if "\r\n" in text and "\n" not in text.replace("\r\n", ""):
-        edited = edited.replace("\r\n", "\n").replace("\n", "\r\n")
-    return mark + edited
+    return f"{mark}{tomlkit.dumps(document)}"
+
+
+def _end_of_keys(document: Any) -> int:
+    """Where the last key ends that lies in no table; comments behind it may be the table's."""
+    tomlkit = _tomlkit()
+    tables = (tomlkit.items.Table, tomlkit.items.AoT)
+    last = 0
+    for index, (key, item) in enumerate(document.body):
+        if isinstance(item, tables):
+            break
+        last = index + 1 if key is not None else last
+    head = tomlkit.document()
+    head.body.extend(document.body[:last])
+    return len(head.as_string())
 
 
 def _tomlkit() -> Any:
