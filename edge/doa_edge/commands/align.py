@@ -114,13 +114,12 @@ def run(options: argparse.Namespace) -> int:
     if options.write:
         if options.config is None:
             raise InputError("--write must have a file to write to: --config FILE.toml")
-        config = check_editable(options.config)
+        config = check_editable(options.config, "mount")
     heard: list[Place] = []
     try:
         _hear(options, places, heard)
     except KeyboardInterrupt:
-        if heard:
-            _tell(options, heard, places[: len(heard)], interrupted=True)
+        _tell_so_far(options, heard, places)
         raise
     mount = _tell(options, heard, places)
     if config is not None:
@@ -242,6 +241,16 @@ def _watched(options: argparse.Namespace, source: Source) -> Iterator[StreamItem
         if isinstance(item, Gap):
             say(f"doa_edge: {item.reason}: {item.detail or 'sound is missing'}")
         yield item
+
+
+def _tell_so_far(options: argparse.Namespace, heard: list[Place], places: list[Angles]) -> None:
+    """Print what the places before an interruption give, if they give anything."""
+    if not heard:
+        return
+    try:
+        _tell(options, heard, places[: len(heard)], interrupted=True)
+    except InputError as error:
+        say(f"doa_edge: {error}")
 
 
 def _tell(

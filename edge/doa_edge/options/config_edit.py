@@ -13,29 +13,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError, MissingPackageError, one_line
+from doa_core.errors import InputError, MissingPackageError, as_damage
 from doa_core.files import check_writable, existing_path, write_beside
 from doa_core.reading.toml import parse_toml, read_toml
 
 _BYTE_ORDER_MARK = "\ufeff"  # some editors write it
 
 
-def check_editable(path: Path) -> Path:
-    """The path of a configuration that can be edited, or made, as the disk has it.
+def check_editable(path: Path, key: str) -> Path:
+    """The path of a configuration in which a key can be set, or that can be made.
 
     Raises:
-        InputError: it is no TOML file.
-        MissingPackageError: tomlkit is not installed.
+        InputError, MissingPackageError: as `write_numbers`.
         OSError: it, or its folder, may not be written.
     """
     path = existing_path(path)
-    _tomlkit()
-    if path.exists():
-        if not path.is_file():
-            raise OSError(f"{path} cannot be written: it is no ordinary file")
-        read_toml(path)
-        if not os.access(path, os.W_OK):
-            raise OSError(f"{path} cannot be written: it is read-only for this user")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} cannot be written: it is no ordinary file")
+    _checked(path, key, [0.0])
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OSError(f"{path} cannot be written: it is read-only for this user")
     check_writable(path)
     return path
 
@@ -53,18 +50,7 @@ def write_numbers(path: Path, key: str, numbers: Sequence[float]) -> None:
         MissingPackageError: tomlkit is not installed.
         OSError: it cannot be written, or the disk is full; the file is as it was.
     """
-    before = dict(read_toml(path)) if path.exists() else {}
-    text = path.read_bytes().decode("utf-8") if path.exists() else ""
-    edited = _edited(text, key, list(numbers))
-    try:
-        kept = dict(parse_toml(edited.removeprefix(_BYTE_ORDER_MARK)))
-    except ValueError as error:
-        kept = {"": one_line(error)}
-    if kept != {**before, key: list(numbers)}:
-        raise InputError(
-            f"{path} must be written by hand: `{key}` cannot be set in it without a change of what "
-            f"else it holds. Add {key} = {list(numbers)}"
-        )
+    edited = _checked(path, key, list(numbers))
     with write_beside(path) as part:
         part.write_bytes(edited.encode("utf-8"))
         if path.exists():
@@ -72,6 +58,21 @@ def write_numbers(path: Path, key: str, numbers: Sequence[float]) -> None:
             with suppress(OSError):  # as root alone
                 owner = path.stat()
                 os.chown(part, owner.st_uid, owner.st_gid)
+
+
+def _checked(path: Path, key: str, numbers: list[float]) -> str:
+    """The text of the file with the key set, which holds what it held, and no more."""
+    before = dict(read_toml(path)) if path.exists() else {}
+    text = path.read_bytes().decode("utf-8") if path.exists() else ""
+    with as_damage(f"{path} must be written by hand, as `{key}` cannot be set in it"):
+        edited = _edited(text, key, numbers)
+        kept = dict(parse_toml(edited.removeprefix(_BYTE_ORDER_MARK)))
+    if kept != {**before, key: numbers}:
+        raise InputError(
+            f"{path} must be written by hand: `{key}` cannot be set in it without a change of what "
+            f"else it holds. Add {key} = {numbers}"
+        )
+    return edited
 
 
 def _edited(text: str, key: str, numbers: list[float]) -> str:

@@ -50,7 +50,7 @@ def test_all_else_stays(tmp_path, before, after):
 
 def test_a_file_that_is_not_there_is_made(tmp_path):
     path = tmp_path / "new.toml"
-    assert check_editable(path) == path
+    assert check_editable(path, "mount") == path
     assert not path.exists()
     write_numbers(path, "mount", VALUE)
     assert path.read_text() == "mount = [12.5, -3.0, 180.0]\n"
@@ -69,9 +69,12 @@ def test_what_is_no_toml_is_refused_and_stays(tmp_path):
     path = tmp_path / "doa.toml"
     path.write_bytes(b"a = \xff\n")
     with pytest.raises(InputError, match="must be a TOML file in UTF-8"):
-        check_editable(path)
+        check_editable(path, "mount")
     path.write_text("a = [1\n")
-    for call in (check_editable, lambda file: write_numbers(file, "mount", VALUE)):
+    for call in (
+        lambda file: check_editable(file, "mount"),
+        lambda file: write_numbers(file, "mount", VALUE),
+    ):
         with pytest.raises(InputError, match="must be a TOML file"):
             call(path)
     assert path.read_text() == "a = [1\n"
@@ -90,12 +93,12 @@ def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
     path = tmp_path / "doa.toml"
     path.write_text("a = 1\n")
     with pytest.raises(OSError, match=r"a.toml cannot be written: No such file"):
-        check_editable(tmp_path / "none" / "a.toml")
+        check_editable(tmp_path / "none" / "a.toml", "mount")
     with pytest.raises(OSError, match="it is no ordinary file"):
-        check_editable(tmp_path)
+        check_editable(tmp_path, "mount")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything
     with pytest.raises(OSError, match=r"doa.toml cannot be written: it is read-only"):
-        check_editable(path)
+        check_editable(path, "mount")
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
