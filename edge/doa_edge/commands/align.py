@@ -116,12 +116,18 @@ def run(options: argparse.Namespace) -> int:
             raise InputError("--write must have a file to write to: --config FILE.toml")
         config = check_editable(options.config, "mount")
     heard: list[Place] = []
+    contrary: list[str] = []
     try:
-        _hear(options, places, heard)
+        _hear(options, places, heard, contrary)
     except KeyboardInterrupt:
         _tell_so_far(options, heard, places)
         raise
-    mount = _tell(options, heard, places)
+    mount = _tell(options, heard, places, contrary)
+    if config is not None and contrary:
+        raise InputError(
+            f"The format must be right before a mount is kept. Received: {contrary[0]}; nothing "
+            "was written"
+        )
     if config is not None:
         write_numbers(config, "mount", mount)
         say_written("doa_edge", config)
@@ -164,8 +170,17 @@ def _places(options: argparse.Namespace) -> list[Angles]:
     return places
 
 
-def _hear(options: argparse.Namespace, places: list[Angles], heard: list[Place]) -> None:
-    """Append what was heard at each place, as soon as it is known."""
+def _hear(
+    options: argparse.Namespace, places: list[Angles], heard: list[Place], contrary: list[str]
+) -> None:
+    """Append what was heard at each place, as soon as it is known.
+
+    Args:
+        options: of the command.
+        places: where the talkers are.
+        heard: gets the places.
+        contrary: gets what the sound says against the format that it is read in.
+    """
     from doa_edge.input.live.portaudio import quiet_descriptor
     from doa_edge.tflite.network import TfliteModel, default_model_path
 
@@ -175,18 +190,20 @@ def _hear(options: argparse.Namespace, places: list[Angles], heard: list[Place])
         model = TfliteModel(options.model or default_model_path())
         models = (model, TfliteModel(shipped_model_path(_WITNESS)))
     if options.input is None:
-        _hear_device(options, models, places, heard)
+        _hear_device(options, models, places, heard, contrary)
         return
     for number, name in enumerate(options.input, 1):
-        heard.append(_hear_recording(options, models, name, number))
+        heard.append(_hear_recording(options, models, name, number, contrary))
 
 
-def _hear_recording(options: argparse.Namespace, models: Models, name: str, number: int) -> Place:
+def _hear_recording(
+    options: argparse.Namespace, models: Models, name: str, number: int, contrary: list[str]
+) -> Place:
     from doa_edge.alignment.place import PlaceListener
 
     listener = PlaceListener(*models)
     with _open_source(options, models[0], name) as source:
-        for item in _watched(options, source):
+        for item in _watched(options, source, contrary):
             listener.push(item)
     try:
         return listener.finish()
@@ -195,7 +212,11 @@ def _hear_recording(options: argparse.Namespace, models: Models, name: str, numb
 
 
 def _hear_device(
-    options: argparse.Namespace, models: Models, places: list[Angles], heard: list[Place]
+    options: argparse.Namespace,
+    models: Models,
+    places: list[Angles],
+    heard: list[Place],
+    contrary: list[str],
 ) -> None:
     from doa_edge.alignment.live import hear_place
     from doa_edge.options.streams import drop_talk_while
@@ -205,7 +226,7 @@ def _hear_device(
         if (pace := source.pace) is not None:
             drop_talk_while(lambda: not pace.faster)
         say(f"doa_edge: listening to {source.name}; Ctrl-C ends")
-        items = iter(_watched(options, source))
+        items = iter(_watched(options, source, contrary))
         for number, place in enumerate(places, 1):
             title = f"place {number} of {len(places)}"
             heard.append(hear_place(items, models, place, title=title, **asked))
@@ -221,7 +242,9 @@ def _open_source(options: argparse.Namespace, model: TfliteModel, name: str | No
         return open_source(**settings, model_rate=model.spec.features.sample_rate)
 
 
-def _watched(options: argparse.Namespace, source: Source) -> Iterator[StreamItem]:
+def _watched(
+    options: argparse.Namespace, source: Source, contrary: list[str]
+) -> Iterator[StreamItem]:
     """The items of a source; says of gaps, and of sound in another format than it is read in."""
     from doa_core.spec import SAMPLE_RATE
     from doa_edge.input.format import InputFormat
@@ -230,10 +253,15 @@ def _watched(options: argparse.Namespace, source: Source) -> Iterator[StreamItem
 
     one = argparse.Namespace(**{**vars(options), "input": None, "mount": None})
     input_format: InputFormat = source_settings(one)["input_format"]
+
+    def note(sentence: str) -> None:
+        contrary.append(f"{source.name}: {sentence}")
+        say(f"doa_edge: {contrary[-1]}")
+
     items = watch_format(
         source,
         input_format,
-        lambda sentence: say(f"doa_edge: {source.name}: {sentence}"),
+        note,
         sample_rate=SAMPLE_RATE,
         declared=lambda: source.declared,
     )
@@ -248,7 +276,7 @@ def _tell_so_far(options: argparse.Namespace, heard: list[Place], places: list[A
     if not heard:
         return
     try:
-        _tell(options, heard, places[: len(heard)], interrupted=True)
+        _tell(options, heard, places[: len(heard)], [], interrupted=True)
     except InputError as error:
         say(f"doa_edge: {error}")
 
@@ -257,6 +285,7 @@ def _tell(
     options: argparse.Namespace,
     heard: list[Place],
     places: list[Angles],
+    contrary: list[str],
     *,
     interrupted: bool = False,
 ) -> list[float]:
@@ -276,7 +305,9 @@ def _tell(
     else:
         found = mounting(np.stack([place.direction for place in heard]), vectors)
     mount = [_rounded(math.degrees(angle)) for angle in found.mount]
-    sys.stdout.write(json_line(_message(found, mount, heard, places, interrupted=interrupted)))
+    warnings = [visible(warning) for warning in (*contrary, *found.warnings)]
+    message = {**_message(found, mount, heard, places), "warnings": warnings}
+    sys.stdout.write(json_line({**message, "interrupted": True} if interrupted else message))
     sys.stdout.flush()
     for warning in found.warnings:
         say(f"doa_edge: {warning}")
@@ -284,19 +315,14 @@ def _tell(
         how = "hangs" if options.hangs else "stands level"
         say(f"doa_edge: the yaw of a microphone that {how}; two places tell how it is tilted, too")
     if interrupted:
-        say(f"doa_edge: interrupted after {len(heard)} places: nothing was written")
+        say(f"doa_edge: interrupted: of the {len(heard)} places so far; nothing was written")
     else:
         say(f"doa_edge: use it with --mount {','.join(f'{angle:g}' for angle in mount)}")
     return mount
 
 
 def _message(
-    found: Mounting,
-    mount: list[float],
-    heard: list[Place],
-    places: list[Angles],
-    *,
-    interrupted: bool,
+    found: Mounting, mount: list[float], heard: list[Place], places: list[Angles]
 ) -> dict[str, Any]:
     from doa_edge.estimate import direction_deg, rounded_azimuth
 
@@ -316,14 +342,12 @@ def _message(
                 "residual_deg": round(left_deg, 2),
             }
         )
-    message: dict[str, Any] = {
+    return {
         "mount": mount,
         "residual_deg": round(found.residual_deg, 2),
         "mirror_checked": found.mirror_checked,
         "places": told,
-        "warnings": [visible(warning) for warning in found.warnings],
     }
-    return {**message, "interrupted": True} if interrupted else message
 
 
 def _vectors(places: list[Angles]) -> FloatArray:

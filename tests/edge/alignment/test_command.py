@@ -133,6 +133,20 @@ def test_a_talker_who_moved_is_refused(align, write_wave, plane_wave):
     assert "the talker moved" in talk
 
 
+def test_another_format_than_the_one_that_is_read_is_told_and_nothing_written(
+    align, placed, tmp_path
+):
+    names = placed((0, 0, 0), ((50.0, 40.0), (-60.0, 20.0)), audio_format="n3d")
+    told = ("--place", "50,40", "--place", "-60,20")
+    config = tmp_path / "doa.toml"
+    status, message, talk = align(*names, *told, "--config", config, "--write")
+    assert status == 2
+    assert "can be --format n3d" in message["warnings"][0]
+    assert "can be --format n3d" in talk.splitlines()[0]
+    assert "The format must be right before a mount is kept" in talk.splitlines()[-1]
+    assert not config.exists()
+
+
 # The configuration
 
 

@@ -109,7 +109,7 @@ def test_an_interruption_prints_what_was_measured_and_writes_nothing(
     assert status == 130
     assert_mount(message, (-25, 0, 0))
     assert message["interrupted"] is True
-    assert "interrupted after 1 places: nothing was written" in talk
+    assert "interrupted: of the 1 places so far; nothing was written" in talk
     assert config.read_text() == "mount = [1, 2, 3]  # as before\n"
 
 
