@@ -37,6 +37,9 @@ EVERY = 10  # frames between two windows: others hear the same frames once more
 _SEED = 17
 _KERNEL_DEG = 15.0  # width of the density of which the mode is sought
 _STEPS = 30
+# Power of the confidence by which a direction counts, chosen on measured halls: 2.1 degrees off in
+# the median where the plain confidence gives 2.5; no difference in simulated rooms.
+_TRUST = 4
 _BELONGS_DEG = 30.0  # from the mode: what lies farther is heard somewhere else
 _OTHER_SHARE = 0.35  # of the weight, at one other spot: there was somebody, too
 _MOVED_DEG = 20.0  # from the first third of the windows to the last
@@ -173,7 +176,7 @@ def place_of(vectors: FloatArray, weights: FloatArray, *, speech_s: float) -> Pl
     flat, flat_weights = vectors.reshape(-1, 3), weights.reshape(-1)
     if flat_weights.sum() <= 0.0:
         flat_weights = np.ones_like(flat_weights)
-    direction = mode(flat, flat_weights)
+    direction = mode(flat, flat_weights**_TRUST)
     near = _distances_deg(flat, direction) <= _BELONGS_DEG
     if not near.all():
         _check_others(flat, flat_weights, times, near, direction)
