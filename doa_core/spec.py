@@ -24,6 +24,7 @@ from doa_core.features import ENERGY_FLOOR, INTENSITY_CHANNELS, check_channels, 
 from doa_core.grid import Grid, check_resolution, sphere_grid
 from doa_core.peaks import APART_DEG, LOBE_STEPS, check_apart
 from doa_core.reading.json_text import parse_json
+from doa_core.refine import CHANNELS, REFINEMENTS, refine
 from doa_core.stft import HOP, WINDOW_LENGTH, samples_of_frames, stft
 
 SPEC_VERSION = 1
@@ -92,6 +93,11 @@ class FeatureSpec:
         return self.window_length // 2 + 1
 
     @property
+    def bin_hz(self) -> float:
+        """Distance of two bins [hertz]."""
+        return self.sample_rate / self.window_length
+
+    @property
     def samples(self) -> int:
         """Samples of one window of the network, N."""
         return samples_of_frames(self.frames, window_length=self.window_length, hop=self.hop)
@@ -135,6 +141,8 @@ class ModelSpec:
         voices: how many voices at once the network was trained on, 1 to 4; several only with the
             heads of `doa_core.peaks.LOBE_STEPS`.
         apart_deg: least distance of two voices, of a network of several [degrees].
+        refine: `intensity` where directions are refined by the features, see `doa_core.refine`;
+            `none` where they are left as they are decoded.
         provenance: free JSON values: digests, versions, command, figures.
     """
 
@@ -148,6 +156,7 @@ class ModelSpec:
     highpass_hz: float = 0.0
     voices: int = 1
     apart_deg: float = APART_DEG
+    refine: str = "none"
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -163,6 +172,12 @@ class ModelSpec:
         check_choice("decode", self.decode, METHODS)
         check_choice("quantization", self.quantization, QUANTIZATIONS)
         check_choice("input", self.input, INPUTS)
+        check_choice("refine", self.refine, REFINEMENTS)
+        if self.refine != "none" and self.features.channels != CHANNELS:
+            raise ValueError(
+                f"`refine` needs the channels {', '.join(CHANNELS)}. "
+                f"Received: {', '.join(self.features.channels)}"
+            )
         if (self.head in GRID_HEADS) != (self.resolution_deg is not None):
             raise ValueError(
                 f"`resolution_deg` belongs to the heads {', '.join(GRID_HEADS)} and to no other. "
@@ -220,24 +235,43 @@ class ModelSpec:
         return head_outputs(self.head, self.grid)
 
     def directions(
-        self, outputs: npt.ArrayLike, *, method: str | None = None
+        self,
+        outputs: npt.ArrayLike,
+        *,
+        method: str | None = None,
+        features: npt.ArrayLike | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """(..., 3) unit vectors and (...) confidences of (..., T, K) outputs of the head.
 
         Args:
             outputs: as in `doa_core.decode.decode`.
             method: `peak` or `centroid`; this spec's choice if None.
+            features: (..., F, C) of the frames of the outputs, which are then of one window, to
+                refine the direction by where the spec does that; None to leave it as decoded.
         """
-        return decode(
+        direction, confidence = decode(
             outputs,
             head=self.head,
             grid=self.grid,
             method=method or self.decode,
             calibration=self.calibration,
         )
+        if features is not None:
+            direction = self.refined(direction[np.newaxis], features)[0]
+        return direction, confidence
+
+    def refined(self, directions: FloatArray, features: npt.ArrayLike) -> FloatArray:
+        """(P, 3) unit vectors, refined by (..., F, C) features where the spec does that."""
+        if self.refine == "none":
+            return directions
+        return refine(directions, features, bin_hz=self.features.bin_hz)
 
     def peaks(
-        self, outputs: npt.ArrayLike, *, count: int | None = None
+        self,
+        outputs: npt.ArrayLike,
+        *,
+        count: int | None = None,
+        features: npt.ArrayLike | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """(P, 3) unit vectors of voices, most probable first, and their (P,) confidences.
 
@@ -248,11 +282,12 @@ class ModelSpec:
         Args:
             outputs: (T, K) float in [0, 1], activated outputs of the head.
             count: the most peaks, P; `voices` if None.
+            features: as in `directions`.
 
         Raises:
             ValueError: as `doa_core.decode.decode_peaks`.
         """
-        return decode_peaks(
+        found, confidences = decode_peaks(
             outputs,
             head=self.head,
             grid=self.grid,
@@ -260,6 +295,7 @@ class ModelSpec:
             apart_deg=self.apart_deg,
             calibration=self.calibration,
         )
+        return (found if features is None else self.refined(found, features)), confidences
 
     @property
     def digest(self) -> str:
@@ -289,6 +325,8 @@ class ModelSpec:
         if self.voices > 1:
             behaviour["voices"] = self.voices
             behaviour["apart_deg"] = self.apart_deg
+        if self.refine != "none":
+            behaviour["refine"] = self.refine
         return behaviour
 
     def to_json(self) -> str:

@@ -13,6 +13,7 @@ from doa_core.decode import METHODS
 from doa_core.errors import check_choice
 from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
 from doa_core.peaks import APART_DEG
+from doa_core.refine import REFINEMENTS
 from doa_core.spec import FeatureSpec, check_voices
 from doa_core.stft import sine_window
 from doa_tf import heads
@@ -112,10 +113,12 @@ class HeadOutput(keras.layers.Layer):
         apart_deg: least distance of two voices that are told apart [degrees].
         decode: `peak` or `centroid`, how files of the network are decoded; the head's choice if
             None.
+        options: `refine`, `intensity` or `none`, how they refine directions, see `doa_core.refine`;
+            and those of a Keras layer.
 
     Raises:
         ValueError: a number of voices out of range, several for a head of one, or an unknown
-            decoding.
+            decoding or refinement.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class HeadOutput(keras.layers.Layer):
         decode: str | None = None,
         **options: Any,
     ) -> None:
+        self.refine = options.pop("refine", "none")
         super().__init__(**options)
         self.head = heads.get(head, resolution_deg=resolution_deg)
         check_voices(voices)
@@ -139,6 +143,7 @@ class HeadOutput(keras.layers.Layer):
         self.voices, self.apart_deg = voices, apart_deg
         self.decode = self.head.preferred_decode if decode is None else decode
         check_choice("decode", self.decode, METHODS)
+        check_choice("refine", self.refine, REFINEMENTS)
 
     def call(self, outputs: Any) -> Any:
         return outputs if self.head.gives_logits else self.head.activate(outputs)
@@ -157,6 +162,8 @@ class HeadOutput(keras.layers.Layer):
             config |= {"voices": self.voices, "apart_deg": self.apart_deg}
         if self.decode != self.head.preferred_decode:  # likewise
             config["decode"] = self.decode
+        if self.refine != "none":
+            config["refine"] = self.refine
         return config
 
 

@@ -129,6 +129,7 @@ def model_spec(model: keras.Model) -> ModelSpec:
         highpass_hz=features[0].highpass_hz,
         voices=outputs[0].voices,
         apart_deg=outputs[0].apart_deg,
+        refine=outputs[0].refine,
     )
 
 

@@ -1,13 +1,16 @@
 """Recipes: a file that says how a network is made, from rooms to a calibrated checkpoint.
 
     [rooms]         count, and the fields of `doa_tf.rooms.RoomSettings`
+    [more_rooms]    the same, if rooms of another kind are to be among them, such as halls
     [valid_rooms]   the same, of the rooms that choose the epoch; `reference` traces them in full
     [valid]         scenes of each condition, and their seed
     [mixing]        the fields of `doa_tf.scenes.MixSettings`
-    [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`
+    [training]      the fields of `doa_tf.training.settings.TrainSettings`, `level`, `engine`,
+                    and `refine`, how the directions of the network are refined
 
-A folder made by one holds `rooms`, `valid_rooms`, `valid`, `run`, and in the end `model.keras`,
-calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes on.
+A folder made by one holds `rooms`, `more_rooms`, `valid_rooms`, `valid`, `run`, and in the end
+`model.keras`, calibrated on `valid`. Every stage leaves finished work alone: what was stopped goes
+on.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, check_choice
 from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
 from doa_core.files import remove_leftovers, write_beside
 from doa_core.reading.toml import read_toml
+from doa_core.refine import REFINEMENTS
 from doa_core.spec import FeatureSpec
 from doa_edge import limits
 from doa_tf.rooms.bank.bank import bank_digest
@@ -41,12 +45,14 @@ class Recipe:
 
     Attributes:
         rooms, valid_rooms: banks for training and validation.
+        more_rooms: a second bank for training, if there is one.
         valid_scenes: validation scenes of each condition.
         valid_seed: of their draws.
         mixing: of training and validation.
         training: of the network.
         features: its input.
         engine: `keras`, or `jax` for an accelerator.
+        refine: how directions are refined, see `doa_core.refine`; None for not at all.
     """
 
     rooms: Rooms
@@ -57,6 +63,8 @@ class Recipe:
     training: TrainSettings
     features: FeatureSpec = field(default_factory=FeatureSpec)
     engine: str = "keras"
+    more_rooms: Rooms | None = None
+    refine: str | None = None
 
 
 def read_recipe(
@@ -84,7 +92,7 @@ def read_recipe(
         sections.setdefault(section, {})[key] = value
     needed = ("rooms", "valid_rooms", "valid", "mixing", "training")
     tables = all(isinstance(values, dict) for values in sections.values())
-    if sorted(sections) != sorted(needed) or not tables:
+    if sorted(set(sections) - {"more_rooms"}) != sorted(needed) or not tables:
         raise InputError(
             f"A recipe has the sections {', '.join(needed)}. Received: {', '.join(sections)}"
         )
@@ -92,6 +100,9 @@ def read_recipe(
         training = dict(sections["training"])
         level = (LEVEL_CHANNEL,) if training.pop("level", False) else ()
         engine = str(training.pop("engine", "keras"))
+        refine = training.pop("refine", None)
+        if refine is not None:
+            check_choice("refine", refine, REFINEMENTS)
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
         if prepare is not None:
@@ -102,6 +113,7 @@ def read_recipe(
             raise ValueError("[training] has no voices: [mixing] says how many talk, `talkers`")
         recipe = Recipe(
             rooms=_rooms(sections["rooms"]),
+            more_rooms=_rooms(sections["more_rooms"]) if "more_rooms" in sections else None,
             valid_rooms=_rooms(sections["valid_rooms"]),
             valid_scenes=_whole("scenes", valid.pop("scenes")),
             valid_seed=_whole("seed", valid.pop("seed", 0)),
@@ -109,6 +121,7 @@ def read_recipe(
             training=TrainSettings(**_known(TrainSettings, training), voices=mixing.voices),
             features=FeatureSpec(channels=(*INTENSITY_CHANNELS, *level)),
             engine=engine,
+            refine=refine,
         )
         if valid:
             raise ValueError(f"[valid] has scenes and seed. Received: {', '.join(valid)}")
@@ -152,9 +165,10 @@ def run_recipe(
     folder = Path(folder)
     run = folder / "run"
     mixer = prepare(recipe, folder, speech=speech, noise=noise, workers=workers, bars=bars)
-    rooms = folder / "rooms"
-    sources = {"bank": str(rooms), "speech": str(speech), "noise": str(noise)}
-    sources["bank_sha256"] = bank_digest(rooms)
+    sources = {"bank": str(folder / "rooms"), "speech": str(speech), "noise": str(noise)}
+    sources["bank_sha256"] = bank_digest(folder / "rooms")
+    if recipe.more_rooms is not None:
+        sources["more_bank_sha256"] = bank_digest(folder / "more_rooms")
     data = TrainingData(valid=folder / "valid", mixer=lambda: mixer, sources=sources)
     from doa_tf.training.run import epoch_line, train
     from doa_tf.training.run_folder import LAST, read_state
@@ -178,7 +192,7 @@ def run_recipe(
                 init_from=init_from,
                 options=RunOptions(progress=progress, on_epoch=on_epoch),
             )
-    return _calibrated(folder)
+    return _calibrated(folder, recipe.refine)
 
 
 def prepare(
@@ -202,25 +216,31 @@ def prepare(
         stage = name.replace("_", " ")
         fill_bank(folder / name, rooms, stage=stage, bars=bars, workers=workers)
 
-    def mixer(name: str, part: str, seed: int) -> SceneMixer:
-        return mixer_of_part(folder / name, recordings, part, settings=recipe.mixing, seed=seed)
+    def mixer(*names: str, part: str, seed: int) -> SceneMixer:
+        banks = [folder / name for name in names]
+        settings = recipe.mixing
+        return mixer_of_part(*banks, recordings=recordings, part=part, settings=settings, seed=seed)
 
     if not (folder / "valid").exists():
         simulate("valid_rooms", recipe.valid_rooms)
         with bars("valid scenes") as progress:
             render_scenes(
                 folder / "valid",
-                mixer=mixer("valid_rooms", "valid", recipe.valid_seed),
+                mixer=mixer("valid_rooms", part="valid", seed=recipe.valid_seed),
                 conditions=(*CONDITIONS, *COUNTS) if recipe.mixing.talkers else CONDITIONS,
                 scenes=recipe.valid_scenes,
                 seed=recipe.valid_seed,
                 progress=progress,
             )
-    simulate("rooms", recipe.rooms)
-    return mixer("rooms", "train", recipe.training.seed)
+    banks = {"rooms": recipe.rooms}
+    if recipe.more_rooms is not None:
+        banks["more_rooms"] = recipe.more_rooms
+    for name, rooms in banks.items():
+        simulate(name, rooms)
+    return mixer(*banks, part="train", seed=recipe.training.seed)
 
 
-def _calibrated(folder: Path) -> Path:
+def _calibrated(folder: Path, refine: str | None) -> Path:
     """The best epoch with its confidence calibrated; not made again where it is there."""
     from doa_tf.evaluation.calibration import calibrate_model
     from doa_tf.scenes.folder import read_scenes
@@ -229,7 +249,7 @@ def _calibrated(folder: Path) -> Path:
     if not _is_calibrated(folder):
         with write_beside(target, suffix=".keras") as beside:
             shutil.copyfile(best, beside)
-            calibrate_model(beside, read_scenes(folder / "valid"))
+            calibrate_model(beside, read_scenes(folder / "valid"), refine=refine)
     return target
 
 

@@ -21,8 +21,8 @@ from doa_edge.engine import EngineSettings
 
 # Options without which something is not done, or which say what to use.
 WITHOUT_DEFAULT = {
-    "doa_edge run": "input profile encoding out dcase listen plot web web-name osc tcp tcp-connect "
-    "mqtt mqtt-user config",
+    "doa_edge run": "input profile encoding name out dcase report log listen plot web web-name osc "
+    "tcp tcp-connect mqtt mqtt-user config",
     "doa_edge convert": "input profile encoding",
     "doa_edge align": "input profile encoding place config",
     "doa_edge doctor": "input profile encoding speaker",

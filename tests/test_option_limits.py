@@ -28,6 +28,9 @@ TEXTS = {
         "FILE.json",
         "FILE.sofa",
         "FILE.csv",
+        "FILE.html",
+        "FILE.html|.png",
+        "FILE|DIR",
     ),
     *("FILE.keras", "FILE.tflite", "DIR", "BANK", "NEW", "SCENES", "RUN", "REPORT", "MODEL"),
     *(
@@ -39,7 +42,9 @@ TEXTS = {
         "FORMAT",
         "KIND",
         "/PREFIX",
+        "PREFIX",
         "TOPIC",
+        "ZONE",
     ),
     *("NAME=UNITS", "SECTION.KEY=VALUE", "peak|centroid", "tcp://HOST:PORT"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import say_written
+from doa_core.refine import REFINEMENTS
 from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import BUILT_IN, SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
@@ -38,6 +39,11 @@ def add_parser(commands: Commands) -> None:
         metavar="DEG",
         help="least distance of two voices from now on (default: as MODEL has it, 20 when trained)",
     )
+    parser.add_argument(
+        "--refine",
+        choices=REFINEMENTS,
+        help="how directions are refined from now on (default: as MODEL has it, none when trained)",
+    )
     add_format(parser)
     add_imports(parser)
     parser.set_defaults(run=run)
@@ -64,7 +70,12 @@ def run(args: argparse.Namespace) -> int:
 
     with progress_bar("scenes") as progress:
         figures = calibrate_model(
-            args.model, scenes, out=args.out, apart_deg=args.apart, progress=progress
+            args.model,
+            scenes,
+            out=args.out,
+            apart_deg=args.apart,
+            refine=args.refine,
+            progress=progress,
         )
     peaks = f"{figures['peaks']:.0f} peaks of " if "peaks" in figures else ""
     sys.stdout.write(

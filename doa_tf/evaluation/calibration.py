@@ -100,6 +100,7 @@ def calibrate_model(
     *,
     out: str | os.PathLike[str] | None = None,
     apart_deg: float | None = None,
+    refine: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Fit a checkpoint's calibration on scenes and write it into the checkpoint.
@@ -116,6 +117,8 @@ def calibrate_model(
         out: where to write; by default the model itself is overwritten.
         apart_deg: least distance of two voices from now on [degrees], of a network of several; as
             the checkpoint has it if None.
+        refine: `intensity` or `none`, how directions are refined from now on, see
+            `doa_core.refine`; as the checkpoint has it if None. The fit is of directions before it.
         progress: called with (scenes done, all scenes).
 
     Returns:
@@ -136,6 +139,8 @@ def calibrate_model(
     try:
         if apart_deg is not None:
             layer.apart_deg = apart_deg
+        if refine is not None:
+            layer.refine = refine
         spec = model_spec(network)
     except ValueError as error:
         raise InputError(str(error)) from error

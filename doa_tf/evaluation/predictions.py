@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray
-from doa_core.decode import METHODS, decode, direction_scores
+from doa_core.decode import METHODS, direction_scores
 from doa_core.errors import InputError
+from doa_core.refine import evidence, refined
 from doa_core.spec import AUDIO, FeatureSpec, ModelSpec
 from doa_core.stft import stft
 from doa_tf.data.features import check_length, feature_windows, waveform_windows
@@ -83,15 +84,30 @@ class Predictions:
             if self.directions is None or self.confidence is None:
                 raise ValueError("Predictions of a baseline must hold its directions")
             return self.directions, self.confidence
-        options: dict[str, Any] = {
-            "head": self.spec.head,
-            "grid": self.spec.grid,
-            "method": self.spec.decode if method in (None, ONE_DECODING) else method,
-            "calibration": self.spec.calibration,
-        }
-        answers = (decode(outputs, **options) for outputs in self.outputs)
-        directions, confidence = zip(*answers, strict=True)
-        return np.stack(directions), np.array(confidence, dtype=np.float64)
+        chosen = None if method == ONE_DECODING else method
+        answers = [self.spec.directions(outputs, method=chosen) for outputs in self.outputs]
+        directions = [
+            self.refined(scene, direction[np.newaxis])[0]
+            for scene, (direction, _) in zip(self.scenes, answers, strict=True)
+        ]
+        return np.stack(directions), np.array([float(sure) for _, sure in answers])
+
+    def refined(self, scene: Scene, directions: FloatArray) -> FloatArray:
+        """(P, 3) directions that were decoded for a scene, refined where the model's spec says so.
+
+        The scene is read once more for that, a window at a time.
+        """
+        if self.spec is None or self.spec.refine == "none":
+            return directions
+        features = self.spec.features
+        signal = scene.read(sample_rate=features.sample_rate)
+        windows = feature_windows(
+            signal, features, highpass_hz=self.spec.highpass_hz, name=str(scene.path)
+        )
+        sums = np.zeros((len(directions), 3))
+        for window in windows:
+            sums += evidence(directions, window, bin_hz=features.bin_hz)
+        return refined(directions, sums)
 
     def scores(self, index: int, directions: npt.ArrayLike) -> FloatArray:
         """(D,) score of each of (D, 3) directions in one scene, for pictures."""

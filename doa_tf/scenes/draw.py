@@ -9,6 +9,7 @@ import numpy as np
 from doa_core.spec import MOST_VOICES
 from doa_edge import limits
 from doa_tf.rooms.room import Room
+from doa_tf.scenes.noise_kinds import FIRST_KINDS, NOISE_KINDS
 
 CONDITIONS = ("clean", "diffuse", "interferer")
 COUNTS = ("talkers", "nobody")  # conditions of several talkers, and of none
@@ -34,6 +35,7 @@ class MixSettings:
         diffuse_fields: how many different fields there are; scenes take rotated parts of them,
             which is exact since a field is isotropic. 1.5 MB each.
         synthetic_noises: how many different synthetic interferers there are. 0.4 MB each.
+        noise_kinds: of these in rotation, names in `doa_tf.scenes.noise_kinds.NOISE_KINDS`.
         drift_db: (low, high) by how much the talker becomes louder from start to end of a scene.
         talkers: shares of scenes of no talker, one, two, ...; empty for one talker who talks in
             every frame, for heads of one talker. The settings below are of these scenes alone.
@@ -54,6 +56,7 @@ class MixSettings:
     recorded_share: float = 0.5
     diffuse_fields: int = 64
     synthetic_noises: int = 64
+    noise_kinds: tuple[str, ...] = FIRST_KINDS
     drift_db: tuple[float, float] = (-6.0, 6.0)
     talkers: tuple[float, ...] = ()
     below_db: tuple[float, float] = (0.0, 10.0)
@@ -72,6 +75,12 @@ class MixSettings:
             if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-6:
                 raise ValueError(f"`{name}` must be three that sum to 1. Received: {shares}")
         _check_counts(self.talkers)
+        unknown = sorted(set(self.noise_kinds) - set(NOISE_KINDS))
+        if unknown or not self.noise_kinds:
+            raise ValueError(
+                f"`noise_kinds` must be some of {', '.join(NOISE_KINDS)}. "
+                f"Received: {', '.join(unknown) or 'none'}"
+            )
         for name in ("recorded_share", "pauses", "turns"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"`{name}` must be in [0, 1]. Received: {getattr(self, name)}")

@@ -38,7 +38,8 @@ from doa_tf.scenes.draw import (
     SceneDraw,
     TalkerDraw,
 )
-from doa_tf.scenes.noise import DIFFUSE_DIRECTIONS, INTERFERERS, coloured_noise, diffuse_field
+from doa_tf.scenes.noise import DIFFUSE_DIRECTIONS, coloured_noise, diffuse_field
+from doa_tf.scenes.noise_kinds import kind_of
 from doa_tf.scenes.recordings import Recordings
 from doa_tf.scenes.talkers import draw_part, draw_talkers, dry_voice, wanted_gain
 
@@ -116,11 +117,7 @@ class SceneMixer:
         return self.render(self.draw(key, condition=condition))
 
     def draw(self, key: Sequence[int], *, condition: str | None = None) -> SceneDraw:
-        """The random choices of a scene, without any sound: a pure function of the key.
-
-        Raises:
-            ValueError: as `mix`.
-        """
+        """The random choices of a scene, without any sound; raises ValueError as `mix`."""
         rng = np.random.default_rng(key)
         if condition in COUNTS or (condition is None and self.settings.talkers):
             return self._draw_several(rng, condition)
@@ -319,8 +316,8 @@ class SceneMixer:
         """(N,) synthetic interferer `number`, which is periodic too."""
         noise = self._synthetic.get(number)
         if noise is None:
+            make = kind_of(number, self.settings.noise_kinds)
             rng = np.random.default_rng((self.seed, number, 0, _NOISE_STREAM))
-            make = INTERFERERS[number % len(INTERFERERS)]
             noise = self._synthetic.setdefault(number, make(rng, _FIELD_SECONDS * SAMPLE_RATE))
         return noise
 

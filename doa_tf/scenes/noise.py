@@ -86,10 +86,6 @@ def notes(rng: np.random.Generator, samples: int) -> np.ndarray:
     return signal
 
 
-# The synthetic interferers of a mixer, in rotation.
-INTERFERERS = (coloured_noise, clatter, machine, notes)
-
-
 def diffuse_field(rng: np.random.Generator, signals: Iterable[np.ndarray]) -> np.ndarray:
     """(4, N) float32 isotropic AmbiX field of one plane wave for each signal.
 

@@ -78,18 +78,26 @@ def fill_bank(
 
 
 def mixer_of_part(
-    bank: Path, recordings: Recordings, part: str, *, settings: MixSettings, seed: int
+    *banks: Path, recordings: Recordings, part: str, settings: MixSettings, seed: int
 ) -> SceneMixer:
-    """A mixer of a bank with the recordings of a part: `train`, `valid` or `test`.
+    """A mixer of the rooms of all `banks` with the recordings of a part.
+
+    Args:
+        banks: folders; each room of each is as likely as another.
+        recordings: from `split_recordings`.
+        part: `train`, `valid` or `test`.
+        settings: distributions that scenes are drawn from.
+        seed: of the mixer.
 
     Raises:
         InputError: rooms with fewer sources than talkers are asked for.
     """
     noise = recordings.get("noise")
-    rooms = read_bank(bank)
-    check_rooms(rooms, max(len(settings.talkers) - 1, 1))
+    read = [read_bank(bank) for bank in banks]
+    for rooms in read:
+        check_rooms(rooms, max(len(settings.talkers) - 1, 1))
     return SceneMixer(
-        rooms,
+        sum(read[1:], start=read[0]),
         read_recordings(recordings["speech"][part]),
         () if noise is None else read_recordings(noise[part]),
         settings=settings,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from doa_edge.engine import DEFAULT_EVERY
+from doa_edge.engine_settings import DEFAULT_EVERY
 from doa_edge.tflite.network import TfliteModel
 
 

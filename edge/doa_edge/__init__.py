@@ -11,7 +11,9 @@ Nothing is imported before it is used, so that a command answers at once. The su
     input       a file, a pipe or a live device as blocks and gaps
     engine      blocks in, one `Estimate` a window out; activity, smoother, recording beside it
     tracking    who talks, from one estimate to the next
+    zones       named areas, and who is in them
     tflite      a .tflite file with its spec, run by LiteRT
+    wall_clock  from stream time to the time of day
     sinks       where directions go
     options     options of the command line and of configuration files
     commands    `doa_edge`, a file a verb
@@ -32,6 +34,7 @@ _HOMES = {
     "InputFormat": "input.format",
     "Talker": "estimate",
     "TfliteModel": "tflite.network",
+    "Zone": "zones.zone",
     "default_model_path": "tflite.network",
     "open_source": "input.sources",
     "read_blocks": "input.audio",

@@ -8,3 +8,4 @@ from .input.sources import open_source as open_source
 from .input.stream import Gap as Gap
 from .tflite.network import TfliteModel as TfliteModel
 from .tflite.network import default_model_path as default_model_path
+from .zones.zone import Zone as Zone

@@ -5,139 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from doa_core.ambisonics import as_four_channels
 from doa_core.angles import FloatArray
-from doa_core.decode import METHODS
-from doa_core.errors import InputError, check_choice
+from doa_core.errors import InputError
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ, HighPass
-from doa_core.spec import AUDIO, ModelSpec, check_voices
+from doa_core.spec import AUDIO
 from doa_core.stft import samples_of_frames
-from doa_edge.activity import (
-    DEFAULT_GATE_DBFS,
-    DEFAULT_MARGIN_DB,
-    DEFAULT_MIN_CONFIDENCE,
-    DEFAULT_MIN_PROBABILITY,
-    ActivityDetector,
-)
 from doa_edge.direction_model import DirectionModel, StreamModel
-from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate, direction_deg
+from doa_edge.engine_settings import EngineSettings as EngineSettings  # the engine's own
+from doa_edge.estimate import LEVEL_FLOOR_DBFS, Estimate
 from doa_edge.input.stream import Gap
 from doa_edge.listening import TalkerListener, with_voices
-from doa_edge.smoother import DirectionSmoother
 from doa_edge.tracking import voices
+from doa_edge.tracking.one_voice import OneVoice
 from doa_edge.tracking.voices import VoiceFollower
-
-DEFAULT_EVERY = 5  # frames between estimates: 6.25 a second
-LONGEST = 2000  # frames, 64 s: of `every` and of `average`, both of which are kept in memory
-LONGEST_LEAD_S = 1.0  # seconds; where somebody will be later is anyone's guess
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineSettings:
-    """How often and how an engine estimates, and when a window counts as active.
-
-    Attributes:
-        every: frames between estimates.
-        talkers: the most voices at once, 1 to 4; if None 3 where the model knows several, else 1. A
-            model of one voice runs with 1, whatever is asked for.
-        average: latest frames whose outputs are averaged before decoding; if None the window's T
-            for one voice, and the later half of them for several. Fewer follow a voice sooner, more
-            are steadier. Beyond T, outputs that earlier windows gave for earlier frames count as
-            well, as far back as there are any; each frame counts once, with the outputs of the
-            latest window that held it.
-        method: `peak` or `centroid`; the spec's choice if None. Of one voice, and of where the
-            scores point while several are silent.
-        gate_dbfs: a window below this level is not active, and its confidence is 0. Levels and the
-            noise floor are those of W after the spec's high-pass; of 30 Hz where it has none.
-        margin_db: how far above the tracked noise floor an active window is; 0 for no tracking.
-        min_confidence: least confidence of an active window; if None 0.4 where the spec
-            calibrates it, a probability, else 0.07. With several voices it is that of a new voice,
-            0.5 where the spec calibrates it, else 0.2.
-        smooth_s: time constant of a smoother on the sphere; 0 for none. See `doa_edge.smoother`.
-            Each of several voices has its own.
-        lead_s: how far the directions of several voices are led by how they move: `of_s` is so much
-            later [seconds].
-        keep_outputs: whether estimates carry the mean outputs of their frames.
-        keep_audio: whether estimates carry the sound that is new.
-        keep_voices: whether those of `DirectionEngine.run` carry the sound of each talker, too.
-
-    Raises:
-        ValueError: a value out of range.
-    """
-
-    every: int = DEFAULT_EVERY
-    talkers: int | None = None
-    average: int | None = None
-    method: str | None = None
-    gate_dbfs: float = DEFAULT_GATE_DBFS
-    margin_db: float = DEFAULT_MARGIN_DB
-    min_confidence: float | None = None
-    smooth_s: float = 0.0
-    lead_s: float = 0.0
-    keep_outputs: bool = False
-    keep_audio: bool = False
-    keep_voices: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value in (("every", self.every), ("average", self.average)):
-            if value is not None and not 1 <= value <= LONGEST:
-                raise ValueError(
-                    f"`{name}` must be 1 to {LONGEST} frames. Received: {name}={value}"
-                )
-        if self.talkers is not None:
-            check_voices(self.talkers, name="talkers")
-        if not 0.0 <= self.lead_s <= LONGEST_LEAD_S:
-            raise ValueError(
-                f"`lead` must be 0 to {LONGEST_LEAD_S:g} seconds. Received: lead={self.lead_s}"
-            )
-        if self.method is not None:
-            check_choice("decode", self.method, METHODS)
-        self.detector(ModelSpec())  # both check their own values
-        self.smoother()
-
-    def detector(self, spec: ModelSpec) -> ActivityDetector:
-        """What decides which windows of a model are active."""
-        return ActivityDetector(
-            hop_s=spec.features.hop / spec.features.sample_rate,
-            gate_dbfs=self.gate_dbfs,
-            margin_db=self.margin_db,
-            min_confidence=self.threshold(spec, several=False),
-        )
-
-    def threshold(self, spec: ModelSpec, *, several: bool) -> float:
-        """Least confidence of a new voice of several, or of an active window of one."""
-        if self.min_confidence is not None:
-            return self.min_confidence
-        if spec.calibration:
-            return voices.DEFAULT_MIN_PROBABILITY if several else DEFAULT_MIN_PROBABILITY
-        return voices.DEFAULT_MIN_SCORE if several else DEFAULT_MIN_CONFIDENCE
-
-    def smoother(self) -> DirectionSmoother | None:
-        """What smooths directions; None if nothing does."""
-        return DirectionSmoother(self.smooth_s) if self.smooth_s else None
-
-    def voices_of(self, spec: ModelSpec) -> int:
-        """The most voices at once that a model can be asked for."""
-        several = voices.DEFAULT_TALKERS if self.talkers is None else self.talkers
-        return several if spec.voices > 1 else 1
-
-    def follower(self, spec: ModelSpec) -> VoiceFollower | None:
-        """What follows several voices of a model; None where there is one."""
-        if self.voices_of(spec) == 1:
-            return None
-        return VoiceFollower(
-            spec,
-            talkers=self.voices_of(spec),
-            min_confidence=self.threshold(spec, several=True),
-            step_s=self.every * spec.features.hop / spec.features.sample_rate,
-            smooth_s=self.smooth_s,
-            lead_s=self.lead_s,
-        )
 
 
 class DirectionEngine:
@@ -181,18 +66,23 @@ class DirectionEngine:
         self._highpass = HighPass(cutoff_hz or DEFAULT_HIGHPASS_HZ, features.sample_rate)
         self._highpassed = np.zeros((len(self._sound), 4 if cutoff_hz else 1), np.float32)
         self._heard = self._highpassed if cutoff_hz else self._sound
+        self._voices: VoiceFollower | None = None
         self.reset()
 
-    def reset(self) -> None:
-        """Start a new stream."""
+    def reset(self, *, ids_go_on: bool = False) -> None:
+        """Start a new stream; the ids of its talkers may go on from those of the one before."""
+        last_id = self._voices.last_id if ids_go_on and self._voices else 0
         self.samples = 0
         self.missed = 0
         self.seconds = {"features": 0.0, "network": 0.0, "decode": 0.0}
         self._estimates = 0
         self._longest = 0  # samples without a gap
         self._detector = self.settings.detector(self.spec)
-        self._voices = self.settings.follower(self.spec)
-        self._smoother = None if self._voices else self.settings.smoother()
+        self._voices = self.settings.follower(self.spec, last_id)
+        smoother = None if self._voices else self.settings.smoother()
+        self._one = OneVoice(
+            self.spec, method=self.method, smoother=smoother, ignore=self.settings.ignore
+        )
         self._start_window()
 
     @property
@@ -319,17 +209,21 @@ class DirectionEngine:
         new_samples = self.spec.features.samples if self._fresh else self._step
         power = self._power(new_samples)
         time_s = self.samples / self.spec.features.sample_rate
+        features = self._features(len(outputs))
         of_s, talkers = None, None
         if self._voices:
             heard = self._detector.is_active(power, 1.0)
-            of_s, talkers = self._voices.update(outputs, time_s=time_s, heard=heard)
+            of_s, talkers = self._voices.update(
+                outputs, time_s=time_s, heard=heard, features=features
+            )
         if talkers:
             first = talkers[0]
             azimuth_deg, elevation_deg = first.azimuth_deg, first.elevation_deg
             confidence, active = first.confidence, True
         else:
-            direction, confidence, active = self._one(outputs, power, time_s)
-            azimuth_deg, elevation_deg = direction_deg(direction)
+            azimuth_deg, elevation_deg, confidence, active = self._one.update(
+                outputs, self._detector, power=power, time_s=time_s, features=features
+            )
         return Estimate(
             time_s=time_s,
             azimuth_deg=azimuth_deg,
@@ -343,18 +237,16 @@ class DirectionEngine:
             audio=self._sound[-new_samples:].copy() if self._keep_audio else None,
         )
 
-    def _one(
-        self, outputs: FloatArray, power: float, time_s: float
-    ) -> tuple[FloatArray, float, bool]:
-        """(3,) direction, confidence and activity of one voice: where the scores point."""
-        direction, certainty = self.spec.directions(outputs, method=self.method)
-        confidence = float(certainty) if self._detector.is_above_gate(power) else 0.0
-        active = self._detector.is_active(power, confidence)
-        if self._smoother:
-            direction = self._smoother.update(
-                direction, confidence=confidence, active=active, time_s=time_s
-            )
-        return direction, confidence, active
+    def _features(self, frames: int) -> npt.NDArray[np.float32] | None:
+        """(A, F, C) features of the latest frames, at most a window's; None if nobody asks."""
+        features = self.spec.features
+        frames = min(frames, features.frames)
+        if self.spec.refine == "none":
+            return None
+        if self.spec.input != AUDIO:
+            return self._window[features.frames - frames :]
+        length = samples_of_frames(frames, window_length=features.window_length, hop=features.hop)
+        return features.compute(self._heard[len(self._heard) - length :])
 
     def _power(self, new_samples: int) -> float:
         """Mean power of the high-passed W over the window; the noise floor is updated, too."""

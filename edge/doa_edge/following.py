@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from doa_edge.sinks.listen import Listening
     from doa_edge.sinks.notify import Notifier
     from doa_edge.sinks.view import TerminalView
+    from doa_edge.wall_clock.clock import WallClock
+
+
+class RecordingName:
+    """A stage that says of which recording a message is, where a run has several.
+
+    Attributes:
+        file: the recording's name; None where there is one.
+    """
+
+    def __init__(self) -> None:
+        self.file: str | None = None
+
+    def __call__(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The message with its `file`."""
+        yield message if self.file is None else {**message, "file": self.file}
 
 
 class Follower:
@@ -29,6 +45,7 @@ class Follower:
         tally: who talked for how long, if the options need it.
         track: estimates for a picture, if the options ask for one.
         listening: takes each estimate with its sound, if an option asks for that.
+        file: name of the recording, where a run has several.
         read_seconds: time spent on waiting for sound, reading and resampling [seconds].
     """
 
@@ -39,6 +56,7 @@ class Follower:
         hub: Hub,
         view: TerminalView | None,
         notifier: Notifier,
+        clock: WallClock,
     ) -> None:
         from doa_edge.recording import OutputAverage, TalkerTally
 
@@ -48,6 +66,7 @@ class Follower:
         self.tally: TalkerTally = TalkerTally(step_s=step_s)
         self.track: list[Estimate] = []
         self.listening: Listening | None = None
+        self.file: str | None = None
         self.read_seconds = 0.0
         self._options = options
         self._engine = engine
@@ -55,6 +74,7 @@ class Follower:
         self._hub = hub
         self._view = view
         self._notifier = notifier
+        self._clock = clock
         self._kept: list[str] = []
 
     def follow(self, items: Iterator[StreamItem]) -> None:
@@ -69,6 +89,8 @@ class Follower:
                 self._engine.skip(item)
                 self._tell(item)
             else:
+                end_s = (self._engine.samples + len(item)) / self._rate
+                self._clock.observe(end_s, new=len(item) > 0)
                 for estimate in self._engine.push(item):
                     if self._options.realtime:
                         time.sleep(max(0.0, began + estimate.time_s - time.perf_counter()))
@@ -96,6 +118,8 @@ class Follower:
             summary = summary_dict(
                 self.average, method=method, duration_s=duration_s, tally=self.tally
             )
+            if self.file is not None:
+                summary["file"] = self.file
             sys.stdout.write(json_line(summary))
             sys.stdout.flush()
         if self._engine.left_out:
@@ -121,7 +145,7 @@ class Follower:
         if self.listening:
             self.listening.send(estimate)
         if self._view:
-            self._view.update(estimate)
+            self._view.update(estimate, clock=self._clock.at(estimate.time_s))
 
     def _tell(self, gap: Gap) -> None:
         """Send an event to every sink, and tell people."""

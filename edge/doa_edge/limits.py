@@ -94,6 +94,11 @@ LIMITS = {
     "run talkers": _integer(1, 4),
     "smooth": Limits(0, 3600, "seconds"),
     "threads": _integer(1, 256),
+    "zones": Limits(
+        *(-360, 360, "degrees"),
+        form="be NAME=FROM,TO such as desk=-30,30, or NAME=FROM,TO,LOW,HIGH with elevations, the "
+        "azimuths",
+    ),
     # doa_edge: outputs
     "dcase-class": _integer(0, 999),
     "listen-count": _integer(1, 1_000_000),

@@ -9,9 +9,12 @@ import numpy as np
 
 from doa_core.angles import FloatArray, angles_to_vector
 from doa_core.decode import GRID_HEADS
+from doa_core.grid import sphere_grid
+from doa_core.peaks import APART_DEG
 from doa_core.spec import ModelSpec
 from doa_edge.estimate import Estimate, Talker, direction_deg, rounded_azimuth, rounded_time
 
+_CELLS_DEG = 10.0
 MOST_TALKERS = 256  # that a tally remembers one by one
 _NOBODY = {"azimuth_deg": None, "elevation_deg": None, "confidence": 0.0}  # of a summary
 
@@ -20,7 +23,8 @@ class OutputAverage:
     """Outputs of the active windows of a stream, for one direction of the whole and for a plot.
 
     A grid head's are summed. A regression head's few numbers are kept one by one: how well they
-    agree is their confidence.
+    agree is their confidence. Where the spec refines directions, which takes features, those of
+    the windows near to the one of all outputs are averaged instead of it.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -28,6 +32,8 @@ class OutputAverage:
         self.windows = 0
         self.active_windows = 0
         self._rows: list[FloatArray] = []
+        self._grid = sphere_grid(_CELLS_DEG)
+        self._answers = np.zeros((len(self._grid), 3))  # sums of the windows', by cell
 
     def add(self, estimate: Estimate) -> None:
         """Add an estimate of an engine that keeps outputs."""
@@ -37,6 +43,10 @@ class OutputAverage:
         if not estimate.active:
             return
         self.active_windows += 1
+        if self.spec.refine != "none":
+            angles = np.radians([estimate.azimuth_deg, estimate.elevation_deg])
+            answer = angles_to_vector(*angles)
+            self._answers[self._grid.nearest(answer)] += estimate.confidence * answer
         if self.spec.head in GRID_HEADS and self._rows:
             self._rows[0] = self._rows[0] + estimate.outputs
         else:
@@ -60,6 +70,10 @@ class OutputAverage:
         if not self.active_windows:
             return 0.0, 0.0, 0.0
         direction, confidence = self.spec.directions(self.outputs, method=method)
+        near = self._grid.vectors @ direction > np.cos(np.radians(APART_DEG))
+        mean = self._answers[near].sum(axis=0)
+        if np.linalg.norm(mean) > 0.0:
+            direction = mean
         return (*direction_deg(direction), float(confidence))
 
 

@@ -86,8 +86,8 @@ def cache_sources(plan: Plan) -> dict[str, Any]:
 def _mixer(folder: Path, plan: Plan, part: str, recordings: Recordings) -> SceneMixer:
     return mixer_of_part(
         folder / "rooms" / part,
-        recordings,
-        part,
+        recordings=recordings,
+        part=part,
         settings=MixSettings(shares=SHARES, snr_db=_SNR_DB, sir_db=_SIR_DB),
         seed=_seed(plan, part),
     )

@@ -109,7 +109,14 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add(
         "--frontend",
         action="store_true",
-        help="compute the features inside the file: its input is 13,312 x 4 samples",
+        help="compute the features inside the file, from the high-pass on: its input is 13,312 x 4 "
+        "samples as they were recorded",
+    )
+    add(
+        "--stream-highpass",
+        action="store_true",
+        help="with --frontend: leave the high-pass to the program that runs the file and filters "
+        "the stream, as doa_edge does; a file that filters each window by itself is a little off",
     )
     add(
         "--decode",
@@ -168,6 +175,7 @@ def _export(args: argparse.Namespace) -> int:
         calibrate=args.calibrate,
         calibration_windows=args.calibration_windows,
         frontend=args.frontend,
+        stream_highpass=args.stream_highpass,
         decode=args.decode,
         split=args.split,
         check=args.check,

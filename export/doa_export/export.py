@@ -66,7 +66,7 @@ def export_model(
         OSError: the disk is full, or what was there is gone.
     """
     say = progress or (lambda _: None)
-    model_path, out, quantize, form = Path(model_path), Path(out), settings.quantize, settings.form
+    model_path, out = Path(model_path), Path(out)
     check_paths(model_path, out, report)
     import_modules(settings.imports)
     scenes = _read_scenes(settings.check)
@@ -75,7 +75,9 @@ def export_model(
     say("reading the checkpoint")
     digest = sha256(model_path)
     model, spec = _load(model_path)
+    features_spec = spec
     spec = _file_spec(spec, settings, checkpoint={"file": model_path.name, "sha256": digest})
+    inside_hz = features_spec.highpass_hz - spec.highpass_hz  # of the file's own high-pass
     with write_beside(out) as part:
         try:  # now, not after the conversion
             part.touch()
@@ -84,13 +86,14 @@ def export_model(
         calibration = None
         if calibration_scenes is not None:
             say("choosing windows to calibrate on")
-            calibration = calibrate(calibration_scenes, spec, count=settings.calibration_windows)
+            count = settings.calibration_windows
+            calibration = calibrate(calibration_scenes, features_spec, count=count)
         windows = None if calibration is None else calibration.windows
-        clips = partial(_clips, spec, scenes, calibration_scenes, calibration)
-        recordings = clips()  # an error of theirs comes before the conversion
+        clips = partial(_clips, scenes, calibration_scenes, calibration)
+        recordings = clips(spec)  # an error of theirs comes before the conversion
         say("converting")
         flatbuffer = convert(
-            model_path, quantize=quantize, lstm=form, windows=windows, audio=settings.frontend
+            model_path, **_conversion(settings), windows=windows, highpass_hz=inside_hz
         )
         _write(part, flatbuffer, spec)
         say("comparing")
@@ -98,21 +101,20 @@ def export_model(
         result = parity(model, part, recordings, progress=lambda n: say(f"comparing, {n} windows"))
         if report is not None:  # of a file that is refused as well: above all of that
             say("looking into the layers")
-            write_report(report, model_path, model, settings, clips=clips, windows=windows)
+            heard = partial(clips, features_spec)
+            write_report(report, model_path, model, settings, clips=heard, windows=windows)
         _check_budget(result, settings)
         if sha256(model_path) != digest:  # a training that goes on replaces it
             raise ConversionError(f"{model_path} changed meanwhile: export it again")
-        spec = _with_figures(spec, settings, calibration, result)
+        spec = _with_figures(spec, settings, calibration, result, inside_hz=inside_hz)
         _write(part, flatbuffer, spec)
         halves = {}
         if settings.split:
             say("splitting")
             halves = {"split": add_halves(part, model_path)}
         size = part.stat().st_size
-    made = {"out": str(out), "bytes": size, "quantization": quantize, "lstm": form}
-    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
     several = {"voices": spec.voices} if spec.voices > 1 else {}
-    return {**made, "parity": spec.provenance["parity"], **halves, **several}
+    return _made(out, size, spec, settings) | halves | several
 
 
 def check_paths(model_path: Path, out: Path, report: str | os.PathLike[str] | None = None) -> None:
@@ -139,12 +141,12 @@ def _read_scenes(folder: str | os.PathLike[str] | None) -> Scenes | None:
 
 
 def _clips(
-    spec: ModelSpec,
     scenes: Scenes | None,
     calibrated: Scenes | None,
     calibration: Calibration | None,
+    spec: ModelSpec,
 ) -> Iterator[Clip]:
-    """The recordings that both networks are compared on."""
+    """The recordings that both networks are compared on, as a file of that spec hears them."""
     if scenes is None:
         return synthetic_clips(spec.features, several=spec.voices > 1)
     return scene_clips(_held_out(scenes, calibrated, calibration), spec)
@@ -180,32 +182,54 @@ def _load(model_path: Path) -> tuple[Any, ModelSpec]:
 def _file_spec(spec: ModelSpec, settings: ExportSettings, *, checkpoint: Any) -> ModelSpec:
     """The spec of the file, with where it comes from.
 
-    No date and no folder in its provenance: equal input gives equal bytes.
+    No date and no folder in its provenance: equal input gives equal bytes. A file with a high-pass
+    inside states none, so that nobody applies it twice.
     """
+    inside = settings.frontend and not settings.stream_highpass
     # tensorflow-cpu, for one, has another name.
     packages = {**dict.fromkeys(_PACKAGES), **package_versions(_PACKAGES)}
     return dataclasses.replace(
         spec,
         quantization=settings.mode.quantization,
         input=AUDIO if settings.frontend else spec.input,
+        highpass_hz=0.0 if inside else spec.highpass_hz,
         decode=settings.decode if settings.decode and spec.head in GRID_HEADS else spec.decode,
         provenance={**spec.provenance, "checkpoint": checkpoint, "packages": packages},
     )
 
 
 def _with_figures(
-    spec: ModelSpec, settings: ExportSettings, calibration: Calibration | None, result: Parity
+    spec: ModelSpec,
+    settings: ExportSettings,
+    calibration: Calibration | None,
+    result: Parity,
+    *,
+    inside_hz: float,
 ) -> ModelSpec:
     """The spec with how the file was made and judged in its provenance."""
     judged_on = BUILT_IN if settings.check is None else Path(settings.check).resolve().name
-    export = {
+    export: dict[str, Any] = {
         "mode": settings.quantize,
         "lstm": settings.form,
         "calibration": None if calibration is None else calibration.provenance,
     }
+    if inside_hz:  # left out where there is none, as in older files
+        export["highpass_hz"] = inside_hz
     figures = {"windows": judged_on, **result.to_dict()}
     provenance = {**spec.provenance, "export": export, "parity": figures}
     return dataclasses.replace(spec, provenance=provenance)
+
+
+def _conversion(settings: ExportSettings) -> dict[str, Any]:
+    return {"quantize": settings.quantize, "lstm": settings.form, "audio": settings.frontend}
+
+
+def _made(out: Path, size: int, spec: ModelSpec, settings: ExportSettings) -> dict[str, Any]:
+    """What was made, for its JSON object."""
+    made: dict[str, Any] = {"out": str(out), "bytes": size, "quantization": settings.quantize}
+    made["lstm"] = settings.form
+    made |= {name: getattr(spec, name) for name in ("input", "head", "decode", "digest")}
+    return {**made, "parity": spec.provenance["parity"]}
 
 
 def _write(part: Path, flatbuffer: bytes, spec: ModelSpec) -> None:

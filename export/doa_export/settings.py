@@ -22,7 +22,9 @@ class ExportSettings:
         lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
         calibrate: scenes folder to calibrate integers on.
         calibration_windows: largest number of windows of it, evenly over their conditions.
-        frontend: whether the file takes samples and computes the features inside.
+        frontend: whether the file takes samples and computes the features inside, from the
+            high-pass on.
+        stream_highpass: whether the high-pass of such a file is left to who runs it, for streams.
         decode: `peak` or `centroid`, how a grid head's file is to be decoded; what the checkpoint
             says if None. Regression heads have one decoding and ignore it.
         split: whether the file holds the network in two halves as well, for streams.
@@ -41,6 +43,7 @@ class ExportSettings:
     calibrate: str | os.PathLike[str] | None = None
     calibration_windows: int = WINDOWS
     frontend: bool = False
+    stream_highpass: bool = False
     decode: str | None = None
     split: bool = False
     check: str | os.PathLike[str] | None = None
@@ -56,6 +59,11 @@ class ExportSettings:
         if self.decode not in (None, *METHODS):
             raise InputError(
                 f"`decode` must be one of {', '.join(METHODS)}. Received: {self.decode!r}"
+            )
+        if self.stream_highpass and not self.frontend:
+            raise InputError(
+                "`stream_highpass` belongs to files with a front end; before features the "
+                "high-pass is always the runner's. Received: stream_highpass without frontend"
             )
         if self.split:
             check_splittable(self.quantize, audio=self.frontend)

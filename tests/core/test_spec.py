@@ -28,6 +28,7 @@ SPEC = ModelSpec(
     highpass_hz=30.0,
     voices=3,
     apart_deg=25.0,
+    refine="intensity",
     provenance={"command": "doa_tf train", "median_deg": 5.5, "rooms": [1, 2]},
 )
 
@@ -104,6 +105,7 @@ def test_digest_ignores_the_provenance():
         {"calibration": ((0.1, 0.0), (0.5, 0.8))},
         {"voices": 2},
         {"apart_deg": 20.0},
+        {"refine": "none"},
         *(
             {"features": dataclasses.replace(FEATURES, **feature)}
             for feature in (
@@ -111,10 +113,13 @@ def test_digest_ignores_the_provenance():
                 {"window_length": 1024},
                 {"hop": 256},
                 {"frames": 25},
-                {"channels": INTENSITY_CHANNELS},
                 {"energy_floor": 1e-10},
             )
         ),
+        {
+            "features": dataclasses.replace(FEATURES, channels=INTENSITY_CHANNELS),
+            "refine": "none",
+        },
     ],
 )
 def test_digest_changes_with_everything_else(change):
@@ -191,6 +196,31 @@ def test_peaks_of_several_voices():
     # The least distance is the spec's.
     directions, _ = dataclasses.replace(spec, apart_deg=90.0).peaks(outputs)
     np.testing.assert_allclose(directions, spec.grid.vectors[cells[[0, 2]]], atol=1e-9)
+
+
+def test_directions_are_refined_by_the_features_of_their_frames():
+    spec = ModelSpec(
+        features=FeatureSpec(channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL)),
+        head="gibbs-weighted",
+        resolution_deg=10.0,
+        voices=2,
+    )
+    towards = angles_to_vector(np.radians([3.0, 97.0]), np.zeros(2))
+    outputs = np.zeros((25, spec.outputs))
+    outputs[:, spec.grid.nearest(towards)] = 0.8, 0.6
+    features = np.zeros((25, 513, 7), np.float32)
+    features[:, 10:100, :3] = towards[0]
+    features[:, 100:380, :3] = towards[1]
+    decoded = spec.peaks(outputs)[0]
+    np.testing.assert_array_equal(spec.peaks(outputs, features=features)[0], decoded)
+    spec = dataclasses.replace(spec, refine="intensity")
+    half_way = decoded + towards
+    half_way /= np.linalg.norm(half_way, axis=1, keepdims=True)
+    np.testing.assert_allclose(spec.peaks(outputs, features=features)[0], half_way, atol=1e-6)
+    outputs[:, spec.grid.nearest(towards[1])] = 0.0
+    found, _ = spec.directions(outputs, features=features)
+    np.testing.assert_allclose(found, half_way[0], atol=1e-6)
+    np.testing.assert_array_equal(spec.directions(outputs)[0], spec.peaks(outputs)[0][0])
 
 
 def test_no_version():

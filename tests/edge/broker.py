@@ -1,10 +1,11 @@
-"""An MQTT broker of one's own: mosquitto, which can be killed and started again."""
+"""An MQTT broker of one's own, which can be killed and started again, and who listens there."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -13,6 +14,15 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def wait_until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class Broker:
@@ -51,3 +61,35 @@ class Broker:
         except OSError:
             return False
         return True
+
+
+class Listener:
+    """A client that keeps what it hears."""
+
+    def __init__(self, port, topic="#", **login):
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.heard = []
+        subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda c, d, m: self.heard.append(
+            (m.topic, m.payload.decode(errors="replace"), m.qos, m.retain)
+        )
+        self._client.on_connect = lambda c, *_: c.subscribe(topic, qos=2)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        if login:
+            self._client.username_pw_set(**login)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(10)
+
+    def of(self, topic):
+        return [payload for name, payload, *_ in self.heard if name == topic]
+
+    def publish(self, topic, payload, *, retain=False):
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from doa_core.errors import InputError
-from doa_edge.engine import LONGEST, DirectionEngine, EngineSettings
+from doa_edge.engine import DirectionEngine, EngineSettings
+from doa_edge.engine_settings import LONGEST
 from doa_edge.input.stream import Gap
 from tests.edge.conftest import IntensityModel
 

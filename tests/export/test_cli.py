@@ -306,6 +306,7 @@ def test_bad_model(bad_model, folder, capfd, kind):
         ),
         (("--report", "nowhere/x.json"), "--report must name a file in a folder that exists"),
         (("--split", "--frontend"), "Only files whose input is features can be split"),
+        (("--stream-highpass",), "belongs to files with a front end"),
         (("--decode", "best"), "invalid choice: 'best'"),
         (("--out", "net.bin"), "must be a .tflite file. Received:"),
         (("--out", "nowhere/net.tflite"), "folder must exist. Received:"),

@@ -29,6 +29,7 @@ def test_what_is_not_asked_for_is_the_mode_s():
         ({"quantize": "none", "decode": "best"}, "`decode` must be one of peak, centroid"),
         ({"quantize": "float16", "split": True}, "Only none and dynamic files can be split"),
         ({"quantize": "none", "split": True, "frontend": True}, "whose input is features"),
+        ({"quantize": "none", "stream_highpass": True}, "belongs to files with a front end"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, words):

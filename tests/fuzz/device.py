@@ -139,6 +139,8 @@ class Config:
             '# a comment\nformat = "ambix"\nmount = [0, 0, 180]\nevery = 5\ngate = -60.0\n'
             'margin = 3\nconfidence = 0.1\nsmooth = 0.5\ndecode = "peak"\naverage = "0.5s"\n'
             "talkers = 1\nverbose = true\nstall = 3\nsummary = true\nthreads = 1\n"
+            "[zones]\ndesk = [-30, 30]\nboard = {azimuth = [60, 120], elevation = [0, 40.5]}\n"
+            "[ignore]\ntv = [150, -150]\n"
         )
 
     def write(self, rng, folder):
@@ -148,6 +150,42 @@ class Config:
         return run_doa_edge(
             "run", "--config", "config.toml", "--model", self._model, "--input", self._wave
         )
+
+
+class Lines:
+    """What runs wrote, for a report: lines, a table and a daily log."""
+
+    name = "lines"
+    needs = ()
+
+    def prepare(self, folder):
+        from tests.edge.report.lines_of_runs import EVENING, run_of
+
+        messages = run_of(2, 30.0, -60.0, clock=EVENING, zones=["desk"])
+        messages.insert(1, {"time_s": 0.9, "event": "gap", "reason": "lost", "lost_s": 0.1})
+        lines = "".join(json.dumps(message) + "\n" for message in messages)
+        table = (
+            "time,time_s,event,details,active,id,slot,azimuth_deg,tentative,zones\n"
+            "2026-11-28T19:00:00.832+01:00,0.832,,,true,1,1,30.0,false,desk;door\n"
+            "2026-11-28T19:00:00.832+01:00,0.832,,,true,2,2,-60.0,true,\n"
+            '2026-11-28T19:00:00.9+01:00,0.9,gap,"{""reason"": ""lost""}",,,,,,\n'
+        )
+        minute = {
+            "minute": "2026-11-28T19:00:00+01:00",
+            **{"from_s": 0.7, "to_s": 60.0, "run": "a", "heard_s": 59.3, "voice_s": 12.5},
+            **{"count_s": {"0": 46.8, "1": 12.5}, "azimuth_s": {"-60": 2.5, "30": 10.0}},
+            "zones": {"desk": {"s": 10.0, "azimuth_deg": 31.0, "entered": 2}},
+            "talkers": {"1": {"s": 10.0, "azimuth_deg": 31.0, "confirmed": True}},
+            **{"missing_s": {"lost": 1.5}, "clock_stepped_s": [3600.0]},
+        }
+        self._texts = (lines, table, json.dumps(minute) + "\n")
+
+    def write(self, rng, folder):
+        text = changed_text(rng, rng.choice(self._texts), separators=',\n:{}" ')
+        (folder / "lines.jsonl").write_bytes(text)
+
+    def run(self, folder, arguments):
+        return run_doa_edge("report", "lines.jsonl", "--out", "report.html")
 
 
 class Damaged:

@@ -16,6 +16,7 @@ KINDS = {
         device.Rebuilt(),
         device.Specs(),
         device.Config(),
+        device.Lines(),
         training.RecipeFile(),
         training.Labels(),
         training.BankIndex(),

@@ -84,9 +84,18 @@ def test_a_saved_model_knows_how_many_voices(tmp_path):
 
 def test_a_checkpoint_of_one_voice_is_as_older_versions_have_it():
     config = doa_tf.build_crnn(doa_tf.heads.get("gibbs"), **SMALL).get_layer("head").get_config()
-    assert not {"voices", "apart_deg", "decode"} & set(config)
+    assert not {"voices", "apart_deg", "decode", "refine"} & set(config)
     older = doa_tf.layers.HeadOutput.from_config(config)
     assert (older.voices, older.apart_deg) == (1, 20.0)
+
+
+def test_a_saved_model_knows_how_its_directions_are_refined(tmp_path):
+    model = doa_tf.build_crnn(doa_tf.heads.get("gibbs"), features=SEVEN, **SMALL)
+    model.get_layer("head").refine = "intensity"
+    model.save(tmp_path / "x.keras")
+    assert doa_tf.model_spec(load_model(tmp_path / "x.keras")).refine == "intensity"
+    with pytest.raises(ValueError, match="`refine` must be one of none, intensity"):
+        doa_tf.layers.HeadOutput("gibbs", refine="much")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from doa_edge.tflite.file import read_spec
 from doa_tf.cli.main import main
 from doa_tf.models import load_model
 from doa_tf.recipe import read_recipe
+from doa_tf.rooms.bank.bank import bank_digest
 from tests.places import PROJECT
 
 CONFIGS = PROJECT / "configs"
@@ -72,14 +74,18 @@ def test_a_shipped_checkpoint_says_what_the_shipped_file_says(name):
 
 def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, capsys):
     out = tmp_path / "made"
-    assert run(out) == 0
+    halls = [("more_rooms.count", 2), ("more_rooms.seed", 5), ("more_rooms.rt60", "[0.3, 0.4]")]
+    assert run(out, *halls, ("training.refine", '"intensity"')) == 0
     path = Path(capsys.readouterr().out.strip())
+    sources = json.loads((out / "run" / "settings.json").read_text())["sources"]
+    assert sources["more_bank_sha256"] == bank_digest(out / "more_rooms")
     assert path == out / "model.keras"
     assert doa_tf.model_spec(load_model(path)).calibration
+    assert doa_tf.model_spec(load_model(path)).refine == "intensity"
     with (out / "run" / "history.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1
     made = path.read_bytes()
-    assert run(out) == 0  # all is done
+    assert run(out, *halls) == 0  # all is done
     assert path.read_bytes() == made
     said = capsys.readouterr()
     assert said.out == f"{path}\n"
@@ -87,7 +93,7 @@ def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, 
         f"{out} is done: it has ended after 1 epoch; more of them go on with it",
         f"doa_tf: the calibrated network is in {path}",
     ]
-    assert run(out, ("rooms.seed", 9)) == 2
+    assert run(out, *halls, ("rooms.seed", 9)) == 2
     assert "other values of seed" in capsys.readouterr().err
 
 
@@ -110,6 +116,11 @@ def test_what_is_no_recipe_says_so(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        (
+            "training.refine",
+            "much",
+            "`refine` must be one of none, intensity. Received: refine=",
+        ),
         ("rooms.count", 0, "`count` must be an integer between 1 and 10000000. Received: 0"),
         ("rooms.count", float("inf"), "`count` must be an integer .* Received: inf"),
         ("rooms.count", 10**400, "`count` must be an integer .* Received: 1000"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from doa_core.angles import FloatArray
 from doa_core.peaks import LOBE_STEPS
-from doa_core.spec import FeatureSpec, ModelSpec
+from doa_core.spec import FeatureSpec
 from doa_core.stft import frame_count
 from doa_edge.engine import EngineSettings
 from doa_tf.evaluation.predictions import Predictions
@@ -165,13 +165,22 @@ def network_windows(predictions: Predictions) -> list[Window]:
     most = settings.voices_of(spec)
     threshold = settings.threshold(spec, several=most > 1)
     return [
-        window_of(scene, partial(_peaks, spec, outputs), most=most, threshold=threshold)
+        window_of(
+            scene, partial(_peaks, predictions, scene, outputs), most=most, threshold=threshold
+        )
         for scene, outputs in zip(predictions.scenes, predictions.outputs, strict=True)
     ]
 
 
-def _peaks(spec: ModelSpec, outputs: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+def _peaks(
+    predictions: Predictions, scene: Scene, outputs: FloatArray, count: int
+) -> tuple[FloatArray, FloatArray]:
+    spec = predictions.spec
+    if spec is None:
+        raise ValueError("`predictions` must be of a network. Received: of a baseline")
     if spec.head in LOBE_STEPS:
-        return spec.peaks(outputs, count=count)
-    direction, confidence = spec.directions(outputs)
-    return direction[np.newaxis], np.atleast_1d(confidence)
+        found, confidences = spec.peaks(outputs, count=count)
+    else:
+        direction, confidence = spec.directions(outputs)
+        found, confidences = direction[np.newaxis], np.atleast_1d(confidence)
+    return predictions.refined(scene, found), confidences

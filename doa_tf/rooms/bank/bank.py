@@ -149,6 +149,12 @@ class RoomBank(Sequence[Room]):
         members = [member for place in self._places for member in place.members]
         return _digest((member.length, member.crc) for member in members)
 
+    def __add__(self, more: Sequence[Room]) -> RoomBank:
+        """The rooms of this bank and of another; `folder` and `made_with` are this one's."""
+        if not isinstance(more, RoomBank):
+            return NotImplemented
+        return RoomBank(self.folder, self.made_with, self._places + more._places)
+
     def __len__(self) -> int:
         return len(self._places)
 

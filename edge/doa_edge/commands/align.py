@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from doa_core.errors import InputError, as_input_errors, say, visible
 from doa_core.files import say_written
 from doa_edge.options.command import Kind, Limited, add_options
-from doa_edge.options.input import add_inputs_arguments, direction_angles, source_settings
+from doa_edge.options.input import add_input_arguments, direction_angles, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path, shipped_model_path
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.set_defaults(run=run, seconds=DEFAULT_SECONDS, wait=DEFAULT_WAIT)
-    add_inputs_arguments(parser)
+    add_input_arguments(parser, several="each recording is a place")
     group = parser.add_argument_group("places", "one recording each, or one after the other live")
     text = (
         "where the talker of the next place is, in degrees, once for each place: azimuth to the "
@@ -143,12 +143,12 @@ def _places(options: argparse.Namespace) -> list[Angles]:
     from doa_edge.alignment.mount import check_places
 
     stated: list[Angles] = options.place or []
-    if options.input is not None:
+    if options.inputs:
         if options.places is not None:
             raise InputError("--places is for a device: each --input is a place")
-        if options.input.count("-") > 1:
+        if options.inputs.count("-") > 1:
             raise InputError("Standard input can be one place only. Received: --input - twice")
-        count = len(options.input)
+        count = len(options.inputs)
     else:
         count = options.places or len(stated) or 1
     if stated and len(stated) != count:
@@ -192,7 +192,7 @@ def _hear(
     if options.input is None:
         _hear_device(options, models, places, heard, contrary)
         return
-    for number, name in enumerate(options.input, 1):
+    for number, name in enumerate(options.inputs, 1):
         heard.append(_hear_recording(options, models, name, number, contrary))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from doa_edge.commands import align, bench, convert, devices, doctor, info, run
+from doa_edge.commands import align, bench, convert, devices, doctor, info, report, run
 from doa_edge.options.command import CommandParser
 from doa_edge.options.common import join_negative_values
 from doa_edge.options.input import take_recording
@@ -47,6 +47,6 @@ def make_parser() -> tuple[CommandParser, argparse.ArgumentParser]:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_parser = run.add_parser(commands)
-    for verb in (convert, devices, doctor, align, bench, info):
+    for verb in (convert, report, devices, doctor, align, bench, info):
         verb.add_parser(commands)
     return parser, run_parser

@@ -15,6 +15,7 @@ import numpy as np
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
+from doa_edge.input.containers.broadcast import began
 from doa_edge.input.containers.recording import open_sound
 from doa_edge.input.containers.sound import warn_once
 from doa_edge.input.conversion import AmbixConverter, ChannelPicker
@@ -77,6 +78,7 @@ class FileSource(Source):
             self.close()
             raise
         self.sample_rate: int = self._channels.sample_rate
+        self.began = began(self.broadcast, self.sample_rate)
 
     def __iter__(self) -> Iterator[Samples]:
         converter = AmbixConverter(

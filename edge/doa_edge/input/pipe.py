@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.containers.broadcast import Broadcast
+from doa_edge.input.containers.broadcast import Broadcast, began
 from doa_edge.input.containers.byte_stream import ByteStream
 from doa_edge.input.containers.chunks import Header, read_header
 from doa_edge.input.containers.recording import FUMA_SUFFIX
@@ -33,8 +33,8 @@ _ENDLESS = 1 << 62  # bytes that raw PCM may hold
 class PipeSource(Source):
     """AmbiX blocks of a PCM or WAV stream, as they arrive; empty ones while nothing does.
 
-    `sample_rate`, `declared` and `broadcast` are None until the stream's header has been read. The
-    descriptor stays open: it is the caller's.
+    `sample_rate`, `declared`, `broadcast` and `began` are None until the stream's header has been
+    read. The descriptor stays open: it is the caller's.
 
     Args:
         descriptor: an open file descriptor to read from.
@@ -109,6 +109,7 @@ class PipeSource(Source):
             pcm = agreed(self.raw, pcm)
         self._set_format(pcm)
         self.broadcast = header.broadcast
+        self.began = began(header.broadcast, pcm.rate)
         is_amb = Path(self.name).suffix.lower() == FUMA_SUFFIX
         self.declared = header.audio_format or ("fuma" if is_amb else None)
         if self.input_format.contradicts(self.declared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ class Source:
         sample_rate: of the input [hertz]; None as long as it is not known.
         declared: the format of its channels that a file or stream declares; None where it does
             not, or as long as that is not known.
+        began: when its first sample was taken, by the clock of its recorder, in local time without
+            a zone; None where it does not say, or as long as that is not known.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Source:
     pace: Pace | None = None
     sample_rate: int | None = None
     declared: str | None = None
+    began: datetime.datetime | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 from doa_core.errors import one_line, say, visible
 from doa_edge.limits import LIMITS, Limits
+from doa_edge.wall_clock.zone import read_zone
 
 EXIT_FAILED, EXIT_MISUSE = 1, 2
 EXIT_BROKEN_PIPE = 141  # 128 + the signal
@@ -161,6 +163,14 @@ def in_frames(span: int | float, hop_s: float) -> int:
         hop_s: from one frame to the next [seconds].
     """
     return span if isinstance(span, int) else max(1, round(span / hop_s))
+
+
+def time_zone(text: str) -> datetime.tzinfo:
+    """The type of an option that names a time zone. Raises ArgumentTypeError."""
+    try:
+        return read_zone(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def exit_status(stop: SystemExit) -> int:

@@ -7,16 +7,23 @@ import re
 from pathlib import Path
 
 from doa_edge.limits import Limits
-from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
+from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds, time_zone
+from doa_edge.options.zones import add_zones
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
-from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
+from doa_edge.sinks.network.address import (
+    broker_address,
+    host_name,
+    listening_address,
+    receiving_address,
+)
+from doa_edge.sinks.network.home_assistant import DEFAULT_DISCOVERY
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_SIGNED_OPTIONS = ("--mount", "--speaker", "--place", "--gate")
+_SIGNED_OPTIONS = ("--mount", "--speaker", "--place", "--gate", "--zone")
 
 
 def add_directions(group: argparse._ArgumentGroup) -> None:
@@ -50,6 +57,7 @@ def add_directions(group: argparse._ArgumentGroup) -> None:
     add_options(group, texts, kinds)
     text = "the most voices at once, 1 to 4 (default: 3 where the model knows several, else 1)"
     add_options(group, {"--talkers N": text}, {"N": Limited("run talkers")})
+    add_zones(group)
     group.set_defaults(smooth=0.0, threads=1)
 
 
@@ -57,12 +65,15 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
     """Add the options of outputs on this machine."""
     texts = {
         "--json": "print JSON lines on a terminal, too",
-        "--out FILE.jsonl": "write the JSON lines to this file, too: those of a recording replace "
-        "it once they are complete, those of a device or a pipe are appended as they come",
+        "--out FILE.jsonl": "write the lines to this file, too, or to a FILE.csv as a table: those "
+        "of a recording replace it once they are complete, those of a device or a pipe are "
+        "appended as they come",
         "--out-size BYTES": "with a device or a pipe, start a new file before this one grows "
         f"beyond this size, such as 500K or 2G (default: {DEFAULT_OUT_BYTES // 10**6}M)",
         "--out-count N": "older files to keep, FILE.jsonl.1 the latest (default: "
         f"{DEFAULT_OUT_COUNT})",
+        "--zone ZONE": "time zone of `time`: a name such as Europe/Berlin, or an offset such as "
+        "+02:00 (default: the system's of live sound, none of a recording that carries a clock)",
         "--dcase FILE.csv": "write who is heard in each frame of 100 ms of a recording or a "
         "pipe, in the form of DCASE: frame, class, source, azimuth, elevation",
         "--dcase-class N": "the class of every row: a voice is not told to be a woman's or a "
@@ -73,12 +84,17 @@ def add_outputs(group: argparse._ArgumentGroup) -> None:
         f"{DEFAULT_LISTEN_BYTES // 10**6}M)",
         "--listen-count N": "files of a run; who comes later is not written (default: "
         f"{DEFAULT_LISTEN_COUNT})",
+        "--report FILE.html": "write a report when the run ends: where voices were, when, and for "
+        "how long (.html, or .png with Matplotlib); `doa_edge report` makes one of --out",
+        "--log DIR": "append what was heard, minute by minute, to one small file a day in this "
+        "folder: for months, and for `doa_edge report`",
         "--plot FILE.png": "draw the scores and the track (.png, .pdf or .svg; needs Matplotlib)",
         "--summary": "print one JSON object with the direction of the whole recording, and of "
         "several voices who talked for how long, and no others",
         "--verbose": "print time per stage and peak memory on standard error",
     }
-    kinds: dict[str, Kind] = {"FILE.jsonl": Path, "FILE.csv": Path, "FILE.png": Path, "DIR": Path}
+    files = ("FILE.jsonl", "FILE.csv", "FILE.html", "FILE.png", "DIR")
+    kinds: dict[str, Kind] = {"ZONE": time_zone, **dict.fromkeys(files, Path)}
     kinds |= {f"--{name}": Limited(name) for name in ("out-count", "dcase-class", "listen-count")}
     kinds |= {f"--{name}": Limited(name, _size) for name in ("out-size", "listen-size")}
     add_options(group, texts, kinds)
@@ -89,21 +105,23 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
     texts = {
         "--web [HOST:]PORT": "serve a live page; on this machine only unless a host is given, "
         "0.0.0.0 for all (needs websockets)",
-        "--web-name NAME": "a further name by which the page may be reached",
+        "--web-name NAME": "a further name by which the page may be reached, such as doa.example",
         "--osc HOST:PORT": "send OSC messages over UDP",
         "--osc-prefix /PREFIX": "prefix of their addresses; /StereoEncoder moves an IEM "
         "StereoEncoder, /adm/obj/1 is ADM-OSC, /adm/obj with an object a talker (default: "
-        f"{DEFAULT_PREFIX})",
+        f"{DEFAULT_PREFIX}; with --name {DEFAULT_PREFIX}/NAME)",
         "--tcp [HOST:]PORT": "listen, and send JSON in the layout of ODAS to every client",
         "--tcp-connect HOST:PORT": "the same to a program that listens, as ODAS sends to its "
         "viewer",
         "--mqtt HOST[:PORT]": "publish to an MQTT broker (needs paho-mqtt); its port is 1883, or "
         "8883 with --mqtt-tls, if not named",
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
-        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
+        f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC}; with --name "
+        f"{DEFAULT_TOPIC}/NAME)",
     }
     addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
-    add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})
+    kinds: dict[str, Kind] = {**addresses, "HOST[:PORT]": broker_address, "--web-name": host_name}
+    add_options(group, texts, kinds)
     texts = {
         "--mqtt-qos 0|1|2": "quality of service (default: 0)",
         "--mqtt-user NAME": "log in with this name; the password is taken from "
@@ -111,6 +129,15 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--mqtt-tls": "use TLS, with the certificates that the system trusts",
     }
     add_options(group, texts, {"0|1|2": Limited("mqtt-qos")})
+    group.add_argument(
+        "--mqtt-discovery",
+        metavar="PREFIX",
+        nargs="?",
+        const=DEFAULT_DISCOVERY,
+        help="let Home Assistant find the microphone: an entity for each thing that it tells, at "
+        f"most once a second, from TOPIC/state (default: {DEFAULT_DISCOVERY}, if named without a "
+        "PREFIX)",
+    )
 
 
 def join_negative_values(arguments: list[str]) -> list[str]:

@@ -5,6 +5,9 @@
     mount = [0, 0, 180]
     osc = "127.0.0.1:9000"
 
+    [zones]
+    desk = [-30, 30]
+
 Values are checked as on the command line, which wins over the file. Paths are relative to the
 file's folder.
 """
@@ -19,6 +22,7 @@ from typing import Any
 from doa_core.errors import InputError
 from doa_core.files import existing_path
 from doa_core.reading.toml import read_toml
+from doa_edge.options.zones import AddZone
 from doa_edge.tflite.shipped import SHIPPED, model_path
 
 _NO_KEYS = ("help", "version", "config")
@@ -56,17 +60,34 @@ def read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 def _value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
     """The value as the command line would give it."""
+    if isinstance(action, AddZone):
+        try:
+            return action.of_table(value)
+        except ValueError as error:
+            raise InputError(f"{path}: `{key}`: {error}") from error
     if action.nargs == 0:  # a switch
         if not isinstance(value, bool):
             raise InputError(f"{path}: `{key}` must be true or false. Received: {value!r}")
         return value
-    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+    if action.nargs == "?" and isinstance(value, bool):  # an option that needs no value
+        return action.const if value else None
+    if action.nargs == "+" and isinstance(value, list) and value:
+        return [_text_value(path, key, item, action) for item in value]
+    converted = _text_value(path, key, value, action)
+    return [converted] if action.nargs == "+" else converted
+
+
+def _text_value(path: Path, key: str, value: object, action: argparse.Action) -> Any:
+    """What an option makes of its one text."""
+    holds_one = isinstance(value, list) and not any(isinstance(i, list | dict) for i in value)
+    if isinstance(value, list) and holds_one and action.nargs != "+":
         text = ",".join(map(str, value))
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         text = str(value)
     else:
+        table = "; did you mean `zones`?" if key == "zone" and isinstance(value, dict) else "."
         raise InputError(
-            f"{path}: `{key}` must be a text, a number or a list of them. Received: {value!r}"
+            f"{path}: `{key}` must be a text, a number or a list of them{table} Received: {value!r}"
         )
     names_a_file = isinstance(action.metavar, str) and action.metavar.startswith(("FILE", "DIR"))
     if names_a_file and text != "-" and not (action.type is model_path and text in SHIPPED):

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
-def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the input, as a group."""
+def add_input_arguments(parser: argparse.ArgumentParser, *, several: str = "") -> None:
+    """Add the options of the input, as a group.
+
+    Args:
+        parser: of the verb.
+        several: what its help says of several recordings, where the verb takes them; see
+            `take_recording`.
+    """
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
     text = "a recording: the same as --input FILE"
-    group.add_argument("recording", metavar="FILE", nargs="?", help=text)
-    add_options(group, {"--input FILE|-": _INPUT_TEXT}, {})
-    add_source_arguments(group)
-
-
-def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the same options for several recordings: `input` is a list, or None for a device."""
-    group = parser.add_argument_group("input", "recordings, or (by default) a live device")
-    text = "recordings: the same as --input FILE"
-    group.add_argument("recording", metavar="FILE", nargs="*", help=text)
-    group.add_argument("--input", metavar="FILE|-", nargs="+", action="extend", help=_INPUT_TEXT)
-    add_source_arguments(group)
-
-
-def add_source_arguments(group: argparse._ActionsContainer) -> None:
-    """Add the options of a source, but for the names of recordings."""
+    count: dict[str, Any] = {"nargs": "*" if several else "?"}
+    group.add_argument("recording", metavar="FILE", help=text, **count)
+    text = (
+        "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard input: a WAV stream, "
+        "or raw PCM with --encoding and --rate"
+    )
+    if several:
+        text += f"; {several}"
+        count = {"nargs": "+", "action": "extend"}
+    group.add_argument("--input", metavar="FILE|-", help=text, **(count if several else {}))
     texts = {
         "--device NUMBER|NAME": "a live device by its number or a part of its name, as `doa_edge "
         "devices` lists them (default: the only one that can be used)",
@@ -73,30 +73,37 @@ def input_format_of(options: argparse.Namespace) -> InputFormat:
 
 
 def take_recording(options: argparse.Namespace) -> None:
-    """A recording that is named without `--input` becomes the value of `input`.
+    """What is named without `--input` becomes the value of `input`: a name, or None.
+
+    Of a verb that takes several it is the first of `inputs`, which lists all.
 
     Raises:
-        InputError: it is named both ways.
+        InputError: recordings are named both ways.
     """
-    recording = getattr(options, "recording", None)
-    if not recording:
+    if not hasattr(options, "recording"):
         return
-    if options.input is not None:
+    bare, named = _listed(options.recording), _listed(options.input)
+    if bare and named:
         from doa_core.errors import InputError
 
-        named, asked = (
-            " ".join(names) if isinstance(names, list) else names
-            for names in (recording, options.input)
-        )
         raise InputError(
             "The recording must be named once, as FILE or as --input FILE. "
-            f"Received: {named} and --input {asked}"
+            f"Received: {' '.join(bare)} and --input {' '.join(named)}"
         )
-    options.input = recording
+    options.inputs = bare or named
+    options.input = options.inputs[0] if options.inputs else None
 
 
-def source_settings(options: argparse.Namespace) -> dict[str, Any]:
+def _listed(names: str | list[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def source_settings(options: argparse.Namespace, input: str | None = None) -> dict[str, Any]:
     """Arguments of `doa_edge.input.sources.open_source`, but for `model_rate`.
+
+    Args:
+        options: of the command.
+        input: the recording that is meant, where several are given.
 
     Raises:
         InputError: an unknown profile, or one that contradicts the format.
@@ -117,10 +124,11 @@ def source_settings(options: argparse.Namespace) -> dict[str, Any]:
     input_format = input_format_of(options)
     if profile and not options.format:
         input_format = replace(input_format, audio_format=profile.audio_format)
-    same = ("input", "device", "rate", "encoding", "raw_channels")
+    same = ("device", "rate", "encoding", "raw_channels")
     settings = {name: getattr(options, name) for name in same}
-    if options.input not in (None, "-"):
-        settings["input"] = os.fspath(existing_path(options.input))
+    settings["input"] = options.input if input is None else input
+    if settings["input"] not in (None, "-"):
+        settings["input"] = os.fspath(existing_path(settings["input"]))
     return {**settings, "input_format": input_format, "stall_s": options.stall}
 
 
@@ -148,10 +156,6 @@ def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:
     return numbers
 
 
-_INPUT_TEXT = (
-    "a sound file (WAV, FLAC, AIFF, ...), a named pipe, or - for standard input: a WAV stream, or "
-    "raw PCM with --encoding and --rate"
-)
 _FORMAT_TEXTS = {
     "--format FORMAT": "what the channels are: ambix (W Y Z X, SN3D), fuma, n3d (W X Y Z), "
     "tetrahedral or tetrahedral:LAYOUT with a layout such as FLU,FRD,BLD,BRU "

@@ -60,7 +60,8 @@ class Hub:
         """
         with nullcontext() if self._signals is None else self._signals.held():
             self._send(message)
-            if message["time_s"] >= self._next_report:
+            restarted = message["time_s"] + REPORT_SECONDS < self._next_report  # another recording
+            if restarted or message["time_s"] >= self._next_report:
                 self._next_report = message["time_s"] + REPORT_SECONDS
                 for event in self._news(message["time_s"]):
                     self._send(event)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from doa_core.errors import as_input_errors, say
 from doa_edge.sinks.sink import Queued, Receiver
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from doa_edge.input.pace import Pace
     from doa_edge.listening import TalkerListener
     from doa_edge.sinks.talker_files import TalkerFiles
+
+Clock: TypeAlias = "Callable[[float], datetime.datetime | None]"
 
 DEFAULT_LISTEN_BYTES = 10_000_000  # of one file: five minutes
 DEFAULT_LISTEN_COUNT = 1000  # files of a run
@@ -88,6 +91,10 @@ class Listening:
     sink: ListenSink
 
 
+def no_clock(_time_s: float) -> None:
+    """The time of day is not known."""
+
+
 @contextmanager
 def open_listening(
     options: argparse.Namespace,
@@ -95,6 +102,8 @@ def open_listening(
     *,
     pace: Pace | None,
     signals: Signals,
+    clock: Clock = no_clock,
+    file: str | None = None,
 ) -> Iterator[Listening | None]:
     """What takes the estimates of a run where `--listen` asks for it, open and closed again.
 
@@ -103,6 +112,8 @@ def open_listening(
         listener: of the engine.
         pace: of the sound, which a slow disk must not block where it is live; None of a file.
         signals: held while sound is written.
+        clock: tells the time of day of stream time [seconds], where it is known.
+        file: the recording that is heard, where a run has several.
 
     Raises:
         InputError: a size or a count out of range.
@@ -120,8 +131,10 @@ def open_listening(
             sample_rate=listener.sample_rate,
             size=DEFAULT_LISTEN_BYTES if size is None else size,
             count=DEFAULT_LISTEN_COUNT if count is None else count,
+            clock=clock,
         )
-    say(f"doa_edge: --listen keeps speech in {files.folder}")
+    of_file = "" if file is None else f" of {file}"
+    say(f"doa_edge: --listen keeps speech{of_file} in {files.folder}")
     direct = ListenSink(files, listener)
     sink: Receiver[Estimate] = direct
     if pace is not None:

@@ -56,7 +56,7 @@ def plot_track(
     outputs: npt.ArrayLike,
     *,
     spec: ModelSpec,
-    method: str | None = None,
+    answer: tuple[float, float, float] | None = None,
     title: str = "",
 ) -> None:
     """Draw the scores over azimuth and elevation, with the answer, and the track over time.
@@ -70,7 +70,8 @@ def plot_track(
         estimates: of the windows, in order.
         outputs: (M, K) outputs of the active windows, `OutputAverage.outputs`; M may be 0.
         spec: of the model that gave them.
-        method: `peak` or `centroid`; the spec's choice if None.
+        answer: azimuth and elevation [degrees] and confidence of all active windows together; what
+            the spec decodes from the outputs if None.
         title: heading.
 
     Raises:
@@ -95,7 +96,7 @@ def plot_track(
         nobody = "No window was active" if tracks is None else "Nobody talks"
         sphere.set_title(nobody, fontsize=11, loc="left")
     elif tracks is None:
-        _mark_answer(sphere, outputs, spec, method or spec.decode)
+        _mark_answer(sphere, *(answer or _decoded(outputs, spec)))
     else:
         mark_talkers(sphere, tracks)
         heading = "Scores of the windows in which somebody talks, and each talker's mean direction"
@@ -178,15 +179,19 @@ def _draw_scores(figure: Any, axes: Any, outputs: FloatArray, spec: ModelSpec) -
     axes.grid(color="white", alpha=0.18, lw=0.6)
 
 
-def _mark_answer(axes: Any, outputs: FloatArray, spec: ModelSpec, method: str) -> None:
-    direction, confidence = spec.directions(outputs, method=method)
-    answer = direction_deg(direction)
+def _decoded(outputs: FloatArray, spec: ModelSpec) -> tuple[float, float, float]:
+    direction, confidence = spec.directions(outputs)
+    return (*direction_deg(direction), float(confidence))
+
+
+def _mark_answer(axes: Any, azimuth_deg: float, elevation_deg: float, confidence: float) -> None:
+    answer = azimuth_deg, elevation_deg
     axes.plot(*answer, "o", ms=17, mfc="none", mec="white", mew=2.6)
     axes.plot(*answer, "o", ms=17, mfc="none", mec=_ACCENT, mew=1.4)
     axes.plot(*answer, "+", ms=9, color="white", mew=1.4)
     axes.set_title(
         f"Scores of the active windows: azimuth {answer[0]:.1f}°, elevation {answer[1]:.1f}°, "
-        f"confidence {float(confidence):.2f}",
+        f"confidence {confidence:.2f}",
         fontsize=11,
         loc="left",
     )

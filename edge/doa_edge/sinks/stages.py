@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from doa_edge.sinks.sink import Message
@@ -18,8 +19,14 @@ def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
     Args:
         options: of `doa_edge run`.
     """
-    del options  # none asks for a stage yet
-    return ()
+    stages: list[Stage] = []
+    if options.zones:
+        from doa_edge.zones.occupancy import ZoneStage
+
+        stages.append(ZoneStage(options.zones))
+    if options.name:  # last, so that events of the others have it, too
+        stages.append(partial(_named, options.name))
+    return stages
 
 
 def passed(message: Message, stages: Sequence[Stage]) -> Iterator[Message]:
@@ -29,3 +36,8 @@ def passed(message: Message, stages: Sequence[Stage]) -> Iterator[Message]:
         return
     for changed in stages[0](message):
         yield from passed(changed, stages[1:])
+
+
+def _named(name: str, message: Message) -> Iterable[Message]:
+    """The message with the name of its microphone."""
+    yield {**message, "name": name}

@@ -11,10 +11,12 @@ private: only the owner can read the files.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import struct
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +65,8 @@ class TalkerFiles:
         sample_rate: of the sound [hertz].
         size: most bytes of a file; a talker who talks on has a new one.
         count: most files; who comes later is not written.
+        clock: tells the time of day of stream time [seconds]; None where it is not known. Names
+            have it as well.
 
     Raises:
         ValueError: a size or a count out of range.
@@ -76,6 +80,7 @@ class TalkerFiles:
         sample_rate: int,
         size: int,
         count: int,
+        clock: Callable[[float], datetime.datetime | None] | None = None,
     ) -> None:
         limits.check("listen-size", size, named="size")
         limits.check("listen-count", count, named="count")
@@ -88,6 +93,7 @@ class TalkerFiles:
         self._rate = sample_rate
         self._most_samples = (size - _HEADER.size) // _SAMPLE_BYTES
         self._count = count
+        self._clock = clock
         self._full = False
         self._open: dict[int, _File] = {}  # by the talker's id
 
@@ -162,10 +168,16 @@ class TalkerFiles:
                 )
             self._full = True
             return None
-        name = f"talker-{id:04d}_from_{start / self._rate:.2f}s.wav"
-        self._open[id] = file = _File(self.folder / name, start)
+        self._open[id] = file = _File(self.folder / self._name_of(id, start), start)
         self.files += 1
         return file
+
+    def _name_of(self, id: int, start: int) -> str:
+        """The name of a file: a colon in it would be refused by other systems."""
+        start_s = start / self._rate
+        moment = self._clock(start_s) if self._clock else None
+        at = "" if moment is None else f"_at_{moment:%Y-%m-%dT%H-%M-%S%z}"
+        return f"talker-{id:04d}_from_{start_s:.2f}s{at}.wav"
 
     def _append(self, file: _File, samples: npt.NDArray[np.floating], *, pause: int) -> None:
         """Add silence and samples, then tell the header; all or nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING
 
 from doa_core.errors import MissingPackageError, visible
@@ -36,7 +37,7 @@ class TerminalView:
             raise MissingPackageError("rich", "edge", error) from error
         self.title = title
         self._slots = 0  # of which somebody has been in the last one
-        self._latest: Estimate | None = None
+        self._latest: tuple[Estimate, datetime.datetime | None] | None = None
         # It draws in a thread of its own, which a terminal that is stopped (Ctrl-S) holds up.
         self._live = Live(console=console, refresh_per_second=12, get_renderable=self._render)
 
@@ -47,17 +48,26 @@ class TerminalView:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def update(self, estimate: Estimate) -> None:
-        """Show an estimate, when it is time to draw: this waits for nobody."""
+    def update(self, estimate: Estimate, *, clock: datetime.datetime | None = None) -> None:
+        """Show an estimate, when it is time to draw: this waits for nobody.
+
+        Args:
+            estimate: what to show.
+            clock: the time of day that it is of, where that is known.
+        """
         self._slots = max([self._slots, *(talker.slot for talker in estimate.talkers or ())])
-        self._latest = estimate
+        self._latest = estimate, clock
 
     def _render(self) -> Panel | str:
-        estimate = self._latest
-        return "" if estimate is None else render(estimate, self.title, slots=self._slots)
+        if self._latest is None:
+            return ""
+        estimate, clock = self._latest
+        return render(estimate, self.title, slots=self._slots, clock=clock)
 
 
-def render(estimate: Estimate, title: str, *, slots: int = 0) -> Panel:
+def render(
+    estimate: Estimate, title: str, *, slots: int = 0, clock: datetime.datetime | None = None
+) -> Panel:
     """A box with the compass strip, the directions, level and time.
 
     One voice has its angles and confidence. Of several each has a line, in the colour of the slot
@@ -67,6 +77,7 @@ def render(estimate: Estimate, title: str, *, slots: int = 0) -> Panel:
         estimate: what to show.
         title: name of the input.
         slots: lines of talkers at least, so that the box keeps its height.
+        clock: the time of day, where it is known.
     """
     from rich.panel import Panel
     from rich.text import Text
@@ -85,6 +96,7 @@ def render(estimate: Estimate, title: str, *, slots: int = 0) -> Panel:
     loudness = 1.0 - max(estimate.level_dbfs, LEVEL_FLOOR_DBFS) / LEVEL_FLOOR_DBFS
     text.append(f"level      {_bar(loudness)} {estimate.level_dbfs:.1f} dBFS\n")
     text.append(f"time       {estimate.time_s:.3f} s", "dim")
+    text.append("" if clock is None else f"   {clock:%H:%M:%S}", "dim")
     text.append("" if estimate.active else "   not active", "dim")
     return Panel(text, title=Text(visible(title)), expand=False)
 

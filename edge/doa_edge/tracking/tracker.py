@@ -125,17 +125,19 @@ class Tracker:
 
     Attributes:
         left_out: how often so far a voice found no slot.
+        last_id: the latest id that was given to a track.
 
     Args:
         settings: when a track begins, goes on and ends.
+        last_id: that was used before.
     """
 
-    def __init__(self, settings: TrackSettings) -> None:
+    def __init__(self, settings: TrackSettings, *, last_id: int = 0) -> None:
         self.settings = settings
         self.left_out = 0
         self._tracks: list[Track] = []
         self._time_s = 0.0
-        self._ids = 0
+        self.last_id = last_id
 
     def update(
         self, directions: Sequence[Vector], confidences: Sequence[float], *, time_s: float
@@ -337,8 +339,8 @@ class Tracker:
             if not track.slot:
                 self.left_out += track.born_s < self._time_s
             elif not track.id:
-                self._ids += 1
-                track.id = self._ids
+                self.last_id += 1
+                track.id = self.last_id
 
     def _free_slot(self, voice: Track) -> int:
         """The lowest free slot, or one that another track loses; 0 if there is none."""

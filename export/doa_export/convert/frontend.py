@@ -18,14 +18,23 @@ from doa_core.errors import InputError
 from doa_core.features import ENERGY_FLOOR, LEVEL_CHANNEL, LEVEL_FLOOR
 from doa_core.spec import FeatureSpec
 from doa_core.stft import sine_window
+from doa_export.convert.window_filter import highpass
 
 
-def features(audio: Any, spec: FeatureSpec) -> Any:
+def features(audio: Any, spec: FeatureSpec, *, highpass_hz: float = 0.0) -> Any:
     """(1, T, F, K) features of (1, N, 4) AmbiX samples.
 
+    Args:
+        audio: (1, N, 4) samples of one window.
+        spec: of the features.
+        highpass_hz: cutoff of a high-pass before them [hertz]; 0 for none.
+
     Raises:
-        InputError: a hop that does not divide the window, or a window without two equal factors.
+        InputError: a hop that does not divide the window, a window without two equal factors, or
+            one that `window_filter.highpass` cannot cut.
     """
+    if highpass_hz:
+        audio = highpass(audio, cutoff_hz=highpass_hz, sample_rate=spec.sample_rate)
     real, imag = _transform(_frames(audio, spec), spec.bins)
     w_real, w_imag = real[:, 0], imag[:, 0]
     dipoles = [(real[:, channel], imag[:, channel]) for channel in (3, 1, 2)]  # x, y, z

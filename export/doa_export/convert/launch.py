@@ -40,6 +40,7 @@ def convert(
     lstm: str = AUTO,
     windows: npt.NDArray[np.float32] | None = None,
     audio: bool = False,
+    highpass_hz: float = 0.0,
     only: str | None = None,
     timeout: float = TIMEOUT,
 ) -> bytes:
@@ -51,6 +52,7 @@ def convert(
         lstm: `rolled`, `unrolled`, `fused`, or `auto` for the best of the mode.
         windows: (M, T, F, K) features to calibrate on, for the modes that need them.
         audio: take samples instead of features.
+        highpass_hz: of a high-pass of the samples inside the file [hertz]; 0 for none.
         only: a layer; all others stay in float32.
         timeout: [seconds] after which the converter is stopped.
 
@@ -64,6 +66,7 @@ def convert(
     """
     lstm = check_mode(quantize, lstm, audio=audio, calibrated=windows is not None)
     options = ["--quantize", quantize, "--lstm", lstm, *(["--audio"] if audio else [])]
+    options += ["--highpass", repr(highpass_hz)] if highpass_hz else []
     options += [] if only is None else ["--only", only]
     (flatbuffer,) = run_worker(
         model_path,

@@ -15,7 +15,7 @@ import numpy as np
 from doa_core.angles import great_circle_distance
 from doa_core.files import write_beside
 from doa_core.spec import AUDIO
-from doa_edge.engine import DEFAULT_EVERY
+from doa_edge.engine_settings import DEFAULT_EVERY
 from doa_edge.tflite.file import HALVES, embed_spec, read_model
 from doa_edge.tflite.network import TfliteModel
 from doa_export.convert.launch import ConversionError, run_worker

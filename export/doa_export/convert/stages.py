@@ -42,6 +42,7 @@ def convert_network(
     lstm: str,
     windows: Array | None = None,
     audio: bool = False,
+    highpass_hz: float = 0.0,
     only: str | None = None,
 ) -> bytes:
     """TFLite flatbuffer of a network: one window a call, builtin operations only.
@@ -52,6 +53,7 @@ def convert_network(
         lstm: a name in `LSTM_FORMS`.
         windows: (M, T, F, K) features to calibrate on, for the modes that need them.
         audio: put the path from sound to features before it.
+        highpass_hz: of the high-pass that this path begins with [hertz]; 0 for none.
         only: name of a layer of `layer_names`: all others stay float32, for `doa_export.report`.
     """
     features = network.spec.features.input_shape
@@ -81,9 +83,9 @@ def convert_network(
     if turning is not None:
         stages.insert(0, ("none", graph.turn(turning)))
     if audio and turning is not None:  # a stage of its own: turning back asks for what it gives
-        flatbuffers.append(_convert_front_end(spec))
+        flatbuffers.append(_convert_front_end(spec, highpass_hz))
     elif audio:
-        stages.insert(0, ("none", partial(front_end, spec=spec)))
+        stages.insert(0, ("none", partial(front_end, spec=spec, highpass_hz=highpass_hz)))
         shape = (spec.samples, 4)
     # A stage is calibrated on its own input: features, as it is always the first such stage.
     for stage_mode, alike in groupby(stages, key=lambda stage: stage[0]):
@@ -125,17 +127,21 @@ def convert_keras(
     mode: str,
     windows: Array | None = None,
     audio: bool = False,
+    highpass_hz: float = 0.0,
 ) -> bytes:
     """TFLite flatbuffer of a network of any build, as Keras runs it; else as `convert_network`."""
     parts, shape = [partial(model, training=False)], spec.features.input_shape
     weights = [variable.value for variable in model.variables]
     flatbuffer, _ = convert_stage(parts, shape, mode=mode, windows=windows, weights=weights)
-    stages = [_convert_front_end(spec.features), flatbuffer] if audio else [flatbuffer]
-    return join(stages, input_name="audio" if audio else "features", output_name="scores")
+    front = [_convert_front_end(spec.features, highpass_hz)] if audio else []
+    return join(
+        [*front, flatbuffer], input_name="audio" if audio else "features", output_name="scores"
+    )
 
 
-def _convert_front_end(spec: FeatureSpec) -> bytes:
-    return convert_stage([partial(front_end, spec=spec)], (spec.samples, 4), mode="none")[0]
+def _convert_front_end(spec: FeatureSpec, highpass_hz: float) -> bytes:
+    part = partial(front_end, spec=spec, highpass_hz=highpass_hz)
+    return convert_stage([part], (spec.samples, 4), mode="none")[0]
 
 
 def convert_stage(

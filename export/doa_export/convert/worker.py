@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lstm")
     parser.add_argument("--windows", type=Path, help="(M, T, F, K) features to calibrate on, .npy")
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--highpass", metavar="HZ", type=float, default=0.0, help="before them")
     parser.add_argument("--only", metavar="LAYER", help="leave all other layers in float32")
     parser.add_argument("--halves", metavar="STEP", type=int, help="both halves of the network")
     parser.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
@@ -54,6 +55,7 @@ def _convert(args: argparse.Namespace) -> dict[str, bytes]:
         return dict(zip(HALVES, halves, strict=True))
     windows = None if args.windows is None else np.load(args.windows)
     settings = {"mode": args.quantize, "windows": windows, "audio": args.audio}
+    settings["highpass_hz"] = args.highpass
     if not is_crnn(model):
         return {MODEL: convert_keras(model, spec, **settings)}
     network = read_network(model, spec)

@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.angles import FloatArray, great_circle_distance
+from doa_core.highpass import highpass
 from doa_core.peaks import APART_DEG
 from doa_core.spec import AUDIO, ModelSpec
 from doa_edge.engine import EngineSettings
@@ -200,7 +201,7 @@ def parity(
     digest = hashlib.sha256()
     for done, clip in enumerate(clips, start=1):
         digest.update(clip.samples.tobytes())
-        windows = spec.features.compute(clip.samples)
+        windows = spec.features.compute(_heard(clip.samples, spec, network.spec))
         expected = np.asarray(scoring.predict_on_batch(windows))
         inputs = clip.samples if network.spec.input == AUDIO else windows
         outputs = np.stack([network.predict(window) for window in inputs])
@@ -226,6 +227,26 @@ def parity(
     figures |= compare_answers(expected, outputs, spec)
     counts, directions = [count for count, _ in heard], [clip.direction for _, clip in heard]
     return Parity(**figures, **_changes(expected, outputs, counts, directions, spec))
+
+
+def _heard(
+    samples: npt.NDArray[np.float32], spec: ModelSpec, file: ModelSpec
+) -> npt.NDArray[np.float32]:
+    """(M, N, 4) windows as the checkpoint is to hear what a file with a high-pass inside filters.
+
+    Args:
+        samples: (M, N, 4) windows that the file is given.
+        spec: of the checkpoint.
+        file: of the file.
+    """
+    inside = file.input == AUDIO and spec.highpass_hz and not file.highpass_hz
+    if not inside:
+        return samples
+    rate = spec.features.sample_rate
+    filtered = [
+        highpass(window, cutoff_hz=spec.highpass_hz, sample_rate=rate) for window in samples
+    ]
+    return np.stack(filtered)
 
 
 def compare_answers(expected: FloatArray, outputs: FloatArray, spec: ModelSpec) -> dict[str, Any]:

@@ -23,9 +23,9 @@ def done(tmp_path_factory):
     (folder / "recording.wav").symlink_to(RECORDING)
     section = README[README.index("## From Python") :]
     examples = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     result = subprocess.run(
-        [sys.executable, "-c", "\n".join(examples[:3])],
+        [sys.executable, "-c", "\n".join(examples[:4])],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -35,9 +35,14 @@ def done(tmp_path_factory):
     return folder, result.stdout.splitlines()
 
 
+def directions_of(lines):
+    """Those of the first example."""
+    return [line for line in lines if line[0].isdigit()]
+
+
 def test_directions_are_printed(done):
     _, lines = done
-    directions = [line for line in lines if not line.startswith("talker")]
+    directions = directions_of(lines)
     assert len(directions) > 40
     assert all(len(line.split()) == 3 for line in directions)
 
@@ -49,7 +54,7 @@ def test_sound_and_direction_go_together(done):
     recording, _ = soundfile.read(RECORDING, dtype="float32")
     assert rate == 16_000
     # Somebody speaks all the time: everything up to the last estimate, once.
-    directions = [line for line in lines if not line.startswith("talker")]
+    directions = directions_of(lines)
     assert len(voice) == round(float(directions[-1].split()[0]) * rate)
     np.testing.assert_array_equal(voice, recording[: len(voice)])
 
@@ -59,13 +64,18 @@ def test_each_talker_is_listened_to(done):
     heard = [re.fullmatch(r"talker (\d+) from ([\d.]+) s: (\d+) samples", line) for line in lines]
     stretches = [(int(m[1]), float(m[2]), int(m[3])) for m in heard if m]
     assert stretches[0][:2] == (1, 0.0)
-    recording_s = 16_000 * float([line for line in lines if line[0] != "t"][-1].split()[0])
+    recording_s = 16_000 * float(directions_of(lines)[-1].split()[0])
     assert sum(length for id, _, length in stretches if id == 1) > 0.9 * recording_s
+
+
+def test_a_zone_tells_who_is_in_it(done):
+    _, lines = done
+    assert len([line for line in lines if line.startswith("desk: somebody talks at ")]) > 40
 
 
 def test_the_example_of_a_microphone_asks_for_what_there_is(monkeypatch):
     section = README[README.index("## From Python") :]
-    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[3]
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[4]
     microphone = fake.install(monkeypatch, AMBEO=(4, (48_000,), None))
     engine = SimpleNamespace(run=lambda source: [])
     exec(compile(code, "edge/README.md", "exec"), {"engine": engine})

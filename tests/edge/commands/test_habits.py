@@ -14,7 +14,7 @@ from doa_core.files import check_writable
 from doa_core.spec import ModelSpec
 from doa_edge.commands.main import main
 from doa_edge.commands.parser import parse_options
-from doa_edge.engine import Estimate
+from doa_edge.estimate import Estimate
 from doa_edge.input.format import InputFormat
 from doa_edge.options.command import frames_or_seconds, in_frames
 from doa_edge.tflite.shipped import checkpoint_path, judged_model, model_path, shipped_model_path
@@ -58,7 +58,7 @@ def test_a_recording_is_named_once(verb, capsys):
         "doa_edge: The recording must be named once, as FILE or as --input FILE. "
         "Received: a.wav and --input b.wav\n"
     )
-    assert main([verb, "a.wav", "b.wav"]) == 2
+    assert main(["doctor", "a.wav", "b.wav"]) == 2
     assert "unrecognized arguments: b.wav" in capsys.readouterr().err
 
 

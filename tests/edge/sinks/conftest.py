@@ -1,4 +1,4 @@
-"""Receivers: a UDP socket, the live page and a real browser that opens it."""
+"""Receivers: a UDP socket, an MQTT broker, the live page and a real browser that opens it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from doa_edge.sinks.network.address import Address
+from tests.edge.broker import MOSQUITTO, Broker
 from tests.edge.sinks.browser import Browser, find_chromium
 
 
@@ -18,6 +19,16 @@ def udp():
     server.settimeout(5)
     yield server
     server.close()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A mosquitto."""
+    if MOSQUITTO is None:
+        pytest.skip("needs an MQTT broker: apt install mosquitto")
+    started = Broker(tmp_path)
+    yield started
+    started.stop()
 
 
 @pytest.fixture

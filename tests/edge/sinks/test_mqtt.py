@@ -13,7 +13,7 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.sinks.network.address import Address
-from tests.edge.broker import MOSQUITTO, Broker, free_port
+from tests.edge.broker import MOSQUITTO, Broker, Listener, free_port, wait_until
 from tests.edge.sinks.messages import several, talker
 
 pytest.importorskip("paho.mqtt.client")
@@ -29,53 +29,6 @@ ESTIMATE = {
     "level_dbfs": -25.0,
 }
 GAP = {"time_s": 2.0, "event": "gap", "reason": "lost", "lost_s": 0.25}
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-class Listener:
-    """A client that keeps what it hears."""
-
-    def __init__(self, port, topic="#", **login):
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        self.heard = []
-        subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda c, d, m: self.heard.append(
-            (m.topic, m.payload.decode(), m.qos, m.retain)
-        )
-        self._client.on_connect = lambda c, *_: c.subscribe(topic, qos=2)
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        if login:
-            self._client.username_pw_set(**login)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        assert subscribed.wait(10)
-
-    def of(self, topic):
-        return [payload for name, payload, *_ in self.heard if name == topic]
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@pytest.fixture
-def broker(tmp_path):
-    if MOSQUITTO is None:
-        pytest.skip("needs an MQTT broker: apt install mosquitto")
-    started = Broker(tmp_path)
-    yield started
-    started.stop()
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])

@@ -381,3 +381,14 @@ def test_a_sink_that_cannot_be_closed_does_not_keep_the_others_open():
     with pytest.raises(OSError, match="No space left"), Hub([Broken(), after]) as hub:
         hub.send(estimate())
     assert after.closed
+
+
+def test_the_hub_reports_again_where_stream_time_starts_anew():
+    good, bad = Recorder("out"), Recorder("osc")
+    with Hub([good, bad]) as hub:
+        hub.send({"time_s": 3600.0})  # the end of a recording
+        bad.dropped = 2
+        hub.send({"time_s": 0.832})
+    assert good.messages[2] == {
+        **{"time_s": 0.832, "event": "dropped", "output": "osc", "messages": 2}
+    }

@@ -332,3 +332,19 @@ def test_the_page_fits_a_phone(web, browser, dark, tmp_path):
     assert background == ("rgb(16, 22, 28)" if dark else "rgb(244, 246, 248)")
     browser.screenshot(tmp_path / "phone.png")
     assert (tmp_path / "phone.png").stat().st_size > 10_000
+
+
+def test_a_browser_shows_the_time_of_day_where_it_is_known(web, browser):
+    browser.open(web.url)
+    browser.problems.clear()
+    send_and_see(web, browser, estimate(4.0))
+    shown = "document.getElementById('{}').textContent"
+    assert browser.evaluate(shown.format("time-name")) == "Stream time"
+    web.send({**estimate(5.0), "time": "2026-11-30T12:00:05.123+01:00"})
+    browser.wait_for(f"{shown.format('time')} === '12:00:05'")
+    assert browser.evaluate(shown.format("time-name")) == "Time"
+    step = {"time_s": 6.0, "event": "clock_stepped", "by_s": 3600.0}
+    web.send({**step, "time": "2026-11-30T13:00:06.123+01:00"})
+    listed = "document.querySelector('#events li')?.textContent"
+    browser.wait_for(f"{listed} === '13:00:06  clock_stepped: by s 3600'")
+    assert browser.problems == []

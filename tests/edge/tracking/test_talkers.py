@@ -202,6 +202,10 @@ def test_reset_starts_a_new_stream():
     first = engine.push(noise(3))
     engine.reset()
     assert engine.push(noise(3)) == first
+    engine.reset(ids_go_on=True)
+    later = engine.push(noise(3))
+    assert [[talker.id for talker in each.talkers] for each in later] == [[3, 4]] * 3
+    assert [[talker.slot for talker in each.talkers] for each in later] == [[1, 2]] * 3
 
 
 @pytest.mark.parametrize("every", [5, 12, 25])

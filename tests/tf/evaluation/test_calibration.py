@@ -11,6 +11,7 @@ from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.calibration import calibrate
 from doa_core.errors import InputError
 from doa_core.grid import sphere_grid
+from doa_core.refine import CHANNELS
 from doa_edge.tflite.shipped import shipped_checkpoint
 from doa_tf.cli.main import main
 from doa_tf.evaluation import calibration
@@ -143,9 +144,9 @@ def test_who_talks_in_three_frames_of_ten_counts():
 def several_path(tmp_path):
     keras.utils.set_random_seed(0)
     head = doa_tf.heads.get("gibbs-weighted")
-    doa_tf.build_crnn(head, filters=2, lstm_units=4, dense_units=8, voices=2).save(
-        tmp_path / "several.keras"
-    )
+    level = doa_tf.FeatureSpec(channels=CHANNELS)
+    sizes = {"filters": 2, "lstm_units": 4, "dense_units": 8}
+    doa_tf.build_crnn(head, features=level, voices=2, **sizes).save(tmp_path / "several.keras")
     return tmp_path / "several.keras"
 
 
@@ -207,13 +208,20 @@ def test_a_checkpoint_of_several_voices_is_calibrated(
     monkeypatch.setattr(calibration, "FEWEST", 8)
     out = tmp_path / "calibrated.keras"
     arguments = ["calibrate", str(several_path), "--data", str(meetings), "--out", str(out)]
-    assert main([*arguments, "--apart", "30"]) == 0
+    assert main([*arguments, "--apart", "30", "--refine", "intensity"]) == 0
     assert "calibrated on 16 peaks of 4 scenes" in capsys.readouterr().out
     spec = doa_tf.model_spec(keras.saving.load_model(out))
-    assert (spec.voices, spec.apart_deg) == (2, 30.0)
+    assert (spec.voices, spec.apart_deg, spec.refine) == (2, 30.0, "intensity")
     assert len(spec.calibration) >= 2
     assert main([*arguments, "--apart", "0"]) == 2
     assert "--apart must lie between 0.1 and 180 degrees. Received: 0 (" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_the_level_cannot_be_refined(scenes, tmp_path):
+    model = tmp_path / "six.keras"
+    doa_tf.build_crnn(doa_tf.heads.get("gibbs"), filters=2, lstm_units=4, dense_units=8).save(model)
+    with pytest.raises(InputError, match=r"`refine` needs the channels .* level"):
+        calibrate_model(model, read_scenes(scenes), refine="intensity")
 
 
 def test_kinds_of_scenes_that_are_missing_are_named(several_path, scenes, caplog, monkeypatch):

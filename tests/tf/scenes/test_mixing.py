@@ -16,7 +16,8 @@ from doa_tf.data.augment import AUGMENTATIONS
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.scenes.draw import CONDITIONS, MixSettings
 from doa_tf.scenes.mixer import SceneMixer
-from doa_tf.scenes.noise import INTERFERERS, diffuse_field
+from doa_tf.scenes.noise import diffuse_field
+from doa_tf.scenes.noise_kinds import NOISE_KINDS
 from doa_tf.scenes.recordings import read_recordings
 from doa_tf.scenes.talkers import dry_voice
 
@@ -223,6 +224,8 @@ def test_an_interferer_needs_a_second_source(rooms, voices):
         ({"snr_db": (10, 0)}, "snr_db"),
         ({"diffuse_fields": 0}, "diffuse_fields"),
         ({"synthetic_noises": 0}, "synthetic_noises"),
+        ({"noise_kinds": ()}, "noise_kinds"),
+        ({"noise_kinds": ("clatter", "dogs")}, "Received: dogs"),
         ({"drift_db": (1, -1)}, "drift_db"),
         ({"snr_db": (float("nan"), 0)}, "snr_db"),
         ({"field_shares": (1.5, -0.5, 0.0)}, "field_shares"),
@@ -265,7 +268,7 @@ def test_a_diffuse_field_is_isotropic():
     np.testing.assert_allclose(covariance, np.diag([1, 1 / 3, 1 / 3, 1 / 3]), atol=0.05)
 
 
-@pytest.mark.parametrize("make", INTERFERERS)
+@pytest.mark.parametrize("make", NOISE_KINDS.values())
 def test_synthetic_noises_sound(make):
     for seed in range(20):
         noise = make(np.random.default_rng(seed), 8_000)

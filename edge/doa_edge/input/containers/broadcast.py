@@ -8,6 +8,9 @@ import struct
 from dataclasses import dataclass
 
 _TEXTS = (256, 32, 32, 10, 8)  # bytes of description, originator, its reference, date and time
+_DAY = datetime.timedelta(days=1)
+_YEARS = range(1970, 3000)  # of a clock that was set
+_AGREE = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,55 @@ def broadcast_of(body: bytes) -> Broadcast | None:
         originator=originator,
         reference=reference,
     )
+
+
+def began(broadcast: Broadcast | None, sample_rate: int) -> datetime.datetime | None:
+    """When the first sample was taken, in local time without a zone; None where no day is given.
+
+    The time reference counts, which is exact to a sample and goes on from one file of a long take
+    to the next; on the day that brings it nearest to the date and time that are given, since such a
+    take may go on past midnight. Where it is 0, or more than a day, the time counts.
+
+    Args:
+        broadcast: what the recording says; None where it says nothing.
+        sample_rate: of the recording [hertz].
+    """
+    if broadcast is None or broadcast.date is None or broadcast.date.year not in _YEARS:
+        return None
+    midnight = datetime.datetime.combine(broadcast.date, datetime.time())
+    told = _told(broadcast)
+    reference = broadcast.time_reference
+    if not 0 < reference < 86_400 * sample_rate:
+        return told
+    exact = midnight + datetime.timedelta(seconds=reference / sample_rate)
+    return exact if told is None else exact + round((told - exact) / _DAY) * _DAY
+
+
+def contradiction(broadcast: Broadcast | None, sample_rate: int) -> str | None:
+    """A sentence where the time reference and the time that is given are a minute apart, or more.
+
+    The reference of a recorder that counts recorded time, or that of a piece that an editor has
+    cut, is no time of day.
+
+    Args:
+        broadcast: what the recording says; None where it says nothing.
+        sample_rate: of the recording [hertz].
+    """
+    told = None if broadcast is None else _told(broadcast)
+    exact = began(broadcast, sample_rate)
+    if told is None or exact is None or abs(exact - told) < _AGREE:
+        return None
+    return (
+        f"its time reference says {exact:%Y-%m-%d %H:%M:%S}, its date and time "
+        f"{told:%Y-%m-%d %H:%M:%S}: `time` follows the reference"
+    )
+
+
+def _told(broadcast: Broadcast) -> datetime.datetime | None:
+    """The date and time that are given."""
+    if broadcast.date is None or broadcast.time is None:
+        return None
+    return datetime.datetime.combine(broadcast.date, broadcast.time)
 
 
 def _numbers(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import socket
 import struct
 from dataclasses import dataclass
@@ -54,6 +55,29 @@ def receiving_address(text: str) -> Address:
 def broker_address(text: str) -> Address:
     """`HOST[:PORT]` -> the address of an MQTT broker; port 0 stands for the default port."""
     return _parse(text, "HOST[:PORT]", lowest_port=1)
+
+
+def host_name(text: str) -> str:
+    """The name of a host alone, no port, no path, as a browser asks for it: in ASCII (IDNA)."""
+    if ":" in text or set(text) & set("/@?#\\") or not _is_possible(text):
+        raise argparse.ArgumentTypeError(
+            "must be a host name such as doa.example, without http:// and without a port. "
+            f"Received: {text!r}"
+        )
+    return text.encode("idna").decode("ascii")
+
+
+def microphone_name(text: str) -> str:
+    """A name that a host, a topic, an OSC address, a file and a systemd unit can have.
+
+    That is one label of a host name (RFC 1123).
+    """
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", text):
+        raise argparse.ArgumentTypeError(
+            "must have 1 to 63 letters a to z, digits and hyphens, and no hyphen first or last. "
+            f"Received: {text!r}"
+        )
+    return text
 
 
 def _parse(text: str, allowed: str, *, lowest_port: int) -> Address:

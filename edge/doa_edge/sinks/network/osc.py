@@ -21,6 +21,10 @@ With several voices these are of the most confident talker, and there are also
     PREFIX/N/confidence  f                                     only while they talk
     PREFIX/N/active      i    0 or 1
 
+With zones there is also
+
+    PREFIX/zone/NAME     i    how many talkers are in it; see `doa_edge.zones`
+
 `active` is sent of each slot each time, as a datagram may be lost. While nobody talks, or nobody in
 a slot, the pointer stays where it is.
 
@@ -37,11 +41,13 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 
 from doa_core.errors import MissingPackageError
 from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
 from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
+from doa_edge.zones.occupancy import Occupancy
 
 Argument = tuple[str, str | float | int]  # OSC type tag and value
 
@@ -55,17 +61,22 @@ class OscSink:
     Args:
         address: the receiver, or the broadcast address of a network: all that listen there.
         prefix: how every OSC address begins: `/` and at least one more character.
+        zones: names of the zones in which talkers are counted.
 
     Raises:
         MissingPackageError: python-osc is not installed.
         OSError: the host is not known, or no way leads there.
-        ValueError: a prefix that OSC does not allow.
+        ValueError: a prefix, or a zone's name, that OSC does not allow.
     """
 
     name = "osc"
 
-    def __init__(self, address: Address, *, prefix: str = DEFAULT_PREFIX) -> None:
+    def __init__(
+        self, address: Address, *, prefix: str = DEFAULT_PREFIX, zones: Sequence[str] = ()
+    ) -> None:
         check_prefix(prefix)
+        _check_zones(zones)
+        self._occupancy = Occupancy(zones)
         try:
             from pythonosc.osc_message_builder import OscMessageBuilder
         except ImportError as error:
@@ -91,7 +102,7 @@ class OscSink:
     def send(self, message: Message) -> None:
         """Send a message as a few datagrams; one that the network refuses is counted."""
         try:
-            for name, values in _osc_messages(message):
+            for name, values in [*_osc_messages(message), *self._zone_messages(message)]:
                 builder = self._builder(f"{self._prefix}/{name}")
                 for kind, value in values:
                     builder.add_arg(value, kind)
@@ -104,6 +115,14 @@ class OscSink:
         """Close the socket."""
         self._socket.close()
 
+    def _zone_messages(self, message: Message) -> list[tuple[str, list[Argument]]]:
+        """With each estimate, as a datagram may be lost: how many are in each zone."""
+        self._occupancy.update(message)
+        if "azimuth_deg" not in message:
+            return []
+        counts = self._occupancy.counts
+        return [(f"zone/{name}", [("i", count)]) for name, count in counts.items()]
+
 
 def check_prefix(prefix: str) -> None:
     """Raise ValueError for a prefix that OSC 1.0 does not allow in an address."""
@@ -113,6 +132,16 @@ def check_prefix(prefix: str) -> None:
             "The OSC prefix must start with / and end with a name, without any of space "
             f"# * , ? [ ] {{ }}. Received: {prefix!r}"
         )
+
+
+def _check_zones(names: Sequence[str]) -> None:
+    """Raise ValueError for a zone whose name can't be part of an address."""
+    for name in names:
+        if not name.isascii():
+            raise ValueError(
+                "With --osc the name of a zone must be ASCII, as it is part of an address: rename "
+                f"it. Received: {name}"
+            )
 
 
 def _osc_messages(message: Message) -> list[tuple[str, list[Argument]]]:

@@ -9,8 +9,10 @@ the next. Ours has one object a line, which both line readers and that viewer ta
 `timeStamp` counts hops (32 ms), as ODAS counts its own; x is forward, y left, z up; `activity` is
 the confidence. With one voice `src` holds one source, whose id is 1. With several it holds four,
 as that of ODAS does: a talker's place is their slot, and `id` is theirs. A place in which nobody
-talks holds the empty source of ODAS: id 0 and zeros. `time_s`, `level_dbfs`, `of_s` and a source's
-`tentative` are ours. Events have an empty `src`, and `event`.
+talks holds the empty source of ODAS: id 0 and zeros. `time_s`, `level_dbfs`, `of_s`, `time`,
+`file`, `name` and a source's `tentative` and `zones` are ours. Events have an empty `src`, and
+`event`; those of zones and of the clock are not sent, as the empty `src` would say that nobody
+talks.
 
 References:
     https://github.com/introlab/odas/wiki
@@ -29,10 +31,12 @@ from doa_edge.sinks.network.address import CONNECTION_ERRORS, Address
 from doa_edge.sinks.network.server import BACKLOG, MOST_CLIENTS, Backlog, LoopServer
 from doa_edge.sinks.sink import Message, Reasons
 from doa_edge.sinks.slots import SLOTS, talkers_by_slot
+from doa_edge.zones.occupancy import EVENTS as EVENTS_OF_ZONES
 
 RECONNECT_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 SEND_SECONDS = 1.0
+_UNSENT = (*EVENTS_OF_ZONES, "clock_stepped")  # events while which somebody may talk
 _EMPTY = {"id": 0, "tag": "", "x": 0.0, "y": 0.0, "z": 0.0, "activity": 0.0}
 
 
@@ -58,7 +62,8 @@ class TcpServerSink(LoopServer):
 
     def send(self, message: Message) -> None:
         """Send a message to every client; never waits."""
-        self.post(odas_line(message, hop_seconds=self._hop_seconds))
+        if message.get("event") not in _UNSENT:
+            self.post(odas_line(message, hop_seconds=self._hop_seconds))
 
     def broadcast(self, text: str) -> None:
         """Write to the clients that keep up."""
@@ -116,6 +121,8 @@ class TcpClientSink:
 
     def send(self, message: Message) -> None:
         """Send a message, or count it where nobody listens and tell why."""
+        if message.get("event") in _UNSENT:
+            return
         line = odas_line(message, hop_seconds=self._hop_seconds)
         connection = self._connected()
         try:
@@ -154,8 +161,7 @@ def odas_line(message: Message, *, hop_seconds: float) -> str:
         facts.update({key: value for key, value in message.items() if key not in facts})
         return json.dumps({**facts, "src": []}, allow_nan=False)[:-1] + " }\n"
     facts["level_dbfs"] = message["level_dbfs"]
-    if "of_s" in message:
-        facts["of_s"] = message["of_s"]
+    facts |= {key: message[key] for key in ("of_s", "time", "file", "name") if key in message}
     sources = ", ".join(json.dumps(source, allow_nan=False) for source in _sources(message))
     # The spaces at the end are what that viewer's parser looks for.
     return f'{json.dumps(facts, allow_nan=False)[:-1]}, "src": [{sources} ] }}\n'
@@ -183,4 +189,5 @@ def _source(talker: Message, *, number: int) -> dict[str, object]:
         "z": round(math.sin(elevation), 4),
         "activity": talker["confidence"],
     }
-    return {**source, "tentative": True} if talker.get("tentative") else source
+    source.update({key: talker[key] for key in ("tentative", "zones") if key in talker})
+    return source

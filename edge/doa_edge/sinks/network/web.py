@@ -11,11 +11,13 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import html
+import json
 import logging
 import re
 import socket
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from http import HTTPStatus
 from importlib import resources
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
     from doa_edge.sinks.network.web_connection import WebConnection
+    from doa_edge.zones.zone import Zone
 
 HISTORY = 256  # messages that a new client is given: 40 s of six estimates a second
 HANDSHAKE_SECONDS = 5.0  # to open the socket, or to fetch the page
@@ -47,6 +50,8 @@ GOODBYE_SECONDS = 0.5
 LARGEST_MESSAGE = 1024  # bytes; the page sends none at all
 PAGE_PATHS = ("/", "/index.html")
 SOCKET_PATH = "/directions"
+# Where two machines have one name, multicast DNS calls the second pi-2.local.
+_RENAMED = re.compile(r"-[0-9]+\.local$")
 
 
 class WebSink(LoopServer):
@@ -59,6 +64,8 @@ class WebSink(LoopServer):
     Args:
         address: to listen at.
         names: further names by which people reach this machine.
+        zones: that the page draws, bright while somebody is in them.
+        ignore: zones in which nobody talks, which it draws dashed.
 
     Raises:
         MissingPackageError: websockets is not installed.
@@ -67,14 +74,23 @@ class WebSink(LoopServer):
 
     name = "web"
 
-    def __init__(self, address: Address, *, names: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        names: Collection[str] = (),
+        zones: Sequence[Zone] = (),
+        ignore: Sequence[Zone] = (),
+    ) -> None:
         try:
             import doa_edge.sinks.network.web_connection  # noqa: F401
         except ImportError as error:
             raise MissingPackageError("websockets", "web", error) from error
-        self._page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_bytes()
+        page = resources.files("doa_edge.sinks.network").joinpath("page.html").read_text("utf-8")
+        self._page = _with_areas(page, zones=zones, ignore=ignore).encode()
         hostname = socket.gethostname().lower()
-        self._names = {"localhost", address.host, hostname, f"{hostname}.local"}
+        self._names = {"localhost", address.host, hostname}
+        self._names |= {f"{name}.local" for name in (hostname, hostname.partition(".")[0])}
         self._names |= {name.lower() for name in names}
         self._history: deque[str] = deque(maxlen=HISTORY)
         self._waiting = Waiting(most=MOST_WAITING, seconds=HANDSHAKE_SECONDS)
@@ -188,9 +204,20 @@ class WebSink(LoopServer):
         """Whether a Host header names this machine: an IP address cannot be rebound."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
-            return name in self._names or bool(ip_address(name))
+            renamed = _RENAMED.sub(".local", name)
+            return not self._names.isdisjoint((name, renamed)) or bool(ip_address(name))
         except ValueError:
             return False
+
+
+def _with_areas(page: str, **areas: Sequence[Zone]) -> str:
+    """The page with the borders of zones as data of the element that draws them."""
+    if not any(areas.values()):
+        return page
+    borders = {kind: [zone.to_dict() for zone in zones] for kind, zones in areas.items()}
+    return page.replace(
+        '<main id="main">', f'<main id="main" data-areas="{html.escape(json.dumps(borders))}">', 1
+    )
 
 
 def _response(connection: WebConnection, status: HTTPStatus, text: str) -> Response:

@@ -1,0 +1,1 @@
+"""The panels of a report, and the page that they are on."""

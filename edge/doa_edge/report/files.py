@@ -1,0 +1,159 @@
+"""The files that a report is made of: outputs with their older parts, and folders of daily logs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from doa_core.errors import InputError
+from doa_core.files import existing_path, printable
+from doa_edge.report.moments import read_moment
+
+SUFFIXES = (".jsonl", ".csv")  # of the files of a folder
+_NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
+_LOOK = 1 << 16  # bytes at the beginning and the end, in which times are looked for
+_TIME = re.compile(rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"')
+_ISO = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.,]{5,16}(?:Z|[+-]\d\d:?\d\d)?")
+_OVERLAP_S = 120.0  # a minute of a log may have been begun twice
+
+
+@dataclass
+class Output:
+    """A file that a run wrote, with those that it became when it was full.
+
+    Attributes:
+        name: of the file.
+        parts: the oldest first.
+        first, last: its earliest and its latest time [seconds since 1970]; None where it has none.
+        source: what tells its microphone from others where the lines do not name it.
+    """
+
+    name: str
+    parts: Sequence[Path]
+    first: float | None = None
+    last: float | None = None
+    source: str = ""
+
+
+def find_outputs(paths: Iterable[Path]) -> list[Output]:
+    """The outputs that files and folders are, in the order of their times.
+
+    `FILE.1`, `FILE.2` and so on are found beside FILE, and count as parts of it where they are
+    given too. Outputs of the same time are those of several microphones, told apart by the names of
+    the files. Those without a time, and pipes, come first, as they were given.
+
+    Raises:
+        InputError: a folder without such files.
+        OSError: a file that cannot be read.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        files |= dict.fromkeys(_files_of(existing_path(path)))
+    outputs = []
+    for base, parts in _families(files).items():
+        first, last = _times(parts)
+        outputs.append(Output(printable(base.name), parts, first, last))
+    outputs.sort(key=lambda output: -1.0 if output.first is None else max(output.first, 0.0))
+    if _overlap(outputs):
+        for output in outputs:
+            output.source = output.name
+    return outputs
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The file itself, or those of a folder."""
+    if not path.is_dir():
+        return [path]
+    files = [one for one in sorted(path.iterdir()) if _is_ours(one)]
+    if not files:
+        raise InputError(
+            "A folder must hold the .jsonl files that `doa_edge run --log` or `--out` wrote. "
+            f"Received: {path}"
+        )
+    return files
+
+
+def _is_ours(path: Path) -> bool:
+    numbered = _NUMBERED.fullmatch(path.name)
+    name = numbered[1] if numbered else path.name
+    return name.endswith(SUFFIXES) and not name.startswith(".") and path.is_file()
+
+
+def _families(files: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Parts, the oldest first, by the file that they are of."""
+    families: dict[Path, dict[int, Path]] = {}
+    for path in files:
+        base, number = _base(path)
+        families.setdefault(base, {})[number] = path
+        if number == 0 and path.is_file():
+            families[base] |= _older(path)
+    return {
+        base: [parts[n] for n in sorted(parts, reverse=True)] for base, parts in families.items()
+    }
+
+
+def _base(path: Path) -> tuple[Path, int]:
+    """What a file was when it was the newest, and its number; itself and 0 of the newest."""
+    if path.exists() and not path.is_file():  # a pipe, which is read once
+        return path, 0
+    real = Path(os.path.realpath(path))
+    numbered = _NUMBERED.fullmatch(real.name)
+    if numbered and Path(numbered[1]).suffix:
+        return real.with_name(numbered[1]), int(numbered[2])
+    return real, 0
+
+
+def _older(path: Path) -> dict[int, Path]:
+    real = Path(os.path.realpath(path))
+    found = {}
+    for name in os.listdir(real.parent):
+        numbered = _NUMBERED.fullmatch(name)
+        if numbered and numbered[1] == real.name and int(numbered[2]):
+            found[int(numbered[2])] = real.with_name(name)
+    return found
+
+
+def _times(parts: Sequence[Path]) -> tuple[float | None, float | None]:
+    """The earliest and the latest time of parts, by the first and the last lines of each."""
+    times = [time for part in parts if not part.is_fifo() for time in _times_in(part)]
+    return (min(times), max(times)) if times else (None, None)
+
+
+def _times_in(path: Path) -> Iterator[float]:
+    with path.open("rb") as file:
+        beginning = file.read(_LOOK)
+        size = os.fstat(file.fileno()).st_size
+        end = beginning
+        if size > _LOOK:
+            file.seek(size - _LOOK)
+            end = file.read(_LOOK)
+    for found in (_times_of(beginning)[:1], _times_of(end)[-1:]):
+        yield from found
+
+
+def _times_of(data: bytes) -> list[float]:
+    texts = _TIME.findall(data)
+    if not texts and not data.lstrip().startswith(b"{"):
+        texts = _ISO.findall(data)  # of a table
+    times = []
+    for text in (*texts[:1], *texts[-1:]):
+        try:
+            times.append(read_moment(text.decode()).utc_s)
+        except (ValueError, OverflowError):
+            continue
+    return times
+
+
+def _overlap(outputs: Sequence[Output]) -> bool:
+    """Whether any two of them were written at the same time."""
+    latest = None
+    for output in outputs:  # in the order of their beginnings
+        if output.first is None or output.last is None:
+            continue
+        if latest is not None and output.first < latest - _OVERLAP_S:
+            return True
+        latest = output.last if latest is None else max(latest, output.last)
+    return False
