@@ -13,6 +13,7 @@ EDGE = [
     "soxr>=0.5.0",
     "rich>=13",
     "python-osc>=1.8",
+    "tomlkit>=0.13",
     'tomli>=2; python_version < "3.11"',
 ]
 WEB = ["websockets>=14"]

@@ -92,6 +92,25 @@ def rotation_matrix(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> 
     return rotation
 
 
+def rotation_angles(rotation: npt.ArrayLike) -> tuple[float, float, float]:
+    """Yaw, pitch and roll of a rotation: what `rotation_matrix` makes it of.
+
+    Args:
+        rotation: (3, 3) rotation.
+
+    Returns:
+        Yaw and roll in [-pi, pi], pitch in [-pi/2, pi/2] [rad]. With the nose straight up or down
+        yaw and roll are about one axis: roll is 0 then.
+    """
+    matrix = np.asarray(rotation, dtype=np.float64)
+    level = np.hypot(matrix[2, 1], matrix[2, 2])
+    pitch = np.arctan2(matrix[2, 0], level)
+    if level < 1e-6:
+        return float(np.arctan2(-matrix[0, 1], matrix[1, 1])), float(pitch), 0.0
+    yaw = np.arctan2(matrix[1, 0], matrix[0, 0])
+    return float(yaw), float(pitch), float(np.arctan2(matrix[2, 1], matrix[2, 2]))
+
+
 def random_rotation(rng: np.random.Generator) -> FloatArray:
     """(3, 3) rotation, uniform over all of them.
 

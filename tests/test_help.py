@@ -24,6 +24,7 @@ WITHOUT_DEFAULT = {
     "doa_edge run": "input profile encoding name out dcase report log listen plot web web-name osc "
     "tcp tcp-connect mqtt mqtt-user config",
     "doa_edge convert": "input profile encoding",
+    "doa_edge align": "input profile encoding place config",
     "doa_edge doctor": "input profile encoding speaker",
     "doa_tf simulate": "settings scheduler from-sofa array sofa-units plot",
     "doa_tf render": "noise",

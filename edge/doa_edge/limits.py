@@ -108,9 +108,16 @@ LIMITS = {
     "out-size": _integer(1, _LARGEST_FILE, "bytes", form="be a size such as 500K or 2G,"),
     "port": _integer(0, 65_535),
     # doa_edge: other verbs
+    "align seconds": Limits(1, 60, "seconds"),
+    "align wait": Limits(0, 600, "seconds"),
     "bench seconds": Limits(2, 3600, "seconds"),
     "convert seconds": Limits(0.001, 1_000_000, "seconds"),
     "doctor seconds": Limits(0.5, 600, "seconds"),
+    "place": Limits(
+        *(-360, 360, "degrees"),
+        form="be AZIMUTH,ELEVATION such as 90,0 for left, elevation -90 to 90 and azimuth",
+    ),
+    "places": _integer(1, 12),
     # doa_tf: rooms and scenes
     "dry-share": Limits(0, 1),
     "people": _integer(2, 4),

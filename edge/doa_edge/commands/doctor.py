@@ -13,9 +13,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from doa_core.errors import visible, visible_lines
-from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options
-from doa_edge.options.input import add_input_arguments, source_settings
+from doa_edge.options.input import add_input_arguments, direction_angles, source_settings
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def add_parser(commands: Any) -> None:
         "channels that are swapped or inverted, which nothing else shows",
     }
     kinds: dict[str, Kind] = {"FILE": model_path, "SECONDS": Limited("doctor seconds")}
-    kinds["AZIMUTH,ELEVATION"] = Limited("speaker", _direction)
+    kinds["AZIMUTH,ELEVATION"] = Limited("speaker", direction_angles)
     add_options(parser, texts, kinds)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.set_defaults(run=run, seconds=DEFAULT_SECONDS)
@@ -234,11 +233,3 @@ def _listen(source: Any, wanted: int) -> tuple[Any, list[str]]:
         if heard >= wanted or (source.live and time.monotonic() > deadline):
             break
     return np.concatenate(blocks)[:wanted], gaps
-
-
-def _direction(text: str, limits: Limits) -> tuple[float, float]:
-    """Azimuth and elevation [degrees]."""
-    azimuth, elevation = (limits.read(part) for part in text.split(","))
-    if abs(elevation) > 90.0:
-        raise ValueError(text)
-    return azimuth, elevation

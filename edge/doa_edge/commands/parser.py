@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from doa_edge.commands import bench, convert, devices, doctor, info, report, run
+from doa_edge.commands import align, bench, convert, devices, doctor, info, report, run
 from doa_edge.options.command import CommandParser
 from doa_edge.options.common import join_negative_values
 from doa_edge.options.input import take_recording
@@ -23,6 +23,8 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     take_recording(first)
     if getattr(first, "config", None) is None:
         return first
+    if first.command == "align":
+        return align.with_config(first, run_parser)
     from doa_edge.options.config import read_config
 
     values = read_config(first.config, run_parser)
@@ -45,6 +47,6 @@ def make_parser() -> tuple[CommandParser, argparse.ArgumentParser]:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_parser = run.add_parser(commands)
-    for verb in (convert, report, devices, doctor, bench, info):
+    for verb in (convert, report, devices, doctor, align, bench, info):
         verb.add_parser(commands)
     return parser, run_parser

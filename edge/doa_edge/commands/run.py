@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)
-    add_input_arguments(parser, several=True)
+    add_input_arguments(parser, several="of several recordings each line has its `file`")
     texts = {
         "--realtime": "process a recording at its own speed, as if it were live",
         "--name NAME": "of this microphone, in every message and at the end of the default topic "

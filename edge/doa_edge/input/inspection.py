@@ -19,7 +19,7 @@ takes a voice from a known direction (`expected`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from doa_core.features import intensity_features
 from doa_core.highpass import DEFAULT_HIGHPASS_HZ, highpass
 from doa_core.spec import SAMPLE_RATE
 from doa_core.stft import stft
+from doa_edge.input.exchanges import swaps_that_explain
 from doa_edge.input.format import AMBIX, InputFormat
 from doa_edge.input.stream import Samples
 
@@ -193,27 +194,6 @@ def coherence_matrix(spectra: npt.NDArray[np.complexfloating]) -> FloatArray:
     scale = np.sqrt(np.diag(cross))
     coherence: FloatArray = cross / np.maximum(np.outer(scale, scale), 1e-30)
     return coherence
-
-
-def swaps_that_explain(measured: FloatArray, expected: FloatArray) -> list[str]:
-    """Swaps and inversions of dipoles that would move `expected` to `measured`.
-
-    The simplest ones that bring the two within 20 degrees of each other, best first.
-    """
-    names = "XYZ"
-    found = []
-    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
-        turned = np.array(signs) * measured[list(order)]
-        error_deg = float(np.degrees(great_circle_distance(turned, expected)))
-        changes = sum(a != b for a, b in enumerate(order)) + signs.count(-1)
-        if changes and error_deg < 20.0:
-            text = ", ".join(
-                f"{names[index]} is {'-' if sign < 0 else ''}{names[origin]}"
-                for index, (origin, sign) in enumerate(zip(order, signs, strict=True))
-                if origin != index or sign < 0
-            )
-            found.append((changes, error_deg, text))
-    return [text for _, _, text in sorted(found)[:3]]
 
 
 def band_spectra(samples: Samples, sample_rate: int) -> npt.NDArray[np.complexfloating]:

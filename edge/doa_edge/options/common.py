@@ -23,7 +23,7 @@ from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 _SIZE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_SIGNED_OPTIONS = ("--mount", "--speaker", "--gate", "--zone")
+_SIGNED_OPTIONS = ("--mount", "--speaker", "--place", "--gate", "--zone")
 
 
 def add_directions(group: argparse._ArgumentGroup) -> None:

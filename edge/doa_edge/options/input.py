@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 ENCODING_NAMES = ("s16le", "s24le", "s24_32le", "s32le", "f32le")
 
 
-def add_input_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+def add_input_arguments(parser: argparse.ArgumentParser, *, several: str = "") -> None:
     """Add the options of the input, as a group.
 
     Args:
         parser: of the verb.
-        several: whether it takes several recordings; see `take_recording`.
+        several: what its help says of several recordings, where the verb takes them; see
+            `take_recording`.
     """
     group = parser.add_argument_group("input", "a file, a pipe, or (by default) a live device")
     text = "a recording: the same as --input FILE"
@@ -32,7 +33,7 @@ def add_input_arguments(parser: argparse.ArgumentParser, *, several: bool = Fals
         "or raw PCM with --encoding and --rate"
     )
     if several:
-        text += "; of several recordings each line has its `file`"
+        text += f"; {several}"
         count = {"nargs": "+", "action": "extend"}
     group.add_argument("--input", metavar="FILE|-", help=text, **(count if several else {}))
     texts = {
@@ -137,6 +138,14 @@ def mount_angles(text: str, limits: Limits) -> tuple[float, ...]:
     if len(angles) != 3:
         raise ValueError(text)
     return angles
+
+
+def direction_angles(text: str, limits: Limits) -> tuple[float, float]:
+    """Azimuth and elevation [degrees]."""
+    azimuth, elevation = (limits.read(part) for part in text.split(","))
+    if abs(elevation) > 90.0:
+        raise ValueError(text)
+    return azimuth, elevation
 
 
 def channel_numbers(text: str, limits: Limits) -> tuple[float, ...]:

@@ -8,12 +8,12 @@ import pytest
 from doa_core.ambisonics import encode_plane_wave, from_ambix
 from doa_core.stft import stft
 from doa_edge.commands.main import main
+from doa_edge.input.exchanges import swaps_that_explain
 from doa_edge.input.format import InputFormat
 from doa_edge.input.inspection import (
     coherence_matrix,
     inspect_channels,
     inspect_field,
-    swaps_that_explain,
 )
 from tests.edge.conftest import unit_vector
 
