@@ -10,7 +10,12 @@ from doa_edge.limits import Limits
 from doa_edge.options.command import Kind, Limited, add_options, frames_or_seconds
 from doa_edge.sinks.lines import DEFAULT_OUT_BYTES, DEFAULT_OUT_COUNT
 from doa_edge.sinks.listen import DEFAULT_LISTEN_BYTES, DEFAULT_LISTEN_COUNT
-from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
+from doa_edge.sinks.network.address import (
+    broker_address,
+    host_name,
+    listening_address,
+    receiving_address,
+)
 from doa_edge.sinks.network.mqtt import DEFAULT_TOPIC, PASSWORD_VARIABLE
 from doa_edge.sinks.network.osc import DEFAULT_PREFIX
 from doa_edge.tflite.shipped import MODEL_HELP, model_path
@@ -102,8 +107,9 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         "--mqtt-topic TOPIC": "TOPIC/direction, TOPIC/event and TOPIC/status; of several voices "
         f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC})",
     }
-    addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
-    add_options(group, texts, {**addresses, "HOST[:PORT]": broker_address})
+    kinds: dict[str, Kind] = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
+    kinds |= {"HOST[:PORT]": broker_address, "--web-name": host_name}
+    add_options(group, texts, kinds)
     texts = {
         "--mqtt-qos 0|1|2": "quality of service (default: 0)",
         "--mqtt-user NAME": "log in with this name; the password is taken from "

@@ -82,7 +82,14 @@ def test_there_is_nothing_else(web, path):
     assert get(web, path)[0] == 404
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:80", "localhost.evil.example", ""),
+        *("localhost:80; script-src *", "localhost:port", "localhost/a", "me@localhost"),
+        *("127.0.0.1:\xff", "[::1", "[::1%\xff]", "[localhost]", "localhost, localhost"),
+    ],
+)
 def test_a_name_that_is_not_ours_gets_nothing(web, host):
     """DNS rebinding: a page of evil.example whose name now points at 127.0.0.1."""
     status, _, body = get(web, Host=host)
@@ -93,6 +100,29 @@ def test_a_name_that_is_not_ours_gets_nothing(web, host):
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "192.168.1.7:80", "[::1]:80"])
 def test_our_names_and_addresses_get_the_page(web, host):
     assert get(web, Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("path", [b"/", b"/directions", b"/nothing"])
+@pytest.mark.parametrize("other", [b"localhost", b"evil.example"])
+def test_a_request_under_two_names_is_no_request(web, method, path, other):
+    status, body = answer(
+        web, b"%b %b HTTP/1.1\r\nHost: localhost\r\nhost: %b\r\n\r\n" % (method, path, other)
+    )
+    assert status == 400
+    assert body == (b"Only one Host header is allowed.\n" if method == b"GET" else b"")
+
+
+def test_a_socket_for_two_origins_is_no_request(web):
+    own = f"http://127.0.0.1:{web.address.port}"
+    status, body = answer(web, opening(f"Origin: {own}\r\nOrigin: {own}\r\n".encode()))
+    assert (status, body) == (400, b"Only one Origin header is allowed.\n")
+
+
+@pytest.mark.parametrize("origin", [b"http://[", b"http://[::1", b"null", b"//", b"\xff", b""])
+def test_an_origin_that_is_none_gets_no_socket(web, origin):
+    status, body = answer(web, opening(b"Origin: " + origin + b"\r\n"))
+    assert (status, body) == (403, b"Only for pages from here.\n")
 
 
 def test_a_further_name_can_be_given():
@@ -136,14 +166,27 @@ def raw_client(web):
     return socket.create_connection(("127.0.0.1", web.address.port), 10)
 
 
+def opening(headers=b""):
+    """A request for the socket, with further headers."""
+    return (
+        b"GET /directions HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" + headers + b""
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+
+
+def answer(web, request):
+    """Status and body of what is answered to these bytes."""
+    with raw_client(web) as client:
+        client.sendall(request)
+        head, _, body = b"".join(iter(lambda: client.recv(65_536), b"")).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
 def raw_websocket(web):
     """A socket after the handshake, to send frames that no library would."""
     client = raw_client(web)
-    client.sendall(
-        b"GET /directions HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
+    client.sendall(opening())
     answer = client.recv(4096)
     if b"101" not in answer:
         client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import socket
 import struct
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from ipaddress import IPv6Address
 
 LOOPBACK = "127.0.0.1"
 LONGEST_HOST = 253  # characters of a name in the DNS
+_LABELS = re.compile(r"(?!-)[\w-]+(?<!-)(\.(?!-)[\w-]+(?<!-))*\.?", re.ASCII)
 # What a connection that cannot be made raises: the system's errors, and those of Python about a
 # name or a packet that it cannot write down, of which UnicodeError is one.
 CONNECTION_ERRORS = (OSError, ValueError, OverflowError, struct.error)
@@ -54,6 +56,18 @@ def receiving_address(text: str) -> Address:
 def broker_address(text: str) -> Address:
     """`HOST[:PORT]` -> the address of an MQTT broker; port 0 stands for the default port."""
     return _parse(text, "HOST[:PORT]", lowest_port=1)
+
+
+def host_name(text: str) -> str:
+    """`NAME` -> the name as a browser asks for it: small ASCII letters, `xn--` for others."""
+    if _is_possible(text) and ":" not in text:
+        name = text.encode("idna").decode("ascii").lower()
+        if _LABELS.fullmatch(name):
+            return name
+    raise argparse.ArgumentTypeError(
+        "must be a host name without scheme and port, such as doa.example: letters, digits, "
+        f"hyphens and underscores between its dots. Received: {text!r}"
+    )
 
 
 def _parse(text: str, allowed: str, *, lowest_port: int) -> Address:
