@@ -145,6 +145,23 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert names(path.parent) == ["scenes"]
 
 
+@pytest.mark.parametrize("of_the_system", [False, True])
+def test_an_error_names_the_folder_that_was_asked_for(tmp_path, monkeypatch, of_the_system):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError) as caught, write_folder_beside("scenes") as part:  # noqa: PT011
+        wave = part / "a.wav"
+        raise OSError(28, "Full", str(wave)) if of_the_system else OSError(f"{wave}: full")
+    assert str(caught.value) == (
+        "[Errno 28] Full: 'scenes/a.wav'" * of_the_system or "scenes/a.wav: full"
+    )
+
+
+def test_a_folder_cannot_take_the_place_of_a_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path)
+    with pytest.raises(OSError, match="a folder on a disk, not all of it"):
+        fail_in_folder(tmp_path, AssertionError)
+
+
 def test_what_killed_processes_left_is_removed_and_no_more(tmp_path, dead):
     live = os.getppid()
     left = (
