@@ -318,11 +318,14 @@ def write_sofa(path: str | Path, sofa: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with write_beside(path, suffix=".sofa") as beside:  # sofar would add it
-        # netCDF4 makes "HDF error" or "Permission denied" of a full disk
-        with as_disk_errors(beside, RuntimeError, OSError, shown=Path(path)):
-            load_sofar().write_sofa(str(beside), sofa)
-            _state_digest(beside)
+    # netCDF4 makes "HDF error" or "Permission denied" of a full disk.
+    kinds = (RuntimeError, OSError)
+    with (
+        write_beside(path, suffix=".sofa") as beside,  # sofar would add it
+        as_disk_errors(beside, *kinds, shown=Path(path)),
+    ):
+        load_sofar().write_sofa(str(beside), sofa)
+        _state_digest(beside)
 
 
 def _state_digest(path: Path) -> None:
