@@ -230,8 +230,8 @@ def _check_finite(path: Path, model: keras.Model) -> None:
         layers = list(dict.fromkeys(broken))
         others = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
         raise InputError(
-            f"{path} must have finite weights: use an earlier checkpoint, or train again. Received: "
-            f"NaN or infinity in {', '.join(layers[:3])}{others}"
+            f"{path} must have finite weights: use an earlier checkpoint, or train again. "
+            f"Received: NaN or infinity in {', '.join(layers[:3])}{others}"
         )
 
 

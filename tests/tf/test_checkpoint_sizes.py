@@ -120,7 +120,7 @@ def test_a_size_that_no_layer_has_is_refused_unbuilt(changed, layer, change, nam
 
 def test_a_checkpoint_without_weights_is_refused_unbuilt(changed):
     path = changed("dense", lambda layer: None, entries=["model.weights.h5"])
-    with pytest.raises(InputError, match="is damaged: its layers need .* and it has 0$"):
+    with pytest.raises(InputError, match=r"is damaged: its layers need .* and it has 0$"):
         load_model(path)
 
 
@@ -200,7 +200,7 @@ def test_an_optimizer_that_is_not_finite_is_refused_where_it_is_read(tmp_path):
     model.optimizer.build(model.trainable_variables)
     model.optimizer.variables[-1].assign(np.nan * np.array(model.optimizer.variables[-1]))
     model.save(path)
-    with pytest.raises(InputError, match="NaN or infinity in the optimizer$"):
+    with pytest.raises(InputError, match=r"NaN or infinity in the optimizer$"):
         load_model(path, compiled=True)
     assert load_model(path).count_params() == model.count_params()
 
