@@ -1,8 +1,18 @@
-"""What tests ask of processes that may end at any moment."""
+"""What tests ask of processes that may end at any moment, and of ports that others may take.
+
+No test asserts how fast something is: limits of time only end what hangs.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+import socket
 from pathlib import Path
+
+HANG_S = 120.0  # seconds after which something hangs; on an idle machine all take a few
+# Below those that the system gives to whoever asks for any, so that no other test is given one.
+_PORTS = range(20_000, 32_000)
 
 
 def gone(process: int) -> bool:
@@ -11,3 +21,16 @@ def gone(process: int) -> bool:
         return "\nState:\tZ" in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def free_port():
+    """A port of this machine at which nobody listens, for a program that is started after this."""
+    draw = random.Random(os.urandom(8))
+    for _ in _PORTS:
+        port = draw.choice(_PORTS)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise AssertionError("no port is free")
