@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 HANG_S = 120.0  # seconds after which something hangs; on an idle machine all take a few
@@ -34,3 +35,17 @@ def free_port():
         except OSError:
             continue
     raise AssertionError("no port is free")
+
+
+def descriptors(target):
+    """Open descriptors of this process that lead to a file, or into a folder (Linux).
+
+    Others come and go meanwhile: threads of other tests may still be ending.
+    """
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            place = os.readlink(f"/proc/self/fd/{number}")
+            if place == str(target) or place.startswith(f"{target}/"):
+                found.append(number)
+    return found
