@@ -79,7 +79,7 @@ CELL = ("config", "layer", "config", "units")
         ("dense", configured("config", "units", to=5000), "at least [0-9]+ weights, Dense dense"),
         ("dense", without_shape(5000), "weights, Dense dense"),
         ("directions", configured("config", "units", to=5000), "weights, Dense directions"),
-        ("recurrence_1", configured(*CELL, to=500), "weights, LSTM forward_lstm among them"),
+        ("recurrence_1", configured(*CELL, to=500), r"weights, LSTM forward_lstm\S* among them"),
         ("convolution_2", configured("config", "filters", to=500), "weights, Conv2D convolution_2"),
         (
             "convolution_2",

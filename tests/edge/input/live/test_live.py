@@ -196,27 +196,41 @@ def test_latency_from_sound_to_direction(microphone, tiny_tflite, record_propert
 
     In the time of the stream: how soon a line comes after its window is the machine's affair.
     """
-    jumps = 8
-    sides = (60.0, -120.0)
-    turn_s = 1.6
-    sound = [noise(sides[turn % 2], turn_s, seed=turn) for turn in range(jumps)]
+    turn_s, turns = 1.6, 8
+    sound = [noise(turn % 2 * 180.0 - 120.0, turn_s, seed=turn) for turn in range(turns)]
     lines = run(microphone, tiny_tflite, "--verbose")
+    reference, recorded = microphone.listen(), bytearray()
+
+    def record():
+        while data := os.read(reference.stdout.fileno(), 1 << 16):
+            recorded.extend(data)
+
+    recorder = threading.Thread(target=record, daemon=True)
+    recorder.start()
     lines.wait_for(lambda: len(lines.estimates) > 10)
     microphone.play(np.concatenate([*sound, noise(0.0, 3.0) * 0.0]))
     # From silence to sound once, then there and back.
     lines.wait_for(lambda: any(line["active"] for _, line in lines.estimates))
     onset_s = next(line["time_s"] for _, line in lines.estimates if line["active"])
-    lines.wait_for(lambda: lines.estimates[-1][1]["time_s"] > onset_s + jumps * turn_s)
+    lines.wait_for(lambda: lines.estimates[-1][1]["time_s"] > onset_s + turns * turn_s)
     talk = lines.end()
+    reference.terminate()
+    recorder.join(HANG_S)
 
+    # When it jumped: the player may have stumbled, but each sample tells its side by its sign.
+    raw = np.frombuffer(bytes(recorded[: len(recorded) // 8 * 8]), "<i2").reshape(-1, 4)
+    side = np.sign(raw[:, 0].astype(int) * raw[:, 3])
+    heard = np.flatnonzero(side)
+    jumps = 1 + np.flatnonzero(np.diff(side[heard]))
+    assert len(jumps) == turns - 1
     delays = []
-    for turn in range(1, jumps):
-        jump_s = onset_s + turn * turn_s  # up to a step later than it was
+    for jump in jumps:
+        jump_s = onset_s + (heard[jump] - heard[0]) / RATE  # up to a step later than it was
+        target = 60.0 if side[heard[jump]] > 0 else -120.0
         following = [
             line["time_s"]
             for _, line in lines.estimates
-            if jump_s < line["time_s"] < jump_s + turn_s
-            and distance_deg(line, sides[turn % 2]) < 90.0
+            if line["time_s"] > jump_s and distance_deg(line, target) < 90.0
         ]
         delays.append(following[0] - jump_s)
     record_property("delay_s", [round(float(delay), 3) for delay in sorted(delays)])
