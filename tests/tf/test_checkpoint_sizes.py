@@ -142,7 +142,7 @@ def test_layers_of_many_kinds_need_no_more_than_they_have(tmp_path):
     x = keras.layers.RNN(keras.layers.LSTMCell(5), return_sequences=True)(x)
     x = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=4)(x, x)
     x = keras.layers.Conv1D(7, 2, data_format="channels_last")(x)
-    x = keras.layers.EinsumDense("abc,cd->abd", output_shape=(None, 7))(shared(shared(x)))
+    x = keras.layers.EinsumDense("btc,cd->btd", output_shape=(None, 7))(shared(shared(x)))
     x = keras.layers.SimpleRNN(2)(keras.layers.LayerNormalization()(x))
     path = tmp_path / "many.keras"
     keras.Model(inputs, x).save(path)
