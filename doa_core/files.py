@@ -113,15 +113,19 @@ def write_beside(
 def write_folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give an empty folder to fill, which becomes `path` at the end of the block.
 
-    As `write_beside`: whole or not at all, after a kill or a power cut as well.
+    As `write_beside`: whole or not at all, after a kill or a power cut as well. An OSError of the
+    block that names the folder to fill is made to name `path`.
 
     Args:
         path: a folder that does not exist or is empty. Missing parents are made.
 
     Raises:
-        OSError: it cannot be written, or the disk is full; nothing is left.
+        OSError: it cannot be written, the disk is full, or `path` is a whole disk, which no folder
+            can replace; nothing is left.
     """
     target = Path(os.path.realpath(path))
+    if os.path.ismount(target):
+        raise OSError(f"The output must be a folder on a disk, not all of it. Received: {path}")
     remove_leftovers(target.parent, target.name)
     part = _beside(target)
     shutil.rmtree(part, ignore_errors=True)
@@ -130,10 +134,21 @@ def write_folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield part
         _sync_all(part)
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):
+            _name(error, os.fspath(part), os.fspath(path))
         raise
     _sync_folder(target.parent)
+
+
+def _name(error: OSError, written: str, asked: str) -> None:
+    """Have an error name the path that was asked for, where it names what is written beside it."""
+    if isinstance(error.filename, str):
+        error.filename = error.filename.replace(written, asked)
+    error.args = tuple(
+        part.replace(written, asked) if isinstance(part, str) else part for part in error.args
+    )
 
 
 @contextmanager

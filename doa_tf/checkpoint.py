@@ -6,9 +6,10 @@ import importlib
 import inspect
 import io
 import json
+import math
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,17 @@ _CONFIG = "config.json"  # the entry that says what is in the model
 _WEIGHTS = "model.weights.h5"
 _MOST_OBJECTS = 100_000  # groups and arrays of weights
 _SMALL = 1 << 20  # bytes that arrays may have beyond what their file holds
+LARGEST_SIZE = 1 << 24  # of any axis of what a layer takes or gives
+_GIVEN = ("units", "filters", "output_dim")  # in a layer's configuration: channels of its output
+_SIZES = (*_GIVEN, "input_dim", "num_heads", "key_dim", "value_dim", "depth_multiplier")
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise InputError unless a path is a `.keras` archive, whole and undamaged."""
+    """Raise InputError unless a path is a `.keras` archive, whole and undamaged.
+
+    Its layers need no more weights than it holds: Keras draws and allots them all before it reads
+    the first one.
+    """
     if path.suffix.lower() != ".keras":
         raise InputError(f"The model must be a .keras file. Received: {path}")
     if not path.is_file():
@@ -42,8 +50,8 @@ def check_checkpoint(path: Path) -> None:
         raise InputError(f"{path} is no .keras file, or was cut short: {reason}") from error
     except OSError as error:
         raise InputError(f"The model cannot be read: {one_line(error)}") from error
-    if weights is not None:
-        _check_weights(path, weights)
+    held = 0 if weights is None else _check_weights(path, weights)
+    _check_sizes(path, held)
 
 
 def _sound_weights(path: Path, archive: zipfile.ZipFile) -> bytes | None:
@@ -57,18 +65,21 @@ def _sound_weights(path: Path, archive: zipfile.ZipFile) -> bytes | None:
         raise InputError(f"{path} is damaged: {one_line(error)}") from error
 
 
-def _check_weights(path: Path, weights: bytes) -> None:
+def _check_weights(path: Path, weights: bytes) -> int:
     """Raise InputError for weights that HDF5 cannot read, or that are not all in the file.
 
     An array of a few bytes may say that it has more elements than fit into memory, or that they
     lie in another file.
+
+    Returns:
+        How many elements all arrays have.
     """
     import h5py
 
-    count = claimed = 0
+    count = claimed = held = 0
 
     def look(name: str, thing: Any) -> None:
-        nonlocal count, claimed
+        nonlocal count, claimed, held
         count += 1
         if count > _MOST_OBJECTS:
             raise InputError(f"{path} must have {_MOST_OBJECTS} arrays of weights at most")
@@ -78,6 +89,7 @@ def _check_weights(path: Path, weights: bytes) -> None:
         else:
             elsewhere = bool(thing.external or thing.is_virtual)
             claimed += thing.nbytes
+            held += thing.size or 0
         if elsewhere:
             raise InputError(f"{path} must hold its weights itself. Received: {name} elsewhere")
         if claimed > len(weights) + _SMALL:
@@ -90,6 +102,79 @@ def _check_weights(path: Path, weights: bytes) -> None:
     with damage, h5py.File(io.BytesIO(weights), "r") as file:
         look("/", file)
         file.visititems(look)
+    return held
+
+
+def _check_sizes(path: Path, held: int) -> None:
+    """Raise InputError for layers whose sizes need more weights than a checkpoint holds.
+
+    Args:
+        path: of the checkpoint, for messages.
+        held: elements of its weights.
+    """
+    layers: dict[str, dict[str, Any]] = {}
+    for saved in stored_objects(path):
+        of_keras = str(saved.get("module")).partition(".")[0] == "keras"
+        if of_keras and isinstance(saved.get("config"), dict):
+            once = saved.get("shared_object_id")  # Keras makes such an object once
+            layers[f"{len(layers)}" if once is None else f"shared {once}"] = saved
+    given = [size for saved in layers.values() for size in _sizes(saved["config"], _GIVEN)]
+    needed = 0
+    for saved in layers.values():
+        config, built_for = saved["config"], list(_shapes(saved.get("build_config")))
+        name = f"{saved['class_name']} {config.get('name', '')}".strip()
+        size = max([*_sizes(config, _SIZES), *(axis for shape in built_for for axis in shape), 0])
+        if size > LARGEST_SIZE:
+            raise InputError(
+                f"{path} must have layers of sizes up to {LARGEST_SIZE}. Received: {name} of {size}"
+            )
+        # Keras makes the weights for this shape; where there is none, for what another layer gives.
+        channels = min((shape[-1] for shape in built_for), default=max(given, default=1))
+        needed += _fewest_weights(config, channels)
+        if needed > held:
+            raise InputError(
+                f"{path} is damaged: its layers need at least {needed} weights, {name} among them, "
+                f"and it has {held}"
+            )
+
+
+def _fewest_weights(config: Mapping[str, Any], channels: int) -> int:
+    """How many weights a layer of Keras has at least, of those that grow with two sizes.
+
+    Args:
+        config: of the layer.
+        channels: of its input.
+    """
+    sizes = {name: max(_sizes(config, [name]), default=0) for name in (*_SIZES, "groups")}
+    if config.get("data_format") == "channels_first":
+        channels = 1
+    if "recurrent_initializer" in config:
+        channels += sizes["units"]
+    places = 1 if sizes["depth_multiplier"] else math.prod(_sizes(config, ["kernel_size"]))
+    dense = sizes["units"] * channels
+    convolution = sizes["filters"] * places * max(1, channels // max(1, sizes["groups"]))
+    table, heads = sizes["input_dim"] * sizes["output_dim"], sizes["num_heads"] * sizes["key_dim"]
+    return dense + convolution + table + heads
+
+
+def _sizes(config: Mapping[str, Any], names: Iterable[str]) -> list[int]:
+    """The positive integers of a configuration under some names, alone or in lists."""
+    values = (config.get(name) for name in names)
+    numbers = (n for value in values for n in (value if isinstance(value, list) else [value]))
+    return [number for number in numbers if type(number) is int and number > 0]
+
+
+def _shapes(values: Any) -> Iterator[list[int]]:
+    """The shapes in what a layer was built for, without their axes of any length."""
+    if isinstance(values, dict):
+        values = list(values.values())
+    if not isinstance(values, list):
+        return
+    shape = [axis for axis in values if type(axis) is int and axis > 0]
+    if shape:
+        yield shape
+    for inner in values:
+        yield from _shapes(inner)
 
 
 def why_not_loaded(path: Path, error: Exception, *, version: str) -> str:

@@ -201,8 +201,9 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
         compiled: with its optimiser, loss and metrics.
 
     Raises:
-        InputError: no such file, not a `.keras` archive, cut short, not of this package, or with
-            classes of a user's own that were not imported.
+        InputError: no such file, not a `.keras` archive, cut short, not of this package, with
+            classes of a user's own that were not imported, with layers of other sizes than their
+            weights, or with weights that are not finite.
     """
     path = Path(path)
     check_checkpoint(path)
@@ -215,7 +216,24 @@ def load_model(path: str | Path, *, compiled: bool = False) -> keras.Model:
         shapes = [tuple(tensor.shape) for tensor in model.inputs or ()]
         if any(shape[1:] != wanted[1:] for shape in shapes):
             raise ValueError(f"its input must be {wanted}, as its spec says. Received: {shapes}")
+    _check_finite(path, model)
     return model
+
+
+def _check_finite(path: Path, model: keras.Model) -> None:
+    """Raise InputError for weights that are NaN or infinite, with the layers that have them."""
+    owners = {id(weight): layer.name for layer in model.layers for weight in layer.weights}
+    weights = [(owners.get(id(weight), weight.path), weight) for weight in model.weights]
+    if getattr(model, "optimizer", None) is not None:
+        weights += [("the optimizer", variable) for variable in model.optimizer.variables]
+    broken = [owner for owner, weight in weights if not np.isfinite(np.array(weight)).all()]
+    if broken:
+        layers = list(dict.fromkeys(broken))
+        others = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        raise InputError(
+            f"{path} must have finite weights: use an earlier checkpoint, or train again. "
+            f"Received: NaN or infinity in {', '.join(layers[:3])}{others}"
+        )
 
 
 def _loaded(path: Path, *, compiled: bool) -> keras.Model:

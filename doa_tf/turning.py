@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+LARGEST_ORDER = 100  # of spherical harmonics; no head of this package has more than 80
 _TINY = 1e-9  # puts silence at azimuth 0
 
 
@@ -90,11 +91,18 @@ class TurnHarmonics(keras.layers.Layer):
     by the angle m t, and a mirror image changes the sign of the sine.
 
     Args:
-        order: N.
+        order: N, up to 100.
+
+    Raises:
+        ValueError: another order.
     """
 
     def __init__(self, order: int = 8, **options: Any) -> None:
         super().__init__(**options)
+        if type(order) is not int or not 0 <= order <= LARGEST_ORDER:
+            raise ValueError(
+                f"`order` must be an integer from 0 to {LARGEST_ORDER}. Received: {order}"
+            )
         self.order = order
         degrees = np.array([m for n in range(order + 1) for m in range(-n, n + 1)])
         centre = np.array([n * n + n for n in range(order + 1) for _ in range(2 * n + 1)])

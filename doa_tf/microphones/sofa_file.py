@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import InputError, MissingPackageError, as_damage, one_line
-from doa_core.files import write_beside
+from doa_core.files import as_disk_errors, write_beside
 
 logger = logging.getLogger(__name__)
 
@@ -318,12 +318,14 @@ def write_sofa(path: str | Path, sofa: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with write_beside(path, suffix=".sofa") as beside:  # sofar would add it
-        try:
-            load_sofar().write_sofa(str(beside), sofa)
-            _state_digest(beside)
-        except RuntimeError as error:  # what netCDF4 makes of a full disk
-            raise OSError(f"{path} cannot be written: {one_line(error)}") from error
+    # netCDF4 makes "HDF error" or "Permission denied" of a full disk.
+    kinds = (RuntimeError, OSError)
+    with (
+        write_beside(path, suffix=".sofa") as beside,  # sofar would add it
+        as_disk_errors(beside, *kinds, shown=Path(path)),
+    ):
+        load_sofar().write_sofa(str(beside), sofa)
+        _state_digest(beside)
 
 
 def _state_digest(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from doa_core.errors import InputError
+from doa_core.files import write_folder_beside
 from doa_core.spec import SAMPLE_RATE
 from doa_tf.files import Progress, sha256
 from doa_tf.microphones.measured_array import MeasuredArrayMicrophone
@@ -107,6 +108,8 @@ def export_sofa(
 ) -> None:
     """Write each room as `room-NUMBER.sofa`, a SingleRoomSRIR file with FOA receivers.
 
+    The folder appears when all of them are written, or not at all.
+
     Raises:
         InputError: the folder is not new or empty.
         OSError: a file cannot be written.
@@ -115,21 +118,25 @@ def export_sofa(
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"SOFA files are written to a new or empty folder. Received: {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    for done, room in enumerate(bank, 1):
-        measured = RoomResponses(
-            directions=room.directions,
-            distances=room.distances,
-            responses=list(room.srirs),
-            microphone=room.microphone,
-            size=room.size,
-            title=f"Room {room.number}",
-        )
-        decay = f"T30 of the octaves of 500 and 1000 Hz: {room.rt60_measured:.3f} s"
-        comment = f"Microphone: {room.microphone_kind}. {decay}"
-        write_room_responses(folder / f"room-{room.number:05d}.sofa", measured, comment=comment)
-        if progress:
-            progress(done, len(bank))
+    with write_folder_beside(folder) as beside:
+        for done, room in enumerate(bank, 1):
+            _export_room(beside / f"room-{room.number:05d}.sofa", room)
+            if progress:
+                progress(done, len(bank))
+
+
+def _export_room(path: Path, room: Room) -> None:
+    measured = RoomResponses(
+        directions=room.directions,
+        distances=room.distances,
+        responses=list(room.srirs),
+        microphone=room.microphone,
+        size=room.size,
+        title=f"Room {room.number}",
+    )
+    decay = f"T30 of the octaves of 500 and 1000 Hz: {room.rt60_measured:.3f} s"
+    comment = f"Microphone: {room.microphone_kind}. {decay}"
+    write_room_responses(path, measured, comment=comment)
 
 
 def decay_above_noise(response: np.ndarray) -> np.ndarray:

@@ -145,6 +145,30 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert names(path.parent) == ["scenes"]
 
 
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda wave: OSError(28, "Full", str(wave)), "[Errno 28] Full: 'scenes/a.wav'"),
+        (lambda wave: OSError(f"{wave}: full"), "scenes/a.wav: full"),
+    ],
+)
+def test_an_error_names_the_folder_that_was_asked_for(tmp_path, monkeypatch, make, told):
+    def fail():
+        with write_folder_beside("scenes") as part:
+            raise make(part / "a.wav")
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        fail()
+    assert str(caught.value) == told
+
+
+def test_a_folder_cannot_take_the_place_of_a_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path)
+    with pytest.raises(OSError, match="a folder on a disk, not all of it"):
+        fail_in_folder(tmp_path, AssertionError)
+
+
 def test_what_killed_processes_left_is_removed_and_no_more(tmp_path, dead):
     live = os.getppid()
     left = (

@@ -8,15 +8,12 @@ import subprocess
 import threading
 import time
 
+from tests.processes import HANG_S, free_port
+
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=HANG_S):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -41,19 +38,19 @@ class Broker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + HANG_S
         while not self._listens():
             assert time.monotonic() < deadline, "mosquitto does not listen"
             time.sleep(0.02)
 
     def stop(self):
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(HANG_S)
 
     def kill(self):
         """As a crash or a power cut does."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(HANG_S)
 
     def _listens(self):
         try:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+from tests.processes import HANG_S
+
 DEVICE = "ambi_mic"
 CHANNEL_MAP = "front-left,front-right,rear-left,rear-right"  # aux0 to aux3 would be silent
 OPTIONS = ("--exit-idle-time=-1", "--daemonize=no", "--use-pid-file=no")
@@ -84,7 +86,7 @@ class VirtualMicrophone:
         return process
 
     def _wait_until_ready(self):
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + HANG_S
         while "ambi" not in self._control("list", "short", "sinks", check=False):
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.1)
@@ -95,7 +97,7 @@ class VirtualMicrophone:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=HANG_S,
             check=check,
         )
         return done.stdout

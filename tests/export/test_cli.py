@@ -156,7 +156,7 @@ def test_a_signal_ends_the_converter_and_leaves_nothing(
     assert one_line_on_stderr(capfd) == f"doa_export: {word}; no file written"
     assert list(folder.iterdir()) == list(places[1].iterdir()) == []
     if places[0].exists() and (process := places[0].read_text()):
-        assert not os.path.exists(f"/proc/{process}")
+        assert gone(int(process))
 
 
 SLEEPS = """
@@ -246,6 +246,7 @@ BAD_MODELS = {
     "zip": "can't be loaded as a Keras model",
     "foreign": "one FeatureInput and one HeadOutput",
     "suffix": "must be a .keras file",
+    "nan": "must have finite weights",
 }
 
 
@@ -276,6 +277,11 @@ def bad_model(checkpoints, tmp_path):
             keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(path)
         elif kind == "suffix":
             path.write_bytes(good)
+        elif kind == "nan":
+            model = small_model("cartesian")
+            dense = model.get_layer("dense")
+            dense.set_weights([np.nan * weight for weight in dense.get_weights()])
+            model.save(path)
         return path
 
     return make

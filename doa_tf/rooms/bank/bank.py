@@ -14,13 +14,14 @@ import json
 import logging
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, overload
 
 from doa_core.errors import InputError, as_damage
 from doa_core.files import existing_path, remove_leftovers
 from doa_core.reading.json_text import read_json
+from doa_edge.limits import LIMITS
 from doa_tf.files import differences, write_json
 from doa_tf.rooms.bank.records import (
     BrokenShardError,
@@ -76,12 +77,18 @@ class BankWriter:
             "rooms_per_shard": rooms_per_shard,
         }
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
-        self._index = _claim(self.folder, made_with)
+        try:
+            self._index = _claim(self.folder, made_with)
+        except OSError:
+            self._withdraw()
+            raise
         remove_leftovers(self.folder)
         self.missing: list[range] = []
+        self._whole = 0  # shards
         for path, numbers in shards(self.folder, self._index):
             try:
                 find_rooms(path, numbers)
+                self._whole += 1
             except BrokenShardError as error:
                 if path.exists():
                     logger.warning("%s: it is made again", error)
@@ -98,7 +105,7 @@ class BankWriter:
 
     def _withdraw(self) -> None:
         """Leave no folder behind that holds nothing but the index of a bank that failed."""
-        if {path.name for path in self.folder.iterdir()} <= {INDEX}:
+        if self.folder.is_dir() and {path.name for path in self.folder.iterdir()} <= {INDEX}:
             (self.folder / INDEX).unlink(missing_ok=True)
             with suppress(OSError):  # one that is no longer empty stays
                 for path in self._made:
@@ -115,17 +122,29 @@ class BankWriter:
         Raises:
             OSError: the disk is full or fails; the bank stays as it was.
         """
-        try:
+        with self._saying_what_is_kept():
             write_shard(_shard_path(self.folder, self._index, numbers), numbers, records)
-        except OSError as error:
-            raise OSError(
-                f"{error.strerror or error}: the bank {self.folder} keeps its whole shards; mend "
-                "that and run the same command again"
-            ) from error
+        self._whole += 1
 
     def finish(self) -> None:
-        """Mark the bank as complete, once every shard is written."""
-        write_json(self.folder / INDEX, {**self._index, "complete": True})
+        """Mark the bank as complete, once every shard is written.
+
+        Raises:
+            OSError: the disk is full or fails; the bank stays as it was, unfinished.
+        """
+        with self._saying_what_is_kept():
+            write_json(self.folder / INDEX, {**self._index, "complete": True})
+
+    @contextmanager
+    def _saying_what_is_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kept = "keeps its whole shards" if self._whole else "holds no room yet"
+            raise OSError(
+                f"{error.strerror or error}: the bank {self.folder} {kept}; mend that and run the "
+                "same command again"
+            ) from error
 
 
 class RoomBank(Sequence[Room]):
@@ -258,12 +277,32 @@ def read_index(folder: Path, *, version: int = VERSION) -> dict[str, Any]:
         raise InputError(
             f"The bank {folder} must have version {version}. Received: version {found}{advice}"
         )
-    for name in ("rooms", "rooms_per_shard"):
-        try:
+    try:
+        for name in ("rooms", "rooms_per_shard"):
             _check_count(name, index.get(name))
-        except InputError as error:
-            raise InputError(f"{path} is not the index of a bank: {error}") from error
+        _check_made_with(index)
+    except ValueError as error:
+        raise InputError(f"{path} is not the index of a bank: {error}") from error
     return index
+
+
+def _check_made_with(index: dict[str, Any]) -> None:
+    """Raise ValueError for an index that does not say what its rooms were made of.
+
+    These are a seed, with settings, of rooms that were simulated, or the files of measured ones.
+    """
+    if "seed" not in index and not _is_filled(index.get("sofa"), list):
+        raise ValueError("it must have the seed of its rooms, or a list of SOFA files")
+    if "seed" in index and not LIMITS["seed"].holds(index["seed"]):
+        raise ValueError(f"`seed` {LIMITS['seed'].refusal(index['seed'])}")
+    if "settings" in index and not _is_filled(index["settings"], dict):
+        raise ValueError(
+            f"`settings` must be an object with values. Received: {index['settings']!r}"
+        )
+
+
+def _is_filled(value: object, kind: type[list[Any] | dict[str, Any]]) -> bool:
+    return isinstance(value, kind) and len(value) > 0
 
 
 def _check_count(name: str, value: object) -> None:

@@ -119,8 +119,8 @@ def add_network_outputs(group: argparse._ArgumentGroup) -> None:
         f"TOPIC/count and TOPIC/talker/N as well (default: {DEFAULT_TOPIC}; with --name "
         f"{DEFAULT_TOPIC}/NAME)",
     }
-    addresses = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
-    kinds: dict[str, Kind] = {**addresses, "HOST[:PORT]": broker_address, "--web-name": host_name}
+    kinds: dict[str, Kind] = {"[HOST:]PORT": listening_address, "HOST:PORT": receiving_address}
+    kinds |= {"HOST[:PORT]": broker_address, "--web-name": host_name}
     add_options(group, texts, kinds)
     texts = {
         "--mqtt-qos 0|1|2": "quality of service (default: 0)",

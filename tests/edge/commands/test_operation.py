@@ -16,6 +16,7 @@ import time
 import pytest
 
 from tests.places import DEMO
+from tests.processes import HANG_S
 
 OFFICE = DEMO / "recordings" / "office.wav"
 RUN = [sys.executable, "-m", "doa_edge", "run"]
@@ -28,7 +29,7 @@ import doa_edge.tflite.network
 class Slow(doa_edge.tflite.network.TfliteModel):
     def __init__(self, *arguments, **options):
         print("loading", flush=True)
-        time.sleep(10)
+        time.sleep(600)
 doa_edge.tflite.network.TfliteModel = Slow
 from doa_edge.commands.main import main
 sys.exit(main(sys.argv[1:]))
@@ -38,7 +39,9 @@ import sys, time
 import doa_edge.tflite.network
 class Hanging(doa_edge.tflite.network.TfliteModel):
     def stream(self): return None
-    def predict(self, features): time.sleep(30)
+    def predict(self, features):
+        print("hanging", flush=True)
+        time.sleep(600)
 doa_edge.tflite.network.TfliteModel = Hanging
 from doa_edge.commands.main import main
 sys.exit(main(sys.argv[1:]))
@@ -58,7 +61,7 @@ def start(*arguments, command=RUN, **options):
     )
 
 
-def end(process, number, seconds=5.0):
+def end(process, number, seconds=HANG_S):
     """Send a signal; exit status, standard output and error."""
     process.send_signal(number)
     out, error = process.communicate(timeout=seconds)
@@ -66,7 +69,7 @@ def end(process, number, seconds=5.0):
     return process.returncode, out.decode(), error.decode()
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=HANG_S):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -141,7 +144,7 @@ def test_signal_while_a_pipe_pours(number, status, word, tmp_path, long_pcm):
     thread.start()
     first = process.stdout.readline()
     code, rest, _ = end(process, number)
-    thread.join(10)
+    thread.join(HANG_S)
     assert code == status
     assert out.read_text() == first.decode() + rest
     assert len(complete_lines(out.read_text())) >= 1
@@ -184,7 +187,7 @@ def test_a_reader_that_hangs_is_left_at_the_second_signal(long_pcm, tmp_path):
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 130
+    assert process.wait(HANG_S) == 130
     os.close(read_end)
     os.close(write_end)
     process.stderr.close()
@@ -201,7 +204,7 @@ def test_a_child_of_nohup_ignores_what_it_was_told_to_ignore(number, long_pcm):
     process.stdout.readline()
     process.send_signal(number)
     process.stdin.write(long_pcm[: 16 * 16_000])
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0
     assert len(complete_lines(out.decode())) > 2
 
@@ -216,7 +219,7 @@ def limit_file_size():
 def test_full_disk_while_a_pipe_is_followed(tmp_path, long_pcm):
     out = tmp_path / "track.jsonl"
     process = start(*PIPE, "--out", out, preexec_fn=limit_file_size)
-    _, error = process.communicate(long_pcm, timeout=20)
+    _, error = process.communicate(long_pcm, timeout=HANG_S)
     assert process.returncode == 1
     assert error.decode() == f"doa_edge: [Errno 27] File too large: '{out}'\n"
     assert 3 <= len(complete_lines(out.read_text())) <= 8
@@ -227,7 +230,7 @@ def test_full_disk_during_a_recording_leaves_nothing(tmp_path, write_wave):
     out.mkdir()
     path = write_wave(seconds=5)
     process = start("--input", path, "--out", out / "x.jsonl", preexec_fn=limit_file_size)
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=HANG_S)
     assert process.returncode == 1
     named = str(out / "x.jsonl")
     assert error.decode() == f"doa_edge: [Errno 27] File too large: '{named}'\n"
@@ -242,7 +245,7 @@ def test_a_port_that_is_taken(option, write_wave, tmp_path):
         port = server.getsockname()[1]
         arguments = ["--input", write_wave(), option, port, "--out", tmp_path / "track.jsonl"]
         process = start(*arguments)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=HANG_S)
     assert process.returncode == 1
     assert out == b""
     assert f"{option} cannot listen at 127.0.0.1:{port}" in error.decode()
@@ -252,7 +255,7 @@ def test_a_port_that_is_taken(option, write_wave, tmp_path):
 
 def test_a_picture_of_what_has_no_end_is_refused():
     process = start("--plot", "track.png", "--device", "0")
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=HANG_S)
     assert process.returncode == 2
     assert error.decode() == "doa_edge: --plot is for recordings and pipes: a device has no end\n"
 
@@ -265,14 +268,14 @@ def test_all_outputs_tell_the_same(tmp_path):
     listener = socket.create_server(("127.0.0.1", 0))
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 0))
-    udp.settimeout(5)
+    udp.settimeout(HANG_S)
     out = tmp_path / "track.jsonl"
     process = start(
         "--input", OFFICE, "--every", 20, "--out", out,
         "--osc", f"127.0.0.1:{udp.getsockname()[1]}",
         "--tcp-connect", f"127.0.0.1:{listener.getsockname()[1]}", "--web", "0", "--tcp", "0",
     )  # fmt: skip
-    printed, error = process.communicate(timeout=20)
+    printed, error = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, error
     estimates = complete_lines(printed.decode())
     assert out.read_text() == printed.decode()
@@ -305,12 +308,14 @@ class Manager:
     def environment(self, watchdog_s):
         return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(round(watchdog_s * 1e6))}
 
-    def listen(self, seconds, until=None):
-        """Datagrams that come within that time, or until one has that text."""
+    def listen(self, seconds=HANG_S, *, until=None, times=1):
+        """Datagrams that come within that time, or until so many have that text."""
         self._socket.settimeout(0.1)
         stop = time.monotonic() + seconds
         new = []
-        while time.monotonic() < stop and not (until and any(until in text for text in new)):
+        while time.monotonic() < stop and not (
+            until and sum(until in text for text in new) >= times
+        ):
             try:
                 new.append(self._socket.recv(4096).decode())
             except TimeoutError:
@@ -331,19 +336,20 @@ def manager(tmp_path):
 
 def test_systemd_hears_ready_alive_and_stopping(manager):
     process = start(*PIPE, environment=manager.environment(0.9))
-    assert "READY=1" in manager.listen(10, until="READY=1")[-1].splitlines()
+    assert "READY=1" in manager.listen(until="READY=1")[-1].splitlines()
     # Nothing comes through the pipe, and yet somebody looks after it.
-    assert manager.listen(3.0).count("WATCHDOG=1") >= 3
+    assert manager.listen(until="WATCHDOG=1", times=3).count("WATCHDOG=1") == 3
     assert end(process, signal.SIGTERM)[0] == 143
-    assert manager.listen(1.0, until="STOPPING=1")[-1] == "STOPPING=1"
+    assert manager.listen(until="STOPPING=1")[-1] == "STOPPING=1"
 
 
 def test_systemd_hears_nothing_of_a_stream_that_hangs(manager, long_pcm):
     command = [sys.executable, "-c", HANGING, "run"]
     process = start(*PIPE, command=command, environment=manager.environment(0.3))
-    manager.listen(10, until="READY=1")
+    manager.listen(until="READY=1")
     process.stdin.write(long_pcm[: 16 * 16_000])
     process.stdin.flush()
+    assert process.stdout.readline() == b"hanging\n"
     manager.listen(1.0)  # what was sent before the first window
     assert manager.listen(1.0) == []
     process.kill()
@@ -386,6 +392,6 @@ sys.exit(main(sys.argv[1:]))
 def test_a_package_that_is_interrupted_in_its_import_is_not_called_broken():
     """As numpy and the TFLite runtime do, of which only the rough moment is ours to choose."""
     process = start("--input", OFFICE, command=[sys.executable, "-c", BROKEN_BY_A_SIGNAL, "run"])
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=HANG_S)
     assert process.returncode == 143
     assert error.decode() == "doa_edge: terminated\n"

@@ -17,6 +17,8 @@ import time
 
 import pytest
 
+from tests.processes import HANG_S
+
 RUN = [sys.executable, "-m", "doa_edge", "run"]
 RATE = 16_000
 FRAME_BYTES = 8
@@ -46,7 +48,7 @@ def start(*arguments, **settings):
     )
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=HANG_S):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -98,7 +100,7 @@ def test_a_pipe_that_is_live_waits_for_no_reader(pcm, small_pipe, tiny_tflite, t
     held = waiting(reading)
     assert held > 3500
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=HANG_S)
     microphone.ended.set()
     assert process.returncode == 143
     assert b"doa_edge: --json missed " in error
@@ -124,7 +126,7 @@ def test_talk_that_nobody_reads_holds_up_nothing_live():
     process = subprocess.Popen(
         [sys.executable, "-c", TALKATIVE], stdout=subprocess.PIPE, stderr=writing
     )
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=HANG_S)
     assert (process.returncode, printed) == (0, b"done\n")
     told = os.read(reading, 1 << 16)
     assert told.startswith(b"0 of many lines that nobody reads\n1 of many lines ")
@@ -150,10 +152,10 @@ def test_a_terminal_that_is_stopped_holds_up_nothing_live(pcm, tiny_tflite, tmp_
     reader = threading.Thread(target=read_all, args=(master,), daemon=True)
     reader.start()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    assert process.wait(HANG_S) == 143
     microphone.ended.set()
     os.close(slave)
-    reader.join(10)
+    reader.join(HANG_S)
     os.close(master)
 
 
@@ -182,8 +184,8 @@ def test_a_pipe_that_pours_waits_for_its_reader_and_loses_no_line(
     while process.poll() is None or waiting(reading):
         if waiting(reading):
             read += os.read(reading, 4096)
-    thread.join(10)
-    _, error = process.communicate(timeout=30)
+    thread.join(HANG_S)
+    _, error = process.communicate(timeout=HANG_S)
     assert (process.returncode, error.decode()) == (0, f"doa_edge: wrote {out}\n")
     assert read == out.read_bytes()
     windows = 1 + (len(sound) // FRAME_BYTES - 13_312) // 512
@@ -210,7 +212,7 @@ def test_an_output_that_does_not_block_gets_every_line(
     while process.poll() is None or waiting(reading):
         if waiting(reading):
             read += os.read(reading, 4096)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=HANG_S)
     assert (process.returncode, error.decode()) == (0, f"doa_edge: wrote {out}\n")
     if output == "--summary":
         assert json.loads(read.lstrip(b"x"))["duration_s"] == 10.0
@@ -229,7 +231,7 @@ def test_a_pipe_whose_reader_goes_ends_the_run(pcm, tiny_tflite):
     stdin, process.stdin = process.stdin, None
     with contextlib.suppress(BrokenPipeError), stdin:
         stdin.write(pcm)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=HANG_S)
     assert (process.returncode, error) == (141, b"")
 
 
@@ -249,7 +251,7 @@ def test_a_full_disk_of_standard_output_ends_with_a_whole_line(
             *PIPE, "--model", tiny_tflite, *options,
             stdout=stdout, preexec_fn=limit_file_size(size),
         )  # fmt: skip
-    _, error = process.communicate(pcm, timeout=60)
+    _, error = process.communicate(pcm, timeout=HANG_S)
     assert process.returncode == 1
     assert error.decode() == "doa_edge: [Errno 27] File too large: 'standard output'\n"
     if options == ("--summary",):
@@ -265,7 +267,7 @@ def test_what_info_prints_is_whole_or_not_there(tiny_tflite, tmp_path):
     with printed.open("wb") as stdout:
         process = subprocess.run(
             [sys.executable, "-m", "doa_edge", "info", str(tiny_tflite)],
-            stdout=stdout, stderr=subprocess.PIPE, preexec_fn=limit_file_size(100), timeout=60,
+            stdout=stdout, stderr=subprocess.PIPE, preexec_fn=limit_file_size(100), timeout=HANG_S,
         )  # fmt: skip
     assert process.returncode == 1
     assert process.stderr.decode() == "doa_edge: [Errno 27] File too large: 'standard output'\n"
@@ -279,7 +281,7 @@ def test_talk_to_nobody_ends_nothing(pcm, tiny_tflite, tmp_path):
     process = start(*PIPE, *options, stdout=subprocess.DEVNULL)
     process.stderr.close()
     process.stderr = None
-    process.communicate(pcm, timeout=60)
+    process.communicate(pcm, timeout=HANG_S)
     assert process.returncode == 0
     assert len(lines(out)) == 287
 
@@ -312,7 +314,7 @@ def test_a_terminal_that_is_closed_leaves_what_was_found(
     drawn.set()
     time.sleep(0.2)  # the last read takes what is drawn next
     os.close(master)
-    assert process.wait(30) == 129
+    assert process.wait(HANG_S) == 129
     assert [path.name for path in folder.iterdir()] == ["track.jsonl"]
     assert len(lines(out)) >= 2
     told = (tmp_path / "log").read_text()

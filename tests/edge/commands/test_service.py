@@ -6,6 +6,7 @@ import configparser
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -59,6 +60,23 @@ def test_it_is_confined_and_watched():
     }.items():
         assert service[key] == value
     assert int(service["WatchdogSec"]) >= 10
+
+
+def test_it_can_read_what_the_page_tells_people_to_write():
+    """Files that are named in the page or in the unit, such as a model that is not shipped."""
+    service = unit()["Service"]
+    assert (service["ProtectHome"], service["PrivateTmp"]) == ("yes", "yes")
+    hidden = [Path(path) for path in ("/home", "/root", "/run/user", "/tmp", "/var/tmp")]
+    page = (PROJECT / "edge" / "install.md").read_text(encoding="utf-8")
+    pattern = r"(?<![\w/.])/(?:[\w.-]+/)*[\w-]+\.(?:tflite|toml|env)"
+    named = {Path(path) for path in re.findall(pattern, page + UNIT.read_text(encoding="utf-8"))}
+    model = Path("/opt/doa/models/kitchen.tflite")
+    assert {model, Path("/etc/doa_edge.toml"), Path("/etc/doa_edge.env")} <= named
+    assert [path for path in named if not set(hidden).isdisjoint(path.parents)] == []
+    assert f"sudo install -D -m 644 {model.name} {model}\n" in page
+    assert f'`model = "{model}"`' in page
+    closed = ("InaccessiblePaths", "TemporaryFileSystem", "NoExecPaths", "RootDirectory")
+    assert [key for key in closed if key in service] == []
 
 
 @pytest.mark.parametrize(("path", "name"), [(UNIT, UNIT.name), (TEMPLATE, "doa_edge@door.service")])

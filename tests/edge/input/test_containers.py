@@ -48,7 +48,7 @@ def both(tmp_path):
             piped = [block for block in PipeSource(reading, input_format, name=name) if len(block)]
         finally:
             os.close(reading)
-            thread.join(10.0)
+            thread.join(60.0)
         heard = read_recording(path, input_format)
         assert np.array_equal(np.concatenate(piped), heard)
         with FileSource(path, input_format) as source:

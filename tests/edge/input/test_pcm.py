@@ -48,7 +48,7 @@ def pipe():
     for descriptor in opened:
         os.close(descriptor)  # a writer that still waits gets a broken pipe
     for thread in threads:
-        thread.join(5.0)
+        thread.join(60.0)
 
 
 def listen(source):

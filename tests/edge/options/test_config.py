@@ -8,7 +8,12 @@ import pytest
 
 from doa_edge.commands.main import main
 from doa_edge.commands.parser import parse_options
-from doa_edge.sinks.network.address import broker_address, listening_address, receiving_address
+from doa_edge.sinks.network.address import (
+    broker_address,
+    host_name,
+    listening_address,
+    receiving_address,
+)
 
 
 def parse(tmp_path, text, *arguments):
@@ -165,6 +170,48 @@ def test_a_receiver_has_a_host_and_a_port(text):
 def test_a_broker(text, host, port):
     address = broker_address(text)
     assert (address.host, address.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("doa.example", "doa.example"),
+        ("DOA.Example", "doa.example"),
+        ("my_pi", "my_pi"),
+        ("xn--hrraum-wxa.example.", "xn--hrraum-wxa.example."),
+        ("Hörraum.example", "xn--hrraum-wxa.example"),
+        ("192.168.1.7", "192.168.1.7"),
+    ],
+)
+def test_a_name_of_the_page_is_what_a_browser_asks_for(text, name):
+    assert host_name(text) == name
+    assert (
+        parse_options(["run", "--device", "0", "--web", "0", "--web-name", text]).web_name == name
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a b", "doa.example:80", "http://doa.example", "doa.example/", "[::1]", "::1"),
+        *("doa\n.example", "doa.example\r\nX: y", "\x1b[2J", "doa\0", "\x7f", "doa.example;", "*"),
+        *("-doa", "doa-.example", ".doa", "a..b", 64 * "a", ".".join(64 * ["abcd"]), "300.1.1.1"),
+        *("me@doa", "\u202edoa", "a\u2028b", "\udc80", "doa..", "doa,doa"),
+    ],
+)
+def test_what_is_no_name_is_refused_in_a_line(text, tmp_path, capsys):
+    assert main(["run", "--device", "0", "--web", "0", f"--web-name={text}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("doa_edge run: --web-name must be a host name without scheme and port")
+    assert line.isprintable()
+    path = tmp_path / "config.toml"
+    if "\udc80" not in text:
+        path.write_text(
+            f"device = '0'\nweb = '0'\nweb-name = {json.dumps(text)}\n".replace("\x7f", "\\u007f")
+        )
+        assert main(["run", "--config", str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "web-name" in line or "NUL" in line
 
 
 def test_a_shipped_network_is_known_by_its_name(tmp_path, monkeypatch):

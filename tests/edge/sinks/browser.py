@@ -43,7 +43,7 @@ class Browser:
             port_file = profile / "DevToolsActivePort"
             self._wait_for(lambda: port_file.exists() and port_file.read_text().strip())
             port = port_file.read_text().split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=20) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as reply:
                 pages = [page for page in json.load(reply) if page["type"] == "page"]
             self._stack = contextlib.ExitStack()
             self._socket = self._stack.enter_context(
@@ -97,7 +97,7 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
-    def wait_for(self, expression, seconds=15.0):
+    def wait_for(self, expression, seconds=60.0):
         """Wait until an expression is true."""
         self._wait_for(lambda: self.evaluate(expression), seconds, expression)
 
@@ -121,7 +121,7 @@ class Browser:
         data = self.call("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def _wait_for(self, condition, seconds=30.0, what="the browser"):
+    def _wait_for(self, condition, seconds=60.0, what="the browser"):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end or self._process.poll() is not None:

@@ -16,7 +16,7 @@ def udp():
     """A socket at a port of its own."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    server.settimeout(5)
+    server.settimeout(60)
     yield server
     server.close()
 

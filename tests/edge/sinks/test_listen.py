@@ -20,6 +20,7 @@ from doa_edge.sinks.listen import ListenSink, open_listening
 from doa_edge.sinks.sink import Queued
 from doa_edge.sinks.talker_files import LONGEST_PAUSE_S, TalkerFiles
 from tests.edge.test_listening import STEP, encode_plane_wave, estimate, noise, talker, unit_vector
+from tests.processes import descriptors
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -104,15 +105,14 @@ def test_a_pause_up_to_the_end_of_a_file_begins_another(tmp_path):
 
 
 def test_a_thousand_tracks(tmp_path, capsys):
-    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None
     files = talker_files(tmp_path, count=1000)
     for id in range(1, 1101):
         files.write(voice(id, id * 100, np.full(100, 0.1)))
     files.close()
     assert len(list(files.folder.iterdir())) == 1000
     assert len(files._open) == 1000  # all within 30 s; those are names, not descriptors
-    if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
+    if os.path.exists("/proc/self/fd"):
+        assert descriptors(tmp_path) == []
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "--listen has written 1000 files (--listen-count)" in told

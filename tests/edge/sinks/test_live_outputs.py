@@ -15,6 +15,7 @@ import pytest
 
 from tests.edge import virtual_microphone
 from tests.places import DEMO
+from tests.processes import HANG_S
 
 RUN = [sys.executable, "-m", "doa_edge", "run"]
 OFFICE = DEMO / "recordings" / "office.wav"
@@ -57,7 +58,7 @@ def lines(path):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def wait_until(condition, seconds=15.0):
+def wait_until(condition, seconds=HANG_S):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -78,15 +79,14 @@ def test_receivers_that_take_nothing_do_not_delay_the_sound(microphone, office, 
     )  # fmt: skip
     assert wait_until(lambda: len(lines(out)) > 0)
     microphone.play(office[: 5 * 16_000])
-    started, first = time.monotonic(), lines(out)[-1]["time_s"]
-    time.sleep(5.0)
+    first = lines(out)[-1]["time_s"]
+    # The stream goes on and nothing of it is missing, though the pipe is long full.
+    assert wait_until(lambda: lines(out)[-1]["time_s"] > first + 5.0)
     heard = lines(out)
-    # The stream has gone on as time has, nothing is missing, though the pipe is long full.
-    assert heard[-1]["time_s"] - first == pytest.approx(time.monotonic() - started, abs=0.5)
     assert [line for line in heard if line.get("reason")] == []
     assert any(line.get("active") for line in heard)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(8) == 143
+    assert process.wait(HANG_S) == 143
     error = process.stderr.read().decode()
     assert "--mqtt missed" in error
     assert "Traceback" not in error
@@ -101,7 +101,7 @@ def test_a_service_whose_microphone_is_unplugged_stays_alive_and_ends_cleanly(mi
     path = tmp_path / "notify"
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(path))
-    manager.settimeout(15)
+    manager.settimeout(HANG_S)
     out = tmp_path / "track.jsonl"
     settings = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "1500000"}
     process = start(microphone, "--out", out, environment=settings)
@@ -112,10 +112,10 @@ def test_a_service_whose_microphone_is_unplugged_stays_alive_and_ends_cleanly(mi
     microphone.unplug()
     assert wait_until(lambda: any(line.get("event") == "gap" for line in lines(out)))
     drain(manager)
-    time.sleep(3.0)
-    assert drain(manager).count("WATCHDOG=1") >= 3
+    fed = []
+    assert wait_until(lambda: fed.extend(drain(manager)) or fed.count("WATCHDOG=1") >= 3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(8) == 143
+    assert process.wait(HANG_S) == 143
     assert drain(manager)[-1] == "STOPPING=1"
     assert all(line["lost_s"] >= 0.0 for line in lines(out) if "event" in line)
     manager.close()

@@ -87,7 +87,7 @@ def test_silent_connections_shut_nobody_out(web):
     assert get(web)[0] == 200
     assert still_serves(web)
     for client in silent[: 60 - 16]:  # their places went to others
-        client.settimeout(10)
+        client.settimeout(60)
         with contextlib.suppress(ConnectionError):
             assert client.recv(1) == b""
     for client in silent:
@@ -96,7 +96,7 @@ def test_silent_connections_shut_nobody_out(web):
 
 def test_an_answer_that_nobody_reads_is_not_kept(monkeypatch):
     pytest.importorskip("websockets")
-    monkeypatch.setattr("doa_edge.sinks.network.web.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("doa_edge.sinks.network.web.HANDSHAKE_SECONDS", 3.0)
     from doa_edge.sinks.network.web import WebSink
 
     web = WebSink(Address("127.0.0.1", 0))
@@ -127,7 +127,7 @@ def ask(web, request):
     ("path", "status"), [("/", 200), ("/index.html", 200), ("/x", 404), ("/directions", 405)]
 )
 def test_head_is_answered_without_a_body(web, path, status):
-    connection = http.client.HTTPConnection("127.0.0.1", web.address.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", web.address.port, timeout=60)
     connection.request("HEAD", path)
     response = connection.getresponse()
     assert response.status == status
@@ -149,7 +149,7 @@ def test_head_of_a_foreign_name_is_refused_without_a_body(web):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "X"])
 @pytest.mark.parametrize("path", ["/", "/directions", "/x"])
 def test_no_other_method_is_allowed(web, method, path):
-    connection = http.client.HTTPConnection("127.0.0.1", web.address.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", web.address.port, timeout=60)
     connection.request(method, path, body=3000 * b"x")
     response = connection.getresponse()
     assert (response.status, response.read()) == (405, b"")

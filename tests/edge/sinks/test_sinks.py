@@ -190,7 +190,7 @@ class SlowSink:
         self.closed = False
 
     def send(self, message):
-        self.open.wait(10)
+        self.open.wait(60)
         self.taken.append(message["time_s"])
 
     def close(self):
@@ -241,7 +241,7 @@ def test_sound_that_can_wait_loses_nothing_however_slow_the_receiver():
     thread.start()
     assert wait_until(lambda: len(sent) == 11)  # the queue, and what is in the sink's hands
     slow.open.set()
-    thread.join(10)
+    thread.join(60)
     assert sent[-1] == "all"
     assert slow.taken == [estimate(number)["time_s"] for number in range(100)]
     queued.close()
@@ -258,7 +258,7 @@ def test_sound_that_comes_faster_is_in_step_with_its_receiver():
     thread.join(0.2)
     assert thread.is_alive()
     slow.open.set()
-    thread.join(10)
+    thread.join(60)
     assert slow.taken == [estimate(0)["time_s"], estimate(1)["time_s"]]
     queued.close()
 

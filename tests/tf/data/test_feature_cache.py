@@ -171,18 +171,18 @@ def test_two_runs_at_once_do_not_write_into_each_other(tmp_path, mixer, caplog):
 
     def first_progress(_done, _total):
         half_way.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(make_cache, tmp_path, mixer, progress=first_progress)
-        assert half_way.wait(30)
+        assert half_way.wait(120)
         second = pool.submit(make_cache, tmp_path, mixer, made_with={"bank": "other"})
         done, _ = wait([second], timeout=0.5)
         assert not done
         go_on.set()
-        assert len(first.result(30)) == 8
+        assert len(first.result(120)) == 8
         with pytest.raises(InputError, match="other settings or data"):
-            second.result(30)
+            second.result(120)
     assert "waiting for it" in caplog.text
 
 

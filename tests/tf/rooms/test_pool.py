@@ -21,6 +21,7 @@ from doa_tf.rooms import simulate
 from doa_tf.rooms.pool import process_pool
 from doa_tf.rooms.simulate import simulate_bank
 from tests.places import PROJECT
+from tests.processes import gone
 
 HANG_S = 180  # far beyond what anything here takes
 
@@ -175,6 +176,6 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
         time.sleep(0.05)
     process.send_signal(number)
     process.wait()
-    while any(psutil.pid_exists(int(pid)) for pid in found):
+    while not all(gone(int(pid)) for pid in found):
         assert time.monotonic() < deadline, "a worker outlives the process that started it"
         time.sleep(0.05)

@@ -14,8 +14,13 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
-from doa_tf.rooms.bank.bank import read_bank
+from doa_tf.files import write_json
+from doa_tf.rooms.bank.bank import INDEX, BankWriter, read_bank
+from doa_tf.rooms.bank.records import write_shard
+from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.simulate import simulate_bank
+
+from .test_bank import made_up_room
 
 # What a shell runs, with shards of two rooms so that there is something to lose after seconds.
 SCRIPT = """
@@ -117,6 +122,57 @@ def test_a_full_disk_is_one_line_and_the_bank_goes_on(command, tmp_path, unbroke
     assert not list(out.glob(".*"))
     subprocess.run(command(out, rooms=40, workers=1), check=True)
     assert digests(out) == digests(unbroken)
+
+
+@pytest.mark.parametrize("fitting", [0, 1])
+def test_what_a_bank_keeps_on_a_full_disk_is_what_is_said(tmp_path, monkeypatch, fitting):
+    out, written = tmp_path / "deep" / "bank", []
+
+    def write(path, *content):
+        if len(written) == fitting:
+            raise OSError(28, "No space left on device", str(path))
+        written.append(path)
+        write_shard(path, *content)
+
+    monkeypatch.setattr("doa_tf.rooms.bank.bank.write_shard", write)
+    kept = "keeps its whole shards" if fitting else "holds no room yet"
+    with pytest.raises(OSError, match=f"^No space left on device: the bank {out} {kept}; mend"):
+        make_up(out)
+    assert sorted(tmp_path.rglob("*")) == sorted([out.parent, out, out / INDEX, *written]) * fitting
+    monkeypatch.undo()
+    make_up(out)
+    assert len(read_bank(out)) == 5
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_an_index_that_does_not_fit_leaves_no_bank_or_an_unfinished_one(
+    tmp_path, monkeypatch, written
+):
+    out, indices = tmp_path / "deep" / "bank", []
+
+    def write(path, values):
+        if len(indices) == written:
+            raise OSError(28, "No space left on device", str(path))
+        indices.append(path)
+        write_json(path, values)
+
+    monkeypatch.setattr("doa_tf.rooms.bank.bank.write_json", write)
+    with pytest.raises(OSError, match="No space left on device"):
+        make_up(out)
+    assert len(list(out.glob("*.npz"))) == 3 * written
+    assert out.parent.exists() == bool(written)
+    monkeypatch.undo()
+    make_up(out)
+    assert len(read_bank(out)) == 5
+
+
+def make_up(folder):
+    """A bank of 5 made-up rooms in 3 shards."""
+    made = {"made_with": {"seed": 0}, "rooms": 5, "rooms_per_shard": 2}
+    with BankWriter(folder, **made) as writer:
+        for numbers in writer.missing:
+            writer.write(numbers, [encode_room(made_up_room(number)) for number in numbers])
+        writer.finish()
 
 
 def test_a_script_without_a_guard_is_told_about_it(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,19 +18,10 @@ from doa_core.spec import FeatureSpec
 from doa_tf.training.distribute import is_chief, make_strategy
 from doa_tf.training.settings import TrainSettings
 from doa_tf.training.start import Run
+from tests.processes import free_port
 
 PROGRAM = Path(__file__).with_name("training_program.py")
 WAIT_S = 900.0  # seconds; a minute on an idle machine
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def start(run, scenes, strategy, config=None):
@@ -79,7 +69,9 @@ def same_curves(run, one_process):
 
 
 def test_two_processes_have_the_loss_curve_of_one(tmp_path, scenes, one_process):
-    ports = free_ports(2)
+    ports = {free_port(), free_port()}
+    while len(ports) < 2:
+        ports.add(free_port())
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     run = tmp_path / "run"
     finish(

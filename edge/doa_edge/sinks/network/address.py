@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 
 LOOPBACK = "127.0.0.1"
 LONGEST_HOST = 253  # characters of a name in the DNS
+_LABELS = re.compile(r"(?!-)[\w-]+(?<!-)(\.(?!-)[\w-]+(?<!-))*\.?", re.ASCII)
 # What a connection that cannot be made raises: the system's errors, and those of Python about a
 # name or a packet that it cannot write down, of which UnicodeError is one.
 CONNECTION_ERRORS = (OSError, ValueError, OverflowError, struct.error)
@@ -58,13 +59,15 @@ def broker_address(text: str) -> Address:
 
 
 def host_name(text: str) -> str:
-    """The name of a host alone, no port, no path, as a browser asks for it: in ASCII (IDNA)."""
-    if ":" in text or set(text) & set("/@?#\\") or not _is_possible(text):
-        raise argparse.ArgumentTypeError(
-            "must be a host name such as doa.example, without http:// and without a port. "
-            f"Received: {text!r}"
-        )
-    return text.encode("idna").decode("ascii")
+    """`NAME` -> the name as a browser asks for it: small ASCII letters, `xn--` for others."""
+    if _is_possible(text) and ":" not in text:
+        name = text.encode("idna").decode("ascii").lower()
+        if _LABELS.fullmatch(name):
+            return name
+    raise argparse.ArgumentTypeError(
+        "must be a host name without scheme and port, such as doa.example: letters, digits, "
+        f"hyphens and underscores between its dots. Received: {text!r}"
+    )
 
 
 def microphone_name(text: str) -> str:

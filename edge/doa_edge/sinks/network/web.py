@@ -52,6 +52,8 @@ PAGE_PATHS = ("/", "/index.html")
 SOCKET_PATH = "/directions"
 # Where two machines have one name, multicast DNS calls the second pi-2.local.
 _RENAMED = re.compile(r"-[0-9]+\.local$")
+_ONCE = ("Host", "Origin")  # headers of which a request has one at most
+_HOST = re.compile(r"(?:([\w.-]+)|\[([\da-f:.]+)\])(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
 
 
 class WebSink(LoopServer):
@@ -172,6 +174,11 @@ class WebSink(LoopServer):
         return response
 
     def _page_or_refusal(self, connection: WebConnection, request: Request) -> Response | None:
+        for name in _ONCE:
+            if len(request.headers.get_all(name)) > 1:
+                return _response(
+                    connection, HTTPStatus.BAD_REQUEST, f"Only one {name} header is allowed.\n"
+                )
         host = request.headers.get("Host", "")
         if not self._is_our_name(host):
             return _response(
@@ -194,7 +201,7 @@ class WebSink(LoopServer):
         if not connection.wants_body:
             return _response(connection, HTTPStatus.METHOD_NOT_ALLOWED, "Only for GET.\n")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and not _is_from(origin, host):
             return _response(connection, HTTPStatus.FORBIDDEN, "Only for pages from here.\n")
         if len(self._clients) >= MOST_CLIENTS:
             return _response(connection, HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients.\n")
@@ -202,8 +209,11 @@ class WebSink(LoopServer):
 
     def _is_our_name(self, host: str) -> bool:
         """Whether a Host header names this machine: an IP address cannot be rebound."""
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = (found[1] or found[2]).lower()
         try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
             renamed = _RENAMED.sub(".local", name)
             return not self._names.isdisjoint((name, renamed)) or bool(ip_address(name))
         except ValueError:
@@ -218,6 +228,14 @@ def _with_areas(page: str, **areas: Sequence[Zone]) -> str:
     return page.replace(
         '<main id="main">', f'<main id="main" data-areas="{html.escape(json.dumps(borders))}">', 1
     )
+
+
+def _is_from(origin: str, host: str) -> bool:
+    """Whether an Origin header is that of a page of this host."""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # half an IPv6 address
+        return False
 
 
 def _response(connection: WebConnection, status: HTTPStatus, text: str) -> Response:

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from tests.edge.virtual_microphone import missing
+from tests.processes import HANG_S
 
 RATE = 48_000
 DEVICE = "one_rate"
@@ -61,7 +62,7 @@ class Device:
             )
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + HANG_S
         while not self.devices():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -69,7 +70,7 @@ class Device:
 
     def devices(self):
         done = self.start("devices", "--json")
-        output, _ = done.communicate(timeout=30)
+        output, _ = done.communicate(timeout=HANG_S)
         return [each for each in json.loads(output or "[]") if each["name"] == DEVICE]
 
     def start(self, *arguments):
@@ -84,7 +85,7 @@ class Device:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -108,7 +109,7 @@ def test_the_rate_that_it_has_is_found(device):
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 def test_an_asked_rate_that_it_has_not_is_refused(device, rate):
     done = device.start("run", "--device", DEVICE, "--rate", str(rate))
-    output, errors = done.communicate(timeout=30)
+    output, errors = done.communicate(timeout=HANG_S)
     assert (done.returncode, output) == (2, "")
     assert f"Refused: {rate} Hz (Invalid sample rate)" in errors
 
@@ -121,5 +122,5 @@ def test_without_a_wish_it_is_resampled(device):
         assert line["active"] is False  # silence
     finally:
         run.send_signal(signal.SIGINT)
-        _, errors = run.communicate(timeout=20)
+        _, errors = run.communicate(timeout=HANG_S)
     assert run.returncode == 130, errors

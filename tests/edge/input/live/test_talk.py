@@ -9,6 +9,7 @@ from doa_edge.input.live.portaudio import quiet_descriptor
 from doa_edge.input.live.talk import without_talk
 from tests.edge import fake_sounddevice as fake
 from tests.edge.conftest import no_descriptor_left
+from tests.processes import descriptors
 
 # As PortAudio 19.7 writes when a microphone goes.
 LOSS = (
@@ -52,8 +53,8 @@ def test_without_a_standard_error_nothing_is_done():
 
 def test_a_device_is_quiet_while_it_is_open(monkeypatch, capfd):
     fake.install(monkeypatch, **{"Ambi Mic": (4, (16_000,), None)})
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors(os.readlink("/proc/self/fd/2"))
     with DeviceSource():
         os.write(2, LOSS + b"doa_edge: Ambi Mic is gone\n")
     assert capfd.readouterr().err == "doa_edge: Ambi Mic is gone\n"
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors(os.readlink("/proc/self/fd/2")) == before
