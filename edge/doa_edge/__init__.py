@@ -28,7 +28,7 @@ import importlib
 # its dependencies (edge/install.md, 32-bit) needs numpy and nothing else.
 _HOMES = {
     "DirectionEngine": "engine",
-    "EngineSettings": "engine",
+    "EngineSettings": "engine_settings",
     "Estimate": "estimate",
     "Gap": "input.stream",
     "InputFormat": "input.format",

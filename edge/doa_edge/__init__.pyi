@@ -1,5 +1,5 @@
 from .engine import DirectionEngine as DirectionEngine
-from .engine import EngineSettings as EngineSettings
+from .engine_settings import EngineSettings as EngineSettings
 from .estimate import Estimate as Estimate
 from .estimate import Talker as Talker
 from .input.audio import read_blocks as read_blocks

@@ -242,7 +242,7 @@ def test_a_browser_asks_for_names_of_other_letters_in_ascii():
 def test_what_is_no_name_of_a_page_is_refused(text, capsys):
     assert main(["run", f"--web-name={text}"]) == 2
     told = capsys.readouterr().err
-    assert "--web-name must be a host name such as doa.example, without http://" in told
+    assert "--web-name must be a host name without scheme and port, such as doa.example" in told
     assert len(told.splitlines()) == 1
 
 
