@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def gone(process: int) -> bool:
         return "\nState:\tZ" in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def wait_until(condition, seconds=HANG_S):
+    """Whether a condition holds within some seconds; it is asked again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def free_port():

@@ -13,15 +13,6 @@ from tests.processes import HANG_S, free_port
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
-def wait_until(condition, seconds=HANG_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 class Broker:
     """A mosquitto without a configuration that others made."""
 

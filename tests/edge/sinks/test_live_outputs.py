@@ -9,13 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests.edge import virtual_microphone
 from tests.places import DEMO
-from tests.processes import HANG_S
+from tests.processes import HANG_S, wait_until
 
 RUN = [sys.executable, "-m", "doa_edge", "run"]
 OFFICE = DEMO / "recordings" / "office.wav"
@@ -56,15 +55,6 @@ def lines(path):
     text = path.read_text() if path.exists() else ""
     assert text == "" or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
-
-
-def wait_until(condition, seconds=HANG_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.mark.slow

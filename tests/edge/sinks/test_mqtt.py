@@ -13,9 +13,9 @@ import pytest
 
 from doa_core.errors import InputError
 from doa_edge.sinks.network.address import Address
-from tests.edge.broker import MOSQUITTO, Broker, Listener, wait_until
+from tests.edge.broker import MOSQUITTO, Broker, Listener
 from tests.edge.sinks.messages import several, talker
-from tests.processes import free_port
+from tests.processes import free_port, wait_until
 
 pytest.importorskip("paho.mqtt.client")
 

@@ -19,7 +19,8 @@ from doa_edge.sinks.network.address import (
     receiving_address,
 )
 from doa_edge.sinks.network.tcp import TcpClientSink, TcpServerSink, odas_line
-from tests.edge.sinks.test_sinks import GAP, HOP_SECONDS, estimate, wait_until
+from tests.edge.sinks.test_sinks import GAP, HOP_SECONDS, estimate
+from tests.processes import wait_until
 
 
 def told(capsys):

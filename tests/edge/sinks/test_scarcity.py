@@ -26,8 +26,9 @@ from doa_edge.sinks.network.tcp import TcpServerSink
 from doa_edge.sinks.sink import Reasons
 from doa_edge.sinks.talker_files import MOST_WAITING, TalkerFiles
 from tests.edge.conftest import no_descriptor_left
-from tests.edge.sinks.test_web import estimate, get, raw_client, still_serves, wait_until
+from tests.edge.sinks.test_web import estimate, get, raw_client, still_serves
 from tests.places import DEMO
+from tests.processes import wait_until
 
 OFFICE = DEMO / "recordings" / "office.wav"
 TOO_MANY = os.strerror(errno.EMFILE)

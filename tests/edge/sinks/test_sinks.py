@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from doa_edge.input.pace import Pace
 from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.lines import FileSink
 from doa_edge.sinks.sink import Queued
+from tests.processes import wait_until
 
 HOP_SECONDS = 0.032
 
@@ -33,15 +33,6 @@ def estimate(number=0, *, azimuth_deg=90.0, elevation_deg=30.0, active=True):
 
 
 GAP = {"time_s": 2.0, "event": "gap", "reason": "overrun", "lost_s": 0.25}
-
-
-def wait_until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def lines(path):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from doa_edge.sinks.network.address import Address
-from tests.processes import HANG_S
+from tests.processes import HANG_S, wait_until
 
 pytest.importorskip("websockets")
 
@@ -31,15 +31,6 @@ def estimate(time_s=0.832, *, azimuth_deg=40.0, elevation_deg=20.0, active=True)
         "active": active,
         "level_dbfs": -25.0,
     }
-
-
-def wait_until(condition, seconds=HANG_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def get(web, path="/", **headers):

@@ -12,9 +12,10 @@ import pytest
 
 from doa_edge.sinks.network.address import Address
 from doa_edge.sinks.network.home_assistant import Discovery
-from tests.edge.broker import Listener, wait_until
+from tests.edge.broker import Listener
 from tests.edge.sinks.network.test_home_assistant import ESTIMATE, ONE, QUIET, THREE
 from tests.places import PROJECT
+from tests.processes import wait_until
 
 CONFIG = "homeassistant/device/doa_edge_doa/config"
 

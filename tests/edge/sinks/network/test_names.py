@@ -16,8 +16,9 @@ from doa_edge.sinks.hub import Hub
 from doa_edge.sinks.network.address import Address, host_name, microphone_name
 from doa_edge.sinks.network.tcp import odas_line
 from doa_edge.sinks.stages import message_stages
-from tests.edge.broker import Listener, wait_until
+from tests.edge.broker import Listener
 from tests.edge.sinks.test_web import estimate, get, send_and_see
+from tests.processes import wait_until
 
 GAP = {"time_s": 2.0, "event": "gap", "reason": "lost", "lost_s": 0.25}
 

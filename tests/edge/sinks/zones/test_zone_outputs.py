@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 
 import pytest
 
@@ -15,19 +14,11 @@ from doa_edge.sinks.network.tcp import TcpServerSink, odas_line
 from doa_edge.zones.occupancy import ZoneStage
 from tests.edge.broker import MOSQUITTO, Broker
 from tests.edge.sinks.messages import several, talker
+from tests.processes import wait_until
 
 STEP_S = 0.16
 ZONES = [Zone(name="desk", azimuth_deg=(-30, 30)), Zone(name="door", azimuth_deg=(80, 100))]
 NAMES = ["desk", "door"]
-
-
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def lines(stage, *talkers, begin_s, number=4):
