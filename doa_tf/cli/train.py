@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import as_input_errors, say
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import existing_path
 from doa_edge.limits import LIMITS
 from doa_edge.options.command import Limited, add_options
@@ -31,6 +31,7 @@ from doa_tf.training.distribute import STRATEGIES
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
     from doa_tf.files import Progress
+    from doa_tf.heads import Head
     from doa_tf.scenes.folder import Scenes
     from doa_tf.training.settings import TrainingData
 
@@ -193,10 +194,9 @@ def run(args: argparse.Namespace) -> int:
         features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
         with as_input_errors():
-            head = heads.get(args.head or TrainSettings.head)  # before anything is read
-        if args.head and not head.several:
-            voices = 1
-        scenes, valid = _recordings(args)
+            head = heads.get(args.head or network.get("head", TrainSettings.head))
+        scenes, valid = _recordings(args, head)
+        voices = voices if head.several else 1
         data, given = _data(args, scenes, valid, features, voices, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
@@ -222,11 +222,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recordings(args: argparse.Namespace) -> tuple[Scenes | None, list[Scenes]]:
+def _recordings(args: argparse.Namespace, head: Head) -> tuple[Scenes | None, list[Scenes]]:
     """The scenes to learn from, None for those of a bank, and those that pick the best epoch."""
     if args.scenes is None:
         return None, [read_folder(args, args.valid)]
     scenes = read_folder(args, args.scenes)
+    _check_one_talker(head, scenes)
     if args.valid is not None and args.bank is None:
         return scenes, [scenes if args.valid == args.scenes else read_folder(args, args.valid)]
     from doa_tf.scenes.folder import read_scenes
@@ -237,6 +238,18 @@ def _recordings(args: argparse.Namespace) -> tuple[Scenes | None, list[Scenes]]:
         f"doa_tf: {len(scenes)} recordings to learn from, {len(valid)} to pick the best epoch\n"
     )
     return scenes, [valid, *others]
+
+
+def _check_one_talker(head: Head, scenes: Scenes) -> None:
+    """Raise InputError, before anything is mixed, where a head of one talker would get others."""
+    others = [scene.file for scene in scenes if not scene.single]
+    if others and not head.several:
+        raise InputError(
+            f"The head '{head.name}' takes one talker, who is in every frame: leave out scenes of "
+            "several, of nobody and with pauses, or train a head of several voices, such as that "
+            f"of --init-from voices. Received: {len(others)} of {len(scenes)} in {scenes.folder}, "
+            f"the first {others[0]}"
+        )
 
 
 def _architecture(args: argparse.Namespace) -> dict[str, Any]:
@@ -263,7 +276,7 @@ def _data(
         scenes: to learn from, None for those of a bank.
         valid: that pick the best epoch.
         features: of the network.
-        known_voices: how many the network of --init-from knows; it goes on to know them.
+        known_voices: how many the network of --init-from knows, and goes on to know.
         progress: told of what is read and mixed.
     """
     from doa_tf.data.recorded import RecordedScenes

@@ -121,7 +121,7 @@ def test_windows_and_scenes_must_be_as_long(recorded, mixer, tmp_path):
     fast = RecordedScenes(
         written(tmp_path / "long", 0), features=replace(SIX, sample_rate=8_000, frames=12)
     )
-    with pytest.raises(InputError, match="16000 Hz.*at 8000 Hz"):
+    with pytest.raises(InputError, match=r"16000 Hz.*at 8000 Hz"):
         RehearsedScenes(fast, mixer)
 
 
