@@ -120,6 +120,7 @@ LIMITS = {
     # doa_tf: networks
     "apart": Limits(0.1, 180, "degrees"),
     "backup-minutes": Limits(0, 100_000, "minutes"),
+    "blend share": Limits(0, 1),
     "batch-size": _integer(1, 65_536),
     "dense-units": _integer(1, 65_536),
     "dropout": Limits(0, 0.99),

@@ -154,7 +154,10 @@ BESIDE = "--bank {bank} --speech {speech}"
     ("options", "message"),
     [
         ("--scenes {own} --bank {bank}", "A --bank beside --scenes, to rehearse, needs --speech"),
-        ("--scenes {own} --speech {speech} --own-share 0.3", "leave out --speech, --own-share, or"),
+        (
+            "--scenes {own} --speech {speech} --own-share 0.3",
+            "leave out --speech, --sequences, --own-share, or",
+        ),
         (f"{BESIDE} --valid {{scenes}} --own-share 0.3", "--own-share is that of --scenes, beside"),
         (f"--scenes {{own}} {BESIDE} --own-share 1", "between 0.01 and 0.99. Received: 1"),
         (
@@ -165,7 +168,7 @@ BESIDE = "--bank {bank} --speech {speech}"
         (f"--scenes {{own}} {BESIDE} --engine jax", "The engine jax mixes as it trains"),
         (f"--scenes {{own}} {BESIDE} --format b-format", "b-format"),
         (f"--scenes {{own}} {BESIDE} --init-from {{own}}/labels.csv", "labels.csv"),
-        (f"--scenes {{own}} {BESIDE} --talkers 3 --init-from default", "takes one talker"),
+        (f"--scenes {{own}} {BESIDE} --talkers 3 --head cartesian", "'cartesian' takes one talker"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(files, capsys, options, message):
@@ -182,9 +185,13 @@ def test_what_does_not_go_together_is_one_line(files, capsys, options, message):
         ({"samples": 9_000}, "must hold recordings of one window or more (0.832 s)"),
         (
             {"rows": NOBODY},
-            "The head 'gibbs-weighted' takes one talker, who is in every frame: leave out scenes "
+            "The head 'cartesian' takes one talker, who is in every frame: leave out scenes "
             "of several, of nobody and with pauses, or train a head of several voices, such as "
             "that of --init-from voices. Received: 5 of 5 in ",
+        ),
+        (
+            {"rows": NOBODY, "head": "gibbs-weighted"},
+            "Somebody must talk in one validation scene or more. Received: nobody",
         ),
         ({"room": "kitchen"}, "needs two or more values of 'room'. Received: 1 in "),
     ],
@@ -192,9 +199,10 @@ def test_what_does_not_go_together_is_one_line(files, capsys, options, message):
 def test_recordings_that_cannot_be_learned_from_are_refused(
     files, tmp_path, capsys, given, message
 ):
-    folder = own(tmp_path / "bad", **given)
+    head = given.get("head", "cartesian")
+    folder = own(tmp_path / "bad", **{k: v for k, v in given.items() if k != "head"})
     by = "--valid-by room" if "room" in given else ""
-    options = f"--scenes {folder} {BESIDE} --head gibbs-weighted {by} --out {{out}}"
+    options = f"--scenes {folder} {BESIDE} --head {head} {by} --out {{out}}"
     assert main(f"train {options} {SMALL}".format(**files).split()) == 2
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
     assert not (files["out"] / "cache").exists()
