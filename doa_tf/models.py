@@ -137,8 +137,8 @@ def architecture_of(model: keras.Model) -> dict[str, Any]:
     """What `build_crnn` and a training need to build the same network again.
 
     Returns:
-        `head`, its name, `features`, `highpass_hz`; and `filters`, `lstm_units`, `dense_units` and
-        `dropout`, where the network has the layers of `build_crnn`.
+        `head`, its name, `features`, `highpass_hz`, `voices`; and `filters`, `lstm_units`,
+        `dense_units` and `dropout`, where the network has the layers of `build_crnn`.
 
     Raises:
         InputError: a model that was not built by this package.
@@ -149,6 +149,7 @@ def architecture_of(model: keras.Model) -> dict[str, Any]:
         "head": output.head.name,
         "features": spec.features,
         "highpass_hz": spec.highpass_hz,
+        "voices": spec.voices,
     }
     layers = {layer.name: layer for layer in model.layers}
     names = [f"convolution_{number}" for number in range(1, len(POOLS) + 1)]

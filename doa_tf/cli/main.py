@@ -48,7 +48,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from doa_edge.options import command
-    from doa_tf.cli import calibrate, compare, evaluate, recipe, rooms, scenes, train
+    from doa_tf.cli import blend, calibrate, compare, evaluate, recipe, rooms, scenes, train
 
     parser: argparse.ArgumentParser = command.CommandParser(
         prog="doa_tf", description="Direction of arrival of a voice: from rooms to a trained model."
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     rooms.add_bank(commands)
     scenes.add_render(commands)
     scenes.add_scenes(commands)
-    for verb in (train, evaluate, calibrate, compare, recipe):
+    for verb in (train, blend, evaluate, calibrate, compare, recipe):
         verb.add_parser(commands)
     return parser

@@ -148,8 +148,8 @@ def read_mixer(args: argparse.Namespace, progress: Progress) -> SceneMixer:
 
 def check_sources(args: argparse.Namespace) -> None:
     """Raise InputError unless the options name what to train on, and only one source of it."""
-    names = ("bank", "speech", "noise", "talkers", "sequences")
-    mixed = [name for name in names if getattr(args, name) is not None]
+    names = ("speech", "noise", "talkers", "sequences", "own_share")
+    mixed = [name.replace("_", "-") for name in names if getattr(args, name) is not None]
     if args.talkers is not None:
         from doa_tf.scenes.draw import usual_counts
 
@@ -157,9 +157,19 @@ def check_sources(args: argparse.Namespace) -> None:
             usual_counts(args.talkers)
     if not args.scenes:
         _check_bank_options(args)
-    if args.scenes and (mixed or args.live):
+    elif args.bank and not args.speech:
+        raise InputError("A --bank beside --scenes, to rehearse, needs --speech as well")
+    elif args.bank and args.valid == args.scenes:
+        raise InputError(
+            "--valid names scenes of other rooms: a fifth of --scenes is set aside anyhow. "
+            f"Received: {args.valid} for both"
+        )
+    elif not args.bank and (mixed or args.live):
         others = ", ".join(f"--{name}" for name in [*mixed, *(["live"] if args.live else [])])
-        raise InputError(f"--scenes stands for itself: leave out {others}")
+        raise InputError(
+            f"--scenes stands for itself: leave out {others}, or name a --bank whose scenes are "
+            "mixed beside it"
+        )
     if args.engine == "jax" and (args.scenes or args.cache or args.strategy != "none"):
         raise InputError("The engine jax mixes as it trains: no --scenes, --cache or --strategy")
 
@@ -171,6 +181,8 @@ def _check_bank_options(args: argparse.Namespace) -> None:
         raise InputError("--valid must name the scenes that choose the best epoch")
     if args.valid_by is not None:
         raise InputError("--valid-by splits --scenes, where no --valid is given")
+    if args.own_share is not None:
+        raise InputError("--own-share is that of --scenes, beside a --bank")
 
 
 def add_skip_broken(parser: argparse._ActionsContainer) -> None:

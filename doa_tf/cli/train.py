@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import as_input_errors, say
+from doa_core.errors import InputError, as_input_errors, say
 from doa_core.files import existing_path
+from doa_edge.limits import LIMITS
 from doa_edge.options.command import Limited, add_options
 from doa_edge.tflite.shipped import BUILT_IN, checkpoint_path
 from doa_tf.cli.imports import use_engine
@@ -30,6 +31,7 @@ from doa_tf.training.distribute import STRATEGIES
 if TYPE_CHECKING:
     from doa_core.spec import FeatureSpec
     from doa_tf.files import Progress
+    from doa_tf.heads import Head
     from doa_tf.scenes.folder import Scenes
     from doa_tf.training.settings import TrainingData
 
@@ -48,8 +50,9 @@ def add_parser(commands: Commands) -> None:
         "train",
         help="train a network; run again to resume",
         description=(
-            "Train a network on mixed scenes (--bank and --speech) or on recordings of your own "
-            "(--scenes). Stopped or killed, the same command goes on where it was."
+            "Train a network on mixed scenes (--bank and --speech), on recordings of your own "
+            "(--scenes), or on both (docs/tutorial-finetune.md). Stopped or killed, the same "
+            "command goes on where it was."
         ),
     )
     _add_data(parser)
@@ -116,8 +119,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--bank", metavar="BANK", help="rooms, from doa_tf simulate")
     data.add_argument("--speech", metavar="DIR", help="recordings of talkers")
     data.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
-    data.add_argument("--scenes", metavar="SCENES", help="a folder of scenes instead of a bank")
-    text = "scenes that pick the best epoch (default: a fifth of --scenes)"
+    text = "a folder of scenes, instead of a bank or among what is mixed from one"
+    data.add_argument("--scenes", metavar="SCENES", help=text)
+    share = "of --scenes beside --bank, each of them as often as another (default: 0.5)"
+    data.add_argument("--own-share", type=Limited("own-share"), metavar="SHARE", help=share)
+    text = (
+        "scenes that pick the best epoch (default: a fifth of --scenes); with --bank beside "
+        "--scenes, AmbiX of other rooms, which count as much as that fifth"
+    )
     data.add_argument("--valid", metavar="SCENES", help=text)
     data.add_argument(
         "--valid-by",
@@ -180,14 +189,15 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{epoch_line(epoch, figures)}\n")
 
     network = _architecture(args)
-    features = network.pop("features", FeatureSpec())
+    features, voices = network.pop("features", FeatureSpec()), network.pop("voices", 1)
     if args.level:
         features = replace(features, channels=(*INTENSITY_CHANNELS, LEVEL_CHANNEL))
     with progress_bar("reading, mixing") as progress:
         with as_input_errors():
-            heads.get(args.head or TrainSettings.head)  # before anything is read
-        scenes, valid = _recordings(args)
-        data, given = _data(args, scenes, valid, features, progress)
+            head = heads.get(args.head or network.get("head", TrainSettings.head))
+        scenes, valid = _recordings(args, head)
+        voices = voices if head.several else 1
+        data, given = _data(args, scenes, valid, features, voices, progress)
         names = {field.name for field in fields(TrainSettings)}
         given |= network
         given |= {k: v for k, v in vars(args).items() if k in names and v is not None}
@@ -212,22 +222,38 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recordings(args: argparse.Namespace) -> tuple[Scenes | None, Scenes]:
+def _recordings(args: argparse.Namespace, head: Head) -> tuple[Scenes | None, list[Scenes]]:
     """The scenes to learn from, None for those of a bank, and those that pick the best epoch."""
     if args.scenes is None:
-        return None, read_folder(args, args.valid)
+        return None, [read_folder(args, args.valid)]
     scenes = read_folder(args, args.scenes)
-    if args.valid is not None:
-        return scenes, scenes if args.valid == args.scenes else read_folder(args, args.valid)
+    _check_one_talker(head, scenes)
+    if args.valid is not None and args.bank is None:
+        return scenes, [scenes if args.valid == args.scenes else read_folder(args, args.valid)]
+    from doa_tf.scenes.folder import read_scenes
+
+    others = [read_scenes(args.valid)] if args.valid else []  # AmbiX, as they are rendered
     scenes, valid = scenes.split(VALID_SHARE, by=args.valid_by, seed=args.seed)
     sys.stderr.write(
         f"doa_tf: {len(scenes)} recordings to learn from, {len(valid)} to pick the best epoch\n"
     )
-    return scenes, valid
+    return scenes, [valid, *others]
+
+
+def _check_one_talker(head: Head, scenes: Scenes) -> None:
+    """Raise InputError, before anything is mixed, where a head of one talker would get others."""
+    others = [scene.file for scene in scenes if not scene.single]
+    if others and not head.several:
+        raise InputError(
+            f"The head '{head.name}' takes one talker, who is in every frame: leave out scenes of "
+            "several, of nobody and with pauses, or train a head of several voices, such as that "
+            f"of --init-from voices. Received: {len(others)} of {len(scenes)} in {scenes.folder}, "
+            f"the first {others[0]}"
+        )
 
 
 def _architecture(args: argparse.Namespace) -> dict[str, Any]:
-    """The features, and those settings, of the network of --init-from; nothing without."""
+    """The features, voices and settings of the network of --init-from; nothing without."""
     if args.init_from is None:
         return {}
     from doa_tf.models import architecture_of, load_model
@@ -238,26 +264,55 @@ def _architecture(args: argparse.Namespace) -> dict[str, Any]:
 def _data(
     args: argparse.Namespace,
     scenes: Scenes | None,
-    valid: Scenes,
+    valid: list[Scenes],
     features: FeatureSpec,
+    known_voices: int,
     progress: Progress,
 ) -> tuple[TrainingData, dict[str, Any]]:
-    """What to train on, and the settings that follow from it."""
-    from doa_tf.rooms.bank.bank import bank_digest
+    """What to train on, and the settings that follow from it.
+
+    Args:
+        args: the options.
+        scenes: to learn from, None for those of a bank.
+        valid: that pick the best epoch.
+        features: of the network.
+        known_voices: how many the network of --init-from knows, and goes on to know.
+        progress: told of what is read and mixed.
+    """
+    from doa_tf.data.recorded import RecordedScenes
+    from doa_tf.data.rehearsed import OWN_SHARE, RehearsedScenes
     from doa_tf.training.settings import TrainingData
 
     given: dict[str, Any] = {"valid": valid, "cache": args.cache}
     if scenes is None:
-        sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
-        if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
-            sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
-        if args.talkers is not None:
-            sources["talkers"] = args.talkers
         mixer = partial(read_mixer, args, progress)
-        return TrainingData(mixer=mixer, sources=sources, **given), {"voices": args.talkers or 1}
-    from doa_tf.data.recorded import RecordedScenes
+        data = TrainingData(mixer=mixer, sources=_bank_sources(args), **given)
+        return data, {"voices": args.talkers or 1}
+    own = 1 if args.valid and not args.bank else valid[0].voices  # a part of the recordings
+    voices = max(known_voices, args.talkers or 1, own)
+    recorded = RecordedScenes(scenes, features=features, voices=voices)
+    settings: dict[str, Any] = {"voices": recorded.voices}
+    if args.bank is None:
+        data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
+        return data, settings | {"sequences": len(recorded)}
+    if args.talkers is None and voices > 1:
+        args.talkers = min(voices, int(LIMITS["train talkers"].highest))
+    share = OWN_SHARE if args.own_share is None else args.own_share
+    sources = {**recorded.sources, **_bank_sources(args), "own_share": share}
 
-    recorded = RecordedScenes(scenes, features=features)
-    data = TrainingData(mixer=lambda: recorded, sources=recorded.sources, **given)
-    voices = recorded.voices if args.valid else max(recorded.voices, valid.voices)
-    return data, {"sequences": len(recorded), "voices": voices}
+    def both() -> RehearsedScenes:
+        return RehearsedScenes(recorded, read_mixer(args, progress), share=share)
+
+    return TrainingData(mixer=both, sources=sources, **given), settings
+
+
+def _bank_sources(args: argparse.Namespace) -> dict[str, Any]:
+    """What mixed scenes depend on, as a cache and a run know it."""
+    from doa_tf.rooms.bank.bank import bank_digest
+
+    sources = {name: getattr(args, name) for name in ("bank", "speech", "noise")}
+    if existing_path(args.bank).exists():  # else a run whose scenes are all in a cache goes on
+        sources["bank_sha256"] = bank_digest(args.bank, skip_broken=args.skip_broken)
+    if args.talkers is not None:
+        sources["talkers"] = args.talkers
+    return sources

@@ -6,4 +6,5 @@ from .pipeline import BatchSettings as BatchSettings
 from .pipeline import mixed_dataset as mixed_dataset
 from .pipeline import scene_keys as scene_keys
 from .recorded import RecordedScenes as RecordedScenes
+from .rehearsed import RehearsedScenes as RehearsedScenes
 from .validation import scenes_arrays as scenes_arrays

@@ -26,6 +26,7 @@ from doa_tf.data.augment import check_augment, feature_blocks, random_turns, tur
 from doa_tf.data.features import highpassed, waveform_features
 from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.rehearsed import RehearsedScenes, own_number
 from doa_tf.data.targets import without_head
 from doa_tf.files import Progress, difference_words, differences, known_by_digest, write_json
 from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
@@ -33,7 +34,7 @@ from doa_tf.scenes.mixer import ORDER_STREAM, SceneMixer
 logger = logging.getLogger(__name__)
 
 _CACHED_CHANNELS = (*INTENSITY_CHANNELS, LEVEL_CHANNEL)
-MakeMixer = Callable[[], SceneMixer | RecordedScenes]
+MakeMixer = Callable[[], SceneMixer | RecordedScenes | RehearsedScenes]
 _STATE = ("digest", "done", "target_shape")  # in cache.json, beside what it was made with
 _LONGEST = 1 << 16  # frames or voices of a scene
 _CHUNK = 256  # scenes between two notes of how far a cache is
@@ -77,6 +78,7 @@ class FeatureCache:
         made_with = {**made_with, "seed": seed, "scenes": scenes, **self.spec.to_dict()}
         if highpass_hz:  # a cache without one has the digest that it always had
             made_with["highpass_hz"] = highpass_hz
+        self._own_share = made_with.get("own_share", 0.0)
         # One process fills it at a time; others wait, and find it full or of other settings.
         with (folder / "cache.lock").open("w") as lock:
             _wait_for(lock, folder)
@@ -130,6 +132,10 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self.directions)
+
+    def is_own(self, index: int) -> bool:
+        """Whether a scene is a recording among mixed ones, which is not turned."""
+        return own_number(index, self._own_share) is not None
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -222,6 +228,7 @@ def cached_dataset(
             for batch in range(batches):
                 chosen = np.sort(order[batch * batch_size : (batch + 1) * batch_size])
                 turns = random_turns(rng, batch_size, augment)
+                turns[[cache.is_own(int(index)) for index in chosen]] = np.eye(3)
                 stored = zip(cache.directions[chosen], turns, strict=True)
                 targets = np.stack([turned(directions, turn) for directions, turn in stored])
                 blocks = feature_blocks(turns, channels)

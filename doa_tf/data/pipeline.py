@@ -21,6 +21,7 @@ from doa_core.stft import HOP, WINDOW_LENGTH
 from doa_tf.data.augment import check_augment, random_turns, turned
 from doa_tf.data.features import highpassed, waveform_features
 from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.rehearsed import RehearsedScenes
 from doa_tf.data.targets import without_head
 from doa_tf.scenes.mixer import TURN_STREAM, SceneMixer
 
@@ -88,7 +89,7 @@ class BatchSettings:
 
 @without_head
 def mixed_dataset(
-    mixer: SceneMixer | RecordedScenes,
+    mixer: SceneMixer | RecordedScenes | RehearsedScenes,
     *,
     scenes: int | None = None,
     epochs: Sequence[int] = (0,),
@@ -145,7 +146,7 @@ def mixed_dataset(
         waveform = highpassed(
             waveform, cutoff_hz=settings.highpass_hz, sample_rate=features.sample_rate
         )
-        if settings.augment != "none":
+        if settings.augment != "none" and not getattr(scene, "own", False):
             rng = np.random.default_rng((*words, TURN_STREAM))
             (turn,) = random_turns(rng, 1, settings.augment)
             waveform, targets = rotate_ambix(waveform, turn), turned(targets, turn)
@@ -165,7 +166,7 @@ def mixed_dataset(
     return dataset.prefetch(2).with_options(options)
 
 
-def check_rate(mixer: SceneMixer | RecordedScenes, features: FeatureSpec) -> None:
+def check_rate(mixer: SceneMixer | RecordedScenes | RehearsedScenes, features: FeatureSpec) -> None:
     """Raise InputError unless scenes have the sample rate of the features.
 
     Args:
@@ -183,7 +184,7 @@ def check_rate(mixer: SceneMixer | RecordedScenes, features: FeatureSpec) -> Non
 
 
 def targets_of_network(
-    mixer: SceneMixer | RecordedScenes, features: FeatureSpec
+    mixer: SceneMixer | RecordedScenes | RehearsedScenes, features: FeatureSpec
 ) -> tuple[int, ...]:
     """Shape of a scene's targets: (1, 3), or (T, V, 3) with the frames of the network.
 
@@ -191,7 +192,7 @@ def targets_of_network(
         ValueError: targets by frames that are not the network's.
     """
     shape = mixer.target_shape
-    if len(shape) == 2 or isinstance(mixer, RecordedScenes):
+    if len(shape) == 2 or isinstance(mixer, (RecordedScenes, RehearsedScenes)):
         return shape
     if (features.window_length, features.hop) != (WINDOW_LENGTH, HOP):
         raise ValueError(

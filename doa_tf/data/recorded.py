@@ -82,20 +82,31 @@ class RecordedScenes:
     Args:
         scenes: from `read_scenes`, or the folder.
         features: of the network; its window length applies.
+        voices: V of the targets, if the network knows more of them than any recording has.
 
     Attributes:
-        single: whether one talker talks all through in every recording.
+        voices: the most talkers of any recording, at least 1; or as many as were asked for.
+        single: whether one talker talks all through in every recording, and V is 1.
 
     Raises:
         InputError: no recording is as long as one window.
     """
 
-    def __init__(self, scenes: Scenes | str | Path, *, features: FeatureSpec | None = None) -> None:
+    def __init__(
+        self,
+        scenes: Scenes | str | Path,
+        *,
+        features: FeatureSpec | None = None,
+        voices: int = 1,
+    ) -> None:
         self._features = features or FeatureSpec()
         self._scenes = scenes if isinstance(scenes, Scenes) else read_scenes(scenes)
-        self.single = all(scene.single for scene in self._scenes)
+        self.voices = max(self._scenes.voices, voices)
+        self.single = self.voices == 1 and all(scene.single for scene in self._scenes)
         folder = str(self._scenes.folder)
         self.sources: dict[str, Any] = {"scenes": folder, "scenes_sha256": self._scenes.digest}
+        if voices > max(self._scenes.voices, 1):
+            self.sources["voices"] = voices
         self._store = WaveformStore(sample_rate=self._features.sample_rate)
         lengths = [self._store.length(scene) for scene in self._scenes]
         whole = [length // self._features.samples for length in lengths]
@@ -115,14 +126,19 @@ class RecordedScenes:
         return self._features.sample_rate
 
     @property
-    def voices(self) -> int:
-        """The most talkers of any recording, at least 1."""
-        return max(self._scenes.voices, 1)
+    def samples(self) -> int:
+        """Of a window."""
+        return self._features.samples
+
+    @property
+    def frames(self) -> int:
+        """Of a window, T."""
+        return self._features.frames
 
     @property
     def target_shape(self) -> tuple[int, ...]:
         """Of a window's targets: (1, 3), or (T, V, 3)."""
-        return (1, 3) if self.single else (self._features.frames, self.voices, 3)
+        return (1, 3) if self.single else (self.frames, self.voices, 3)
 
     def mix(self, key: Sequence[int]) -> Window:
         """The window numbered by the key's last element."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from doa_core.spec import SAMPLE_RATE
+from doa_tf.microphones.base import Microphone
 from doa_tf.microphones.draw import draw_microphone
 from doa_tf.rooms.acoustics import drr_db, t30
 from doa_tf.rooms.diffuse_tail import diffuse_tail
@@ -68,8 +69,16 @@ class Room:
     noise_gains: np.ndarray = field(default_factory=lambda: np.ones(4))
 
 
-def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
+def simulate_room(
+    number: int, *, seed: int, settings: RoomSettings, microphone: Microphone | None = None
+) -> Room:
     """Draw and simulate room `number` of the bank with that seed.
+
+    Args:
+        number: of the room.
+        seed: of all draws.
+        settings: what the room is drawn from.
+        microphone: in the room; by default one of the settings' kind is drawn.
 
     Raises:
         ValueError: no room of these settings reaches its reverberation time, or holds its sources.
@@ -77,7 +86,8 @@ def simulate_room(number: int, *, seed: int, settings: RoomSettings) -> Room:
     # Separate generators, so that a change of one part leaves the draws of the others alone.
     geometry, capsules, noise = (np.random.default_rng((seed, number, part)) for part in range(3))
     plan = draw_plan(geometry, settings)
-    microphone = draw_microphone(capsules, kind=settings.microphone, reading=settings.reading)
+    if microphone is None:
+        microphone = draw_microphone(capsules, kind=settings.microphone, reading=settings.reading)
     diffuse_response = microphone.diffuse_response()
     joint = plan.mixing_samples(settings.mixing_time)
     tail_of = partial(diffuse_tail, noise, plan.curves, volume=plan.volume, samples=plan.samples)

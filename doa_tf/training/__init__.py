@@ -3,6 +3,7 @@
 run             `train`, whatever the engine
 settings        how a network is built and trained, on what, and how a run is conducted
 start           the network as a training begins with it
+blend           a network between one and the same one trained further
 run_folder      what lies in the folder of a run
 callbacks, interruption, distribute, keras_engine       Keras's `fit`
 jax_engine      scenes mixed, turned and learned in one JAX program

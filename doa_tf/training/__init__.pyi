@@ -1,3 +1,4 @@
+from .blend import blend_models as blend_models
 from .run import train as train
 from .settings import RunOptions as RunOptions
 from .settings import TrainingData as TrainingData

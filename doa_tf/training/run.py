@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import keras
 
 from doa_core.spec import FeatureSpec
-from doa_tf.data.validation import scenes_arrays
+from doa_tf.data.validation import balanced_arrays
 from doa_tf.files import sha256
 from doa_tf.models import load_model
+from doa_tf.scenes.folder import Scenes
 from doa_tf.training.run_folder import BEST, SOURCES, claim_run
 from doa_tf.training.settings import ENGINES, RunOptions, TrainingData, TrainSettings
 from doa_tf.training.start import Run, check_validation, ending
@@ -80,8 +81,11 @@ def train(
         return load_model(folder / BEST, compiled=True)
     if (state := claimed.state).epoch or state.step:
         logger.info("going on in epoch %d, after %d batches of it", state.epoch + 1, state.step)
-    inputs, directions = scenes_arrays(
-        data.valid, features=features, highpass_hz=settings.highpass_hz
+    valid = data.valid
+    inputs, directions = balanced_arrays(
+        [valid] if isinstance(valid, (str, Path, Scenes)) else valid,
+        features=features,
+        highpass_hz=settings.highpass_hz,
     )
     check_validation(directions, settings)
     run = Run(claimed, settings, features, inputs, directions, origin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +115,8 @@ class TrainingData:
     """The data for training and validation.
 
     Attributes:
-        valid: scenes that choose the best epoch, or their folder.
+        valid: scenes that choose the best epoch, or their folder; or several of them, each of
+            which counts as much as another.
         mixer: makes the `SceneMixer` or `RecordedScenes`; called once scenes must be mixed.
         batches: instead of `mixer`, any dataset, for the engine keras: called with the first epoch
             and its first batch, returns a `tf.data.Dataset` of (features, directions) batches from
@@ -127,7 +128,7 @@ class TrainingData:
             engine jax share them.
     """
 
-    valid: Scenes | str | Path
+    valid: Scenes | str | Path | Sequence[Scenes | str | Path]
     mixer: MakeMixer | None = None
     batches: Batches | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)

@@ -130,6 +130,8 @@ def check_validation(directions: FloatArray, settings: TrainSettings) -> None:
             f"The head '{settings.head}' takes one talker, who is in every frame; the validation "
             "scenes have several talkers, nobody or pauses"
         )
+    if not np.any(directions):
+        raise InputError("Somebody must talk in one validation scene or more. Received: nobody")
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:

@@ -132,6 +132,7 @@ LIMITS = {
     # doa_tf: networks
     "apart": Limits(0.1, 180, "degrees"),
     "backup-minutes": Limits(0, 100_000, "minutes"),
+    "blend share": Limits(0, 1),
     "batch-size": _integer(1, 65_536),
     "dense-units": _integer(1, 65_536),
     "dropout": Limits(0, 0.99),
@@ -139,6 +140,7 @@ LIMITS = {
     "filters": _integer(1, 4096),
     "learning-rate": Limits(1e-9, 0.99),
     "lstm-units": _integer(1, 4096),
+    "own-share": Limits(0.01, 0.99),
     "patience": _integer(1, 1_000_000),
     "sequences": _integer(1, 10_000_000),
     "train seed": _integer(0, 2**32 - 1),  # what numpy's global generator takes

@@ -121,6 +121,7 @@ def test_the_architecture_of_a_network_builds_it_again():
         "head": "gibbs-softmax",
         "features": SEVEN,
         "highpass_hz": 50.0,
+        "voices": 1,
         **settings,
     }
     again = doa_tf.build_crnn(doa_tf.heads.get(found.pop("head")), **found)
@@ -133,7 +134,12 @@ def test_of_a_network_of_another_make_its_head_and_input_are_known():
     x = keras.layers.Reshape((25, -1))(x)
     x = keras.layers.Dense(3, name="own")(x)
     model = keras.Model(features, doa_tf.layers.HeadOutput("cartesian")(x))
-    assert architecture_of(model) == {"head": "cartesian", "features": SIX, "highpass_hz": 40.0}
+    assert architecture_of(model) == {
+        "head": "cartesian",
+        "features": SIX,
+        "highpass_hz": 40.0,
+        "voices": 1,
+    }
 
 
 @pytest.mark.parametrize("name", ["cartesian", "spherical", "onehot", "gibbs-softmax"])

@@ -31,6 +31,7 @@ from doa_core.spec import FeatureSpec
 from doa_tf.checkpoint import LARGEST_WEIGHTS
 from doa_tf.data.pipeline import check_rate
 from doa_tf.data.recorded import RecordedScenes
+from doa_tf.data.rehearsed import RehearsedScenes
 from doa_tf.files import Progress
 from doa_tf.heads import Head
 from doa_tf.layers import IntensityFeatures
@@ -68,7 +69,11 @@ class JaxEngine:
                 f"Received: {keras.config.backend()}"
             )
         mixer = None if data.mixer is None else data.mixer()
-        if mixer is None or isinstance(mixer, RecordedScenes) or options.strategy != "none":
+        if (
+            mixer is None
+            or isinstance(mixer, (RecordedScenes, RehearsedScenes))
+            or options.strategy != "none"
+        ):
             raise InputError("The engine jax mixes as it trains: no scenes, batches or strategy")
         check_targets(mixer.target_shape, settings)
         self._mixer, self._data = mixer, data

@@ -244,7 +244,9 @@ def test_a_folder_of_scenes_is_training_data(tmp_path, scenes, capsys):
     assert settings["sources"]["scenes"] == str(scenes)
     assert len(history(out)) == 2
     assert main(["train", *options, *small, "--bank", "rooms"]) == 2
-    assert "leave out --bank" in capsys.readouterr().err
+    assert (
+        "A --bank beside --scenes, to rehearse, needs --speech as well" in capsys.readouterr().err
+    )
 
 
 def test_without_valid_a_part_of_the_scenes_picks_the_epoch(tmp_path, scenes, capsys):
