@@ -8,13 +8,14 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.files import say_written
-from doa_core.refine import REFINEMENTS
 from doa_edge.options.command import Limited
 from doa_edge.tflite.shipped import BUILT_IN, SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.options import Commands, add_format, add_imports, read_folder
 from doa_tf.cli.progress import progress_bar
 from doa_tf.registration import import_modules
+
+REFINEMENTS = ("none", "intensity")  # those of doa_core.refine, which a help does not import
 
 
 def add_parser(commands: Commands) -> None:

@@ -11,8 +11,9 @@ from doa_core.angles import angles_to_vector, great_circle_distance
 from doa_core.calibration import calibrate
 from doa_core.errors import InputError
 from doa_core.grid import sphere_grid
-from doa_core.refine import CHANNELS
+from doa_core.refine import CHANNELS, REFINEMENTS
 from doa_edge.tflite.shipped import shipped_checkpoint
+from doa_tf.cli import calibrate as command
 from doa_tf.cli.main import main
 from doa_tf.evaluation import calibration
 from doa_tf.evaluation.calibration import (
@@ -215,6 +216,10 @@ def test_a_checkpoint_of_several_voices_is_calibrated(
     assert len(spec.calibration) >= 2
     assert main([*arguments, "--apart", "0"]) == 2
     assert "--apart must lie between 0.1 and 180 degrees. Received: 0 (" in capsys.readouterr().err
+
+
+def test_the_command_knows_every_refinement():
+    assert command.REFINEMENTS == REFINEMENTS
 
 
 def test_a_checkpoint_without_the_level_cannot_be_refined(scenes, tmp_path):
