@@ -13,6 +13,7 @@ import hashlib
 import logging
 import math
 import multiprocessing
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -24,6 +25,7 @@ import numpy as np
 
 from doa_core.errors import InputError, MissingPackageError, as_damage, one_line
 from doa_core.files import as_disk_errors, write_beside
+from doa_core.process.copies import NOT_ENDED, signal_in_copy
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,9 @@ _USED = (
 DIGEST = "DataSHA256"  # global attribute of files of this program, which no convention has
 _DEFLATE = 100  # times smaller than its values a variable of responses can be in a file
 _SMALL = 1 << 26  # bytes that need no such proof
+READ_S = 3  # processor time in which any file is opened
+PATIENCE = 40  # times longer by the clock, on a machine that others use
+READ_RATE = 20_000_000  # bytes of a file that are read in a second, on the slowest machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,17 +163,51 @@ def load_sofar() -> Any:
     return sofar
 
 
-def _dataset(path: Path) -> Any:
-    """An open `netCDF4.Dataset`."""
+def _load_netcdf4() -> Any:
+    """The module `netCDF4`."""
     try:
         import netCDF4
     except ImportError as error:
         raise MissingPackageError("netCDF4", "train", error) from error
+    return netCDF4
+
+
+def _dataset(path: Path) -> Any:
+    """An open `netCDF4.Dataset`."""
     try:
         str(path).encode()
     except UnicodeEncodeError:  # a name that is not UTF-8, which netCDF4 cannot open
-        return netCDF4.Dataset("file.sofa", memory=path.read_bytes())
-    return netCDF4.Dataset(str(path), "r")
+        return _load_netcdf4().Dataset("file.sofa", memory=path.read_bytes())
+    return _load_netcdf4().Dataset(str(path), "r")
+
+
+@lru_cache(maxsize=256)
+def _try_to_read(path: Path, size: int, _written_ns: int) -> None:
+    """Raise InputError for a file that HDF5 never ends to read, or crashes over.
+
+    It follows the references of a damaged file in a circle, where no signal interrupts it. So a
+    copy of this process reads the file first, once for each state of it.
+
+    Args:
+        path: of the file.
+        size: of it [bytes].
+        _written_ns: when it was last written [nanoseconds since 1970].
+    """
+
+    def read() -> None:
+        with _dataset(path) as file:
+            for name in file.ncattrs():
+                file.getncattr(name)
+            _variables(path, file)
+
+    limit_s = READ_S + size // READ_RATE
+    number = signal_in_copy(read, limit_s=limit_s, patience_s=PATIENCE * limit_s)
+    if number in NOT_ENDED:
+        raise InputError(
+            f"{path} is damaged: HDF5 has not read it within {limit_s} s of processor time"
+        )
+    if number:
+        raise InputError(f"{path} is damaged: HDF5 ends with {signal.Signals(number).name} over it")
 
 
 def open_sofa(
@@ -191,6 +230,9 @@ def open_sofa(
     path = Path(path)
     if path.suffix.lower() != ".sofa" or not path.is_file():
         raise InputError(f"A SOFA file must exist and be named FILE.sofa. Received: {path}")
+    _load_netcdf4()
+    found = path.stat()
+    _try_to_read(path.absolute(), found.st_size, found.st_mtime_ns)
     with as_damage(f"{path} cannot be read as a SOFA file"), _dataset(path) as file:
         attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()}
         if "SOFAConventions" not in attributes:

@@ -9,20 +9,16 @@ not prove that none will crash; docs/security.md says what that means.
 from __future__ import annotations
 
 import gc
-import os
-import select
 import signal
-import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from doa_core.process import copies
+
 LIMIT_S = 5  # processor time of loading and one window, of which the slowest board takes a second
-PATIENCE_S = 60.0  # by the clock; a copy that sleeps so long has met what its original had locked
-MEMORY = 2**31  # bytes beyond what this process has
-_NOT_FINISHED = (signal.SIGXCPU, signal.SIGKILL) if sys.platform == "linux" else ()
+PATIENCE_S = copies.PATIENCE_S
 
 
 def try_network(load: Callable[[], Any]) -> None:
@@ -37,49 +33,21 @@ def try_network(load: Callable[[], Any]) -> None:
     Raises:
         ValueError: the process crashed, or used the processor for `LIMIT_S` and did not end.
     """
-    if sys.platform != "linux":
-        return
-    reading, writing = os.pipe()  # which says that the process has ended
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of threads, which the copy does not have
-            process = os.fork()
-    except OSError:  # as many processes as may be: the network is run untried
-        os.close(reading)
-        os.close(writing)
-        return
-    if process == 0:
-        _try(load)
-    os.close(writing)
-    ended = False
-    try:
-        ended = bool(select.select([reading], [], [], PATIENCE_S)[0])
-    finally:
-        os.close(reading)
-        if not ended:
-            os.kill(process, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    if status >= 0 or not ended:
-        return
-    if -status in _NOT_FINISHED:
+
+    def work() -> None:
+        _run_window(load())
+        gc.collect()  # what was written beyond its end shows when memory is given back
+
+    number = copies.signal_in_copy(work, limit_s=LIMIT_S, patience_s=PATIENCE_S)
+    if number in copies.NOT_ENDED:
         raise ValueError(
             f"loading it and one window must take {LIMIT_S} s of processor time at most. Received: "
             "a network that has not ended by then"
         )
-    raise ValueError(
-        f"it must run without a fault. Received: {signal.Signals(-status).name} in a trial"
-    )
-
-
-def _try(load: Callable[[], Any]) -> None:
-    """Run one window and end this process: by a signal, or with status 0 whatever was raised."""
-    try:
-        _limit()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # all is said once, when it is loaded here
-        _run_window(load())
-        gc.collect()  # what was written beyond its end shows when memory is given back
-    finally:
-        os._exit(0)
+    if number:
+        raise ValueError(
+            f"it must run without a fault. Received: {signal.Signals(number).name} in a trial"
+        )
 
 
 def _run_window(interpreter: Any) -> None:
@@ -90,23 +58,3 @@ def _run_window(interpreter: Any) -> None:
     interpreter.invoke()
     for tensor in interpreter.get_output_details():
         interpreter.get_tensor(tensor["index"])
-
-
-def _limit() -> None:
-    """Bound the time and the memory of this process, which leaves no core file and says nothing."""
-    import faulthandler
-    import resource
-
-    faulthandler.disable()  # where it is on, it would tell people of a fault that is foreseen
-    for number in (signal.SIGINT, signal.SIGTERM):  # those that are sent to all are not for a copy
-        signal.signal(number, signal.SIG_IGN)
-    with open("/proc/self/statm", encoding="ascii") as file:
-        size = int(file.read().split()[0]) * resource.getpagesize()
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, LIMIT_S),
-        (resource.RLIMIT_AS, size + MEMORY),
-    ):
-        highest = resource.getrlimit(limit)[1]
-        value = value if highest == resource.RLIM_INFINITY else min(value, highest)
-        resource.setrlimit(limit, (value, value))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import os
+import signal
 
 import numpy as np
 import pytest
 import sofar
 
 from doa_core.errors import InputError, MissingPackageError
+from doa_tf.microphones import sofa_file
 from doa_tf.microphones.sofa_array import read_array
 from doa_tf.rooms.sofa_rooms import RoomResponses, read_room_responses, write_room_responses
 
@@ -55,6 +58,43 @@ def test_foreign_files(tmp_path, read, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(path)
+
+
+def turn(path):
+    while True:
+        pass
+
+
+def crash(path):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize(
+    ("library", "message"),
+    [
+        (turn, "is damaged: HDF5 has not read it within 1 s of processor time"),
+        (crash, "is damaged: HDF5 ends with SIGSEGV over it"),
+    ],
+)
+def test_a_file_over_which_the_library_hangs_or_crashes(tmp_path, monkeypatch, library, message):
+    """As HDF5 follows references that damage has bent into a circle."""
+    path = room_file(tmp_path / "room.sofa")
+    monkeypatch.setattr(sofa_file, "READ_S", 1)
+    monkeypatch.setattr(sofa_file, "_dataset", library)
+    with pytest.raises(InputError, match=rf"room\.sofa {message}$"):
+        read_room_responses(path)
+
+
+def test_a_sound_file_is_tried_once_until_it_is_another(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(sofa_file, "signal_in_copy", lambda *_, **__: tried.append(1) or 0)
+    path = room_file(tmp_path / "room.sofa")
+    for _ in range(2):
+        read_room_responses(path)
+    assert len(tried) == 1
+    os.utime(path, ns=(0, 0))
+    read_room_responses(path)
+    assert len(tried) == 2
 
 
 def test_other_suffix(tmp_path):
