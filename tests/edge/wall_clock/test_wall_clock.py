@@ -114,7 +114,7 @@ def test_a_pipe_has_a_time_once_it_is_known_to_be_live():
 
 def test_a_recording_has_its_own_clock_without_a_zone():
     clock = Now().clock(None)
-    clock.begin(source(began="2024-02-29T23:59:59.9996"))
+    clock.begin(source(began="2024-02-29T23:59:59.999600"))
     assert clock.text(0.0) == "2024-03-01T00:00:00.000"
     assert clock.text(0.832) == "2024-03-01T00:00:00.832"
 

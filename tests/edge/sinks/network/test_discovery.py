@@ -143,6 +143,7 @@ def test_what_was_there_and_still_is_is_described_once(broker):
         b'{"components": ' + 5000 * b"[",
         b'{"components": {"a": {"platform": "' + (1 << 20) * b"x" + b'"}}}',
     ],
+    ids=range(8),  # a program is started, whose environment holds the name of the test
 )
 def test_what_somebody_else_wrote_there_ends_nothing(broker, rubbish, capsys):
     listener = Listener(broker.port)
