@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from doa_edge.sinks.sink import Message
 
 Stage: TypeAlias = Callable[[Message], Iterable[Message]]
 """The messages that one becomes: itself with another key, or an event beside it."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A stage that knows what it has seen of a recording, and forgets it before the next one."""
+
+    def restart(self) -> None:
+        """Another recording begins."""
 
 
 def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
