@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from doa_edge.sinks.sink import Message, Queued, Sink
-from doa_edge.sinks.stages import Remembering, Stage, passed
+from doa_edge.sinks.stages import Stage, passed
 
 if TYPE_CHECKING:
     from doa_core.process.signals import Signals
@@ -55,8 +55,8 @@ class Hub:
     def restart(self) -> None:
         """Another recording begins, of which no stage knows anything yet."""
         for stage in self._stages:
-            if isinstance(stage, Remembering):
-                stage.restart()
+            if forget := getattr(stage, "restart", None):
+                forget()
 
     def send(self, message: Message) -> None:
         """Send a message to every sink.

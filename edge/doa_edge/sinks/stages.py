@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 from doa_edge.sinks.sink import Message
 
 Stage: TypeAlias = Callable[[Message], Iterable[Message]]
-"""The messages that one becomes: itself with another key, or an event beside it."""
+"""The messages that one becomes: itself with another key, or an event beside it.
 
-
-@runtime_checkable
-class Remembering(Protocol):
-    """A stage that knows what it has seen of a recording, and forgets it before the next one."""
-
-    def restart(self) -> None:
-        """Another recording begins."""
+One that remembers what it has seen has a method `restart`, called before another recording.
+"""
 
 
 def message_stages(options: argparse.Namespace) -> Sequence[Stage]:
