@@ -47,7 +47,7 @@ def all_parsers(parser):
 def parsers():
     found = list(all_parsers(make_parser()[0]))
     try:
-        from doa_export.cli import _parser as export
+        from doa_export.command import make_parser as export
         from doa_tf.cli.main import _parser as training
     except ImportError:  # a board's installation
         return found

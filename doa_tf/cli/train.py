@@ -169,6 +169,7 @@ def run(args: argparse.Namespace) -> int:
         FloatingPointError: the loss became NaN.
     """
     check_sources(args)
+    own, scenes, valid = _recordings(args)  # first, as what trains takes its time to be imported
     use_engine(args.engine)
     import_modules(args.imports)
     if args.threads and args.engine == "keras":
@@ -195,7 +196,12 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("reading, mixing") as progress:
         with as_input_errors():
             head = heads.get(args.head or network.get("head", TrainSettings.head))
-        scenes, valid = _recordings(args, head)
+        _check_one_talker(head, own)
+        if scenes is not own:
+            sys.stderr.write(
+                f"doa_tf: {len(scenes or ())} recordings to learn from, {len(valid[0])} to pick "
+                "the best epoch\n"
+            )
         voices = voices if head.several else 1
         data, given = _data(args, scenes, valid, features, voices, progress)
         names = {field.name for field in fields(TrainSettings)}
@@ -222,28 +228,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recordings(args: argparse.Namespace, head: Head) -> tuple[Scenes | None, list[Scenes]]:
-    """The scenes to learn from, None for those of a bank, and those that pick the best epoch."""
+def _recordings(
+    args: argparse.Namespace,
+) -> tuple[Scenes | None, Scenes | None, list[Scenes]]:
+    """The scenes of --scenes, those of them to learn from, and those that pick the best epoch.
+
+    The first two are None where all are mixed from a bank.
+    """
     if args.scenes is None:
-        return None, [read_folder(args, args.valid)]
-    scenes = read_folder(args, args.scenes)
-    _check_one_talker(head, scenes)
+        return None, None, [read_folder(args, args.valid)]
+    own = read_folder(args, args.scenes)
     if args.valid is not None and args.bank is None:
-        return scenes, [scenes if args.valid == args.scenes else read_folder(args, args.valid)]
+        return own, own, [own if args.valid == args.scenes else read_folder(args, args.valid)]
     from doa_tf.scenes.folder import read_scenes
 
     others = [read_scenes(args.valid)] if args.valid else []  # AmbiX, as they are rendered
-    scenes, valid = scenes.split(VALID_SHARE, by=args.valid_by, seed=args.seed)
-    sys.stderr.write(
-        f"doa_tf: {len(scenes)} recordings to learn from, {len(valid)} to pick the best epoch\n"
-    )
-    return scenes, [valid, *others]
+    scenes, valid = own.split(VALID_SHARE, by=args.valid_by, seed=args.seed)
+    return own, scenes, [valid, *others]
 
 
-def _check_one_talker(head: Head, scenes: Scenes) -> None:
+def _check_one_talker(head: Head, scenes: Scenes | None) -> None:
     """Raise InputError, before anything is mixed, where a head of one talker would get others."""
-    others = [scene.file for scene in scenes if not scene.single]
-    if others and not head.several:
+    others = [scene.file for scene in scenes or () if not scene.single]
+    if scenes is not None and others and not head.several:
         raise InputError(
             f"The head '{head.name}' takes one talker, who is in every frame: leave out scenes of "
             "several, of nobody and with pauses, or train a head of several voices, such as that "

@@ -36,6 +36,7 @@ REFUSED_DEG = 20.0
 LYING_DEG = 8.0  # from a microphone that lies on its side
 _SPACIOUS = 0.3  # least singular value of places that lie in no plane
 _MIRRORED_DEG = 5.0  # by which a reflection must explain more
+_POSTURE_DEG = 5.0  # by which standing or hanging must explain more than the other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +98,16 @@ def check_apart(places: FloatArray, known: str) -> None:
             )
 
 
-def level_mounting(heard: FloatArray, place: FloatArray, *, hangs: bool = False) -> Mounting:
+def level_mounting(
+    heard: FloatArray, place: FloatArray, *, hangs: bool = False, elevation_told: bool = False
+) -> Mounting:
     """The mounting of a microphone that stands level, or hangs, from one place.
 
     Args:
         heard: (3,) unit vector to the talker in the microphone's axes.
         place: (3,) where the talker is, in the room's axes.
         hangs: whether the microphone hangs upside down.
+        elevation_told: whether the elevation of the place is known, and not the usual one.
 
     Raises:
         InputError: the talker was heard from above or below, or the place is.
@@ -111,7 +115,7 @@ def level_mounting(heard: FloatArray, place: FloatArray, *, hangs: bool = False)
     check_places(place[np.newaxis])
     roll = math.pi if hangs else 0.0
     azimuth, elevation = vector_to_angles(rotation_matrix(roll=roll) @ heard)
-    how = "hangs" if hangs else "stands level"
+    how = _posture(hangs)
     if abs(math.degrees(float(elevation))) > STEEPEST_DEG:
         raise InputError(
             f"One place gives the yaw of a microphone that {how}: it must hear the talker within "
@@ -122,14 +126,38 @@ def level_mounting(heard: FloatArray, place: FloatArray, *, hangs: bool = False)
     left_deg = _between_deg(rotation_matrix(yaw, roll=roll) @ heard, place)
     warnings: tuple[str, ...] = ()
     if left_deg > WARNED_DEG:
+        # Upside down the talker is heard as high as they were heard low, and the other way around.
+        other_deg = abs(math.degrees(float(vector_to_angles(place)[1]) + float(elevation)))
+        advice = _advice(left_deg, other_deg, hangs=hangs, elevation_told=elevation_told)
         warnings = (
             f"{left_deg:.0f} degrees are left unexplained, as the talker was heard higher or lower "
-            f"than they are if the microphone {how}: measure two places, or say the elevation of "
-            "the mouth (--place)",
+            f"than they are if the microphone {how}: {advice}",
         )
     return Mounting(
         mount=(yaw, 0.0, roll), residuals_deg=(left_deg,), mirror_checked=False, warnings=warnings
     )
+
+
+def _posture(hangs: bool) -> str:
+    return "hangs" if hangs else "stands level"
+
+
+def _advice(left_deg: float, other_deg: float, *, hangs: bool, elevation_told: bool) -> str:
+    """What to do about what one place leaves unexplained.
+
+    Args:
+        left_deg: unexplained [degrees].
+        other_deg: unexplained if the microphone hangs instead of standing, or the other way around.
+        hangs: whether it is taken to hang.
+        elevation_told: whether the elevation of the place is known.
+    """
+    if other_deg < left_deg - _POSTURE_DEG:
+        option = "leave out --hangs" if hangs else "add --hangs"
+        how = _posture(not hangs)
+        return f"{other_deg:.0f} are left if it {how} ({option}); else measure two places"
+    if elevation_told:
+        return "measure two places, or check the elevation of --place"
+    return "measure two places, or say the elevation of the mouth (--place)"
 
 
 def mounting(heard: FloatArray, places: FloatArray) -> Mounting:

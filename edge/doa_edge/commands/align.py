@@ -122,16 +122,34 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _tell_so_far(options, heard, places)
         raise
-    mount = _tell(options, heard, places, contrary)
-    if config is not None and contrary:
+    found = _tell(options, heard, places, contrary)
+    if config is not None:
+        _check_sure(found, contrary)
+        write_numbers(config, "mount", _degrees(found))
+        say_written("doa_edge", config)
+    return 0
+
+
+def _check_sure(found: Mounting, contrary: list[str]) -> None:
+    """Raise InputError for a mounting that is told and not kept.
+
+    Args:
+        found: by the places.
+        contrary: what the sound says against its format.
+    """
+    from doa_edge.alignment.mount import WARNED_DEG
+
+    if contrary:
         raise InputError(
             f"The format must be right before a mount is kept. Received: {contrary[0]}; nothing "
             "was written"
         )
-    if config is not None:
-        write_numbers(config, "mount", mount)
-        say_written("doa_edge", config)
-    return 0
+    if len(found.residuals_deg) == 1 and found.residual_deg > WARNED_DEG:
+        raise InputError(
+            f"One place must leave {WARNED_DEG:g} degrees unexplained at most before a mount is "
+            "kept, as the microphone may hang or be tilted. "
+            f"Received: {found.residual_deg:.0f}; nothing was written"
+        )
 
 
 def _places(options: argparse.Namespace) -> list[Angles]:
@@ -288,8 +306,8 @@ def _tell(
     contrary: list[str],
     *,
     interrupted: bool = False,
-) -> list[float]:
-    """Print the mounting that the places give; returns yaw, pitch and roll [degrees].
+) -> Mounting:
+    """Print the mounting that the places give, and return it.
 
     Raises:
         InputError: they give none.
@@ -301,10 +319,11 @@ def _tell(
 
     vectors = _vectors(places)
     if len(heard) == 1:
-        found = level_mounting(heard[0].direction, vectors[0], hangs=bool(options.hangs))
+        asked = {"hangs": bool(options.hangs), "elevation_told": bool(options.place)}
+        found = level_mounting(heard[0].direction, vectors[0], **asked)
     else:
         found = mounting(np.stack([place.direction for place in heard]), vectors)
-    mount = [_rounded(math.degrees(angle)) for angle in found.mount]
+    mount = _degrees(found)
     warnings = [visible(warning) for warning in (*contrary, *found.warnings)]
     message = {**_message(found, mount, heard, places), "warnings": warnings}
     sys.stdout.write(json_line({**message, "interrupted": True} if interrupted else message))
@@ -318,7 +337,12 @@ def _tell(
         say(f"doa_edge: interrupted: of the {len(heard)} places so far; nothing was written")
     else:
         say(f"doa_edge: use it with --mount {','.join(f'{angle:g}' for angle in mount)}")
-    return mount
+    return found
+
+
+def _degrees(found: Mounting) -> list[float]:
+    """Yaw, pitch and roll, to a tenth [degrees]."""
+    return [_rounded(math.degrees(angle)) for angle in found.mount]
 
 
 def _message(

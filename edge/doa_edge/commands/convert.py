@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doa_core.errors import InputError, MissingPackageError, Terminated, as_input_errors
+from doa_core.errors import InputError, MissingPackageError, Terminated, as_input_errors, say
 from doa_core.files import (
     INTERRUPTIONS,
     as_disk_errors,
@@ -29,6 +30,12 @@ FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}  # by suffix
 _WAV_BYTES = 2**32 - 2**16  # of samples: a WAV file holds no more
 _FRAME_BYTES = 16  # of four channels of 32-bit floats
 _SILENCE = 16_000  # samples of a gap that are written at once
+_SET_BROADCAST_INFO = 0x10F1  # SFC_SET_BROADCAST_INFO of libsndfile's sndfile.h
+# A `bext` chunk (EBU Tech 3285): texts; time reference, version, UMID, loudness; reserved bytes;
+# coding history. libsndfile's SF_BROADCAST_INFO has its numbers as this machine writes them, and
+# begins them, as a C compiler does, at a multiple of four bytes.
+_BROADCAST_TEXTS, _BROADCAST_BYTES = 338, 602
+_BROADCAST_NUMBERS = "IIH64s5h"
 
 
 def add_parser(commands: Any) -> None:
@@ -76,9 +83,10 @@ def run(options: argparse.Namespace) -> int:
     with Signals(), _open_source(options) as source:
         rate = _rate(options, source)
         limit = None if options.seconds is None else round(options.seconds * rate)
+        sound = _Converted(source, limit, kind=kind, rate=rate, shown=options.out)
         try:
             with write_beside(options.out, keep_on=INTERRUPTIONS) as part:
-                _write(part, _blocks(source, limit), kind=kind, rate=rate, shown=options.out)
+                sound.write(part)
         except (KeyboardInterrupt, Terminated):
             say_written("doa_edge", options.out)
             raise
@@ -142,34 +150,93 @@ def _sound(item: StreamItem) -> Iterator[Samples]:
         yield np.zeros((min(_SILENCE, item.samples - start), CHANNELS), np.float32)
 
 
-def _write(
-    path: Path, blocks: Iterator[Samples], *, kind: tuple[str, str], rate: int, shown: Path
-) -> None:
-    """Write the blocks; an interruption leaves a whole file.
+class _Converted:
+    """A source as it is written to a file.
 
-    Raises:
-        InputError: more sound than the format holds; what fits is in the file.
-        MissingPackageError: soundfile is not installed.
+    Args:
+        source: whose sound is written.
+        limit: samples to write at most; all of them if None.
+        kind: libsndfile's names of the format and of its samples.
+        rate: of the file [hertz].
+        shown: its name in messages.
     """
-    import numpy as np
 
+    def __init__(
+        self, source: Source, limit: int | None, *, kind: tuple[str, str], rate: int, shown: Path
+    ) -> None:
+        self._source, self._limit = source, limit
+        self._kind, self._rate, self._shown = kind, rate, shown
+
+    def write(self, path: Path) -> None:
+        """Write all of it; an interruption leaves a whole file.
+
+        Raises:
+            InputError: more sound than the format holds; what fits is in the file.
+            MissingPackageError: soundfile is not installed.
+        """
+        import numpy as np
+
+        try:
+            import soundfile
+        except (ImportError, OSError) as error:
+            raise MissingPackageError("soundfile", "edge", error) from error
+        name, subtype = self._kind
+        written, clips = 0, False
+        options: dict[str, Any] = {"format": name, "subtype": subtype}
+        # libsndfile opens the file itself: what Python's file objects raise is lost in its
+        # callbacks.
+        with (
+            as_disk_errors(path, AssertionError, soundfile.LibsndfileError, shown=self._shown),
+            soundfile.SoundFile(os.fsencode(path), "w", self._rate, 4, **options) as sound,
+        ):
+            for block in _blocks(self._source, self._limit):
+                if name == "WAV" and (written + len(block)) * _FRAME_BYTES > _WAV_BYTES:
+                    raise InputError("A WAV file holds 4 GB at most: write .flac, or use --seconds")
+                if not written:  # a pipe's header is known by now
+                    self._keep_clock(sound)
+                sound.write(block)
+                clips = clips or (name == "FLAC" and bool(np.any(np.abs(block) > 1.0)))
+                written += len(block)
+        if clips:
+            say("doa_edge: samples beyond full scale were clipped: .wav keeps them")
+
+    def _keep_clock(self, sound: Any) -> None:
+        """Give the file what a Broadcast Wave file says of its recording, or say that it is lost.
+
+        Args:
+            sound: soundfile's, to which nothing has been written.
+        """
+        from doa_edge.input.containers.broadcast import at_rate
+
+        broadcast = self._source.broadcast
+        if broadcast is None:
+            return
+        if self._kind[0] != "WAV":
+            say(
+                f"doa_edge: {self._shown} does not keep the recorder's clock (bext), for which "
+                "it has no place: .wav keeps it"
+            )
+            return
+        chunk = at_rate(broadcast, self._source.sample_rate or self._rate, self._rate)
+        if not _set_broadcast(sound, chunk):
+            say(f"doa_edge: {self._shown} does not keep the recorder's clock (bext)")
+
+
+def _set_broadcast(sound: Any, chunk: bytes) -> bool:
+    """Whether libsndfile has taken a `bext` chunk, to whose coding history it adds a line.
+
+    soundfile has no name of its own for this command.
+    """
+    import soundfile
+
+    chunk = chunk.ljust(_BROADCAST_BYTES, b"\0")
+    numbers = struct.unpack_from("<" + _BROADCAST_NUMBERS, chunk, _BROADCAST_TEXTS)
+    packed = struct.pack("=" + _BROADCAST_NUMBERS, *numbers)
+    reserved = chunk[_BROADCAST_TEXTS + len(packed) : _BROADCAST_BYTES]
+    history = chunk[_BROADCAST_BYTES:].rstrip(b"\0")
+    texts = chunk[:_BROADCAST_TEXTS] + bytes(-_BROADCAST_TEXTS % 4)
+    info = texts + packed + reserved + struct.pack("=I", len(history)) + history
     try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise MissingPackageError("soundfile", "edge", error) from error
-    name, subtype = kind
-    written, clips = 0, False
-    options: dict[str, Any] = {"format": name, "subtype": subtype}
-    # libsndfile opens the file itself: what Python's file objects raise is lost in its callbacks.
-    with (
-        as_disk_errors(path, AssertionError, soundfile.LibsndfileError, shown=shown),
-        soundfile.SoundFile(os.fsencode(path), "w", rate, 4, **options) as sound,
-    ):
-        for block in blocks:
-            if name == "WAV" and (written + len(block)) * _FRAME_BYTES > _WAV_BYTES:
-                raise InputError("A WAV file holds 4 GB at most: write .flac, or use --seconds")
-            sound.write(block)
-            clips = clips or (name == "FLAC" and bool(np.any(np.abs(block) > 1.0)))
-            written += len(block)
-    if clips:
-        sys.stderr.write("doa_edge: samples beyond full scale were clipped: .wav keeps them\n")
+        return bool(soundfile._snd.sf_command(sound._file, _SET_BROADCAST_INFO, info, len(info)))
+    except AttributeError:
+        return False

@@ -134,6 +134,7 @@ class Hearing:
         began = time.perf_counter()
         options, engine, notifier = self.options, self.engine, self._notifier
         self._name.file = file
+        self._hub.restart()
         self._clock.begin(source)
         if isinstance(source, FileSource):
             sentence = contradiction(source.broadcast, source.sample_rate)

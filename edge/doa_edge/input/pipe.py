@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.spec import SAMPLE_RATE
-from doa_edge.input.containers.broadcast import Broadcast, began
+from doa_edge.input.containers.broadcast import began
 from doa_edge.input.containers.byte_stream import ByteStream
 from doa_edge.input.containers.chunks import Header, read_header
 from doa_edge.input.containers.recording import FUMA_SUFFIX
@@ -48,7 +48,6 @@ class PipeSource(Source):
         InputError: options that do not fit; when iterated, a stream that cannot be read.
     """
 
-    broadcast: Broadcast | None = None
     pace: Pace
 
     def __init__(

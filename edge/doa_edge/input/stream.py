@@ -15,6 +15,7 @@ from doa_core.errors import check_choice
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from doa_edge.input.containers.broadcast import Broadcast
     from doa_edge.input.pace import Pace
 
 Samples = npt.NDArray[np.float32]
@@ -64,6 +65,8 @@ class Source:
             not, or as long as that is not known.
         began: when its first sample was taken, by the clock of its recorder, in local time without
             a zone; None where it does not say, or as long as that is not known.
+        broadcast: what a Broadcast Wave file or stream says of that; None of any other, or as long
+            as that is not known.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Source:
     sample_rate: int | None = None
     declared: str | None = None
     began: datetime.datetime | None = None
+    broadcast: Broadcast | None = None
 
     def __enter__(self) -> Self:
         return self

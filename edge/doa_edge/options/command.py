@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ DISTRIBUTION = "doa-tf"
 
 Kind = Callable[[str], Any]  # what makes an option's value of its text
 _FRAME_S = 0.032  # seconds
+_NAME_WITH_DASH = re.compile(r"-[^-].*\.[A-Za-z]\w*", re.DOTALL)  # -x.wav, but no number
 
 
 class _HelpWithDefaults(argparse.HelpFormatter):
@@ -44,11 +46,13 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
         text = "show the version and end"
         self.add_argument("--version", action=_ShowVersion, nargs=0, help=text)
+        self._given: list[str] = []
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """A verb refuses what it does not know itself, so that its own help is named."""
+        self._given = list(sys.argv[1:] if args is None else args)
         found, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -70,8 +74,17 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with the status of misuse; what is wrong with an option begins with its name."""
         message = re.sub(r"^argument (\S+): must ", r"\1 must ", message)
+        if (name := next(filter(_looks_like_a_file, self._given), None)) is not None:
+            message += f"; a file whose name begins with - is written ./{name}"
         told = visible(f"{self.prog}: {message} (see {self.prog} --help)")
         self.exit(EXIT_MISUSE, f"{told}\n")
+
+
+def _looks_like_a_file(argument: str) -> bool:
+    """Whether argparse takes an argument for an option that is meant as the name of a file."""
+    if not argument.startswith("-") or argument in ("-", "--"):
+        return False
+    return _NAME_WITH_DASH.fullmatch(argument) is not None or os.path.lexists(argument)
 
 
 class _ShowVersion(argparse.Action):

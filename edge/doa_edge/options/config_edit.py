@@ -76,16 +76,23 @@ def _checked(path: Path, key: str, numbers: list[float]) -> str:
 
 
 def _edited(text: str, key: str, numbers: list[float]) -> str:
-    """The text with the key set: in its place, or behind the last key before the first table."""
+    """The text with the key set: in its place, or behind the last key before the first table.
+
+    Where there is no such key it goes behind the comments at the head of the file.
+    """
     tomlkit = _tomlkit()
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     text = text.removeprefix(mark)
     document = tomlkit.parse(text)
     if key not in document:
-        at = _end_of_keys(document)
         ending = "\r\n" if "\r\n" in text else "\n"
-        before = text[:at] + (ending if at and text[at - 1] != "\n" else "")
-        return f"{mark}{before}{key} = {numbers}{ending}{text[at:]}"
+        at, has_keys = _end_of_keys(document)
+        if not has_keys:
+            at = _end_of_head(text[:at], whole=at == len(text))
+        before, behind = text[:at], text[at:]
+        before += ending if before and not before.endswith("\n") else ""
+        apart = ending if not has_keys and behind.startswith(("#", "[")) else ""
+        return f"{mark}{before}{key} = {numbers}{ending}{apart}{behind}"
     old = document[key]
     if isinstance(old, list) and len(old) == len(numbers):
         for index, number in enumerate(numbers):
@@ -95,18 +102,36 @@ def _edited(text: str, key: str, numbers: list[float]) -> str:
     return f"{mark}{tomlkit.dumps(document)}"
 
 
-def _end_of_keys(document: Any) -> int:
-    """Where the last key ends that lies in no table; comments behind it may be the table's."""
+def _end_of_keys(document: Any) -> tuple[int, bool]:
+    """Where the last key ends that lies in no table, and whether there is one.
+
+    Comments behind it may be the next table's. Without such a key it is where the first table
+    begins, or the file ends.
+    """
     tomlkit = _tomlkit()
     tables = (tomlkit.items.Table, tomlkit.items.AoT)
-    last = 0
-    for index, (key, item) in enumerate(document.body):
+    first = last = 0
+    for key, item in document.body:
         if isinstance(item, tables):
             break
-        last = index + 1 if key is not None else last
+        first += 1
+        last = first if key is not None else last
     head = tomlkit.document()
-    head.body.extend(document.body[:last])
-    return len(head.as_string())
+    head.body.extend(document.body[: last or first])
+    return len(head.as_string()), last > 0
+
+
+def _end_of_head(text: str, *, whole: bool) -> int:
+    """Where the comments at the head of a file end: those right above a table are the table's.
+
+    Args:
+        text: before the first table.
+        whole: whether there is no table.
+    """
+    lines = text.splitlines(keepends=True)
+    while lines and not whole and lines[-1].strip():
+        lines.pop()
+    return sum(map(len, lines))
 
 
 def _tomlkit() -> Any:

@@ -52,6 +52,12 @@ class Hub:
             if error is None:
                 raise
 
+    def restart(self) -> None:
+        """Another recording begins, of which no stage knows anything yet."""
+        for stage in self._stages:
+            if forget := getattr(stage, "restart", None):
+                forget()
+
     def send(self, message: Message) -> None:
         """Send a message to every sink.
 

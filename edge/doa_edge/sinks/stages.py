@@ -10,7 +10,10 @@ from typing import TypeAlias
 from doa_edge.sinks.sink import Message
 
 Stage: TypeAlias = Callable[[Message], Iterable[Message]]
-"""The messages that one becomes: itself with another key, or an event beside it."""
+"""The messages that one becomes: itself with another key, or an event beside it.
+
+One that remembers what it has seen has a method `restart`, called before another recording.
+"""
 
 
 def message_stages(options: argparse.Namespace) -> Sequence[Stage]:

@@ -5,6 +5,8 @@ A line says which zones a direction is in. At a border that would go back and fo
 - a talker who is in a zone stays in it until they are `MARGIN_DEG` outside;
 - they have *entered* once they were heard in it for `DWELL_S`, and *left* once they were heard
   outside for as long, or not heard for `SILENT_S`, which is longer than most pauses of speech.
+
+Where a recording ends nobody leaves, as its lines end; the next one begins with nobody.
 """
 
 from __future__ import annotations
@@ -35,25 +37,19 @@ class ZoneStage:
     def __init__(self, zones: Sequence[Zone]) -> None:
         self._zones = zones
         self._occupancy = Occupancy([zone.name for zone in zones])
-        self._latest: Message = {"time_s": 0.0}
         self._inside: dict[int, list[str]] = {}  # zones in the latest line, by id
 
     def __call__(self, message: Message) -> Iterator[Message]:
         """A message as it is sent on, and who entered and left with it."""
-        if self._is_of_another(message):
-            self._inside = {}
-            yield from self._occupancy.restart(self._latest)
-        self._latest = message
         if "azimuth_deg" in message:
             message = self._with_zones(message)
         yield message
         yield from self._occupancy.update(message)
 
-    def _is_of_another(self, message: Message) -> bool:
-        """Whether a message begins another recording, which nobody comes to from the last one."""
-        file = self._latest.get("file")
-        other = file is not None and message.get("file", file) != file
-        return other or bool(message["time_s"] < self._latest["time_s"])
+    def restart(self) -> None:
+        """Another recording begins, which nobody comes to from the last one."""
+        self._inside = {}
+        self._occupancy.restart()
 
     def _with_zones(self, message: Message) -> Message:
         talkers = message.get("talkers")
@@ -86,7 +82,8 @@ class ZoneStage:
 class Occupancy:
     """Who has entered which zone and not left it, by lines that name the zones of their talkers.
 
-    It is made of estimates alone, so that it is right again soon where messages were lost.
+    It is made of estimates alone, so that it is right again soon where messages were lost. With a
+    message of another `file`, or of an earlier time, another recording has begun.
 
     Args:
         names: of the zones.
@@ -96,6 +93,7 @@ class Occupancy:
         self._names = tuple(names)
         self._visitors: dict[int, _Visitor] = {}
         self._time_s = 0.0
+        self._file: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -110,10 +108,10 @@ class Occupancy:
 
     def update(self, message: Message) -> list[Message]:
         """Take in the next message; who enters and leaves by it."""
-        time_s = message["time_s"]
-        if time_s < self._time_s:  # another recording
-            self._visitors = {}
-        self._time_s = time_s
+        time_s, file = message["time_s"], message.get("file")
+        if time_s < self._time_s or file != self._file:
+            self.restart()
+        self._time_s, self._file = time_s, file
         events = []
         for id, zones in _heard(message):
             visitor = self._visitors.setdefault(id, _Visitor())
@@ -126,13 +124,10 @@ class Occupancy:
                 events += self._end(id, time_s)
         return events
 
-    def restart(self, latest: Message) -> list[Message]:
-        """Everybody leaves, with the last message of a recording."""
-        time_s = latest["time_s"]
-        of_file = {"file": latest["file"]} if "file" in latest else {}
-        events = [event for id in list(self._visitors) for event in self._end(id, time_s)]
+    def restart(self) -> None:
+        """Another recording begins: with nobody."""
+        self._visitors = {}
         self._time_s = 0.0
-        return [{**event, **of_file} for event in events]
 
     def _end(self, id: int, time_s: float) -> list[Message]:
         entered = self._visitors.pop(id).entered

@@ -163,6 +163,36 @@ def test_write_keeps_comments_and_what_else_there_is(align, placed, tmp_path):
     assert_mount(message, MOUNT)  # that of the file was left out
 
 
+@pytest.mark.parametrize(
+    ("elevation_deg", "arguments", "left_deg"),
+    [(12.0, (), 12.0), (15.0, ("--place", "0,15"), 30.0), (-12.0, ("--hangs",), 12.0)],
+)
+def test_what_one_place_does_not_explain_is_told_and_not_written(
+    align, placed, tmp_path, elevation_deg, arguments, left_deg
+):
+    config = tmp_path / "hangs.toml"
+    config.write_text("gate = -50\n")
+    given = placed((40, 0, 180), ((0.0, elevation_deg),))
+    status, message, talk = align(*given, *arguments, "--config", config, "--write")
+    assert status == 2
+    assert message["residual_deg"] == pytest.approx(left_deg, abs=CLOSE_DEG)
+    assert talk.endswith(
+        "doa_edge: One place must leave 10 degrees unexplained at most before a mount is kept, as "
+        f"the microphone may hang or be tilted. Received: {left_deg:.0f}; nothing was written\n"
+    )
+    assert config.read_text() == "gate = -50\n"
+
+
+def test_one_place_that_is_explained_is_written(align, placed, tmp_path):
+    config = tmp_path / "hangs.toml"
+    given = placed((40, 0, 180), ((0.0, 12.0),))
+    told = ("--place", "0,12", "--hangs", "--config", config, "--write")
+    status, message, _ = align(*given, *told)
+    assert status == 0
+    assert_mount(message, (40, 0, 180))
+    assert config.read_text() == f"mount = {message['mount']}\n"
+
+
 def test_write_makes_a_file_that_a_run_takes(align, placed, tmp_path, capsys):
     names, config = placed(), tmp_path / "new.toml"
     assert align(*names, "--config", config, "--write")[0] == 0

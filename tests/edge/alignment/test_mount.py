@@ -60,7 +60,36 @@ def test_what_one_place_leaves_unexplained_is_its_elevation():
     found = level_mounting(heard, vectors(AHEAD)[0])
     np.testing.assert_allclose(np.degrees(found.mount), (-40.0, 0.0, 0.0), atol=EXACT)
     assert found.residual_deg == pytest.approx(25.0)
-    assert "25 degrees are left unexplained" in found.warnings[0]
+    assert found.warnings == (
+        "25 degrees are left unexplained, as the talker was heard higher or lower than they are if "
+        "the microphone stands level: measure two places, or say the elevation of the mouth "
+        "(--place)",
+    )
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_place_whose_elevation_is_told_tells_standing_from_hanging(hangs):
+    """The other one of them is proposed where it explains more; the elevation is not asked for."""
+    (place,) = vectors((102.2, 15.2))
+    rotation = rotation_matrix(np.radians(40.0), 0.0, 0.0 if hangs else np.pi)
+    heard = rotation.T @ vectors((102.2, 12.0))[0]
+    found = level_mounting(heard, place, hangs=hangs, elevation_told=True)
+    assert found.residual_deg == pytest.approx(27.2)
+    how, other = ("hangs", "stands level") if hangs else ("stands level", "hangs")
+    assert found.warnings == (
+        "27 degrees are left unexplained, as the talker was heard higher or lower than they are if "
+        f"the microphone {how}: 3 are left if it {other} ({'leave out' if hangs else 'add'} "
+        "--hangs); else measure two places",
+    )
+    right = level_mounting(heard, place, hangs=not hangs, elevation_told=True)
+    assert right.residual_deg == pytest.approx(3.2)
+    assert right.warnings == ()
+
+
+def test_an_elevation_that_is_told_is_not_asked_for():
+    (heard,) = vectors((40.0, 25.0))
+    found = level_mounting(heard, vectors(AHEAD)[0], elevation_told=True)
+    assert found.warnings[0].endswith(": measure two places, or check the elevation of --place")
 
 
 def test_one_place_from_above_tells_no_yaw():

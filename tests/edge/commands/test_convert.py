@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from doa_edge.commands.main import main
-from doa_edge.input.audio import read_recording
+from doa_edge.input.audio import FileSource, read_recording
 from doa_edge.input.format import InputFormat
+from tests.edge.input.wave_files import chunk, pcm16, wave
 from tests.places import PROJECT
 
 soundfile = pytest.importorskip("soundfile")
@@ -110,3 +112,64 @@ def test_an_interruption_keeps_what_was_heard(tmp_path):
     assert len(heard) > 1000
     assert np.all(heard == 0.25)
     assert list(tmp_path.iterdir()) == [out]
+
+
+# --- the recorder's clock
+
+NUMBERS = struct.pack("<H64s5h", 2, bytes(range(64)), -2300, 500, -90, -1800, -2000)
+HISTORY = b"A=PCM,F=16000,W=16,M=quad,T=Recorder\r\n"
+
+
+@pytest.fixture
+def clocked(tmp_path, plane_wave):
+    """A recording whose recorder has a clock, and says more of it."""
+    body = b"Scene 1".ljust(256, b"\0") + b"Recorder".ljust(32, b"\0") + b"R1".ljust(32, b"\0")
+    body += b"2026-03-28" + b"12:00:00" + struct.pack("<Q", 16_000 * 43_200 + 8_000)
+    body += NUMBERS + bytes(180) + HISTORY
+    path = tmp_path / "clocked.wav"
+    path.write_bytes(wave(pcm16(plane_wave(40.0, 0.0)), before=chunk(b"bext", body)))
+    return path
+
+
+@pytest.mark.parametrize(("rate", "reference"), [(16_000, 691_208_000), (44_100, 1_905_142_050)])
+@pytest.mark.parametrize("piped", [False, True])
+def test_the_clock_of_the_recorder_stays(tmp_path, clocked, capsys, rate, reference, piped):
+    out = tmp_path / "out.wav"
+    arguments = ("--out", out, "--to-rate", rate)
+    if piped:
+        command = [sys.executable, "-m", "doa_edge", "convert", "--input", "-"]
+        with clocked.open("rb") as sound:
+            done = subprocess.run([*command, *map(str, arguments)], stdin=sound)
+        assert done.returncode == 0
+    else:
+        assert convert(clocked, *arguments) == 0
+        assert capsys.readouterr().err == f"doa_edge: wrote {out}\n"
+    with FileSource(clocked) as before, FileSource(out) as after:
+        assert after.began == before.began
+        assert after.began.isoformat() == "2026-03-28T12:00:00.500000"
+        assert after.broadcast.time_reference == reference
+        assert after.broadcast.description == "Scene 1"
+        body = after.broadcast.body
+    assert body[346:422] == NUMBERS
+    assert body[602:].startswith(HISTORY)
+    np.testing.assert_allclose(len(read_recording(out)), len(read_recording(clocked)), atol=1)
+
+
+def test_a_clock_that_flac_has_no_place_for_is_told(tmp_path, clocked, capsys):
+    out = tmp_path / "out.flac"
+    assert convert(clocked, "--out", out) == 0
+    assert capsys.readouterr().err == (
+        f"doa_edge: {out} does not keep the recorder's clock (bext), for which it has no place: "
+        f".wav keeps it\ndoa_edge: wrote {out}\n"
+    )
+
+
+def test_a_clock_that_libsndfile_does_not_take_is_told(tmp_path, clocked, capsys, monkeypatch):
+    monkeypatch.setattr("doa_edge.commands.convert._SET_BROADCAST_INFO", 0x7FFF)  # no command
+    out = tmp_path / "out.wav"
+    assert convert(clocked, "--out", out) == 0
+    assert capsys.readouterr().err == (
+        f"doa_edge: {out} does not keep the recorder's clock (bext)\ndoa_edge: wrote {out}\n"
+    )
+    with FileSource(out) as source:
+        assert source.broadcast is None

@@ -291,6 +291,37 @@ def test_what_a_verb_does_not_know_names_its_own_help(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        (["run", "-x.wav"], "unrecognized arguments: -x.wav"),
+        (["run", "--input", "-x.wav"], "argument --input: expected at least one argument"),
+        (["convert", "-x.wav", "--out", "a.wav"], "unrecognized arguments: -x.wav"),
+    ],
+)
+def test_a_name_that_begins_with_a_dash_is_told_how_it_is_written(capsys, command, wrong):
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        f"doa_edge {command[0]}: {wrong}; a file whose name begins with - is written ./-x.wav "
+        f"(see doa_edge {command[0]} --help)\n"
+    )
+
+
+def test_a_file_of_any_name_is_told_how_it_is_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--door"]) == 2
+    assert "./" not in capsys.readouterr().err
+    (tmp_path / "--door").write_bytes(b"")
+    assert main(["run", "--door"]) == 2
+    assert "begins with - is written ./--door (see" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["-i", "-90,0,0.5", "-1.5", "-", "--every=0.5s"])
+def test_what_is_no_name_gets_no_such_advice(capsys, given):
+    assert main(["run", "--nonsense", given]) == 2
+    assert "./" not in capsys.readouterr().err
+
+
 def test_a_picture_that_cannot_be_written_is_told_before_the_work(tmp_path):
     folder = tmp_path / "full"
     folder.mkdir()

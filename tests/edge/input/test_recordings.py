@@ -249,6 +249,22 @@ def test_a_table_of_several(write, no_network, capsys, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("clocks", [(None, None), ("12:00:00", "12:30:00")])
+def test_nobody_goes_from_one_recording_to_the_next(write, no_network, capsys, clocks):
+    """The events of each are those that it has alone; none is between them."""
+    zones = ("--zones", "left=20,160", "--name", "door")
+    paths = [write(name, 40.0, time=t) for name, t in zip(("a.wav", "b.wav"), clocks, strict=True)]
+    alone = [{**line, "file": path} for path in paths for line in run(capsys, path, *zones)[1]]
+    _, together, _ = run(capsys, *paths, *zones)
+    assert together == alone
+    events = [line for line in together if "event" in line]
+    assert [(event["time_s"], event["event"], event["file"]) for event in events] == [
+        (1.152, "zone_entered", path) for path in paths
+    ]
+    began = ["2026-03-28T12:00:01.152", "2026-03-28T12:30:01.152"]
+    assert [event.get("time") for event in events] == (began if clocks[0] else [None, None])
+
+
 def test_a_summary_is_a_line_each(write, no_network, capsys):
     paths = [write("a.wav", 40.0), write("b.wav", -40.0, seconds=2.0)]
     status, lines, _ = run(capsys, *paths, "--summary")

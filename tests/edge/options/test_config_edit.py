@@ -20,7 +20,19 @@ VALUE = [12.5, -3.0, 180.0]
     ("before", "after"),
     [
         ("", "mount = [12.5, -3.0, 180.0]\n"),
-        ("# only a comment", "mount = [12.5, -3.0, 180.0]\n# only a comment"),
+        ("# only a comment", "# only a comment\nmount = [12.5, -3.0, 180.0]\n"),
+        (
+            "# head\n\n[zones]\nb = [1, 2]\n",
+            "# head\n\nmount = [12.5, -3.0, 180.0]\n\n[zones]\nb = [1, 2]\n",
+        ),
+        (
+            "# head\r\n# more\r\n\r\n# places\r\n[zones]\r\n",
+            "# head\r\n# more\r\n\r\nmount = [12.5, -3.0, 180.0]\r\n\r\n# places\r\n[zones]\r\n",
+        ),
+        ("# places\n[zones]\n", "mount = [12.5, -3.0, 180.0]\n\n# places\n[zones]\n"),
+        ("[zones]\n", "mount = [12.5, -3.0, 180.0]\n\n[zones]\n"),
+        ("[[zone]]\n[[zone]]\n", "mount = [12.5, -3.0, 180.0]\n\n[[zone]]\n[[zone]]\n"),
+        ("\ufeff# head\n\n[zones]\n", "\ufeff# head\n\nmount = [12.5, -3.0, 180.0]\n\n[zones]\n"),
         ("a = 1", "a = 1\nmount = [12.5, -3.0, 180.0]\n"),
         ("a.b = 1\n", "mount = [12.5, -3.0, 180.0]\na.b = 1\n"),
         ('a = 1 # x\nmount = "0,0,180" # y\n', "a = 1 # x\nmount = [12.5, -3.0, 180.0] # y\n"),

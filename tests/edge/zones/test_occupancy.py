@@ -162,21 +162,28 @@ def test_slow_estimates_are_enough():
     assert events(stage(several(25.0))) == [left(25.0, "desk", id=1)]
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_another_recording_begins_with_nobody(named):
-    """With its last moment everybody leaves the first one; an id may be somebody else's then."""
-    files = ({"file": "a.wav"}, {"file": "b.wav"}) if named else ({}, {})
+@pytest.mark.parametrize("begin_s", [0.832, 1.312, 5.0])  # before, with and after the last line
+def test_another_recording_begins_with_nobody(begin_s):
+    """Nobody leaves the first one, whose lines have ended; its margins and dwells are forgotten."""
     stage = ZoneStage([DESK])
-    told = passed(stage, [{**several(t, talker(1, 1, 0.0)), **files[0]} for t in times(4)])
-    begun = list(stage({**several(0.832, talker(1, 1, 0.0)), **files[1]}))
-    gone = {**left(1.312, "desk", id=1), **files[0]}
-    assert begun[0] == gone
-    assert begun[1]["time_s"] == 0.832
-    assert len(begun) == 2
-    assert events(told) == [entered(1.152, "desk", id=1)]
-    assert events(stage({**several(1.152, talker(1, 1, 0.0)), **files[1]})) == [
-        entered(1.152, "desk", id=1)
-    ]
+    told = passed(stage, [one(t, 10.0) for t in times(4)])
+    assert events(told) == [entered(1.152, "desk")]
+    stage.restart()
+    begun = passed(stage, [one(t, 33.0) for t in times(3, begin_s=begin_s)])
+    assert [line["zones"] for line in begun] == [[], [], []]  # without a margin
+    stage.restart()
+    begun = passed(stage, [one(t, 10.0) for t in times(3, begin_s=begin_s)])
+    assert events(begun) == [entered(round(begin_s + 2 * STEP_S, 3), "desk")]
+
+
+@pytest.mark.parametrize("begin_s", [0.832, 1.312, 5.0])
+def test_who_counts_talkers_knows_another_recording_by_its_name(begin_s):
+    occupancy = Occupancy(["desk"])
+    for t in times(4):
+        occupancy.update({**one(t, 10.0), "zones": ["desk"], "file": "a.wav"})
+    assert occupancy.counts == {"desk": 1}
+    occupancy.update({**one(begin_s, 10.0), "zones": ["desk"], "file": "b.wav"})
+    assert occupancy.counts == {"desk": 0}
 
 
 def test_counts_are_right_again_where_messages_were_lost():

@@ -187,6 +187,29 @@ def test_what_does_not_go_together_is_one_line(files, capsys, options, message):
 
 
 @pytest.mark.parametrize(
+    ("given", "more", "message"),
+    [
+        ({"count": 1}, "", "To split scenes needs two or more files. Received: 1 in "),
+        ({}, "--valid-by room", "has no column 'room' to split by"),
+        ({}, "--format nonsense", "nonsense"),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_recordings_are_looked_at_before_what_trains_is_imported(
+    files, tmp_path, capsys, monkeypatch, given, more, message, beside
+):
+    def imported(engine):
+        raise AssertionError(engine)
+
+    monkeypatch.setattr("doa_tf.cli.train.use_engine", imported)
+    folder = own(tmp_path / "bad", **given)
+    options = f"--scenes {folder} {BESIDE if beside else ''} {more} --out {{out}}"
+    assert main(f"train {options}".format(**files).split()) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"count": 1}, "To split scenes needs two or more files. Received: 1 in "),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _TEXTS = (256, 32, 32, 10, 8)  # bytes of description, originator, its reference, date and time
 _DAY = datetime.timedelta(days=1)
@@ -24,6 +24,7 @@ class Broadcast:
         description: free text.
         originator: the program or device that wrote it.
         reference: its name for this recording.
+        body: the whole chunk, with what else it says.
     """
 
     date: datetime.date | None = None
@@ -32,6 +33,7 @@ class Broadcast:
     description: str = ""
     originator: str = ""
     reference: str = ""
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 def broadcast_of(body: bytes) -> Broadcast | None:
@@ -52,7 +54,24 @@ def broadcast_of(body: bytes) -> Broadcast | None:
         description=description,
         originator=originator,
         reference=reference,
+        body=body,
     )
+
+
+def at_rate(broadcast: Broadcast, from_rate: int, to_rate: int) -> bytes:
+    """The chunk for the same recording at another rate, in whose samples its time reference counts.
+
+    Args:
+        broadcast: as it was read.
+        from_rate: of the recording that it was read from [hertz].
+        to_rate: of the one that gets it [hertz].
+    """
+    reference = round(broadcast.time_reference * to_rate / from_rate)
+    if from_rate == to_rate or reference >= 1 << 64:  # none of a time of day
+        return broadcast.body
+    body = bytearray(broadcast.body)
+    struct.pack_into("<Q", body, sum(_TEXTS), reference)
+    return bytes(body)
 
 
 def began(broadcast: Broadcast | None, sample_rate: int) -> datetime.datetime | None:

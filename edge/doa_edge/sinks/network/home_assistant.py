@@ -23,12 +23,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from doa_core.errors import InputError
 from doa_core.reading.json_text import parse_json
 from doa_edge.sinks.sink import Message
 from doa_edge.sinks.slots import talkers_by_slot
+from doa_edge.zones.zone import check_name
 
 DEFAULT_DISCOVERY = "homeassistant"
 BIRTH_TOPIC = "homeassistant/status"  # Home Assistant's own default, whatever the prefix
@@ -39,6 +40,7 @@ EXPIRY_SECONDS = 150  # without a state: more than MOST_SECONDS and the longest 
 LARGEST_CONFIG = 1 << 20  # bytes that are read of what we said earlier
 
 _LONGEST_ID = 64  # characters that are made of a topic
+_ZONE_KEY = "zone_"  # begins the key of a zone's entity
 
 Entity = dict[str, Any]
 
@@ -106,7 +108,7 @@ class Discovery:
             for slot in range(1, self.talkers + 1):
                 yield f"slot_{slot}", _slot(slot, f"{topic}/state")
         for zone in self.zones:
-            yield f"zone_{quote(zone, safe='')}", _zone(zone, f"{topic}/zone/{zone}")
+            yield f"{_ZONE_KEY}{quote(zone, safe='')}", _zone(zone, f"{topic}/zone/{zone}")
 
     def without(self, topic: str, earlier: bytes) -> dict[str, Any] | None:
         """The device, and the removal of what was there and no longer is: None if all still is.
@@ -122,6 +124,16 @@ class Discovery:
             return None
         removed = {key: {"platform": platform} for key, platform in gone.items()}
         return {**config, "components": {**config["components"], **removed}}
+
+    def gone_zones(self, earlier: bytes) -> list[str]:
+        """Names of the zones that were there and no longer are, whose counts the broker has kept.
+
+        Args:
+            earlier: what the broker has kept of an earlier run.
+        """
+        keys = [key for key in _components(earlier) if key.startswith(_ZONE_KEY)]
+        names = [unquote(key.removeprefix(_ZONE_KEY)) for key in keys]
+        return [name for name in names if name not in self.zones and _is_zone(name)]
 
 
 class PacedState:
@@ -284,6 +296,15 @@ def _zone(zone: str, state_topic: str) -> Entity:
     entity = _binary(zone, "occupancy", "value | int(0) > 0", state_topic=state_topic)
     del entity["expire_after"]
     return entity
+
+
+def _is_zone(name: str) -> bool:
+    """Whether it is a name that a zone of ours can have had."""
+    try:
+        check_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _components(earlier: bytes) -> dict[str, str]:

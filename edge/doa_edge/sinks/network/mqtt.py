@@ -245,6 +245,8 @@ class MqttSink:
             if removal is not None:  # told once: it needs not be kept
                 self._describe(discovery, removal)
                 self._describe(discovery, discovery.config(self._topic))
+            for zone in discovery.gone_zones(message.payload):
+                self._publish(f"zone/{zone}", "", retain=True)
 
     def _greet(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:

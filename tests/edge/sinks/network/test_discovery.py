@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -123,6 +124,32 @@ def test_what_a_later_run_no_longer_has_is_removed(broker):
     listener.close()
 
 
+def test_counts_of_zones_that_a_later_run_no_longer_has_are_removed(broker):
+    listener = Listener(broker.port)
+    earlier = sink(broker, replace(ONE, zones=("desk", "Küche-links")))
+    earlier.count_zones(["desk", "Küche-links"])
+    assert wait_until(lambda: listener.of("doa/status"))
+    earlier.send({**ESTIMATE, "zones": []})
+    earlier.close()
+    assert wait_until(lambda: listener.of("doa/zone/Küche-links") == ["0"])
+    second = sink(broker, replace(ONE, zones=("desk",)))
+    assert wait_until(lambda: listener.of("doa/zone/Küche-links") == ["0", ""])
+    second.close()
+    assert listener.of("doa/zone/desk") == ["0"]
+    third = sink(broker, ONE)
+    assert wait_until(lambda: listener.of("doa/zone/desk") == ["0", ""])
+    third.close()
+    assert wait_until(lambda: listener.of("doa/status") == 3 * ["online", "offline"])
+    late = Listener(broker.port)
+    late.publish("end", "")
+    assert wait_until(lambda: late.of("end"))
+    assert sorted({topic for topic, *_ in late.heard}) == [
+        *("doa/state", "doa/status", "end", CONFIG)
+    ]
+    late.close()
+    listener.close()
+
+
 def test_what_was_there_and_still_is_is_described_once(broker):
     listener = Listener(broker.port)
     for _ in range(3):
@@ -142,6 +169,8 @@ def test_what_was_there_and_still_is_is_described_once(broker):
         b'{"components": {"a": {}, "b": 1}}',
         b'{"components": ' + 5000 * b"[",
         b'{"components": {"a": {"platform": "' + (1 << 20) * b"x" + b'"}}}',
+        b'{"components": {"zone_%23": {"platform": "a"}, "zone_a%2F%2B": {"platform": "b"}}}',
+        b'{"components": {"zone_": {"platform": "a"}, "zone_%FF": {"platform": "b"}}}',
     ],
     ids=range(8),  # a program is started, whose environment holds the name of the test
 )
@@ -204,9 +233,19 @@ def test_the_tutorial_does_what_it_says(broker):
 def test_what_the_page_has_people_remove_is_all_that_was_kept(broker):
     text = section("edge/outputs.md", "### Home Assistant: `--mqtt-discovery [PREFIX]`")
     listener = Listener(broker.port)
-    run_once(broker, ONE, listener)
+    talking = sink(broker, replace(ONE, zones=("desk", "sofa")))
+    talking.count_zones(["desk", "sofa"])
+    assert wait_until(lambda: listener.of("doa/status"))
+    talking.send({**ESTIMATE, "zones": []})
+    talking.close()
+    assert wait_until(lambda: listener.of("doa/status") == ["online", "offline"])
+    kept = Listener(broker.port)
     topics = re.findall(r"^mosquitto_pub -h BROKER -r -n -t (.*)$", text, re.M)
-    assert len(topics) == 3
+    assert len(topics) == 4
+    named = [t.replace("NAME", zone) for t in topics for zone in ("desk", "sofa")]
+    topics = sorted(set(named))
+    assert wait_until(lambda: sorted({topic for topic, *_ in kept.heard}) == topics)
+    kept.close()
     for topic in topics:
         listener.publish(topic, "", retain=True)
     listener.close()
