@@ -15,9 +15,13 @@ from doa_edge.report.moments import read_moment
 SUFFIXES = (".jsonl", ".csv")  # of the files of a folder
 _NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
 _LOOK = 1 << 16  # bytes at the beginning and the end, in which times are looked for
-_TIME = re.compile(rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"')
+_TIME = re.compile(
+    rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"'
+    rb'(?:, ?"from_s": ?(-?[\d.]{1,8}), ?"to_s": ?([\d.]{1,8}))?'  # of a minute
+)
 _ISO = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.,]{5,16}(?:Z|[+-]\d\d:?\d\d)?")
-_OVERLAP_S = 120.0  # a minute of a log may have been begun twice
+_OVERLAP_S = 120.0  # by which a clock may have been set back between two outputs
+_OVERLAP_SHARE = 0.5  # of the shorter of them
 
 
 @dataclass
@@ -57,7 +61,7 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
         first, last = _times(parts)
         outputs.append(Output(printable(base.name), parts, first, last))
     outputs.sort(key=lambda output: -1.0 if output.first is None else max(output.first, 0.0))
-    if _overlap(outputs):
+    if overlap(outputs):
         for output in outputs:
             output.source = output.name
     return outputs
@@ -135,25 +139,33 @@ def _times_in(path: Path) -> Iterator[float]:
 
 
 def _times_of(data: bytes) -> list[float]:
-    texts = _TIME.findall(data)
-    if not texts and not data.lstrip().startswith(b"{"):
-        texts = _ISO.findall(data)  # of a table
+    found = _TIME.findall(data)
+    if not found and not data.lstrip().startswith(b"{"):
+        found = [(text, b"", b"") for text in _ISO.findall(data)]  # of a table
     times = []
-    for text in (*texts[:1], *texts[-1:]):
+    for (time, begin, end), is_first in zip((*found[:1], *found[-1:]), (True, False), strict=False):
         try:
-            times.append(read_moment(text.decode()).utc_s)
+            since_s = float((begin if is_first else end) or 0.0)
+            times.append(read_moment(time.decode()).utc_s + since_s)
         except (ValueError, OverflowError):
             continue
     return times
 
 
-def _overlap(outputs: Sequence[Output]) -> bool:
-    """Whether any two of them were written at the same time."""
-    latest = None
-    for output in outputs:  # in the order of their beginnings
+def overlap(outputs: Sequence[Output]) -> bool:
+    """Whether any two of them were written at the same time.
+
+    Args:
+        outputs: in the order of their beginnings.
+    """
+    longest: Output | None = None  # to the latest end
+    for output in outputs:
         if output.first is None or output.last is None:
             continue
-        if latest is not None and output.first < latest - _OVERLAP_S:
-            return True
-        latest = output.last if latest is None else max(latest, output.last)
+        if longest is not None and longest.first is not None and longest.last is not None:
+            shorter_s = min(longest.last - longest.first, output.last - output.first)
+            if longest.last - output.first > min(_OVERLAP_S, _OVERLAP_SHARE * shorter_s):
+                return True
+        if longest is None or longest.last is None or output.last > longest.last:
+            longest = output
     return False
