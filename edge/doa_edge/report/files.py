@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say
 from doa_core.files import existing_path, printable
 from doa_edge.report.moments import read_moment
 
@@ -20,6 +20,7 @@ _TIME = re.compile(
     rb'(?:, ?"from_s": ?(-?[\d.]{1,8}), ?"to_s": ?([\d.]{1,8}))?'  # of a minute
 )
 _ISO = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.,]{5,16}(?:Z|[+-]\d\d:?\d\d)?")
+_NO_FILES = "A folder must hold the .jsonl files that `doa_edge run --log` or `--out` wrote."
 _OVERLAP_S = 120.0  # by which a clock may have been set back between two outputs
 _OVERLAP_SHARE = 0.5  # of the shorter of them
 
@@ -49,13 +50,23 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
     given too. Outputs of the same time are those of several microphones, told apart by the names of
     the files. Those without a time, and pipes, come first, as they were given.
 
+    A folder without such files, beside others, is said and left out.
+
     Raises:
-        InputError: a folder without such files.
+        InputError: no file in any of the folders, or a path that is not there.
         OSError: a file that cannot be read.
     """
     files: dict[Path, None] = {}
+    empty = []
     for path in paths:
-        files |= dict.fromkeys(_files_of(existing_path(path)))
+        found = _files_of(existing_path(path))
+        files |= dict.fromkeys(found)
+        if not found:
+            empty.append(path)
+    if empty and not files:
+        raise InputError(f"{_NO_FILES} Received: {empty[0]}")
+    for path in empty:
+        say(f"doa_edge: {path} is left out: {_NO_FILES[0].lower()}{_NO_FILES[1:-1]}")
     outputs = []
     for base, parts in _families(files).items():
         first, last = _times(parts)
@@ -69,15 +80,14 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
 
 def _files_of(path: Path) -> list[Path]:
     """The file itself, or those of a folder."""
-    if not path.is_dir():
-        return [path]
-    files = [one for one in sorted(path.iterdir()) if _is_ours(one)]
-    if not files:
+    if path.is_dir():
+        return [one for one in sorted(path.iterdir()) if _is_ours(one)]
+    if not path.exists():
         raise InputError(
-            "A folder must hold the .jsonl files that `doa_edge run --log` or `--out` wrote. "
-            f"Received: {path}"
+            "A report must be of files, or of folders of them, that `doa_edge run --log` or "
+            f"`--out` wrote. Not found: {path}"
         )
-    return files
+    return [path]
 
 
 def _is_ours(path: Path) -> bool:

@@ -141,8 +141,11 @@ class History:
 
     def offset_at(self, moment: float) -> float:
         """What local time is ahead of UTC at a moment by the clock [seconds]."""
-        column = self.clocked.columns.get(int(moment // self.clocked.width_s))
-        return (self.first.offset_s or 0.0) if column is None else column.offset_s
+        number = int(moment // self.clocked.width_s)
+        for place in (number, number - 1):  # the end of a span may lie beyond its column
+            if (column := self.clocked.columns.get(place)) is not None:
+                return column.offset_s
+        return self.first.offset_s or 0.0
 
     def _note_run(self, span: Span) -> None:
         """Count runs, and keep from when to when each was."""

@@ -83,6 +83,19 @@ class Place:
         """The mean azimuth [degrees]; 0 where there is none."""
         return math.degrees(math.atan2(self.y, self.x))
 
+    @property
+    def peak_deg(self) -> float:
+        """The azimuth that was heard longest, with what lies beside it [degrees].
+
+        Somebody was there, which need not be so of the mean of two.
+        """
+
+        def around(sector: int) -> float:
+            beside = (self.sectors.get((sector + by) % SECTORS, 0.0) for by in (-1, 1))
+            return self.sectors[sector] + 0.5 * sum(beside)
+
+        return float(sector_azimuth(max(self.sectors, key=around))) if self.sectors else 0.0
+
 
 @dataclass
 class Span:

@@ -305,6 +305,15 @@ def test_a_run_that_heard_nothing_has_no_report(tmp_path, capsys):
     assert "--report has nothing to tell" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_report_on_a_full_device_says_where(tmp_path, recording, capsys):
+    full = tmp_path / "full.html"
+    full.symlink_to("/dev/full")
+    assert main(["run", str(recording), "--report", str(full), "--json"]) == 1
+    assert f"No space left on device: '{full}'" in capsys.readouterr().err
+    assert full.is_symlink()
+
+
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.htm", "report.jsonl"])
 def test_a_report_of_another_kind_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"must end in \.html or \.png\. Received: "):

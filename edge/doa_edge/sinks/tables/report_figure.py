@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from doa_core.errors import visible
 from doa_edge.report.drawing.canvas import COLOURS, Box, Raster
 from doa_edge.report.drawing.page import PRIVACY
 from doa_edge.report.drawing.panels import GAP, PADDING, WIDTH, Panel, Section
@@ -78,7 +79,7 @@ class FigureCanvas:
     ) -> None:
         """See `doa_edge.report.drawing.canvas.Canvas`."""
         self._axes.text(
-            *(self._x + at[0], self._y + at[1], text),
+            *(self._x + at[0], self._y + at[1], visible(text)),
             fontsize=0.93 * size * _POINTS,  # its letters are wider than a browser's
             color=_colour(fill),
             ha={"start": "left", "middle": "center", "end": "right"}[anchor],
