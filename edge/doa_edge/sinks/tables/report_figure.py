@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from doa_core.errors import visible
-from doa_edge.report.drawing.canvas import COLOURS, Box, Raster
+from doa_edge.report.drawing.canvas import CLEAR, COLOURS, Box, Raster
 from doa_edge.report.drawing.page import PRIVACY
 from doa_edge.report.drawing.panels import GAP, PADDING, WIDTH, Panel, Section
 from doa_edge.sinks.plot import save_picture
@@ -35,6 +35,8 @@ class FigureCanvas:
         """See `doa_edge.report.drawing.canvas.Canvas`; a picture has no tips."""
         from matplotlib.patches import FancyBboxPatch, Rectangle
 
+        if fill == CLEAR:
+            return
         corner = (self._x + box.x, self._y + box.y)
         style: dict[str, Any] = {"facecolor": _colour(fill), "linewidth": 0.0}
         patch: Rectangle | FancyBboxPatch
