@@ -90,7 +90,11 @@ def write_beside(
             f"The output's folder must exist. Received: {path} in {target.parent}"
         )
     if target.exists() and not target.is_file():
-        yield target
+        try:
+            yield target
+        except OSError as error:
+            _name_full(error, target, path)
+            raise
         return
     remove_leftovers(target.parent, target.name)
     part = _beside(target, suffix)
@@ -103,10 +107,15 @@ def write_beside(
         raise
     except BaseException as error:
         part.unlink(missing_ok=True)
-        unnamed = (None, os.fspath(part))
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename in unnamed:
-            error.filename = os.fspath(path)  # or "no space left" says not where
+        _name_full(error, part, path)
         raise
+
+
+def _name_full(error: BaseException, part: Path, path: str | os.PathLike[str]) -> None:
+    """Have an error of a full disk name the path that was asked for, or it says not where."""
+    unnamed = (None, os.fspath(part))
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename in unnamed:
+        error.filename = os.fspath(path)
 
 
 @contextmanager

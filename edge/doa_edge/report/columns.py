@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from doa_edge.report.span import Span
+from doa_edge.report.span import Span, add_seconds
 
 MOST_COLUMNS = 800  # a month has 744 hours
 MOST_DAYS = 1100  # three years
@@ -34,8 +34,7 @@ class Column:
         """Add what was heard in it."""
         self.offset_s = offset_s
         self.heard_s += heard_s
-        for sector, seconds in sectors.items():
-            self.sectors[sector] = self.sectors.get(sector, 0.0) + seconds
+        add_seconds(self.sectors, sectors)
 
 
 class Block(NamedTuple):
@@ -63,9 +62,9 @@ class TimeColumns:
 
     def add(self, span: Span) -> None:
         """Add a span, whole, to the column of its middle."""
-        if span.end - span.begin > self.width_s:
-            self._widen(lambda: span.end - span.begin <= self.width_s)
-        number = math.floor((span.begin + span.end) / 2.0 / self.width_s)
+        if span.step_s > self.width_s:
+            self._widen(lambda: span.step_s <= self.width_s)
+        number = math.floor(span.middle / self.width_s)
         column = self.columns.setdefault(number, Column())
         column.add(span.offset_s or 0.0, span.heard_s, span.sectors)
         self.shrink(MOST_COLUMNS)
@@ -116,7 +115,7 @@ class DayHours:
 
     def add(self, span: Span) -> None:
         """Add a span by a clock, whole, to the hour of its middle."""
-        local_s = (span.begin + span.end) / 2.0 + (span.offset_s or 0.0)
+        local_s = span.middle + (span.offset_s or 0.0)
         day, hour = divmod(math.floor(local_s / 3600.0), HOURS)
         if day not in self.heard_s:
             self.heard_s[day], self.voice_s[day] = [0.0] * HOURS, [0.0] * HOURS

@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 from doa_edge.report.messages import Happened, Heard, Voice
 from doa_edge.report.moments import Moment, read_moment, write_moment
-from doa_edge.report.span import MOST_COUNTED, Place, Span, sector_of
+from doa_edge.report.span import MOST_COUNTED, Place, Span, add_seconds, sector_of
 
 FRAME_S = 0.032  # between two estimates at least
 ALONE_S = 0.16  # what an estimate stands for where a run has no other
@@ -43,6 +43,7 @@ class SpanCounter:
         self._waiting: tuple[Heard, Moment | None] | None = None  # until the next one comes
         self._step_s = 0.0  # 0: not known yet
         self._lost: dict[str, float] = {}  # since the last estimate [seconds]
+        self._events: list[tuple[Happened, Moment | None]] = []  # since then
         self._anchor: Moment | None = None  # of stream time 0
         self._base_s = 0.0  # of this run, on the time line without a clock
         self._runs = 0
@@ -64,8 +65,9 @@ class SpanCounter:
         return self._taken()
 
     def finish(self) -> Sequence[Span]:
-        """The spans that are not complete."""
+        """The spans that are not complete; the run has ended."""
         self._end_run()
+        self._run = ""
         if self._span is not None:
             self._done.append(self._span)
             self._span = None
@@ -128,12 +130,23 @@ class SpanCounter:
             reason, lost_s = values.get("reason"), _finite(values.get("lost_s"))
             if isinstance(reason, str) and lost_s > 0:
                 self._lost[reason[:40]] = self._lost.get(reason[:40], 0.0) + lost_s
-        elif happened.event == "clock_stepped":
-            self._at(happened.time_s, moment).steps_s.append(_finite(values.get("by_s")))
-            self._stepped = True
-        elif happened.event == "zone_entered" and isinstance(zone := values.get("zone"), str):
-            zones = self._at(happened.time_s, moment).zones
-            zones.setdefault(zone[:200], Place()).entered += 1
+        else:
+            self._stepped |= happened.event == "clock_stepped"
+            self._events.append((happened, moment))
+            if self._waiting is None:
+                self._count_events()
+
+    def _count_events(self) -> None:
+        """Count what happened, behind the estimate that came before it."""
+        for happened, moment in self._events:
+            values, step_s = happened.values, self._step_s or ALONE_S
+            if happened.event == "clock_stepped":
+                span = self._at(happened.time_s, moment, step_s)
+                span.steps_s.append(_finite(values.get("by_s")))
+            elif happened.event == "zone_entered" and isinstance(zone := values.get("zone"), str):
+                zones = self._at(happened.time_s, moment, step_s).zones
+                zones.setdefault(zone[:200], Place()).entered += 1
+        self._events.clear()
 
     def _count_waiting(self, next_s: float | None) -> None:
         """Count the estimate that waits, and what is missing between it and the next.
@@ -158,8 +171,9 @@ class SpanCounter:
         if rest_s > 0.5 * step_s + (REFILL_S if self._lost else 0.0):
             span.missing[NOT_WRITTEN] = span.missing.get(NOT_WRITTEN, 0.0) + rest_s
         self._lost.clear()
+        self._count_events()
 
-    def _at(self, time_s: float, moment: Moment | None, step_s: float = 0.0) -> Span:
+    def _at(self, time_s: float, moment: Moment | None, step_s: float) -> Span:
         """The span of a stretch of stream time that ends at `time_s`."""
         offset_s: float | None = None
         if moment is None and self._anchor is not None:
@@ -168,15 +182,19 @@ class SpanCounter:
             end = self._base_s + time_s
         else:
             end, offset_s = moment
-        number = math.floor((end - step_s / 2.0) / self._width_s)
-        place = (number, offset_s, self._run, self._file)
+        begin = end - step_s
+        number = math.floor((begin + end) / 2.0 / self._width_s)
+        # Not the offset: at the end of an estimate summer time may have begun, which its middle
+        # has not, and clocks are set between two minutes.
+        place = (number, offset_s is None, self._run, self._file)
         if self._span is None or place != self._place_of:
             if self._span is not None:
                 self._done.append(self._span)
-            self._span = Span(end - step_s, end, offset_s, self._run, self._file, self._name)
+            self._span = Span(begin, end, offset_s, self._run, self._file, self._name)
             self._place_of = place
-        self._span.begin = min(self._span.begin, end - step_s)
+        self._span.begin = min(self._span.begin, begin)
         self._span.end = max(self._span.end, end)
+        self._span.step_s = max(self._span.step_s, step_s)
         return self._span
 
 
@@ -189,8 +207,7 @@ def _count(span: Span, voices: Sequence[Voice], seconds: float) -> None:
     span.voice_s += seconds
     zones: dict[str, list[float]] = {}
     for voice in voices:
-        sector = sector_of(voice.azimuth_deg)
-        span.sectors[sector] = span.sectors.get(sector, 0.0) + seconds
+        add_seconds(span.sectors, {sector_of(voice.azimuth_deg): seconds})
         for zone in voice.zones:
             zones.setdefault(zone, []).append(voice.azimuth_deg)
         if voice.id is not None:

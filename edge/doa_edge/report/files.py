@@ -8,16 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from doa_core.errors import InputError
+from doa_core.errors import InputError, say
 from doa_core.files import existing_path, printable
 from doa_edge.report.moments import read_moment
 
 SUFFIXES = (".jsonl", ".csv")  # of the files of a folder
 _NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
 _LOOK = 1 << 16  # bytes at the beginning and the end, in which times are looked for
-_TIME = re.compile(rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"')
+_TIME = re.compile(
+    rb'"(?:time|minute)": ?"([\d:.,TtZz+-]{10,40})"'
+    rb'(?:, ?"from_s": ?(-?[\d.]{1,8}), ?"to_s": ?([\d.]{1,8}))?'  # of a minute
+)
 _ISO = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.,]{5,16}(?:Z|[+-]\d\d:?\d\d)?")
-_OVERLAP_S = 120.0  # a minute of a log may have been begun twice
+_NO_FILES = "A folder must hold the .jsonl files that `doa_edge run --log` or `--out` wrote."
+_OVERLAP_S = 120.0  # by which a clock may have been set back between two outputs
+_OVERLAP_SHARE = 0.5  # of the shorter of them
 
 
 @dataclass
@@ -45,19 +50,29 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
     given too. Outputs of the same time are those of several microphones, told apart by the names of
     the files. Those without a time, and pipes, come first, as they were given.
 
+    A folder without such files, beside others, is said and left out.
+
     Raises:
-        InputError: a folder without such files.
+        InputError: no file in any of the folders, or a path that is not there.
         OSError: a file that cannot be read.
     """
     files: dict[Path, None] = {}
+    empty = []
     for path in paths:
-        files |= dict.fromkeys(_files_of(existing_path(path)))
+        found = _files_of(existing_path(path))
+        files |= dict.fromkeys(found)
+        if not found:
+            empty.append(path)
+    if empty and not files:
+        raise InputError(f"{_NO_FILES} Received: {empty[0]}")
+    for path in empty:
+        say(f"doa_edge: {path} is left out: {_NO_FILES[0].lower()}{_NO_FILES[1:-1]}")
     outputs = []
     for base, parts in _families(files).items():
         first, last = _times(parts)
         outputs.append(Output(printable(base.name), parts, first, last))
     outputs.sort(key=lambda output: -1.0 if output.first is None else max(output.first, 0.0))
-    if _overlap(outputs):
+    if overlap(outputs):
         for output in outputs:
             output.source = output.name
     return outputs
@@ -65,15 +80,14 @@ def find_outputs(paths: Iterable[Path]) -> list[Output]:
 
 def _files_of(path: Path) -> list[Path]:
     """The file itself, or those of a folder."""
-    if not path.is_dir():
-        return [path]
-    files = [one for one in sorted(path.iterdir()) if _is_ours(one)]
-    if not files:
+    if path.is_dir():
+        return [one for one in sorted(path.iterdir()) if _is_ours(one)]
+    if not path.exists():
         raise InputError(
-            "A folder must hold the .jsonl files that `doa_edge run --log` or `--out` wrote. "
-            f"Received: {path}"
+            "A report must be of files, or of folders of them, that `doa_edge run --log` or "
+            f"`--out` wrote. Not found: {path}"
         )
-    return files
+    return [path]
 
 
 def _is_ours(path: Path) -> bool:
@@ -135,25 +149,33 @@ def _times_in(path: Path) -> Iterator[float]:
 
 
 def _times_of(data: bytes) -> list[float]:
-    texts = _TIME.findall(data)
-    if not texts and not data.lstrip().startswith(b"{"):
-        texts = _ISO.findall(data)  # of a table
+    found = _TIME.findall(data)
+    if not found and not data.lstrip().startswith(b"{"):
+        found = [(text, b"", b"") for text in _ISO.findall(data)]  # of a table
     times = []
-    for text in (*texts[:1], *texts[-1:]):
+    for (time, begin, end), is_first in zip((*found[:1], *found[-1:]), (True, False), strict=False):
         try:
-            times.append(read_moment(text.decode()).utc_s)
+            since_s = float((begin if is_first else end) or 0.0)
+            times.append(read_moment(time.decode()).utc_s + since_s)
         except (ValueError, OverflowError):
             continue
     return times
 
 
-def _overlap(outputs: Sequence[Output]) -> bool:
-    """Whether any two of them were written at the same time."""
-    latest = None
-    for output in outputs:  # in the order of their beginnings
+def overlap(outputs: Sequence[Output]) -> bool:
+    """Whether any two of them were written at the same time.
+
+    Args:
+        outputs: in the order of their beginnings.
+    """
+    longest: Output | None = None  # to the latest end
+    for output in outputs:
         if output.first is None or output.last is None:
             continue
-        if latest is not None and output.first < latest - _OVERLAP_S:
-            return True
-        latest = output.last if latest is None else max(latest, output.last)
+        if longest is not None and longest.first is not None and longest.last is not None:
+            shorter_s = min(longest.last - longest.first, output.last - output.first)
+            if longest.last - output.first > min(_OVERLAP_S, _OVERLAP_SHARE * shorter_s):
+                return True
+        if longest is None or longest.last is None or output.last > longest.last:
+            longest = output
     return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from doa_edge.report.columns import DayHours, TimeColumns
+from doa_edge.report.intervals import Interval, Intervals
 from doa_edge.report.span import MOST_COUNTED, SECTORS, Place, Span
 
 MOST_PLACES = 256  # zones, and talkers, that are told one by one
@@ -13,7 +14,6 @@ MOST_GAPS = 12  # the longest, that are told one by one
 MOST_REASONS = 12
 NOT_RUNNING = "not running"
 OTHERS = "others"
-_PAUSE_S = 1.0  # between two runs, that is worth telling
 
 
 class Gap(NamedTuple):
@@ -63,11 +63,12 @@ class History:
         steps_s: steps of the clock, of which the latest ones [seconds].
         steps: how many there were.
         untimed_s: heard without a clock [seconds].
+        repeated_s: told twice, and counted once [seconds].
         begin, end: by the clock, or of stream time where there is none [seconds].
     """
 
     def __init__(self) -> None:
-        self.heard_s = self.voice_s = self.untimed_s = 0.0
+        self.heard_s = self.voice_s = self.untimed_s = self.repeated_s = 0.0
         self.counts = [0.0] * (MOST_COUNTED + 1)
         self.sectors = [0.0] * SECTORS
         self.zones: dict[str, Place] = {}
@@ -82,6 +83,8 @@ class History:
         self._first: dict[bool, Span] = {}  # by whether there is a clock
         self._latest: dict[bool, Span] = {}
         self._run: tuple[str, str] | None = None
+        self._running = Intervals()  # from the begin to the end of each run, by the clock
+        self._extent: Interval | None = None  # of the one under way
 
     @property
     def has_clock(self) -> bool:
@@ -129,21 +132,46 @@ class History:
         else:
             self.untimed_s += span.heard_s
 
+    def finish(self) -> None:
+        """Count what lies between runs, in whatever order they came, as missing."""
+        self._end_run()
+        for pause in self._running.pauses():
+            self._miss_pause(pause)
+        self._running = Intervals()
+
+    def offset_at(self, moment: float) -> float:
+        """What local time is ahead of UTC at a moment by the clock [seconds]."""
+        number = int(moment // self.clocked.width_s)
+        for place in (number, number - 1):  # the end of a span may lie beyond its column
+            if (column := self.clocked.columns.get(place)) is not None:
+                return column.offset_s
+        return self.first.offset_s or 0.0
+
     def _note_run(self, span: Span) -> None:
-        """Count runs; what lies between two of them by the clock is missing."""
+        """Count runs, and keep from when to when each was."""
         clock = span.offset_s is not None
         latest = self._latest.get(clock)
         if (span.run, span.file) != self._run:
+            self._end_run()
             self._run = span.run, span.file
             self.runs += 1
-            if clock and latest is not None and span.begin - latest.end > _PAUSE_S:
-                pause_s = span.begin - latest.end
-                self._miss(Gap(pause_s, latest.end, latest.offset_s, NOT_RUNNING))
+        if span.offset_s is not None:
+            known = self._extent or Interval(span.begin, span.end)
+            begin, end = min(known.begin, span.begin), max(known.end, span.end)
+            self._extent = Interval(begin, end, span.offset_s)
         mark = replace(span, sectors={}, zones={}, talkers={}, counts={}, missing={}, steps_s=[])
         if clock not in self._first or span.begin < self._first[clock].begin:
             self._first[clock] = mark
         if latest is None or span.end > latest.end:
             self._latest[clock] = mark
+
+    def _end_run(self) -> None:
+        if self._extent is not None and (pause := self._running.add(self._extent)) is not None:
+            self._miss_pause(pause)
+        self._extent = None
+
+    def _miss_pause(self, pause: Interval) -> None:
+        self._miss(Gap(pause.end - pause.begin, pause.begin, pause.offset_s, NOT_RUNNING))
 
     def _add_talkers(self, span: Span) -> None:
         for number, place in span.talkers.items():

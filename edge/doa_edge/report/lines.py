@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from doa_core.errors import InputError, one_line
 from doa_core.files import printable
-from doa_edge.report.files import Output
+from doa_edge.report.files import Output, overlap
 from doa_edge.report.messages import read_message
 from doa_edge.report.report import Report
 from doa_edge.report.span import Span, read_span
@@ -50,7 +50,9 @@ def read_report(outputs: Sequence[Output], zone: tzinfo | None = None) -> tuple[
         OSError: a file cannot be read.
     """
     report, unread = Report(zone), Unread()
+    same_time = overlap(outputs)
     for output in outputs:
+        report.next_output(same_time=same_time)
         _read_output(output, report, unread, zone)
     report.finish()
     if not report.heard_s:

@@ -82,6 +82,12 @@ def clock_text(local_s: float, *, seconds: bool = False) -> str:
     return f"{text}:{second % 60:02d}" if seconds else text
 
 
+def offset_text(offset_s: float) -> str:
+    """What local time is ahead of UTC as `+02:00`."""
+    minutes = round(abs(offset_s) / 60)
+    return f"{'-' if offset_s < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
 def elapsed_text(time_s: float) -> str:
     """Stream time as `1:02:03`, hours, minutes and seconds."""
     second = int(time_s)

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from doa_edge.report.counting import SpanCounter
 from doa_edge.report.history import History
 from doa_edge.report.messages import Happened, Heard
+from doa_edge.report.repeats import Repeats
 from doa_edge.report.span import Span
 
 MOST_MICROPHONES = 8  # that are told apart; further ones are one
@@ -30,6 +31,7 @@ class Report:
         self.histories: dict[str, History] = {}
         self._zone = zone
         self._counters: dict[str, SpanCounter] = {}
+        self._repeats = Repeats()
 
     @property
     def heard_s(self) -> float:
@@ -50,20 +52,42 @@ class Report:
         if name not in self._counters and len(self._counters) >= _MOST_COUNTERS:
             name = OTHERS
         if name not in self._counters:
-            self._counters[name] = SpanCounter(_WIDTH_S, self._zone, name=name)
-        self._take(name, self._counters[name].add(message))
+            known = "" if name == OTHERS else message.name
+            self._counters[name] = SpanCounter(_WIDTH_S, self._zone, name=known)
+        self._take(name, self._counters[name].add(message), source)
 
     def add_span(self, span: Span, source: str = "") -> None:
         """Count a line of a daily log."""
-        self._take(span.name or source, [span])
+        self._take(span.name or source, [span], source)
+
+    def next_output(self, *, same_time: bool) -> None:
+        """What follows is of another output.
+
+        Args:
+            same_time: whether any two outputs are of the same time, so that no run goes on from one
+                to the next.
+        """
+        if same_time:
+            self._finish_counters()
+        self._repeats.next_output()
 
     def finish(self) -> None:
-        """Count what waits for a next message."""
-        for name, counter in self._counters.items():
-            self._take(name, counter.finish())
+        """Count what waits for a next message, and what lies between runs."""
+        self._finish_counters()
+        for history in self.histories.values():
+            history.finish()
 
-    def _take(self, name: str, spans: Iterable[Span]) -> None:
+    def _finish_counters(self) -> None:
+        for name, counter in self._counters.items():
+            self._take(name, counter.finish(), name)
+
+    def _take(self, name: str, spans: Iterable[Span], source: str) -> None:
         for span in spans:
+            repeated = self._repeats.is_one(span, source)
             if name not in self.histories and len(self.histories) >= MOST_MICROPHONES:
                 name = OTHERS
-            self.histories.setdefault(name, History()).add(span)
+            history = self.histories.setdefault(name, History())
+            if repeated:
+                history.repeated_s += span.heard_s
+            else:
+                history.add(span)

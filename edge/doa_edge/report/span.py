@@ -15,6 +15,7 @@ SECTORS = 72  # of azimuth
 SECTOR_DEG = 360 // SECTORS
 MOST_COUNTED = 4  # talkers at once that are told apart
 _MOST_S = 1e10
+_MINUTE_S = 60.0
 _LONGEST_S = 86_400.0  # of a line of the log
 _MOST_NAMES = 4096  # zones or talkers of a line of the log
 _LONGEST_NAME = 200  # characters
@@ -30,6 +31,12 @@ def sector_azimuth(sector: int) -> int:
     return sector * SECTOR_DEG - (360 if sector > SECTORS // 2 else 0)
 
 
+def add_seconds(sums: dict[int, float], more: Mapping[int, float]) -> None:
+    """Add seconds to sums, key by key."""
+    for key, seconds in more.items():
+        sums[key] = sums.get(key, 0.0) + seconds
+
+
 @dataclass
 class Place:
     """How long somebody, or somebody in a zone, was heard, and from where.
@@ -40,6 +47,7 @@ class Place:
         entered: how often the zone was entered.
         confirmed: whether a talker was ever more than tentative.
         begin, end: when a talker was heard first and last [seconds], as of the span.
+        sectors: seconds by sector of azimuth.
     """
 
     seconds: float = 0.0
@@ -49,6 +57,7 @@ class Place:
     confirmed: bool = False
     begin: float = math.inf
     end: float = -math.inf
+    sectors: dict[int, float] = field(default_factory=dict)
 
     def hear(self, azimuth_deg: float, seconds: float) -> None:
         """Add a direction, for some seconds."""
@@ -56,6 +65,7 @@ class Place:
         self.seconds += seconds
         self.x += seconds * math.cos(azimuth)
         self.y += seconds * math.sin(azimuth)
+        add_seconds(self.sectors, {sector_of(azimuth_deg): seconds})
 
     def add(self, other: Place) -> None:
         """Add another one's."""
@@ -66,11 +76,25 @@ class Place:
         self.confirmed |= other.confirmed
         self.begin = min(self.begin, other.begin)
         self.end = max(self.end, other.end)
+        add_seconds(self.sectors, other.sectors)
 
     @property
     def azimuth_deg(self) -> float:
         """The mean azimuth [degrees]; 0 where there is none."""
         return math.degrees(math.atan2(self.y, self.x))
+
+    @property
+    def peak_deg(self) -> float:
+        """The azimuth that was heard longest, with what lies beside it [degrees].
+
+        Somebody was there, which need not be so of the mean of two.
+        """
+
+        def around(sector: int) -> float:
+            beside = (self.sectors.get((sector + by) % SECTORS, 0.0) for by in (-1, 1))
+            return self.sectors[sector] + 0.5 * sum(beside)
+
+        return float(sector_azimuth(max(self.sectors, key=around))) if self.sectors else 0.0
 
 
 @dataclass
@@ -91,6 +115,7 @@ class Span:
         zones, talkers: by name, and by id.
         missing: seconds that are missing, by reason.
         steps_s: steps of the clock [seconds].
+        step_s: the longest time that one estimate of it stands for [seconds].
     """
 
     begin: float
@@ -107,10 +132,16 @@ class Span:
     talkers: dict[int, Place] = field(default_factory=dict)
     missing: dict[str, float] = field(default_factory=dict)
     steps_s: list[float] = field(default_factory=list)
+    step_s: float = 0.0
+
+    @property
+    def middle(self) -> float:
+        """The moment that says which minute, hour and day it belongs to [seconds]."""
+        return (self.begin + self.end) / 2.0
 
     def to_dict(self) -> dict[str, Any]:
         """The line of the daily log. See `read_span`."""
-        begin = math.floor(self.begin / 60.0) * 60.0
+        begin = math.floor(self.middle / 60.0) * 60.0
         values: dict[str, Any] = {
             "minute": write_moment(Moment(begin, self.offset_s or 0.0)),
             "from_s": round(self.begin - begin, 3),
@@ -120,8 +151,8 @@ class Span:
             "heard_s": round(self.heard_s, 3),
             "voice_s": round(self.voice_s, 3),
             "count_s": _rounded(self.counts),
-            "azimuth_s": _rounded({sector_azimuth(key): s for key, s in self.sectors.items()}),
-            "zones": {name: _told(place) for name, place in self.zones.items()},
+            "azimuth_s": _rounded_sectors(self.sectors),
+            "zones": {name: _told_zone(place) for name, place in self.zones.items()},
             "talkers": {str(key): _told(place) for key, place in self.talkers.items()},
             "missing_s": _rounded(self.missing),
             "clock_stepped_s": [round(step, 3) for step in self.steps_s],
@@ -148,21 +179,24 @@ def read_span(values: Mapping[str, Any], zone: tzinfo | None = None) -> Span:
     steps_s = values.get("clock_stepped_s", [])
     if not isinstance(steps_s, list) or len(steps_s) > _MOST_NAMES:
         raise ValueError("steps of the clock must be a list")
-    begin, end = (minute.utc_s + number(values.get(key), 0.0, _LONGEST_S) for key in _ENDS)
+    ends = (number(values.get(key), -_LONGEST_S, _LONGEST_S) for key in _ENDS)
+    begin, end = (minute.utc_s + since_s for since_s in ends)
+    end = max(begin, end)
     span = Span(
         begin,
-        max(begin, end),
+        end,
         minute.offset_s,
         values["run"][:_LONGEST_NAME],
         name=name[:_LONGEST_NAME],
         heard_s=number(values.get("heard_s"), 0.0, _MOST_S),
         voice_s=number(values.get("voice_s"), 0.0, _MOST_S),
         counts={_key(key): s for key, s in _seconds(values, "count_s").items()},
-        sectors={sector_of(_key(key)): s for key, s in _seconds(values, "azimuth_s").items()},
+        sectors=_sectors(values),
         zones={key: _read_place(one) for key, one in _table(values, "zones").items()},
         talkers={_key(key): _read_place(one) for key, one in _table(values, "talkers").items()},
         missing=_seconds(values, "missing_s"),
         steps_s=[number(step, -_MOST_S, _MOST_S) for step in steps_s],
+        step_s=_step_of(end - begin),
     )
     for place in span.talkers.values():
         place.begin, place.end = span.begin, span.end
@@ -170,6 +204,18 @@ def read_span(values: Mapping[str, Any], zone: tzinfo | None = None) -> Span:
 
 
 _ENDS = ("from_s", "to_s")
+
+
+def _step_of(length_s: float) -> float:
+    """What a line stands for: a minute of short estimates reaches a little beyond it."""
+    return _MINUTE_S if _MINUTE_S < length_s < 2 * _MINUTE_S else length_s
+
+
+def _told_zone(place: Place) -> dict[str, Any]:
+    values = _told(place)
+    if len(place.sectors) > 1:
+        values["azimuth_s"] = _rounded_sectors(place.sectors)
+    return values
 
 
 def _told(place: Place) -> dict[str, Any]:
@@ -190,7 +236,16 @@ def _read_place(values: object) -> Place:
     )
     azimuth_deg = number(values.get("azimuth_deg", 0.0), -360.0, 360.0)
     place.hear(azimuth_deg, number(values.get("s"), 0.0, _MOST_S))
+    place.sectors = _sectors(values) or place.sectors
     return place
+
+
+def _sectors(values: Mapping[str, Any]) -> dict[int, float]:
+    return {sector_of(_key(key)): s for key, s in _seconds(values, "azimuth_s").items()}
+
+
+def _rounded_sectors(sectors: Mapping[int, float]) -> dict[str, float]:
+    return _rounded({sector_azimuth(key): s for key, s in sectors.items()})
 
 
 def _rounded(seconds: Mapping[Any, float]) -> dict[str, float]:

@@ -111,7 +111,7 @@ def _countings(options: argparse.Namespace, *, live: bool) -> Iterator[Sink]:
     if options.log:
         from doa_edge.sinks.tables.day_log import DayLogSink
 
-        yield DayLogSink(options.log, live=live)
+        yield DayLogSink(options.log, live=live, played=bool(options.realtime))
     if options.report:
         from doa_edge.sinks.tables.report import ReportSink
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 
+from doa_edge.commands.main import main
+from doa_edge.report.files import find_outputs
+from doa_edge.report.lines import read_report
+
 STEP_S = 0.16
 CET = timezone(timedelta(hours=1))
 EVENING = datetime(2026, 11, 28, 19, 0, 0, tzinfo=CET)
@@ -54,3 +58,17 @@ def write_lines(path, messages, end=""):
     """A file of lines; `end` follows the last one."""
     path.write_text("".join(json.dumps(one) + "\n" for one in messages) + end, encoding="utf-8")
     return path
+
+
+def history_of(path):
+    """What a report has of the one microphone of a file or folder."""
+    report, _ = read_report(find_outputs([path]))
+    (history,) = report.histories.values()
+    return history
+
+
+def made(folder, *files, suffix="html", options=()):
+    """A report of files, by the command."""
+    out = folder / f"report.{suffix}"
+    assert main(["report", *map(str, files), "--out", str(out), *options]) == 0
+    return out

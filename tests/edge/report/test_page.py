@@ -1,25 +1,17 @@
 """The report itself: a page that asks for nothing, in a browser, and a picture."""
 
-import json
 import re
 import struct
-import zlib
 from datetime import datetime, timedelta
 
 import pytest
 
 from benchmarks.evening import lines
 from doa_edge.commands.main import main
-from doa_edge.report.columns import Block, TimeColumns
-from doa_edge.report.drawing.canvas import Box, Raster, SvgCanvas
-from doa_edge.report.drawing.panels import sections
-from doa_edge.report.drawing.rose import petals_of
 from doa_edge.report.drawing.shares import talker_bars, zone_bars
 from doa_edge.report.drawing.summary import extent, gap_lines, notes, totals
-from doa_edge.report.files import find_outputs
-from doa_edge.report.lines import read_report
-from doa_edge.report.span import SECTORS, Span
-from tests.edge.report.lines_of_runs import CET, EVENING, run_of, write_lines
+from doa_edge.wall_clock.zone import read_zone
+from tests.edge.report.lines_of_runs import CET, EVENING, history_of, made, run_of, write_lines
 from tests.edge.sinks.conftest import browser  # noqa: F401
 
 HOSTILE = '</script><img src=x onerror="alert(1)">&amp;\'$a_b$'
@@ -30,18 +22,6 @@ def evening(tmp_path_factory):
     """Lines of the evening that the pages show, an estimate every two seconds."""
     path = tmp_path_factory.mktemp("evening") / "evening.jsonl"
     return write_lines(path, lines(datetime(2026, 11, 28, tzinfo=CET), step_s=2.0))
-
-
-def history_of(path):
-    report, _ = read_report(find_outputs([path]))
-    (history,) = report.histories.values()
-    return history
-
-
-def made(folder, *files, suffix="html", options=()):
-    out = folder / f"report.{suffix}"
-    assert main(["report", *map(str, files), "--out", str(out), *options]) == 0
-    return out
 
 
 def test_the_numbers_of_the_evening(evening):
@@ -127,6 +107,22 @@ def test_nobody_talked(tmp_path):
     assert "<polygon" not in text
 
 
+def test_the_night_on_which_summer_time_ends(tmp_path):
+    berlin = read_zone("Europe/Berlin")
+    begin = datetime(2026, 10, 25, 2, 10, tzinfo=berlin).timestamp()
+    messages = []
+    for number, after_s in enumerate((0.0, 2997.0)):
+        for message in run_of(40, 30.0, file=f"{number}.wav"):
+            time = datetime.fromtimestamp(begin + after_s + message["time_s"], tz=berlin)
+            messages.append({**message, "time": time.isoformat()})
+    history = history_of(write_lines(tmp_path / "a.jsonl", messages))
+    assert extent(history) == "Sun 25 Oct 2026, 02:10+02:00 to 02:00+01:00"
+    assert {bar.told for bar in talker_bars(history)} == {
+        *("+30°, 02:10 to 02:10", "+30°, 02:59 to 02:00"),
+    }
+    assert gap_lines(history) == ["02:10:07, 50 min: not running"]
+
+
 def test_the_zone_that_is_asked_for_is_told(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", run_of(500, 30.0, clock=EVENING))
     text = made(tmp_path, path, options=["--zone", "Asia/Kolkata"]).read_text()
@@ -206,6 +202,16 @@ def test_what_cannot_be_done_is_told_in_a_line(tmp_path, monkeypatch, capsys, op
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
+def test_a_file_that_is_not_there_is_misuse(tmp_path, capsys):
+    missing = tmp_path / "none.jsonl"
+    assert main(["report", str(missing), "--out", str(tmp_path / "a.html")]) == 2
+    assert capsys.readouterr().err == (
+        "doa_edge: A report must be of files, or of folders of them, that `doa_edge run --log` or "
+        f"`--out` wrote. Not found: {missing}\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_report_does_not_replace_its_lines(tmp_path, capsys):
     path = write_lines(tmp_path / "a.html", run_of(20, 30.0))
     before = path.read_bytes()
@@ -223,58 +229,4 @@ def test_lines_that_were_left_out_are_told(tmp_path, capsys):
         "doa_edge: lines that are left out, cut short: 1",
     ]
     assert "lines that could not be read: 3" in text
-    assert "a last line is cut short" in text
-
-
-def test_petals_have_all_the_seconds():
-    sectors = [float(n % 7) for n in range(SECTORS)]
-    assert sum(petals_of(sectors)) == pytest.approx(sum(sectors))
-    one = [0.0] * SECTORS
-    one[71] = 4.0  # -5 degrees: half of what lies around 0 and around -10
-    assert {n: s for n, s in enumerate(petals_of(one)) if s} == {0: 2.0, 35: 2.0}
-
-
-def test_columns_widen_and_keep_all():
-    columns = TimeColumns()
-    for second in range(5000):
-        columns.add(Span(second, second + 1.0, 0.0, heard_s=1.0, sectors={3: 0.5}))
-    assert columns.width_s == 15
-    assert len(columns.columns) == 334
-    assert columns.columns[10].heard_s == 15.0
-    assert columns.columns[10].sectors == {3: 7.5}
-    assert columns.blocks() == [Block(0, 333)]
-
-
-def test_a_long_pause_is_a_break():
-    columns = TimeColumns()
-    for second in [*range(100), *range(110, 150), *range(10_000, 10_100)]:
-        columns.add(Span(second, second + 1.0, 0.0, heard_s=1.0))
-    assert columns.blocks() == [Block(0, 149), Block(10_000, 10_099)]
-
-
-def test_a_raster_is_a_png():
-    raster = Raster([bytes([0, 1]), bytes([1, 0])], [(0, 0, 0, 0), (255, 128, 0, 255)])
-    data = raster.png()
-    assert struct.unpack(">IIBBBBB", data[16:29]) == (2, 2, 8, 3, 0, 0, 0)
-    place = data.index(b"IDAT")
-    (length,) = struct.unpack(">I", data[place - 4 : place])
-    assert zlib.decompress(data[place + 4 : place + 4 + length]) == b"\0\0\1\0\1\0"
-
-
-def test_svg_is_escaped():
-    canvas = SvgCanvas(10, 10, '"<a>')
-    canvas.text((1, 2), "<b>&")
-    canvas.rect(Box(0, 0, 1, 1), "accent", tip="<c>")
-    text = canvas.svg()
-    assert 'aria-label="&quot;&lt;a&gt;"' in text
-    assert ">&lt;b&gt;&amp;</text>" in text
-    assert "<title>&lt;c&gt;</title>" in text
-
-
-def test_a_report_of_nothing_has_no_section():
-    from doa_edge.report.report import Report
-
-    report = Report()
-    report.finish()
-    assert sections(report) == []
-    assert json.dumps(report.heard_s) == "0"
+    assert "a last line is cut short: the run was ended hard, or is still writing" in text

@@ -11,6 +11,7 @@ import pytest
 from doa_core.errors import InputError
 from doa_edge.report.files import find_outputs
 from doa_edge.report.history import MOST_PLACES, History
+from doa_edge.report.intervals import MOST_INTERVALS, Interval, Intervals
 from doa_edge.report.lines import LONGEST_LINE, read_report
 from doa_edge.report.report import MOST_MICROPHONES
 from doa_edge.report.span import Place, Span
@@ -277,8 +278,69 @@ def test_a_folder_without_such_files(tmp_path):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"must be of files, .* Not found: .*a\.jsonl$"):
         find_outputs([tmp_path / "a.jsonl"])
+
+
+def test_an_empty_folder_beside_others_is_left_out(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    path = write_lines(tmp_path / "a.jsonl", run_of(25, 30.0))
+    assert only(read(tmp_path / "logs", path)[0]).heard_s == pytest.approx(4.0)
+    assert capsys.readouterr().err == (
+        f"doa_edge: {tmp_path / 'logs'} is left out: a folder must hold the .jsonl files that "
+        "`doa_edge run --log` or `--out` wrote\n"
+    )
+
+
+def test_json_and_csv_of_a_microphone_with_a_name_are_counted_once(tmp_path):
+    messages = run_of(40, 30.0, clock=EVENING, name="door")
+    rows = [
+        {
+            **{key: message[key] for key in ("time", "time_s", "name")},
+            **{"id": 1, "azimuth_deg": 30.0, "active": "true"},
+        }
+        for message in messages
+    ]
+    table = write_table(tmp_path / "a.csv", rows, (*COLUMNS, "name"))
+    history = only(read(write_lines(tmp_path / "a.jsonl", messages), table)[0])
+    assert history.heard_s == history.repeated_s == pytest.approx(6.4)
+    assert history.runs == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_runs_in_any_order_leave_the_same_pause(tmp_path, order):
+    runs = (
+        run_of(40, 30.0, clock=EVENING, file="a.wav"),
+        run_of(40, 30.0, file="b.wav"),
+        run_of(40, 30.0, clock=EVENING + timedelta(minutes=50), file="c.wav"),
+    )
+    messages = [message for number in order for message in runs[number]]
+    history = only(read(write_lines(tmp_path / "a.jsonl", messages))[0])
+    missing = history.missing["not running"]
+    assert (history.runs, missing.times) == (3, 1)
+    assert missing.seconds == pytest.approx(3000.0 - 40 * STEP_S)
+    (gap,) = history.gaps
+    assert gap.begin == pytest.approx(EVENING.timestamp() + 0.832 + 39 * STEP_S)
+    assert gap.offset_s == 3600.0
+
+
+def test_intervals_are_joined_in_any_order():
+    intervals = Intervals()
+    for begin, end in ((10, 20), (0, 5), (19, 30), (40, 50), (5.5, 7)):
+        assert intervals.add(Interval(begin, end)) is None
+    assert intervals.joined == [(0, 7, 0.0), (10, 30, 0.0), (40, 50, 0.0)]
+    assert [intervals.holds(moment) for moment in (-1, 0, 6.9, 7, 29, 30, 45)] == [
+        *(False, True, True, False, True, False, True),
+    ]
+    assert intervals.pauses() == [(7, 10, 0.0), (30, 40, 0.0)]
+
+
+def test_intervals_stay_few_and_lose_the_shortest_pause():
+    intervals = Intervals()
+    for n in range(MOST_INTERVALS):
+        assert intervals.add(Interval(10.0 * n, 10.0 * n + 5.0)) is None
+    assert intervals.add(Interval(-9.0, -3.0)) == (-3.0, 0.0, 0.0)
+    assert len(intervals.joined) == MOST_INTERVALS
 
 
 def test_a_history_stays_small_whatever_comes():
@@ -298,6 +360,7 @@ def test_a_history_stays_small_whatever_comes():
                 steps_s=[1.0],
             )
         )
+    history.finish()
     assert history.heard_s == 2_500
     assert len(history.talkers) == MOST_PLACES
     assert history.other_talkers == 2_500 - MOST_PLACES

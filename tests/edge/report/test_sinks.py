@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ from doa_edge.report.files import find_outputs
 from doa_edge.report.lines import read_report
 from doa_edge.sinks.tables.day_log import DayLogSink
 from doa_edge.sinks.tables.report import ReportSink, check_report
-from tests.edge.report.lines_of_runs import EVENING, STEP_S, run_of
+from doa_edge.wall_clock.zone import read_zone
+from tests.edge.report.lines_of_runs import EVENING, STEP_S, run_of, timed, write_lines
 
 
 def logged(folder, messages, *, live=False, close=True):
@@ -67,6 +68,51 @@ def test_a_report_of_logs_is_that_of_the_lines(tmp_path):
     assert of_logs.days.heard_s.keys() == day.keys()
 
 
+def test_lines_and_log_of_a_microphone_with_a_name_are_counted_once(tmp_path):
+    messages = run_of(400, 30.0, clock=EVENING, name="door", zones=["desk"])
+    entered = {"time_s": 0.9, "event": "zone_entered", "zone": "desk", "name": "door"}
+    messages.insert(1, {**entered, **timed(EVENING, 0.9)})
+    logged(tmp_path / "logs", messages)
+    lines = write_lines(tmp_path / "a.jsonl", messages)
+    for given in ([lines, tmp_path / "logs"], [tmp_path / "logs", lines], [tmp_path / "logs"]):
+        history = history_in(*given)
+        assert history.heard_s == pytest.approx(64.0, abs=0.01)
+        assert history.voice_s == pytest.approx(64.0, abs=0.01)
+        assert history.zones["desk"].entered == 1
+        assert len(history.talkers) == history.runs == 1
+        assert history.repeated_s == pytest.approx(64.0 if len(given) == 2 else 0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("keys", [{}, {"name": "door"}])
+def test_a_recording_that_was_run_twice_is_in_the_log_once(tmp_path, keys):
+    messages = run_of(40, 30.0, clock=EVENING, **keys)
+    for _ in range(2):
+        logged(tmp_path, messages)
+    history = history_in(tmp_path)
+    assert history.heard_s == pytest.approx(6.4, abs=0.01)
+    assert history.repeated_s == pytest.approx(6.4, abs=0.01)
+    assert history.runs == 1
+
+
+def test_short_outputs_of_the_same_time_without_names_are_kept_apart(tmp_path):
+    messages = run_of(40, 30.0, clock=EVENING)
+    logged(tmp_path / "logs", messages)
+    lines = write_lines(tmp_path / "a.jsonl", messages)
+    report, _ = read_report(find_outputs([lines, tmp_path / "logs"]))
+    heard = {name: history.heard_s for name, history in report.histories.items()}
+    assert heard == pytest.approx({"a.jsonl": 6.4, "2026-11-28.jsonl": 6.4}, abs=0.01)
+
+
+def test_a_later_run_of_the_same_name_is_no_repeat(tmp_path):
+    first = run_of(400, 30.0, clock=EVENING, name="door")
+    second = run_of(400, 30.0, clock=EVENING + timedelta(seconds=66), name="door")
+    paths = [write_lines(tmp_path / f"{n}.jsonl", m) for n, m in enumerate((first, second))]
+    logged(tmp_path / "logs", [*first, *second])
+    history = history_in(*paths, tmp_path / "logs")
+    assert history.heard_s == pytest.approx(128.0, abs=0.05)
+    assert history.runs == 2
+
+
 def test_a_run_that_is_killed_has_lost_no_more_than_a_minute(tmp_path):
     messages = run_of(2000, 30.0, clock=EVENING)
     logged(tmp_path, messages, close=False)
@@ -94,10 +140,121 @@ def test_a_live_run_without_a_time_has_that_of_the_machine(tmp_path):
     assert lines_in(path)[0]["minute"].startswith(path.stem)
 
 
+class Clock:
+    """A clock that a test sets: aware times, in the zone of the evening."""
+
+    def __init__(self):
+        self.time = EVENING
+
+    def __call__(self):
+        return self.time
+
+
+def test_what_came_before_a_pipe_was_known_to_be_live_is_put_back(tmp_path):
+    clock = Clock()
+    sink = DayLogSink(tmp_path, live=True, now=clock)
+    for message in run_of(20, 30.0):  # all at once: what had waited in the pipe
+        sink.send(message)
+    for message in run_of(20, 30.0, clock=EVENING, first_s=0.832 + 20 * STEP_S):
+        sink.send(message)
+    sink.close()
+    (line,) = lines_in(tmp_path / "2026-11-28.jsonl")
+    assert line["minute"] == "2026-11-28T19:00:00+01:00"
+    assert line["run"] == "2026-11-28T19:00:00+01:00"
+    assert line["heard_s"] == pytest.approx(40 * STEP_S)
+    assert line["from_s"] == pytest.approx(0.832 - STEP_S)
+    assert line["to_s"] == pytest.approx(0.832 + 39 * STEP_S)
+
+
+def test_a_pipe_that_ends_before_it_is_known_ends_now(tmp_path):
+    clock = Clock()
+    sink = DayLogSink(tmp_path, live=True, now=clock)
+    for message in run_of(20, 30.0):
+        sink.send(message)
+    sink.close()
+    (line,) = lines_in(tmp_path / "2026-11-28.jsonl")
+    begin_s = -20 * STEP_S
+    assert line["minute"] == "2026-11-28T18:59:00+01:00"
+    assert line["heard_s"] == pytest.approx(20 * STEP_S)
+    assert (line["from_s"], line["to_s"]) == pytest.approx((60.0 + begin_s, 60.0))
+
+
+@pytest.mark.parametrize("step_s", [STEP_S, 0.0])
+def test_a_long_pipe_of_which_no_clock_is_known(tmp_path, capsys, step_s):
+    clock = Clock()
+    sink = DayLogSink(tmp_path / "logs", live=True, now=clock)
+    for message in run_of(2048, 30.0):
+        clock.time += timedelta(seconds=step_s)
+        sink.send(message)
+    sink.close()
+    told = capsys.readouterr().err
+    if step_s:  # a machine that is too busy to find out
+        lines = lines_in(tmp_path / "logs" / "2026-11-28.jsonl")
+        assert sum(line["heard_s"] for line in lines) == pytest.approx(2048 * STEP_S, abs=0.01)
+        assert told == ""
+    else:  # a recording
+        assert list(tmp_path.iterdir()) == []
+        assert told.count("the recording tells of no clock") == 1
+
+
+def test_a_recording_that_is_played_now_has_this_machines_clock(tmp_path):
+    clock = Clock()
+    sink = DayLogSink(tmp_path, live=True, played=True, now=clock)
+    for message in run_of(20, 30.0):
+        clock.time = EVENING + timedelta(seconds=message["time_s"])
+        sink.send(message)
+    sink.close()
+    (line,) = lines_in(tmp_path / "2026-11-28.jsonl")
+    assert line["minute"] == "2026-11-28T19:00:00+01:00"
+    assert line["to_s"] == pytest.approx(0.832 + 19 * STEP_S)
+
+
+@pytest.mark.parametrize("shift_s", [0.0, 0.03, 0.07, 0.12, 0.159])
+def test_a_line_a_minute_in_the_file_of_its_day(tmp_path, shift_s):
+    clock = EVENING + timedelta(hours=4, minutes=57, seconds=shift_s)  # 23:57
+    messages = run_of(2000, 30.0, clock=clock)
+    for number in (0, 1063, 1999):  # events about minutes' ends, too
+        time_s = messages[number]["time_s"]
+        entered = {"time_s": time_s, "event": "zone_entered", "zone": "a", **timed(clock, time_s)}
+        messages.insert(number + 1, entered)
+    logged(tmp_path, messages)
+    days = [lines_in(path) for path in sorted(tmp_path.iterdir())]
+    minutes = [line["minute"][11:16] for lines in days for line in lines]
+    assert minutes == ["23:57", "23:58", "23:59", "00:00", "00:01", "00:02"]
+    assert [len(lines) for lines in days] == [3, 3]
+    assert all(line["from_s"] >= -0.08 and line["to_s"] <= 60.08 for one in days for line in one)
+    assert sum(line["heard_s"] for one in days for line in one) == pytest.approx(320.0, abs=0.01)
+
+
+def test_no_label_that_no_clock_shows_where_summer_time_begins(tmp_path):
+    berlin = read_zone("Europe/Berlin")
+    begin = datetime(2026, 3, 29, 0, 59, 30, tzinfo=timezone.utc)
+    messages = run_of(375, 30.0)
+    for message in messages:
+        time = begin + timedelta(seconds=message["time_s"] + 0.03)
+        message["time"] = time.astimezone(berlin).isoformat()
+    logged(tmp_path, messages)
+    lines = lines_in(tmp_path / "2026-03-29.jsonl")
+    assert [line["minute"] for line in lines] == [
+        *("2026-03-29T01:59:00+01:00", "2026-03-29T03:00:00+02:00"),
+    ]
+    assert sum(line["heard_s"] for line in lines) == pytest.approx(60.0)
+
+
 def test_a_recording_without_a_clock_has_no_log(tmp_path, capsys):
-    logged(tmp_path, run_of(3, 30.0))
+    sink = DayLogSink(tmp_path / "logs", live=False)
+    told = "doa_edge: --log leaves out what has no time: "
+    for message in [*run_of(3, 30.0, file="a.wav"), *run_of(2, 30.0, file="b.wav")]:
+        sink.send(message)
+    assert capsys.readouterr().err == (  # at once, of each
+        f"{told}a.wav: the recording tells of no clock\n"
+        f"{told}b.wav: the recording tells of no clock\n"
+    )
+    sink.close()
     assert list(tmp_path.iterdir()) == []
-    assert "the recording tells of no clock (3 messages)" in capsys.readouterr().err
+    logged(tmp_path, run_of(3, 30.0))
+    assert capsys.readouterr().err == f"{told}the recording tells of no clock\n"
+    assert tmp_path.is_dir()  # it was there before
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_counted(tmp_path, capsys):
@@ -146,6 +303,15 @@ def test_a_run_that_heard_nothing_has_no_report(tmp_path, capsys):
     ReportSink(tmp_path / "a.html", of="nothing").close()
     assert list(tmp_path.iterdir()) == []
     assert "--report has nothing to tell" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_report_on_a_full_device_says_where(tmp_path, recording, capsys):
+    full = tmp_path / "full.html"
+    full.symlink_to("/dev/full")
+    assert main(["run", str(recording), "--report", str(full), "--json"]) == 1
+    assert f"No space left on device: '{full}'" in capsys.readouterr().err
+    assert full.is_symlink()
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.htm", "report.jsonl"])

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple, Protocol
 
+from doa_core.errors import visible
+
 # By name, on a light ground and on a dark one. Any other colour is written as `#rrggbb`.
 COLOURS = {
     "page": ("#f3f5f8", "#0d131b"),
@@ -20,6 +22,8 @@ COLOURS = {
     "accent": ("#0f766e", "#2fb5a8"),
     "soft": ("#8cc5bf", "#1d6f68"),
 }
+
+CLEAR = "#00000000"  # not seen, and yet a pointer finds it
 
 
 class Raster(NamedTuple):
@@ -46,6 +50,11 @@ class Raster(NamedTuple):
             (b"IEND", b""),
         )
         return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
+def shown(text: str) -> str:
+    """A text as a page has it; control characters in names are told as a program has them."""
+    return escape(visible(text))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -109,7 +118,7 @@ class SvgCanvas:
 
     def __init__(self, width: float, height: float, label: str) -> None:
         self._parts = [
-            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">'
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{shown(label)}">'
         ]
 
     def svg(self) -> str:
@@ -153,7 +162,7 @@ class SvgCanvas:
         """See `Canvas`."""
         weight = ' font-weight="600"' if bold else ""
         place = f'x="{_n(at[0])}" y="{_n(at[1])}" text-anchor="{anchor}" font-size="{_n(size)}"'
-        self._parts.append(f"<text {place}{weight} {_fill(fill)}>{escape(text)}</text>")
+        self._parts.append(f"<text {place}{weight} {_fill(fill)}>{shown(text)}</text>")
 
     def image(self, box: Box, raster: Raster) -> None:
         """See `Canvas`."""
@@ -163,7 +172,7 @@ class SvgCanvas:
         self._parts.append(f'<image {place} {size} href="data:image/png;base64,{data}"/>')
 
     def _add(self, opened: str, name: str, tip: str) -> None:
-        end = f"><title>{escape(tip)}</title></{name}>" if tip else "/>"
+        end = f"><title>{shown(tip)}</title></{name}>" if tip else "/>"
         self._parts.append(opened + end)
 
 

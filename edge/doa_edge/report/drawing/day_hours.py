@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from doa_edge.report.columns import HOURS, DayHours
-from doa_edge.report.drawing.canvas import Box, Canvas, Raster
+from doa_edge.report.drawing.canvas import CLEAR, Box, Canvas, Raster
 from doa_edge.report.drawing.scales import NOT_HEARD, most_but_few, shade, teal
 from doa_edge.report.moments import day_text, duration_text
 
@@ -41,7 +41,7 @@ def draw_day_hours(canvas: Canvas, days: DayHours, width: float) -> None:
     box = Box(_LEFT, _TOP, width - _LEFT - _RIGHT, height_of(days) - _TOP - _BOTTOM)
     most = most_but_few([s for day in days.voice_s.values() for s in day])
     canvas.rect(box, "blank")
-    canvas.image(box, _raster(days, rows, most))
+    canvas.image(box, _raster(days, rows, most.value))
     cell, row = box.width / HOURS, box.height / len(rows)
     for hour in range(HOURS + 1):
         x = box.x + hour * cell
@@ -53,9 +53,10 @@ def draw_day_hours(canvas: Canvas, days: DayHours, width: float) -> None:
         for number in range(len(rows) + 1):
             y = box.y + number * row
             canvas.line([(box.x, y), (box.x + box.width, y)], "card", 1.5)
+        _draw_tips(canvas, days, rows, box)
     y = box.y + box.height + 12
     canvas.image(Box(box.x, y, 120, 8), Raster([bytes(range(1, len(teal())))], teal()))
-    told = f"voice in an hour, 0 to {duration_text(most)}; grey: not heard"
+    told = f"voice in an hour, {most.told(duration_text(most.value))}; grey: not heard"
     canvas.text((box.x + 128, y + 8), told, size=10.5, fill="muted")
 
 
@@ -69,6 +70,19 @@ def _raster(days: DayHours, rows: Sequence[int], most: float) -> Raster:
         pairs = zip(heard, voice, strict=True)
         pixels.append(bytes(shade(v / most) if h else NOT_HEARD for h, v in pairs))
     return Raster(pixels, teal())
+
+
+def _draw_tips(canvas: Canvas, days: DayHours, rows: Sequence[int], box: Box) -> None:
+    """The numbers of each hour that was heard, where a pointer rests on it."""
+    cell, row = box.width / HOURS, box.height / len(rows)
+    for number, day in enumerate(rows):
+        for hour, heard_s in enumerate(days.heard_s.get(day, ())):
+            if heard_s:
+                told = f"{duration_text(days.voice_s[day][hour])} of voice"
+                heard = f"{duration_text(heard_s)} listened"
+                tip = f"{day_text(day)}, {hour}:00: {told}, {heard}"
+                place = Box(box.x + hour * cell, box.y + number * row, cell, row)
+                canvas.rect(place, CLEAR, tip=tip)
 
 
 def _draw_days(canvas: Canvas, days: DayHours, rows: Sequence[int], box: Box) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from html import escape
 
-from doa_edge.report.drawing.canvas import COLOURS, SvgCanvas
+from doa_edge.report.drawing.canvas import COLOURS, SvgCanvas, shown
 from doa_edge.report.drawing.panels import GAP, HALF, PADDING, WIDTH, Panel, Section
 
 PRIVACY = "Directions and times alone: no sound is in this report."
@@ -52,8 +51,8 @@ def page(title: str, subtitle: str, told: Sequence[Section]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p>\n{body}\n"
+        f"<title>{shown(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<h1>{shown(title)}</h1>\n<p>{shown(subtitle)}</p>\n{body}\n"
         f"<p>{PRIVACY}</p>\n</body>\n</html>\n"
     )
 
@@ -65,7 +64,7 @@ def _variables(ground: int) -> str:
 
 
 def _section(section: Section) -> str:
-    heading = f"<h2>{escape(section.name)}</h2>\n<p>{section.extent}</p>\n" if section.name else ""
+    heading = f"<h2>{shown(section.name)}</h2>\n<p>{section.extent}</p>\n" if section.name else ""
     rows = (f'<div class="row">{_row(row)}</div>' for row in section.rows)
     return heading + "\n".join(rows)
 
@@ -77,7 +76,7 @@ def _row(row: Sequence[Panel]) -> str:
 def _panel(panel: Panel, *, left: bool) -> str:
     canvas = SvgCanvas(panel.width, panel.height, panel.title or "Totals")
     panel.draw(canvas)
-    heading = f"<h3>{escape(panel.title)}</h3>" if panel.title else ""
+    heading = f"<h3>{shown(panel.title)}</h3>" if panel.title else ""
     opened = '<section class="left">' if left else "<section>"
     drawn = canvas.svg()
     if panel.width > _NARROW:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Colour = tuple[int, int, int, int]
 
 # Distinct for colour-blind readers (M. Okabe, K. Ito, 2008).
 DISTINCT = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 STEPS = 64  # of a scale
+_FEW = 50  # values for each that a scale may leave out
 NOT_HEARD = 0  # the place of a palette that is transparent; then from nothing to the most
 _GLOW = (
     *("#120d31", "#2f1160", "#5c1b7c", "#8c2981", "#bb3978"),
@@ -46,10 +48,33 @@ def shade(share: float) -> int:
     return 1 + round(math.sqrt(min(max(share, 0.0), 1.0)) * (STEPS - 1))
 
 
-def most_but_few(values: Sequence[float], share: float = 0.02) -> float:
-    """A value that all but a small share of the positive ones are below; 1 if there is none."""
+class Most(NamedTuple):
+    """The end of a scale.
+
+    Attributes:
+        value: that has the last colour.
+        exceeded: whether there are values beyond it, of the same colour.
+    """
+
+    value: float
+    exceeded: bool
+
+    def told(self, text: str) -> str:
+        """The scale in words: from 0 to the value, which is told as `text`."""
+        return f"0 to {text} and more" if self.exceeded else f"0 to {text}"
+
+
+def most_but_few(values: Sequence[float]) -> Most:
+    """What one in fifty of the positive values is beyond; the greatest of up to fifty.
+
+    Args:
+        values: of a scale; where none is positive, it ends at 1.
+    """
     ordered = sorted(value for value in values if value > 0.0)
-    return ordered[int((len(ordered) - 1) * (1.0 - share))] if ordered else 1.0
+    if not ordered:
+        return Most(1.0, exceeded=False)
+    value = ordered[-1 - (len(ordered) - 1) // _FEW]
+    return Most(value, exceeded=value < ordered[-1])
 
 
 def time_step(span_s: float, most: int) -> float:
@@ -61,6 +86,23 @@ def time_step(span_s: float, most: int) -> float:
     while span_s / (86_400 * days) > most:
         days *= 2
     return 86_400.0 * days
+
+
+def apart(places: Sequence[float], gap: float, *, top: float, bottom: float) -> list[float]:
+    """Places of names moved down, and up again at the bottom, until none is on another.
+
+    Args:
+        places: in their order [pixels].
+        gap: between two [pixels].
+        top, bottom: of all; where there is no room for them the first ones lie above the top.
+    """
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap if moved else top))
+    for number in reversed(range(len(moved))):
+        moved[number] = min(moved[number], bottom)
+        bottom = moved[number] - gap
+    return moved
 
 
 def cut(text: str, most: int) -> str:

@@ -11,7 +11,7 @@ from doa_edge.report.history import History
 from doa_edge.report.moments import clock_text, day_text, duration_text, elapsed_text
 from doa_edge.report.span import Place
 
-HEIGHT = 400.0
+HEIGHT = 420.0
 _ROW, _HEADING = 23.0, 30.0
 _NAMES, _TIMES = 116.0, 216.0  # pixels left and right of the bars
 _ROWS = 11  # of zones and talkers in all
@@ -83,8 +83,8 @@ def _when(place: Place, history: History) -> str:
     where = f"{place.azimuth_deg:+.0f}°".replace("+0°", "0°").replace("-0°", "0°")
     if not history.has_clock:
         return f"{where}, {elapsed_text(place.begin)} to {elapsed_text(place.end)}"
-    offset_s = history.first.offset_s or 0.0
-    begin, end = place.begin + offset_s, place.end + offset_s
+    begin = place.begin + history.offset_at(place.begin)
+    end = place.end + history.offset_at(place.end)
     if history.latest.end - history.first.begin > 86_400:
         return f"{where}, {day_text(int(begin // 86_400))} {clock_text(begin)}"
     return f"{where}, {clock_text(begin)} to {clock_text(end)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from doa_edge.report.drawing.canvas import Canvas
 from doa_edge.report.history import NOT_RUNNING, Gap, History
 from doa_edge.report.lines import Unread
-from doa_edge.report.moments import clock_text, day_text, duration_text, elapsed_text
+from doa_edge.report.moments import clock_text, day_text, duration_text, elapsed_text, offset_text
 
 TOTALS_HEIGHT = 52.0
 _ROW = 20.0
@@ -46,9 +46,13 @@ def extent(history: History) -> str:
     end = latest.end + (latest.offset_s or 0.0)
     day, last = int(begin // _DAY_S), int(end // _DAY_S)
     told = f"{day_text(day, year=True)}, {clock_text(begin)}"
+    until = clock_text(end)
+    if first.offset_s != latest.offset_s:  # or a night on which clocks are set seems to run back
+        told += offset_text(first.offset_s or 0.0)
+        until += offset_text(latest.offset_s or 0.0)
     if last == day:
-        return f"{told} to {clock_text(end)}"
-    return f"{told} to {day_text(last, year=True)}, {clock_text(end)}"
+        return f"{told} to {until}"
+    return f"{told} to {day_text(last, year=True)}, {until}"
 
 
 def notes(history: History, unread: Unread | None = None) -> list[str]:
@@ -67,6 +71,8 @@ def notes(history: History, unread: Unread | None = None) -> list[str]:
         steps = ", ".join(_step(step) for step in history.steps_s[-3:])
         times = "once" if history.steps == 1 else f"{history.steps} times"
         told.append(f"the clock was set {times} ({steps}): times before that are off by as much")
+    if history.repeated_s:
+        told.append(f"told twice and counted once: {duration_text(history.repeated_s)}")
     if history.has_clock and history.untimed_s:
         told.append(
             f"without a time, so in no picture over time: {duration_text(history.untimed_s)}"
@@ -81,7 +87,7 @@ def notes(history: History, unread: Unread | None = None) -> list[str]:
         told.append(f"lines that could not be read: {unread.damaged}")
     if unread is not None and unread.cut:
         cut = "a last line is" if unread.cut == 1 else f"{unread.cut} last lines are"
-        told.append(f"{cut} cut short: the run was ended hard")
+        told.append(f"{cut} cut short: the run was ended hard, or is still writing")
     return told or ["nothing"]
 
 

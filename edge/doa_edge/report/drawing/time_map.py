@@ -10,6 +10,8 @@ from doa_edge.report.drawing.canvas import Box, Canvas, Raster
 from doa_edge.report.drawing.scales import (
     DISTINCT,
     NOT_HEARD,
+    Most,
+    apart,
     cut,
     glow,
     most_but_few,
@@ -45,7 +47,7 @@ def draw_time_map(canvas: Canvas, history: History, width: float) -> None:
     places = _places(frame, blocks)
     for block, box in zip(blocks, places, strict=True):
         canvas.rect(box, "blank")
-        canvas.image(box, _raster(columns, block, most))
+        canvas.image(box, _raster(columns, block, most.value))
         _draw_times(canvas, columns, block, box, clock=history.has_clock)
     for before, after in pairwise(places):
         x, y = (before.x + before.width + after.x) / 2.0, frame.y + frame.height / 2.0
@@ -129,13 +131,16 @@ def _draw_zones(canvas: Canvas, history: History, frame: Box) -> None:
     """The names of the zones beside the azimuths that they were heard from."""
     x = frame.x + frame.width
     longest = sorted(history.zones.items(), key=lambda pair: -pair[1].seconds)[:_MOST_ZONES]
-    below = -1e9
-    marked = [(_y(frame, place.azimuth_deg), name, n) for n, (name, place) in enumerate(longest)]
-    for y, name, number in sorted(marked):
-        at = max(y, below + 14)
+    marked = sorted(
+        (_y(frame, place.peak_deg), name, number)
+        for number, (name, place) in enumerate(longest)
+        if place.seconds
+    )
+    ys = [y for y, _, _ in marked]
+    places = apart(ys, 14.0, top=frame.y, bottom=frame.y + frame.height)
+    for (y, name, number), at in zip(marked, places, strict=True):
         canvas.line([(x + 2, y), (x + 8, y), (x + 14, at)], DISTINCT[number], 2.0)
         canvas.text((x + 18, at + 4), cut(name, 13), size=11.5, bold=True)
-        below = at
 
 
 def _draw_gaps(
@@ -155,9 +160,10 @@ def _draw_gaps(
                 canvas.text(middle, gap.reason, size=11, fill="muted", anchor="middle")
 
 
-def _draw_key(canvas: Canvas, box: Box, most: float, width_s: float) -> None:
+def _draw_key(canvas: Canvas, box: Box, most: Most, width_s: float) -> None:
     canvas.image(box, Raster([bytes(range(1, len(glow())))], glow()))
-    told = f"share of the time of a column with a voice from there, 0 to {100 * most:.0f} %"
+    scale = most.told(f"{100 * most.value:.0f} %")
+    told = f"share of the time of a column with a voice from there, {scale}"
     of = f"{width_s:g} s" if width_s < 60 else f"{width_s / 60:g} min"
     x = box.x + box.width + 8
     canvas.text((x, box.y + 8), f"{told}; a column is {of}", size=10.5, fill="muted")

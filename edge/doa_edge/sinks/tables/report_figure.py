@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from doa_edge.report.drawing.canvas import COLOURS, Box, Raster
+from doa_core.errors import visible
+from doa_edge.report.drawing.canvas import CLEAR, COLOURS, Box, Raster
 from doa_edge.report.drawing.page import PRIVACY
 from doa_edge.report.drawing.panels import GAP, PADDING, WIDTH, Panel, Section
 from doa_edge.sinks.plot import save_picture
@@ -34,6 +35,8 @@ class FigureCanvas:
         """See `doa_edge.report.drawing.canvas.Canvas`; a picture has no tips."""
         from matplotlib.patches import FancyBboxPatch, Rectangle
 
+        if fill == CLEAR:
+            return
         corner = (self._x + box.x, self._y + box.y)
         style: dict[str, Any] = {"facecolor": _colour(fill), "linewidth": 0.0}
         patch: Rectangle | FancyBboxPatch
@@ -78,7 +81,7 @@ class FigureCanvas:
     ) -> None:
         """See `doa_edge.report.drawing.canvas.Canvas`."""
         self._axes.text(
-            *(self._x + at[0], self._y + at[1], text),
+            *(self._x + at[0], self._y + at[1], visible(text)),
             fontsize=0.93 * size * _POINTS,  # its letters are wider than a browser's
             color=_colour(fill),
             ha={"start": "left", "middle": "center", "end": "right"}[anchor],
