@@ -10,6 +10,7 @@ convolves only the new ones. The whole network stays in the file, for readers wi
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -26,11 +27,12 @@ from doa_edge.tflite.heading import Turning
 from doa_edge.tflite.network import TfliteModel
 from doa_export.convert.launch import TURNING, ConversionError, run_worker
 from doa_export.convert.modes import AUTO, check_mode, check_splittable
+from doa_export.windows import synthetic_clips
 
 # Outputs are scores in [0, 1]; a float32 sum in another order differs by some 1e-6. Dynamic files
 # round the activations of each call on their own.
 TOLERANCES = {"none": 1e-4, "dynamic": 0.1}
-_CHECKED_FRAMES = 100
+_CLIPS = 8  # each from another side, so that what turns has to turn anew
 
 
 def add_halves(
@@ -86,25 +88,21 @@ def add_halves(
 
 
 def _compare(model: TfliteModel, step: int) -> tuple[float, float]:
-    """Largest difference of an output, and of an answer [degrees], over a stream of noise."""
+    """Largest difference of an output, and of an answer [degrees], over a stream of voices."""
     spec = model.spec
     features = spec.features
     stream, alone = model.stream(), model.stream()  # the second keeps nothing
     if stream is None or alone is None:
         raise ConversionError("The file with the halves must have them. Received: none")
-    rng = np.random.default_rng(2019)
-    samples = features.window_length + (features.frames + _CHECKED_FRAMES) * features.hop
-    louder = np.repeat(10.0 ** rng.uniform(-3.0, -1.0, samples // 800 + 1), 800)[:samples]
-    mixing = rng.standard_normal((4, 4)) * [1.0, 0.7, 0.7, 0.7]
-    sound = louder[:, np.newaxis] * rng.standard_normal((samples, 4)) @ mixing
-    all_frames = features.compute(sound)
+    clips = synthetic_clips(features, count=_CLIPS, several=spec.voices > 1)
+    all_frames = features.compute(np.concatenate([clip.samples[0] for clip in clips]))
     difference = degrees = 0.0
     start, moved = 0, features.frames
-    moves = [step, step, 1, step, step + 2, 2 * step, step]  # what users ask of --every, mixed
-    for number in range(10 * len(moves)):
+    moves = itertools.cycle(
+        (step, step, 1, step, step + 2, 2 * step, step)
+    )  # users' --every, mixed
+    while start + features.frames <= len(all_frames):
         window = all_frames[start : start + features.frames]
-        if len(window) < features.frames:
-            break
         pairs = [(model.predict(window), stream.predict(window, moved))]
         if stream.heading is not None:
             pairs = [
@@ -115,6 +113,6 @@ def _compare(model: TfliteModel, step: int) -> tuple[float, float]:
             difference = float(np.maximum(difference, np.max(np.abs(pair[0] - pair[1]))))
             answers = [spec.directions(values, method="centroid")[0] for values in pair]
             degrees = max(degrees, float(np.degrees(great_circle_distance(*answers))))
-        moved = moves[number % len(moves)]
+        moved = next(moves)
         start += moved
     return difference, degrees
