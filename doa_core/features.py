@@ -97,9 +97,9 @@ def intensity_heading(features: npt.ArrayLike, *, bins: tuple[int, int]) -> npt.
         (2,) float32 of length 1; (1, 0) for digital silence.
     """
     first, stop = bins
-    x, y = np.sum(np.asarray(features)[:, first:stop, :2], axis=(0, 1), dtype=np.float64)
-    x += HEADING_FLOOR
-    return np.array([x, y] / np.hypot(x, y), np.float32)
+    active = np.asarray(features)[:, first:stop, :2].astype(np.float64).reshape(-1, 2)
+    total = active.sum(axis=0) + np.array([HEADING_FLOOR, 0.0])
+    return np.asarray(total / np.hypot(*total), np.float32)
 
 
 def check_channels(channels: Sequence[str]) -> None:
