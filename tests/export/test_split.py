@@ -233,3 +233,45 @@ def test_halves_and_what_is_said_of_their_turning_have_to_fit(turning, split, tm
     path.write_bytes(embed_spec(flatbuffer, spec, halves=halves))
     with pytest.raises(InputError, match=expected):
         TfliteModel(path)
+
+
+def test_other_recurrences_are_split_as_keras_runs_them(tmp_path):
+    import keras
+
+    from doa_core.spec import FeatureSpec
+    from doa_export.convert.launch import convert
+    from doa_export.convert.network import is_crnn
+    from doa_tf.layers import FeatureInput, HeadOutput
+    from doa_tf.models import load_scoring_model
+
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((25, 513, 6))
+    x = FeatureInput(FeatureSpec())(inputs)
+    for pool in (8, 8, 4):
+        x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.MaxPooling2D((1, pool))(x)
+    x = keras.layers.Reshape((25, -1))(x)
+    x = keras.layers.GRU(4, return_sequences=True)(x)
+    x = keras.layers.Dense(3)(x)
+    model = keras.Model(inputs, HeadOutput("cartesian", None)(x))
+    for layer in model.layers:  # statistics that a training leaves, and factors below zero
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([[0.7, -1.2, 0.9, 1.1], [0.1, -0.2, 0.3, 0.0], [0.05] * 4, [0.3] * 4])
+    checkpoint, path = tmp_path / "model.keras", tmp_path / "model.tflite"
+    model.save(checkpoint)
+    scoring, spec = load_scoring_model(checkpoint)
+    assert not is_crnn(scoring)
+    path.write_bytes(embed_spec(convert(checkpoint, quantize="none", lstm="rolled"), spec))
+    assert add_halves(path, checkpoint)["max_output_difference"] < 1e-5
+
+
+@pytest.mark.parametrize("lstm", ["rolled", "unrolled"])
+def test_halves_have_the_form_of_the_recurrence_that_was_asked_for(turning, tmp_path, lstm):
+    plain, checkpoint, _ = turning
+    path = tmp_path / "model.tflite"
+    path.write_bytes(plain.read_bytes())
+    assert add_halves(path, checkpoint, lstm=lstm)["max_output_difference"] < 1e-4
+    fused, other = (read_model_file(file)[2].parts for file in (plain, path))
+    assert fused[0] == other[0]
+    assert fused[1] != other[1]

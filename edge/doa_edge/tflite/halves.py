@@ -74,6 +74,11 @@ class SlidingNetwork:
         self._start = 0
 
     @property
+    def turning(self) -> Turning | None:
+        """How it turns with its scene; None if it does not."""
+        return self._halves.turning
+
+    @property
     def heading(self) -> FloatArray | None:
         """(2,) cosine and sine of what the last window was turned by; None if it was not turned."""
         return None if self._heading is None else self._heading.value
