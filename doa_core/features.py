@@ -32,6 +32,7 @@ LEVEL_CHANNEL = "level"
 # bin fades to zero: digital silence gives zeros, and rounding does not look like a direction.
 ENERGY_FLOOR = 1e-10
 LEVEL_FLOOR = 1e-6  # of the frame's mean power: 60 dB below it
+HEADING_FLOOR = 1e-9  # of the sum of active intensity: silence is ahead
 
 
 def intensity_features(
@@ -83,6 +84,22 @@ def level_feature(w_power: npt.ArrayLike) -> npt.NDArray[np.float32]:
     level = np.log10(w_power / mean + LEVEL_FLOOR)
     centred = 0.5 * (level - np.mean(level, axis=-1, keepdims=True))
     return np.asarray(centred, np.float32)
+
+
+def intensity_heading(features: npt.ArrayLike, *, bins: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """(2,) cosine and sine of the azimuth of the active intensity of a window, summed.
+
+    Args:
+        features: (T, F, K) as `intensity_features` gives them.
+        bins: first and last + 1 of the bins that are summed.
+
+    Returns:
+        (2,) float32 of length 1; (1, 0) for digital silence.
+    """
+    first, stop = bins
+    active = np.asarray(features)[:, first:stop, :2].astype(np.float64).reshape(-1, 2)
+    total = active.sum(axis=0) + np.array([HEADING_FLOOR, 0.0])
+    return np.asarray(total / np.hypot(*total), np.float32)
 
 
 def check_channels(channels: Sequence[str]) -> None:

@@ -16,8 +16,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from doa_core.features import HEADING_FLOOR
+
 LARGEST_ORDER = 100  # of spherical harmonics; no head of this package has more than 80
-_TINY = 1e-9  # puts silence at azimuth 0
 
 
 @keras.saving.register_keras_serializable(package="doa_tf")
@@ -41,7 +42,7 @@ class TurnToIntensity(keras.layers.Layer):
     def call(self, features: Any, training: bool = False) -> tuple[Any, Any]:
         first, stop = self.bins
         total = ops.sum(features[:, :, first:stop, :2], axis=(1, 2))
-        x, y = total[:, :1] + _TINY, total[:, 1:]
+        x, y = total[:, :1] + HEADING_FLOOR, total[:, 1:]
         length = ops.sqrt(x * x + y * y)
         x, y, side = x / length, y / length, ops.ones_like(x)
         if training and self.spread:
@@ -50,22 +51,33 @@ class TurnToIntensity(keras.layers.Layer):
             cosine, sine = ops.cos(angle), ops.sin(angle)
             x, y = x * cosine - y * sine, y * cosine + x * sine
             side = ops.where(keras.random.uniform(shape, seed=seed) < 0.5, -side, side)
-        _, frames, bins, channels = features.shape
-        # One matrix product: in a .tflite, sums of single channels take seven times as long.
-        parts = zip((x, y, side * x, side * y), _blocks(channels), strict=True)
-        matrix = sum(
-            (amount[..., None] * ops.convert_to_tensor(block, x.dtype) for amount, block in parts),
-            ops.convert_to_tensor(_unturned(channels), x.dtype),
-        )
-        turned = ops.matmul(ops.reshape(features, (-1, frames * bins, channels)), matrix)
-        turned = ops.reshape(turned, (-1, frames, bins, channels))
-        return turned, ops.concatenate([x, y, side], axis=-1)
+        return turn_features(features, x, y, side), ops.concatenate([x, y, side], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, Any]:
         return tuple(input_shape), (input_shape[0], 3)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "bins": list(self.bins), "spread": self.spread}
+
+
+def turn_features(features: Any, x: Any, y: Any, side: Any) -> Any:
+    """(B, T, F, K) features turned so that a heading comes to lie at azimuth 0.
+
+    Args:
+        features: (B, T, F, K).
+        x: (B, 1) cosine of the heading.
+        y: (B, 1) sine of it.
+        side: (B, 1) -1 for a mirror image, else 1.
+    """
+    _, frames, bins, channels = features.shape
+    # One matrix product: in a .tflite, sums of single channels take seven times as long.
+    parts = zip((x, y, side * x, side * y), _blocks(channels), strict=True)
+    matrix = sum(
+        (amount[..., None] * ops.convert_to_tensor(block, x.dtype) for amount, block in parts),
+        ops.convert_to_tensor(_unturned(channels), x.dtype),
+    )
+    turned = ops.matmul(ops.reshape(features, (-1, frames * bins, channels)), matrix)
+    return ops.reshape(turned, (-1, frames, bins, channels))
 
 
 def _unturned(channels: int) -> np.ndarray:

@@ -111,7 +111,7 @@ def export_model(
         halves = {}
         if settings.split:
             say("splitting")
-            halves = {"split": add_halves(part, model_path)}
+            halves = {"split": add_halves(part, model_path, lstm=settings.form)}
         size = part.stat().st_size
     several = {"voices": spec.voices} if spec.voices > 1 else {}
     return _made(out, size, spec, settings) | halves | several

@@ -13,7 +13,7 @@ QUALITY = (
 PROGRAMS = (
     *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),
-    *(f"experiments.choices.{name}" for name in ("heading", "offsets", "search")),
+    *(f"experiments.choices.{name}" for name in ("heading", "held_angle", "offsets", "search")),
     *("benchmarks.rooms", "benchmarks.rooms.cluster"),
     *(f"benchmarks.{name}" for name in ("accelerator", "edge", "export", "soak", "training")),
 )

@@ -243,7 +243,7 @@ class Forged(Damaged):
         self._models = [((intensity_network(),), ModelSpec(head="cartesian").to_json())]
         for name in ("default", "lite"):
             network, spec, halves = read_model_file(shipped_model_path(name))
-            self._models.append(((network, *(halves or ())), spec.to_json()))
+            self._models.append(((network, *(halves.parts if halves else ())), spec.to_json()))
 
     def write(self, rng, folder):
         networks, spec = rng.choice((self._models[0], *self._models))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import doa_tf
-from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL
+from doa_core.features import INTENSITY_CHANNELS, LEVEL_CHANNEL, intensity_heading
 from doa_core.spec import FeatureSpec
 from doa_tf.data.augment import feature_blocks, random_turns
 from doa_tf.layers import IntensityFeatures
@@ -63,6 +63,13 @@ def test_features_are_turned_to_their_intensity():
         np.testing.assert_allclose(
             np.linalg.norm(result[..., first : first + 2], axis=-1), lengths, rtol=1e-4, atol=1e-6
         )
+
+
+def test_the_heading_is_that_of_numpy():
+    features = some_features(7, scenes=3)
+    _, heading = map(np.asarray, TurnToIntensity((6, 128))(features))
+    for window, found in zip(features, heading, strict=True):
+        np.testing.assert_allclose(intensity_heading(window, bins=(6, 128)), found[:2], atol=1e-5)
 
 
 @pytest.mark.parametrize("order", [1, 4, 12])

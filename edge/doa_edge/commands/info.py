@@ -50,6 +50,7 @@ def _tflite_facts(path: Path) -> dict[str, Any]:
     from doa_edge.tflite.file import read_model_file
 
     flatbuffer, spec, halves = read_model_file(path)
+    turning = None if halves is None else halves.turning
     features = spec.features
     return {
         **spec.to_dict(),
@@ -60,7 +61,8 @@ def _tflite_facts(path: Path) -> dict[str, Any]:
             "path": str(path),
             "bytes": path.stat().st_size,
             "flatbuffer_bytes": len(flatbuffer),
-            "halves_bytes": None if halves is None else [len(half) for half in halves],
+            "halves_bytes": None if halves is None else [len(half) for half in halves.parts],
+            **({} if turning is None else {"halves_turning": turning.to_dict()}),
             "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
         },
     }

@@ -12,6 +12,8 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,10 +21,13 @@ from doa_core.errors import InputError, one_line
 from doa_core.reading.json_text import parse_json
 from doa_core.reading.zip_archive import DamagedZipError, open_zip, read_entry
 from doa_core.spec import SPEC_FILE_NAME, ModelSpec
+from doa_edge.tflite.heading import Turning
 from doa_edge.tflite.shipped import SHIPPED
 
 FLATBUFFER_FILE_NAME = "doa_flatbuffer.json"
 HALVES = ("doa_convolutions.tflite", "doa_recurrence.tflite")
+# Of a network that turns: other names, so that older readers, which do not turn, run the whole.
+TURNED_HALVES = ("doa_turned_convolutions.tflite", "doa_turned_recurrence.tflite")
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a TFLite flatbuffer
 LARGEST_FILE = 2**29  # bytes, some 250 times the shipped model
 LARGEST_ENTRY = 2**20  # bytes of one JSON file in the zip
@@ -30,16 +35,27 @@ LARGEST_HALF = 2**28  # bytes of one half of a network in the zip
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # equal input gives equal bytes
 
 
-def embed_spec(
-    tflite: bytes, spec: ModelSpec, *, halves: tuple[bytes, bytes] | None = None
-) -> bytes:
+@dataclass(frozen=True)
+class StoredHalves:
+    """A network in two halves, as a model file holds it.
+
+    Attributes:
+        parts: flatbuffers of convolutions and recurrence.
+        turning: of a network that turns with its scene; None of others.
+    """
+
+    parts: tuple[bytes, bytes]
+    turning: Turning | None = None
+
+
+def embed_spec(tflite: bytes, spec: ModelSpec, *, halves: StoredHalves | None = None) -> bytes:
     """Append a spec to a TFLite flatbuffer; a spec that is already there is replaced.
 
     Args:
         tflite: a flatbuffer, or the bytes of a file that this function made.
         spec: what the model is.
-        halves: flatbuffers of the same network in two halves, see `doa_edge.tflite.halves`. A
-            reader that does not know them still finds the whole network.
+        halves: the same network in two halves, see `doa_edge.tflite.halves`. A reader that does
+            not know them still finds the whole network.
 
     Returns:
         The bytes of a model file; equal arguments give equal bytes.
@@ -58,8 +74,13 @@ def embed_spec(
     facts: dict[str, object] = {"sha256": hashlib.sha256(tflite).hexdigest(), "size": len(tflite)}
     entries: list[tuple[str, str | bytes]] = []
     if halves is not None:
-        entries = list(zip(HALVES, halves, strict=True))
-        facts["halves_sha256"] = [hashlib.sha256(half).hexdigest() for half in halves]
+        names = HALVES if halves.turning is None else TURNED_HALVES
+        entries = list(zip(names, halves.parts, strict=True))
+        digests = _digests(halves.parts)
+        if halves.turning is None:
+            facts["halves_sha256"] = digests
+        else:
+            facts["turned_halves"] = {"sha256": digests, **halves.turning.to_dict()}
     entries += [
         (SPEC_FILE_NAME, spec.to_json()),
         (FLATBUFFER_FILE_NAME, json.dumps(facts, sort_keys=True) + "\n"),
@@ -87,7 +108,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[bytes, ModelSpec]:
 
 def read_model_file(
     path: str | os.PathLike[str],
-) -> tuple[bytes, ModelSpec, tuple[bytes, bytes] | None]:
+) -> tuple[bytes, ModelSpec, StoredHalves | None]:
     """Flatbuffer, without the zip, spec, and both halves of the network where they are inside.
 
     Raises:
@@ -117,16 +138,46 @@ def read_model_file(
             f"{path} is damaged: the network in it must have the SHA-256 that its "
             f"{FLATBUFFER_FILE_NAME} states. Received: {digest[:12]}..."
         )
-    digests = facts.get("halves_sha256")
-    halves = [known[name] for name in HALVES if name in known]
-    if digests is None and not halves:
-        return flatbuffer, spec, None
-    if digests != [hashlib.sha256(half).hexdigest() for half in halves] or len(halves) != 2:
+    return flatbuffer, spec, _read_halves(path, spec, known, facts)
+
+
+def _read_halves(
+    path: str | os.PathLike[str], spec: ModelSpec, known: dict[str, bytes], facts: dict[str, Any]
+) -> StoredHalves | None:
+    """The halves among the entries of a zip. Raises InputError for damaged ones."""
+    halves = [known[name] for name in (*HALVES, *TURNED_HALVES) if name in known]
+    stated = [
+        facts[key] for key in ("halves_sha256", "turned_halves") if facts.get(key) is not None
+    ]
+    if not stated and not halves:
+        return None
+    turned = facts.get("turned_halves")
+    digests = turned.pop("sha256", None) if isinstance(turned, dict) else facts.get("halves_sha256")
+    names = HALVES if turned is None else TURNED_HALVES
+    if (
+        digests != _digests(halves)
+        or len(stated) != 1
+        or len(halves) != 2
+        or not all(name in known for name in names)
+    ):
         raise InputError(
             f"{path} is damaged: the halves of the network in it must have the SHA-256 that its "
             f"{FLATBUFFER_FILE_NAME} states. Received: {len(halves)} halves, {digests}"
         )
-    return flatbuffer, spec, (halves[0], halves[1])
+    if turned is None:
+        return StoredHalves((halves[0], halves[1]))
+    try:
+        turning = Turning.from_dict(turned)
+        turning.check_fits(spec.features)
+    except ValueError as error:
+        raise InputError(
+            f"{path} does not say how its halves are turned: {one_line(error)}"
+        ) from error
+    return StoredHalves((halves[0], halves[1]), turning)
+
+
+def _digests(parts: Sequence[bytes]) -> list[str]:
+    return [hashlib.sha256(part).hexdigest() for part in parts]
 
 
 def _read_file(path: Path) -> tuple[bytes, dict[str, bytes] | str | None]:
@@ -165,7 +216,7 @@ def _read_zip(file: BinaryIO) -> dict[str, bytes] | str | None:
     """Our entries of the zip at the end; None where there is no zip, a reason if it is damaged."""
     if not zipfile.is_zipfile(file):
         return None
-    ours = dict.fromkeys(HALVES, LARGEST_HALF)
+    ours = dict.fromkeys((*HALVES, *TURNED_HALVES), LARGEST_HALF)
     ours |= dict.fromkeys((SPEC_FILE_NAME, FLATBUFFER_FILE_NAME), LARGEST_ENTRY)
     try:
         with open_zip(file) as archive:

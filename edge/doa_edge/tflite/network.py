@@ -62,8 +62,14 @@ class TfliteModel:
         if halves is None:
             self._load_whole()
         else:
-            shape, outputs = self.spec.features.input_shape, self.spec.outputs
-            self._halves = load_halves(path, halves, self._load, input_shape=shape, outputs=outputs)
+            self._halves = load_halves(
+                path,
+                halves.parts,
+                self._load,
+                input_shape=self.spec.features.input_shape,
+                outputs=self.spec.outputs,
+                turning=halves.turning,
+            )
 
     @property
     def is_split(self) -> bool:

@@ -13,11 +13,11 @@ from doa_export.convert.network import Convolution, Lstm, Network, Turning
 _COUNTER = itertools.count()
 
 
-def convolution(layer: Convolution) -> Callable[[Any], Any]:
-    """(1, T, F, C) through one block."""
+def convolution(layer: Convolution, *, padding: str = "SAME") -> Callable[[Any], Any]:
+    """(1, T, F, C) through one block; with the padding `VALID` two frames and bins fewer go in."""
 
     def convolve(x: Any) -> Any:
-        x = tf.nn.conv2d(x, tf.constant(layer.kernel), strides=1, padding="SAME")
+        x = tf.nn.conv2d(x, tf.constant(layer.kernel), strides=1, padding=padding)
         rectify = tf.nn.relu if layer.limit is None else tf.nn.relu6
         x = rectify(tf.nn.bias_add(x, tf.constant(layer.bias)))
         if layer.scale is not None:
@@ -55,10 +55,15 @@ def turn_back(turning: Turning) -> Callable[[Any, Any], Any]:
 
     def scores(amounts: Any, features: Any) -> Any:
         _, heading = turning.turn(features)
-        amounts = turning.back(amounts, heading)
-        return _dense(amounts, turning.basis, turning.bias, turning.activation)
+        return turned_scores(turning, amounts, heading)
 
     return scores
+
+
+def turned_scores(turning: Turning, amounts: Any, heading: Any) -> Any:
+    """(1, T, outputs) scores of (1, T, R) coefficients and the (1, 3) heading that they lack."""
+    amounts = turning.back(amounts, heading)
+    return _dense(amounts, turning.basis, turning.bias, turning.activation)
 
 
 def outputs(network: Network) -> Callable[[Any], Any]:

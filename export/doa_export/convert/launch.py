@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MODEL = "model.tflite"  # the file that a whole network is written to
+TURNING = "turning.json"  # how halves turn with their scene, written beside them; null: they do not
 PARENT = "DOA_EXPORT_PARENT"  # tells the worker the number of the process that it ends with
 EXIT_BAD_INPUT = 65  # sysexits' EX_DATAERR: no code that Python or a shell gives by itself
 TIMEOUT = 900.0  # seconds; the paper's network takes about five on a free core

@@ -171,7 +171,7 @@ def read_network(model: keras.Model, spec: ModelSpec) -> Network:
     if turning is not None:
         turning = dataclasses.replace(turning, activation=activation)
         activation = "linear"
-    *convolutions, last = [_read_block(block) for block in blocks]
+    *convolutions, last = [read_block(block) for block in blocks]
     kernel, bias = (values.astype(np.float32) for values in dense.get_weights())
     network = Network(
         spec=spec,
@@ -205,7 +205,8 @@ def _sort_layers(layers: list[Layer], spec: ModelSpec) -> tuple[list[Any], keras
     return recurrences, dense[0], activation
 
 
-def _read_block(block: list[Layer]) -> Convolution:
+def read_block(block: list[Layer]) -> Convolution:
+    """A convolution with what follows it, of those that `split_layers` gives."""
     convolution, normalisation, pooling = block
     kernel, bias = (values.astype(np.float64) for values in convolution.get_weights())
     gamma, beta, mean, variance = (x.astype(np.float64) for x in normalisation.get_weights())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from doa_core.errors import InputError
 from doa_core.process.children import end_with
-from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL, PARENT
+from doa_export.convert.launch import EXIT_BAD_INPUT, MODEL, PARENT, TURNING
 from doa_tf.registration import import_modules
 
 
@@ -51,8 +52,10 @@ def _convert(args: argparse.Namespace) -> dict[str, bytes]:
 
     model, spec = load_scoring_model(args.model)
     if args.halves is not None:
-        halves = convert_halves(model, spec, mode=args.quantize, step=args.halves)
-        return dict(zip(HALVES, halves, strict=True))
+        halves = convert_halves(model, spec, mode=args.quantize, lstm=args.lstm, step=args.halves)
+        turning = None if halves.turning is None else halves.turning.to_dict()
+        files = dict(zip(HALVES, halves.parts, strict=True))
+        return {**files, TURNING: json.dumps(turning).encode()}
     windows = None if args.windows is None else np.load(args.windows)
     settings = {"mode": args.quantize, "windows": windows, "audio": args.audio}
     settings["highpass_hz"] = args.highpass

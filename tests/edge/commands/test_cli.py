@@ -135,6 +135,21 @@ def test_info_prints_the_spec(tmp_path, capsys):
     assert facts["window_s"] == 0.832
     assert facts["file"]["bytes"] == path.stat().st_size
     assert facts["file"]["flatbuffer_bytes"] == len(FLATBUFFER)
+    assert facts["file"]["halves_bytes"] is None
+    assert "halves_turning" not in facts["file"]
+
+
+def test_info_tells_how_halves_turn(tmp_path, capsys):
+    from doa_edge.tflite.file import StoredHalves
+    from doa_edge.tflite.heading import Turning
+
+    halves = StoredHalves((b"first", b"second"), Turning(bins=(6, 128), hold_deg=45.0))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(embed_spec(FLATBUFFER, ModelSpec(head="cartesian"), halves=halves))
+    assert main(["info", str(path)]) == 0
+    facts = json.loads(capsys.readouterr().out)["file"]
+    assert facts["halves_bytes"] == [5, 6]
+    assert facts["halves_turning"] == {"bins": [6, 128], "hold_deg": 45.0}
 
 
 # --- the process
