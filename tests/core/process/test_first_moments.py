@@ -35,8 +35,7 @@ sys.exit(main(["--help"]))
     [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 129, "hung up")],
 )
 def test_a_signal_in_the_first_moments_is_a_line(prog, number, status, word):
-    if prog != "doa_edge":
-        pytest.importorskip("lazy_loader")
+    pytest.importorskip(prog)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *DOORS[prog], number], capture_output=True, text=True
     )
