@@ -104,7 +104,7 @@ def test_several_talkers_from_the_command_line(tmp_path, bank, speech, scenes, m
         ("train --scenes {scenes} --valid . --talkers 2 --out {out}", "leave out --talkers"),
         ("train --bank nowhere --speech . --valid {scenes} --head cartesian --out {out}", "bank"),
         ("train --bank . --speech . --valid nowhere --head cartesian --out {out}", "scenes"),
-        ("train --bank . --speech . --valid . --head polar --out {out}", "polar"),
+        ("train --bank . --speech . --valid {scenes} --head polar --out {out}", "polar"),
         ("train --bank . --valid . --head cartesian --out {out}", "--speech, or --scenes"),
         ("train --bank . --speech . --out {out}", "--valid must name the scenes"),
         ("train --bank . --speech . --valid . --valid-by room --out {out}", "--valid-by splits"),
