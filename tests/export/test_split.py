@@ -257,7 +257,8 @@ def test_other_recurrences_are_split_as_keras_runs_them(tmp_path):
     model = keras.Model(inputs, HeadOutput("cartesian", None)(x))
     for layer in model.layers:  # statistics that a training leaves, and factors below zero
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([[0.7, -1.2, 0.9, 1.1], [0.1, -0.2, 0.3, 0.0], [0.05] * 4, [0.3] * 4])
+            weights = [[0.7, -1.2, 0.9, 1.1], [0.1, -0.2, 0.3, 0.0], [0.05] * 4, [0.3] * 4]
+            layer.set_weights([np.array(values) for values in weights])
     checkpoint, path = tmp_path / "model.keras", tmp_path / "model.tflite"
     model.save(checkpoint)
     scoring, spec = load_scoring_model(checkpoint)
@@ -266,12 +267,11 @@ def test_other_recurrences_are_split_as_keras_runs_them(tmp_path):
     assert add_halves(path, checkpoint)["max_output_difference"] < 1e-5
 
 
-@pytest.mark.parametrize("lstm", ["rolled", "unrolled"])
-def test_halves_have_the_form_of_the_recurrence_that_was_asked_for(turning, tmp_path, lstm):
+def test_halves_have_the_form_of_the_recurrence_that_was_asked_for(turning, tmp_path):
     plain, checkpoint, _ = turning
     path = tmp_path / "model.tflite"
     path.write_bytes(plain.read_bytes())
-    assert add_halves(path, checkpoint, lstm=lstm)["max_output_difference"] < 1e-4
+    assert add_halves(path, checkpoint, lstm="rolled")["max_output_difference"] < 1e-4
     fused, other = (read_model_file(file)[2].parts for file in (plain, path))
     assert fused[0] == other[0]
     assert fused[1] != other[1]
