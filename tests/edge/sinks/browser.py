@@ -97,6 +97,14 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
+    def open_live(self, url):
+        """Go to a live page, wide, with no problem of the page before, and wait for its stream."""
+        self.size(1100, 900)
+        self.call("Page.navigate", url="about:blank")  # the page before may still seek its server
+        self.problems.clear()
+        self.open(url)
+        self.wait_for("document.getElementById('link').textContent === 'connected'")
+
     def wait_for(self, expression, seconds=60.0):
         """Wait until an expression is true."""
         self._wait_for(lambda: self.evaluate(expression), seconds, expression)

@@ -43,11 +43,7 @@ def shown(browser, name):
 
 @pytest.fixture
 def two_voices(web, browser):
-    browser.size(1100, 900)
-    browser.call("Page.navigate", url="about:blank")  # the page before may still seek its server
-    browser.problems.clear()
-    browser.open(web.url)
-    browser.wait_for("document.getElementById('link').textContent === 'connected'")
+    browser.open_live(web.url)
     send_and_see(web, browser, several(1.0, talker(7, 2, 90.0), talker(9, 1, -90.0, 45.0, 0.6)))
     return browser
 

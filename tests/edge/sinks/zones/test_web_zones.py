@@ -36,11 +36,7 @@ def web():
 
 @pytest.fixture
 def page(web, browser):
-    browser.size(1100, 900)
-    browser.call("Page.navigate", url="about:blank")  # the page before may still seek its server
-    browser.problems.clear()
-    browser.open(web.url)
-    browser.wait_for("document.getElementById('link').textContent === 'connected'")
+    browser.open_live(web.url)
     return browser
 
 
