@@ -11,10 +11,12 @@ import pytest
 
 import doa_tf
 from doa_core.errors import InputError
+from doa_core.reading.toml import parse_toml
 from doa_edge.tflite.file import read_spec
 from doa_tf.cli.main import main
+from doa_tf.cli.progress import progress_bar
 from doa_tf.models import load_model
-from doa_tf.recipe import read_recipe
+from doa_tf.recipe import prepare, read_recipe
 from doa_tf.rooms.bank.bank import bank_digest
 from tests.places import PROJECT
 
@@ -79,6 +81,16 @@ def test_a_recipe_makes_a_calibrated_network_and_goes_on_where_it_was(tmp_path, 
     path = Path(capsys.readouterr().out.strip())
     sources = json.loads((out / "run" / "settings.json").read_text())["sources"]
     assert sources["more_bank_sha256"] == bank_digest(out / "more_rooms")
+    changes = {name: parse_toml(f"of = {value}")["of"] for name, value in [*SMALL.items(), *halls]}
+    mixer = prepare(
+        read_recipe(CONFIGS / "tiny.toml", changes),
+        out,
+        speech=PROJECT / "demo" / "speech",
+        noise=None,
+        workers=1,
+        bars=progress_bar,
+    )
+    assert len(mixer.rooms) == 3 + 2
     assert path == out / "model.keras"
     assert doa_tf.model_spec(load_model(path)).calibration
     assert doa_tf.model_spec(load_model(path)).refine == "intensity"

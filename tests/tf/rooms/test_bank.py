@@ -55,6 +55,19 @@ def small_bank(tmp_path):
     return writer.folder
 
 
+def test_banks_can_be_added(small_bank, tmp_path):
+    writer = BankWriter(tmp_path / "more", made_with={"seed": 1}, rooms=2, rooms_per_shard=2)
+    writer.write(range(2), [encode_room(made_up_room(number)) for number in (10, 11)])
+    writer.finish()
+    one, other = read_bank(small_bank), read_bank(writer.folder)
+    both = one + other
+    assert [room.number for room in both] == [0, 1, 2, 3, 4, 10, 11]
+    assert both.folder == small_bank
+    assert both.digest not in (one.digest, other.digest)
+    with pytest.raises(TypeError):
+        one + list(other)
+
+
 def test_every_field_comes_back():
     room = made_up_room(7)
     stored = decode_room(encode_room(room))

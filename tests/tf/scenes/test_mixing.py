@@ -268,6 +268,16 @@ def test_a_diffuse_field_is_isotropic():
     np.testing.assert_allclose(covariance, np.diag([1, 1 / 3, 1 / 3, 1 / 3]), atol=0.05)
 
 
+def test_a_mixer_has_the_kinds_of_noise_that_its_settings_name(rooms, voices):
+    mixer = SceneMixer(
+        rooms, voices, settings=replace(DRY, noise_kinds=("water", "dishes")), seed=3
+    )
+    for number, kind in enumerate(["water", "dishes", "water"]):
+        expected = NOISE_KINDS[kind](np.random.default_rng((3, number, 0, 4)), 6 * 16_000)
+        np.testing.assert_array_equal(mixer.synthetic_noise(number), expected)
+    assert MixSettings().noise_kinds == ("coloured_noise", "clatter", "machine", "notes")
+
+
 @pytest.mark.parametrize("make", NOISE_KINDS.values())
 def test_synthetic_noises_sound(make):
     for seed in range(20):
