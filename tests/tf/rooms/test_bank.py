@@ -15,44 +15,19 @@ import pytest
 from doa_core.errors import InputError
 from doa_tf.cli.main import main
 from doa_tf.rooms.bank.bank import BankWriter, bank_digest, read_bank
-from doa_tf.rooms.bank.convert import convert_bank
 from doa_tf.rooms.bank.dataset import bank_dataset
 from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
 from doa_tf.rooms.bank.room_record import decode_room, encode_room
-from doa_tf.rooms.room import Room, simulate_room
+from doa_tf.rooms.room import simulate_room
+
+from .made_up import damage, made_up_bank, made_up_room
 
 INDEX = {"version": 3, "rooms": 2, "rooms_per_shard": 2, "complete": True}
 
 
-def made_up_room(number: int) -> Room:
-    """A room with something in every field, the last bits of which are not zero."""
-    rng = np.random.default_rng(number)
-    directions = rng.standard_normal((2, 3))
-    return Room(
-        number=number,
-        rt60=0.4,
-        size=np.array([5.0, 4.0, 3.0]),
-        microphone=np.array([2.0, 1.0, 1.5]),
-        directions=directions / np.linalg.norm(directions, axis=-1, keepdims=True),
-        distances=np.array([1.25, 2.5]),
-        srirs=[rng.standard_normal((300 + 10 * n, 4)).astype(np.float32) for n in range(2)],
-        rt60_measured=0.43,
-        drr_db=np.array([3.0, np.inf]),
-        microphone_kind="tetrahedral",
-        microphone_draw={"radius": 0.0123456789, "gains": [0.5, -0.25], "name": "Ö"},
-        diffuse_response=rng.standard_normal((16, 4, 4)).astype(np.float32),
-        noise_gains=np.array([1.0, 2.0, 3.0, 4.5]),
-    )
-
-
 @pytest.fixture
 def small_bank(tmp_path):
-    """A bank of 5 made-up rooms in 3 shards."""
-    writer = BankWriter(tmp_path / "bank", made_with={"seed": 0}, rooms=5, rooms_per_shard=2)
-    for numbers in writer.missing:
-        writer.write(numbers, [encode_room(made_up_room(number)) for number in numbers])
-    writer.finish()
-    return writer.folder
+    return made_up_bank(tmp_path / "bank")
 
 
 def test_banks_can_be_added(small_bank, tmp_path):
@@ -71,7 +46,7 @@ def test_banks_can_be_added(small_bank, tmp_path):
 def test_every_field_comes_back():
     room = made_up_room(7)
     stored = decode_room(encode_room(room))
-    compared = {field.name for field in fields(Room)}
+    compared = {field.name for field in fields(room)}
     for name in ("number", "microphone_kind", "microphone_draw"):
         assert getattr(stored, name) == getattr(room, name)
         compared.discard(name)
@@ -177,23 +152,6 @@ def test_a_bank_is_read_without_tensorflow(small_bank):
         "assert room.srirs[0].shape == (300, 4); assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program, str(small_bank)], check=True)
-
-
-def damage(shard, how):
-    content = bytearray(shard.read_bytes())
-    if how == "missing":
-        shard.unlink()
-        return
-    if how == "flipped":
-        content[len(content) // 3] ^= 1
-    elif how == "header":
-        content[3] ^= 1
-    elif how == "directory":
-        content[content.rindex(b"PK\1\2") + 16] ^= 1
-    else:
-        second = find_rooms(shard, [3])[0].members[0].offset
-        del content[{"in the directory": -30, "in a room": second + 5}[how] :]
-    shard.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -308,81 +266,6 @@ def test_no_change_of_a_shard_goes_unnoticed(tmp_path):
         except BrokenShardError:
             continue
         assert found == records  # a date, a version: nothing that a room is made of
-
-
-def old_bank(folder, rooms):
-    """A bank as version 2 had it: TFRecords of `tf.train.Example`."""
-    import tensorflow as tf
-
-    def floats(values):
-        values = np.ravel(values).astype(np.float32)
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-    def blobs(values):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-    def packed(responses):
-        scales = [float(np.abs(response).max()) for response in responses]
-        halves = [(r / s).astype("<f2").tobytes() for r, s in zip(responses, scales, strict=True)]
-        return floats(scales), blobs(halves)
-
-    folder.mkdir()
-    index = {"version": 2, "seed": 0, "rooms": len(rooms), "rooms_per_shard": 2, "complete": True}
-    (folder / "index.json").write_text(json.dumps(index))
-    for start in range(0, len(rooms), 2):
-        shard = folder / f"rooms-{start // 2:05d}-of-{(len(rooms) + 1) // 2:05d}.tfrecord"
-        with tf.io.TFRecordWriter(str(shard)) as writer:
-            for room in rooms[start : start + 2]:
-                feature = {name: floats(getattr(room, name)) for name in FLOATS}
-                feature["scales"], feature["srirs"] = packed(room.srirs)
-                diffuse = [] if room.diffuse_response is None else [room.diffuse_response]
-                feature["diffuse_scale"], feature["diffuse_response"] = packed(diffuse)
-                numbers = tf.train.Int64List(value=[room.number])
-                feature["number"] = tf.train.Feature(int64_list=numbers)
-                feature["microphone_kind"] = blobs([room.microphone_kind.encode()])
-                feature["microphone_draw"] = blobs([json.dumps(room.microphone_draw).encode()])
-                example = tf.train.Example(features=tf.train.Features(feature=feature))
-                writer.write(example.SerializeToString())
-
-
-FLOATS = (
-    *("rt60", "rt60_measured", "size", "microphone"),
-    *("directions", "distances", "drr_db", "noise_gains"),
-)
-
-
-def test_a_bank_of_version_2_is_converted_to_what_would_be_made_now(small_bank, tmp_path, capsys):
-    old = tmp_path / "old"
-    old_bank(old, [made_up_room(number) for number in range(5)])
-    with pytest.raises(InputError, match=f"`doa_tf bank convert {old} --out NEW`"):
-        read_bank(old)
-    with pytest.raises(InputError, match=f"`doa_tf bank convert {old} --out NEW`"):
-        BankWriter(old, made_with={"seed": 0}, rooms=5, rooms_per_shard=2)
-    assert main(["bank", "convert", str(old), "--out", str(tmp_path / "new")]) == 0
-    for path in small_bank.iterdir():
-        assert (tmp_path / "new" / path.name).read_bytes() == path.read_bytes()
-    assert main(["bank", "convert", str(small_bank), "--out", str(tmp_path / "again")]) == 2
-    assert "must have version 2. Received: version 3" in capsys.readouterr().err
-
-
-def test_a_damaged_bank_of_version_2_is_converted_as_far_as_it_goes(tmp_path, caplog):
-    old, new = tmp_path / "old", tmp_path / "new"
-    old_bank(old, [made_up_room(number) for number in range(7)])
-    damage(old / "rooms-00000-of-00004.tfrecord", "missing")
-    damage(old / "rooms-00001-of-00004.tfrecord", "flipped")
-    shard = old / "rooms-00002-of-00004.tfrecord"
-    shard.write_bytes(b"")
-    seen = []
-    convert_bank(old, new, progress=lambda done, rooms: seen.append((done, rooms)))
-    assert seen == [(2, 7), (4, 7), (6, 7), (7, 7)]
-    assert [room.number for room in read_bank(new, skip_broken=True)] == [6]
-    for number in range(3):
-        assert f"rooms-0000{number}-of-00004.tfrecord" in caplog.text
-    with pytest.raises(InputError, match="not finished"):
-        read_bank(new)
-    old_bank(tmp_path / "whole", [made_up_room(number) for number in range(7)])
-    convert_bank(tmp_path / "whole", new)
-    assert len(read_bank(new)) == 7
 
 
 def test_info_prints_what_a_bank_holds(bank, capsys):

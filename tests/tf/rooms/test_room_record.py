@@ -9,7 +9,7 @@ from doa_tf.rooms.bank.bank import BankWriter, read_bank
 from doa_tf.rooms.bank.records import BrokenShardError, find_rooms, write_shard
 from doa_tf.rooms.bank.room_record import encode_room
 
-from .test_bank import made_up_room
+from .made_up import made_up_room
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from doa_tf.rooms.bank.records import write_shard
 from doa_tf.rooms.bank.room_record import encode_room
 from doa_tf.rooms.simulate import simulate_bank
 
-from .test_bank import made_up_room
+from .made_up import made_up_room
 
 # What a shell runs, with shards of two rooms so that there is something to lose after seconds.
 SCRIPT = """
