@@ -5,6 +5,7 @@ They become exceptions, so that children and temporary files end in the blocks t
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 import threading
@@ -146,6 +147,7 @@ class Signals:
         if self._count == 1:
             self._first = self._waiting = signal.Signals(number)
             self._first_time = now
+            atexit.register(_ignore_signals)
             self._on_first()
         if self._count >= 3:
             signal.signal(number, signal.SIG_DFL)
@@ -168,6 +170,12 @@ class Signals:
         if self._waiting is not None:
             number, self._waiting = self._waiting, None
             raise _exception(number)
+
+
+def _ignore_signals() -> None:
+    """For the interpreter's last moments, in which a second signal would change the exit status."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exception(number: signal.Signals) -> KeyboardInterrupt:

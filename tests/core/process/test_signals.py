@@ -69,6 +69,17 @@ def test_the_third_ends_the_process():
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGTERM
 
 
+def test_one_in_the_last_moments_of_a_process_changes_nothing():
+    program = (
+        "import atexit, signal, sys\n"
+        "from doa_core.process.signals import run_command\n"
+        "atexit.register(signal.raise_signal, signal.SIGTERM)\n"
+        "sys.exit(run_command('prog', lambda: signal.raise_signal(signal.SIGINT)))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "prog: interrupted\n")
+
+
 def held(*numbers, reached, patience_s=0.0):
     """Raise signals in a block that is held, and note how far it comes."""
     with (

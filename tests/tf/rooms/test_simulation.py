@@ -100,7 +100,7 @@ def test_control_c_is_quick_and_keeps_whole_shards(command, tmp_path, unbroken, 
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it as well
         time.sleep(0.03)
     _, errors = process.communicate(timeout=180)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.strip() == "doa_tf: interrupted; the same command goes on from here"
     kept = digests(out)
     kept.pop("index.json")
