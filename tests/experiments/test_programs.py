@@ -10,10 +10,14 @@ pytest.importorskip("threadpoolctl")
 QUALITY = (
     *("causes", "confidence", "listening", "model_card", "own_scenes", "pictures", "robustness"),
 )
+CHOICES = ("heading", "held_angle", "narrow", "offsets", "refinement", "search")
 PROGRAMS = (
     *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),
-    *(f"experiments.choices.{name}" for name in ("heading", "held_angle", "offsets", "search")),
+    *(
+        f"experiments.choices.{name}"
+        for name in ("heading", "held_angle", "narrow", "offsets", "search")
+    ),
     *("benchmarks.rooms", "benchmarks.rooms.cluster"),
     *(f"benchmarks.{name}" for name in ("accelerator", "edge", "export", "soak", "training")),
 )
