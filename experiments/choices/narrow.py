@@ -31,15 +31,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the narrower network, and print which filters it kept."""
     parser = program("experiments.choices.narrow", __doc__)
     parser.add_argument("wide", metavar="WIDE.keras")
-    parser.add_argument("--filters", required=True, metavar="N,N,N", help="of the convolutions")
+    text = "how many each convolution keeps"
+    parser.add_argument("--filters", required=True, type=numbers, metavar="N,N,N", help=text)
     parser.add_argument("--out", required=True, metavar="NARROW.keras")
     args = parser.parse_args(argv)
     from doa_tf.models import load_model
 
-    narrow, kept = narrowed(load_model(args.wide), [int(n) for n in args.filters.split(",")])
+    narrow, kept = narrowed(load_model(args.wide), args.filters)
     narrow.save(args.out)
     for number, filters in enumerate(kept, start=1):
         print(f"convolution_{number}: {' '.join(map(str, filters))}")
+
+
+def numbers(text: str) -> list[int]:
+    """The value of `--filters`."""
+    return [int(number) for number in text.split(",")]
 
 
 def narrowed(wide: keras.Model, filters: Sequence[int]) -> tuple[keras.Model, list[Kept]]:
