@@ -4,6 +4,7 @@
         [--robustness FILE.json] [--meeting RECORDING] [--work DIR] [--out docs/images]
 
 distributions.png   distribution of the error, a panel for each folder and condition
+medians.png         the median of each of them with its interval
 reliability.png     confidence against the share of right answers; what a threshold keeps
 against.png         median error against SNR, SIR, RT60, ..., from `robustness --json`
 robustness.png      the same for everything else that it changes
@@ -23,7 +24,7 @@ import numpy as np
 from doa_core.reading.json_text import read_json
 from doa_tf.cli.program import program, run_program
 from doa_tf.evaluation.groups import grouped
-from doa_tf.evaluation.judge import SceneResult
+from doa_tf.evaluation.judge import SceneResult, summarise
 from doa_tf.evaluation.panels import draw_distribution
 from doa_tf.evaluation.predictions import BASELINE_PREFIX
 from doa_tf.evaluation.statistics import OUTLIER_DEG
@@ -36,6 +37,7 @@ from experiments.scenes.answers import default_threshold, judge_folders
 from experiments.scenes.tables import pooled, shown, titles
 
 _DEGREE_TICKS = (1, 3, 10, 30, 100)
+_MEDIAN_TICKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 90)
 _SHOWN_OUTLIERS = 12.0  # percent; baselines may leave the panel, which is about a few percent
 Pooled = Mapping[str, Sequence[SceneResult]]
 
@@ -57,13 +59,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         answers = judge_folders(args.models, args.scenes, work=args.work)
         results = {label: pooled(folders) for label, folders in answers.items()}
         plot_distributions(args.out / "distributions.png", results)
+        plot_medians(args.out / "medians.png", results)
         defaults = {
             label: default_threshold(model)
             for label, model in zip(results, args.models, strict=True)
             if not model.startswith(BASELINE_PREFIX)
         }
         plot_reliability(args.out / "reliability.png", results, defaults)
-        drawn += ["distributions.png", "reliability.png"]
+        drawn += ["distributions.png", "medians.png", "reliability.png"]
     if args.robustness:
         values = read_json(args.robustness, finite=False)
         for name, plot in (("against.png", plot_lines), ("robustness.png", plot_robustness)):
@@ -103,6 +106,31 @@ def plot_distributions(path: Path, results: Pooled) -> None:
     figure.supylabel("scenes with at most this error [percent]", fontsize=9)
     legend_of(figure, *panels[0].get_legend_handles_labels())
     save_figure(figure, path, "Distribution of the error")
+
+
+def plot_medians(path: Path, results: Pooled) -> None:
+    """Median error with its interval, a row for each folder and condition."""
+    groups = grouped(titles(next(iter(results.values()))))
+    figure = new_figure(path, WIDTH, 0.42 * len(groups) + 1.2)
+    axes = figure.subplots()
+    rows = np.arange(len(groups))
+    for number, (label, style) in enumerate(styled(results)):
+        own = [summarise([results[label][k] for k in some]) for some in groups.values()]
+        median = np.array([figures["median_deg"] for figures in own])
+        low, high = np.array([figures["intervals"]["median_deg"] for figures in own]).T
+        beside = rows + 0.6 * ((number + 0.5) / len(results) - 0.5)
+        line = {**style, "linestyle": "", "ms": 5, "elinewidth": 1.2}
+        error = [median - low, high - median]
+        axes.errorbar(median, beside, xerr=error, label=shown(label), **line)
+    axes.set_yticks(rows, list(groups), fontsize=8)
+    axes.set(xscale="log", xlabel="median error [degrees]")
+    axes.invert_yaxis()
+    ticks = [tick for tick in _MEDIAN_TICKS if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    finish(axes, "")
+    legend_of(figure, *axes.get_legend_handles_labels())
+    save_figure(figure, path, "Median error")
 
 
 def plot_reliability(path: Path, results: Pooled, defaults: Mapping[str, float]) -> None:

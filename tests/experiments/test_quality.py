@@ -115,7 +115,7 @@ def test_own_scenes_and_a_model_card_of_them(run, work, tmp_path):
         assert part in text
     run("pictures", MODEL, "--scenes", *folders, "--work", work, "--out", tmp_path / "pictures")
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert drawn == {"distributions.png", "reliability.png"}
+    assert drawn == {"distributions.png", "medians.png", "reliability.png"}
     values = json.loads(card.read_text())
     assert values["default_threshold"] == 0.4
     assert sum(own["n"] for own in values["reliability"]["bins"]) == 16
