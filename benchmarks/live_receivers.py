@@ -1,4 +1,4 @@
-"""A `doa_edge run` and who listens to it, for `benchmarks.live_soak`."""
+"""A `doa_edge run` and who listens to it, for programs that make its life hard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.edge.broker import free_port
-from tests.edge.virtual_microphone import VirtualMicrophone
 
 AGAIN_S = 0.5  # until somebody who was cut off tries again
 
@@ -24,19 +23,25 @@ AGAIN_S = 0.5  # until somebody who was cut off tries again
 class Run:
     """A process of `doa_edge`, whose lines are read as they come.
 
+    Args:
+        arguments: of the command.
+        environment: its variables; those of this process if None.
+
     Attributes:
         estimates: `(arrival by the monotonic clock [s], time_s of the stream)` of each.
         gaps: their events.
         talk: lines of standard error.
     """
 
-    def __init__(self, microphone: VirtualMicrophone, arguments: Sequence[object]) -> None:
+    def __init__(
+        self, arguments: Sequence[object], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.estimates: list[tuple[float, float]] = []
         self.gaps: list[dict[str, Any]] = []
         self.talk: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "doa_edge", *map(str, arguments)],
-            env=microphone.environment,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -100,7 +100,7 @@ class Soak:
         listen = ("--listen", self.folder / "heard", "--listen-size", "500K")
         arguments = ("run", "--device", virtual_microphone.DEVICE, "--out", self.out, *size)
         arguments += (*listen, *self.receivers.options)
-        run = Run(self.microphone, arguments)
+        run = Run(arguments, self.microphone.environment)
         if not wait_until(lambda: bool(run.estimates)):
             self.broken.append("nothing was heard")
         return run

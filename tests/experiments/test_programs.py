@@ -11,6 +11,7 @@ QUALITY = (
     *("causes", "confidence", "listening", "model_card", "own_scenes", "pictures", "robustness"),
 )
 CHOICES = ("heading", "held_angle", "narrow", "offsets", "refinement", "search")
+BENCHMARKS = ("accelerator", "edge", "export", "hostile_page", "soak", "training")
 PROGRAMS = (
     *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),
@@ -19,7 +20,7 @@ PROGRAMS = (
         for name in ("heading", "held_angle", "narrow", "offsets", "search")
     ),
     *("benchmarks.rooms", "benchmarks.rooms.cluster"),
-    *(f"benchmarks.{name}" for name in ("accelerator", "edge", "export", "soak", "training")),
+    *(f"benchmarks.{name}" for name in BENCHMARKS),
 )
 
 
