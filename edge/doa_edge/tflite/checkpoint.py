@@ -15,7 +15,7 @@ from doa_core.spec import FeatureSpec
 
 SUFFIX = ".keras"
 _CONFIG, _METADATA = "config.json", "metadata.json"  # in its zip
-_HEAD_FACTS = ("head", "resolution_deg", "decode", "calibration", "voices", "apart_deg")
+_MORE = ("resolution_deg", "decode", "calibration", "voices", "apart_deg", "refine")  # of a head
 
 
 def checkpoint_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -46,11 +46,13 @@ def checkpoint_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
             )
         features = FeatureSpec.from_dict(inputs[0]["config"]["features"])
         outputs = heads[0]["build_config"]["input_shape"][-1]
-    head = heads[0]["config"]
+        highpass_hz = inputs[0]["config"].get("highpass_hz", 0.0)
+        head = heads[0]["config"]
+        facts = {"head": head["head"], **{name: head[name] for name in _MORE if name in head}}
     return {
         "features": features.to_dict(),
-        **{name: head[name] for name in _HEAD_FACTS if name in head},
-        "highpass_hz": inputs[0]["config"].get("highpass_hz", 0.0),
+        **facts,
+        "highpass_hz": highpass_hz,
         "input_shape": [1, *features.input_shape],
         "output_shape": [1, features.frames, outputs],
         "window_s": features.samples / features.sample_rate,

@@ -213,6 +213,27 @@ def test_info_of_what_is_no_checkpoint(tmp_path, capsys, content):
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("config", [True, None, 3, "head", [], [[1]], {}])
+@pytest.mark.parametrize("layer", ["FeatureInput", "HeadOutput"])
+def test_info_of_layers_that_are_not_what_they_must_be(tmp_path, capsys, layer, config):
+    import zipfile
+
+    whole = PROJECT / "edge" / "doa_edge" / "models" / "default.keras"
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in ("config.json", "metadata.json")}
+    content = json.loads(members["config.json"])
+    (found,) = (one for one in content["config"]["layers"] if one["class_name"] == layer)
+    found["config"] = config
+    path = tmp_path / "x.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(content))
+        archive.writestr("metadata.json", members["metadata.json"])
+    assert main(["info", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"doa_edge: {path} cannot be read as a checkpoint of doa_tf: ")
+    assert len(error.splitlines()) == 1
+
+
 def test_info_of_another_network(tmp_path, capsys):
     import zipfile
 
