@@ -47,7 +47,7 @@ reproduce: .venv/ready  ## the heads compared, from rooms to a report: SIZE=smal
 RECIPE ?= configs/tiny.toml
 MADE ?= model-$(basename $(notdir $(RECIPE)))
 
-model: .venv/ready  ## a network from rooms to .tflite: RECIPE=configs/default.toml SPEECH=DIR NOISE=DIR
+model: .venv/ready  ## a network from rooms to .tflite: RECIPE=configs/voices.toml SPEECH=DIR NOISE=DIR
 	.venv/bin/doa_tf recipe $(RECIPE) --out $(MADE) --speech $(SPEECH) $(if $(NOISE),--noise $(NOISE))
 	.venv/bin/doa_export $(MADE)/model.keras --quantize none --decode centroid --split \
 		--check $(MADE)/valid --out $(MADE)/model.tflite

@@ -32,7 +32,6 @@ from doa_edge.alignment.mount import Mounting, level_mounting, mounting
 from doa_edge.alignment.place import PlaceListener
 from doa_edge.input.exchanges import EXCHANGES
 from doa_edge.tflite.network import TfliteModel, default_model_path
-from doa_edge.tflite.shipped import shipped_model_path
 from doa_tf.files import write_json
 from doa_tf.scenes.folder import Scene, read_scenes
 
@@ -148,7 +147,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     generator = np.random.default_rng(options.seed)
-    models = (TfliteModel(default_model_path()), TfliteModel(shipped_model_path("voices")))
+    models = (TfliteModel(default_model_path()), TfliteModel(default_model_path()))
     places = Places(options.scenes, options.condition, generator)
     outcomes: list[dict[str, float | str]] = []
     with suppress(KeyboardInterrupt):  # what there is by then is summed up

@@ -13,9 +13,7 @@ from doa_edge.tflite.network import TfliteModel, default_model_path
 from tests.places import PROJECT
 
 
-@pytest.mark.parametrize(
-    ("name", "quantization"), [("default", "none"), ("lite", "int8"), ("voices", "none")]
-)
+@pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "int8")])
 def test_a_shipped_model_loads_and_says_where_it_comes_from(name, quantization):
     path = default_model_path().with_name(f"{name}.tflite")
     spec = TfliteModel(path).spec

@@ -254,7 +254,7 @@ def _check_one_talker(head: Head, scenes: Scenes | None) -> None:
         raise InputError(
             f"The head '{head.name}' takes one talker, who is in every frame: leave out scenes of "
             "several, of nobody and with pauses, or train a head of several voices, such as that "
-            f"of --init-from voices. Received: {len(others)} of {len(scenes)} in {scenes.folder}, "
+            f"of --init-from default. Received: {len(others)} of {len(scenes)} in {scenes.folder}, "
             f"the first {others[0]}"
         )
 

@@ -1,6 +1,7 @@
 """Variants of a recipe, each trained alone for the same budget, as a table.
 
-    python -m experiments.choices.search configs/search.toml --work DIR --speech DIR --noise DIR
+    python -m experiments.choices.search configs/one-voice/search.toml --work DIR --speech DIR
+        --noise DIR
 
 Needs an accelerator (the engine jax) to be done in a day. Validation scenes, and the first `rooms`
 of the rooms, are those of the recipe, made once; a variant that is done is not done again.

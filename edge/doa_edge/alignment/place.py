@@ -43,6 +43,8 @@ _TRUST = 4
 _BELONGS_DEG = 30.0  # from the mode: what lies farther is heard somewhere else
 _OTHER_SHARE = 0.35  # of the weight, at one other spot: there was somebody, too
 _MOVED_DEG = 20.0  # from the first third of the windows to the last
+# Of a voice that the witness takes: a run takes fewer, as it is to be right more often.
+_WITNESS_CONFIDENCE = 0.4
 _TOGETHER_SHARE = 0.25  # of the windows with a voice: others talked as well
 
 Bools = npt.NDArray[np.bool_]
@@ -86,7 +88,8 @@ class PlaceListener:
         settings = EngineSettings(every=EVERY, talkers=1)
         self._engines = [DirectionEngine(model, settings) for _ in self._turns]
         self._windows: list[_Window] = []
-        self._witness = DirectionEngine(witness, EngineSettings(every=EVERY)) if witness else None
+        settings = EngineSettings(every=EVERY, min_confidence=_WITNESS_CONFIDENCE)
+        self._witness = DirectionEngine(witness, settings) if witness else None
         self._voiced = self._together = 0  # windows with voices, and with several
 
     @property

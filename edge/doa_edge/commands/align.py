@@ -28,7 +28,7 @@ Angles = tuple[float, float]  # azimuth, elevation [degrees]
 
 USUAL_PLACES: tuple[Angles, ...] = ((0.0, 0.0), (90.0, 0.0), (0.0, 90.0))
 DEFAULT_SECONDS, DEFAULT_WAIT = 5.0, 5.0
-_WITNESS = "voices"  # the model that tells whether several talk
+_WITNESS = "default"  # the model that tells whether several talk
 # Options of a configuration that are about the input; a recording and its mount are left out.
 _FROM_CONFIG = ("device", "stall", "profile", "format", "channels", "rate", "model")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from doa_core.errors import check_choice
 from doa_core.files import existing_path
 
-SHIPPED = ("default", "lite", "voices")
-BUILT_IN = "`default`, `lite` or `voices`"  # for help
+SHIPPED = ("default", "lite")
+BUILT_IN = "`default` or `lite`"  # for help
 MODEL_HELP = (
-    "a .tflite made by doa_export, or a built-in one: `lite`, a light one, or `voices`, of several "
-    "talkers (default: `default`)"
+    "a .tflite made by doa_export, or a built-in one: `default`, or `lite`, a light one "
+    "(default: `default`)"
 )
 
 

