@@ -35,7 +35,7 @@ from doa_edge import limits
 
 DEFAULT_GATE_DBFS = -60.0
 DEFAULT_MARGIN_DB = 3.0
-# Of the network shipped with 0.1: diffuse running water stays below in 97 of 100 windows, speech in diffuse
+# Of a network of 0.1: diffuse running water stays below in 97 of 100 windows, speech in diffuse
 # noise at 0 to 25 dB lies above in 98 of 100.
 DEFAULT_MIN_CONFIDENCE = 0.07
 # Where the confidence is calibrated, the probability that the direction is right.

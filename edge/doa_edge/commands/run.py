@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "run",
         help="directions of a recording, a pipe or a microphone",
-        description="Print the direction of the voice, one JSON object per window.",
+        description="Print the directions of voices, one JSON object per window.",
         epilog="On a terminal the directions are drawn instead; --json prints them there, too.",
         allow_abbrev=False,
     )

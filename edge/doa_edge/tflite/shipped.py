@@ -12,8 +12,8 @@ from doa_core.files import existing_path
 SHIPPED = ("default", "lite")
 BUILT_IN = "`default` or `lite`"  # for help
 MODEL_HELP = (
-    "a .tflite made by doa_export, or a built-in one: `default`, or `lite`, a light one "
-    "(default: `default`)"
+    "a .tflite made by doa_export, or a built-in one: `default`, or `lite`, a light one of one "
+    "voice (default: `default`)"
 )
 
 
