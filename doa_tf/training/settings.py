@@ -83,11 +83,12 @@ class TrainSettings:
                 f"The head '{self.head}' takes one talker. Received: voices={self.voices}"
             )
         check_augment(self.augment)
-        object.__setattr__(self, "filters", tuple(int(number) for number in self.filters))
-        if len(self.filters) != _CONVOLUTIONS:
-            raise ValueError(f"`filters` must be {_CONVOLUTIONS} numbers. Received: {self.filters}")
+        filters = self.filters
+        if not isinstance(filters, (tuple, list)) or len(filters) != _CONVOLUTIONS:
+            raise ValueError(f"`filters` must be {_CONVOLUTIONS} numbers. Received: {filters}")
         for name in _LIMITED:
             limits.check(name.replace("_", "-"), getattr(self, name))
+        object.__setattr__(self, "filters", tuple(map(int, filters)))
         limits.check("train seed", self.seed)
         if not 0.0 <= self.average < 1.0:
             raise ValueError(f"`average` must be in [0, 1). Received: {self.average}")

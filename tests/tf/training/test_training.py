@@ -227,6 +227,14 @@ def test_a_loss_that_becomes_nan_names_its_batch(tmp_path, mixer, scenes, monkey
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"voices": 0}, "1 to 4"),
         ({"filters": (3,) * (len(POOLS) + 1)}, f"{len(POOLS)} numbers"),
+        ({"filters": 3}, f"{len(POOLS)} numbers"),
+        ({"filters": "333"}, f"{len(POOLS)} numbers"),
+        ({"filters": [3, 3, float("inf")]}, "filters"),
+        ({"filters": [3, 3, float("nan")]}, "filters"),
+        ({"filters": [3, 3, 2.5]}, "filters"),
+        ({"filters": [3, 3, "x"]}, "filters"),
+        ({"filters": [3, 3, True]}, "filters"),
+        ({"filters": [3, 3, {}]}, "filters"),
     ],
 )
 def test_bad_settings_are_refused(change, message):
