@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import zipfile
+from copy import deepcopy
 
 # At the edges of what fields of files can hold, and of what their readers can.
 INTEGERS = (
@@ -198,12 +199,12 @@ def changed_values(rng, values):
         if isinstance(holder, list):
             key = rng.randrange(len(holder))
             holder[key : key + 1] = rng.choice(
-                ([], [rng.choice(VALUES)], holder[key : key + 1] * 2)
+                ([], [deepcopy(rng.choice(VALUES))], holder[key : key + 1] * 2)
             )
             continue
         key, how = rng.choice(sorted(holder)), rng.random()
         if how < 0.7:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = deepcopy(rng.choice(VALUES))  # later changes are of the copy
         elif how < 0.85:
             del holder[key]
         else:

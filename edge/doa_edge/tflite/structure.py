@@ -35,6 +35,21 @@ _OPCODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPTIONS_TYPE, _OPTIONS = 0, 1, 2,
 _DATA, _EXTERNAL_OFFSET, _EXTERNAL_SIZE = 0, 1, 2
 _NOT_RUN = {31: "CALL", 32: "CUSTOM", 51: "DELEGATE", 127: "PLACEHOLDER_FOR_GREATER_OP_CODES"}
 _CALLS = {118: (92, 2), 119: (93, 2), 129: (103, 1)}  # IF, WHILE, CALL_ONCE: options, subgraphs
+# Inputs that a builtin reads without looking whether it has them; others have one.
+_LEAST_INPUTS = {
+    **dict.fromkeys((0, 3, 4, 7, 9, 10, 18, 23, 34, 36, 39, 40, 41, 42, 48, 49, 54, 55, 56, 57), 2),
+    **dict.fromkeys((58, 61, 62, 63, 69, 70, 71, 72, 74, 78, 79, 81, 82, 84, 86, 89, 90, 91), 2),
+    **dict.fromkeys((94, 95, 97, 99, 100, 105, 107, 112, 115, 125, 126, 128, 130, 131, 132), 2),
+    **dict.fromkeys((140, 156, 160, 161), 2),
+    **dict.fromkeys((37, 38, 60, 64, 65, 67, 96, 102, 122, 123, 141, 151, 153, 154, 155, 157), 3),
+    **dict.fromkeys((45, 68, 85), 4),
+    **dict.fromkeys((119, 129, 136, 142), 0),  # WHILE, CALL_ONCE, HASHTABLE, VAR_HANDLE
+    **{16: 5, 24: 5, 27: 5, 35: 5, 44: 20, 46: 12, 52: 39},  # recurrences
+}
+_MAY_BE_NONE = {16, 24, 27, 35, 44, 46, 52}  # recurrences, whose gates and biases are optional
+# Outputs likewise: none of IF, WHILE, CALL_ONCE, HASHTABLE_IMPORT, ASSIGN_VARIABLE; two of TOPK_V2,
+# UNIQUE; others have one.
+_LEAST_OUTPUTS = {**dict.fromkeys((118, 119, 129, 138, 144), 0), 48: 2, 103: 2}
 # Bits of a value; texts, handles and variants are none that a network here could need.
 _BITS = {
     **{0: 32, 1: 16, 2: 32, 3: 8, 4: 64, 6: 8, 7: 16, 8: 64, 9: 8, 10: 64, 11: 128, 12: 64},
@@ -194,8 +209,10 @@ class _Model:
         """
         made, called = set(made), set[int]()
         for operator in self._parts(subgraph, _OPERATORS, "operators"):
-            needed = set(self._indices(operator, _OPERATOR_INPUTS, tensors, lowest=-1))
+            inputs = self._indices(operator, _OPERATOR_INPUTS, tensors, lowest=-1)
             results = self._indices(operator, _OPERATOR_OUTPUTS, tensors)
+            self._check_counts(operator, inputs, results)
+            needed = set(inputs)
             new = [result for result in results if result not in states]
             if not needed <= made | states | {-1} or len({*made, *new}) < len(made) + len(new):
                 raise ValueError(
@@ -280,14 +297,31 @@ class _Model:
             )
         return indices
 
-    def _called(self, operator: int) -> set[int]:
-        """The subgraphs that an operator runs."""
+    def _builtin(self, operator: int) -> int:
+        """The number of what an operator is."""
         opcode = self._file.value(operator, _OPCODE, "<I")
         if opcode >= len(self._codes):
             raise ValueError(f"it has {len(self._codes)} kinds of operators. Received: {opcode}")
-        if self._codes[opcode] not in _CALLS:
+        return self._codes[opcode]
+
+    def _check_counts(self, operator: int, inputs: list[int], results: list[int]) -> None:
+        """Raise ValueError where an operator has not the inputs and outputs that it needs."""
+        builtin = self._builtin(operator)
+        least = _LEAST_INPUTS.get(builtin, 1), _LEAST_OUTPUTS.get(builtin, 1)
+        needed = inputs[: least[0]]
+        is_missing = -1 in needed and builtin not in _MAY_BE_NONE
+        if is_missing or len(needed) < least[0] or len(results) < least[1]:
+            raise ValueError(
+                f"its operators must have what they need: builtin {builtin} {least[0]} inputs and "
+                f"{least[1]} outputs. Received: {inputs[:9]} and {results[:9]}"
+            )
+
+    def _called(self, operator: int) -> set[int]:
+        """The subgraphs that an operator runs."""
+        builtin = self._builtin(operator)
+        if builtin not in _CALLS:
             return set()
-        kind, count = _CALLS[self._codes[opcode]]
+        kind, count = _CALLS[builtin]
         options = self._file.table(operator, _OPTIONS)
         if options is None or self._file.value(operator, _OPTIONS_TYPE, "<B") != kind:
             return {0}  # which is what a runtime takes where the options are others

@@ -75,6 +75,14 @@ def set_never(model):
     model.subgraphs[0].operators.pop()
 
 
+def set_few(model):
+    model.subgraphs[0].operators[0].inputs = [1, 2]
+
+
+def set_none(model):
+    model.subgraphs[0].operators[0].inputs = [-1, 1, 2]
+
+
 def set_subgraphs(model):
     model.subgraphs *= 257
 
@@ -117,6 +125,9 @@ def set_subgraphs(model):
         (set_constant, r"made once, before it is used. Received: .* makes \[1\] of \[6, 7\]"),
         (set_never, r"its outputs must be made. Received: \[8\], which are not"),
         (set_external, "its buffers must lie in it. Received: one at 1000000"),
+        (set_few, r"builtin 65 3 inputs and 1 outputs. Received: \[1, 2\] and \[3\]"),
+        (set_none, r"builtin 65 3 inputs and 1 outputs. Received: \[-1, 1, 2\] and \[3\]"),
+        (lambda m: setattr(m.subgraphs[0].operators[0], "outputs", []), r"\[0, 1, 2\] and \[\]"),
     ],
 )
 def test_what_no_network_here_could_need_is_refused(change, message):
