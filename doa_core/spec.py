@@ -35,6 +35,7 @@ SAMPLE_RATE = 16_000  # hertz
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8", "int16x8")
 AUDIO = "audio"
 INPUTS = ("features", AUDIO)  # of a file: features, or samples
+_FLOORS = (1e-30, 1e6)  # of energies, which are 32-bit floats: a bin of full scale has some 1e5
 # What a file may ask for, far beyond any network: it costs memory before one is looked at.
 _MOST = {"sample_rate": 768_000, "window_length": 1 << 16, "hop": 1 << 16, "frames": 10_000}
 
@@ -82,9 +83,10 @@ class FeatureSpec:
                 f"window_length={self.window_length}, hop={self.hop}"
             )
         object.__setattr__(self, "energy_floor", _as_float("energy_floor", self.energy_floor))
-        if self.energy_floor <= 0.0:
+        if not _FLOORS[0] <= self.energy_floor <= _FLOORS[1]:
             raise ValueError(
-                f"`energy_floor` must be positive. Received: energy_floor={self.energy_floor!r}"
+                "`energy_floor` must be positive, from {:g} to {:g}. ".format(*_FLOORS)
+                + f"Received: energy_floor={self.energy_floor!r}"
             )
 
     @property

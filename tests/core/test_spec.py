@@ -314,6 +314,14 @@ def test_bad_values_of_a_model(values, match):
         ({"channels": 6}, "`channels` must be a list of names"),
         ({"energy_floor": 0.0}, "`energy_floor` must be positive"),
         ({"energy_floor": -1e-10}, "`energy_floor` must be positive"),
+        (
+            {"energy_floor": 1e308},
+            "`energy_floor` must be positive, from 1e-30 to 1e\\+06. Received",
+        ),
+        (
+            {"energy_floor": 1e-320},
+            "`energy_floor` must be positive, from 1e-30 to 1e\\+06. Received",
+        ),
         ({"energy_floor": float("inf")}, "`energy_floor` must be a finite number"),
         ({"energy_floor": "small"}, "`energy_floor` must be a finite number"),
     ],
