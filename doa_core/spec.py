@@ -84,10 +84,8 @@ class FeatureSpec:
             )
         object.__setattr__(self, "energy_floor", _as_float("energy_floor", self.energy_floor))
         if not _FLOORS[0] <= self.energy_floor <= _FLOORS[1]:
-            raise ValueError(
-                "`energy_floor` must be positive, from {:g} to {:g}. ".format(*_FLOORS)
-                + f"Received: energy_floor={self.energy_floor!r}"
-            )
+            text = "`energy_floor` must be positive, from {:g} to {:g}. Received: energy_floor={!r}"
+            raise ValueError(text.format(*_FLOORS, self.energy_floor))
 
     @property
     def bins(self) -> int:
