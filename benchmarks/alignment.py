@@ -147,7 +147,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     generator = np.random.default_rng(options.seed)
-    models = (TfliteModel(default_model_path()), TfliteModel(default_model_path()))
+    models = (TfliteModel(default_model_path()),) * 2
     places = Places(options.scenes, options.condition, generator)
     outcomes: list[dict[str, float | str]] = []
     with suppress(KeyboardInterrupt):  # what there is by then is summed up

@@ -27,13 +27,15 @@ import numpy as np
 import soundfile
 
 from benchmarks.live_receivers import Run, in_background
+from doa_core.errors import InputError
 from doa_edge.input.audio import read_recording
 from doa_tf.cli.program import program, run_program
 from doa_tf.files import write_json
 from tests.edge.broker import free_port
 from tests.places import DEMO
 
-RATE, STEP_S = 16_000, 0.16  # of the recording [Hz]; between two estimates [s]
+RATE = 16_000  # of the recording [Hz]
+WINDOW, STEP = 13_312, 2_560  # samples of a window, and between two
 PATIENCE_S = 5.0  # of a client that waits for an answer
 _GET = b"GET /directions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _UPGRADE = _GET + (
@@ -130,21 +132,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         port = free_port()
         rotation = ("--out", Path(folder) / "lines.jsonl", "--out-size", "2K", "--out-count", "3")
         run = Run(("run", "--input", sound, "--realtime", "--web", port, *rotation))
-        # Of this process alone: the run keeps the limit that it began with.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        while run.age_s < args.seconds / 3 and run.ended is None:
-            time.sleep(0.1)
-        before, attack = len(run.estimates), Attack(port, args.clients)
-        while run.ended is None:
-            time.sleep(0.1)
-        attack.end()
+        try:
+            # Of this process alone: the run keeps the limit that it began with.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            while run.age_s < args.seconds / 3 and run.ended is None:
+                time.sleep(0.1)
+            before, attack = len(run.estimates), Attack(port, args.clients)
+            try:
+                while run.ended is None:
+                    time.sleep(0.1)
+            finally:
+                attack.end()
+        finally:
+            status = run.stop()
+    if not 0 < before < len(run.estimates):
+        raise InputError(f"The run must hear sound before and after. Received: {run.talk[-3:]}")
     late_s = run.late_s()
-    expected = int((repeats * len(office) / RATE - 0.8) / STEP_S)
+    expected = (repeats * len(office) - WINDOW) // STEP + 1
     figures: dict[str, Any] = {
         "seconds": round(repeats * len(office) / RATE, 1),
         "connections": attack.connections,
         "descriptors_allowed": soft,
-        "status": run.ended,
+        "status": status,
         "estimates": len(run.estimates),
         "expected": expected,
         "late_before_s": _spread(late_s[:before]),
@@ -154,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         write_json(args.json, figures)
     print(_in_one_line(figures))
-    return int(run.ended != 0 or abs(len(run.estimates) - expected) > 2)
+    return int(status != 0 or len(run.estimates) != expected)
 
 
 def _spread(late_s: np.ndarray) -> dict[str, float]:

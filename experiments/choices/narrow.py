@@ -1,6 +1,6 @@
 """A narrower network that begins with the filters of a wide one that matter most.
 
-    python -m experiments.choices.narrow WIDE.keras --filters 16,32,64 --out NARROW.keras
+    python -m experiments.choices.narrow WIDE.keras --filters 16 32 64 --out NARROW.keras
 
 What it makes has yet to be trained (`doa_tf recipe --init-from`): it is a start, where random
 weights would learn anew what the wide network knows. A filter matters by the norm of the weights
@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
+from doa_edge.options.command import Limited
+from doa_edge.tflite.shipped import checkpoint_path
 from doa_tf.cli.program import program, run_program
 
 if TYPE_CHECKING:
@@ -30,9 +32,10 @@ Kept = npt.NDArray[np.integer]
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the narrower network, and print which filters it kept."""
     parser = program("experiments.choices.narrow", __doc__)
-    parser.add_argument("wide", metavar="WIDE.keras")
-    text = "how many each convolution keeps"
-    parser.add_argument("--filters", required=True, type=numbers, metavar="N,N,N", help=text)
+    text = "a checkpoint, or a built-in one by its name"
+    parser.add_argument("wide", metavar="WIDE.keras", type=checkpoint_path, help=text)
+    sizes = {"type": Limited("filters"), "nargs": 3, "metavar": "N"}
+    parser.add_argument("--filters", required=True, **sizes, help="that each convolution keeps")
     parser.add_argument("--out", required=True, metavar="NARROW.keras")
     args = parser.parse_args(argv)
     from doa_tf.models import load_model
@@ -41,11 +44,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     narrow.save(args.out)
     for number, filters in enumerate(kept, start=1):
         print(f"convolution_{number}: {' '.join(map(str, filters))}")
-
-
-def numbers(text: str) -> list[int]:
-    """The value of `--filters`."""
-    return [int(number) for number in text.split(",")]
 
 
 def narrowed(wide: keras.Model, filters: Sequence[int]) -> tuple[keras.Model, list[Kept]]:
@@ -84,20 +82,17 @@ def narrowed(wide: keras.Model, filters: Sequence[int]) -> tuple[keras.Model, li
     return narrow, kept
 
 
-_CONVOLUTIONS = 3
-
-
-def _hearers(number: int) -> list[tuple[str, int]]:
+def _hearers(weights: Weights, number: int) -> list[tuple[str, int]]:
     """Which weights of which layers multiply what a convolution gives."""
-    if number < _CONVOLUTIONS:
-        return [(f"convolution_{number + 1}", 0)]
+    if (following := f"convolution_{number + 1}") in weights:
+        return [(following, 0)]
     return [("recurrence_1", 0), ("recurrence_1", 3)]  # kernels forward and backward
 
 
 def _most_heard(weights: Weights, number: int, wanted: int, *, of: int) -> Kept:
     """The filters of a convolution that matter most, in their order."""
     heard = np.zeros(of)
-    for name, index in _hearers(number):
+    for name, index in _hearers(weights, number):
         kernel = weights[name][index]
         heard += np.square(kernel.reshape(-1, of, kernel.shape[-1])).sum(axis=(0, 2))
     matters = np.abs(weights[f"normalisation_{number}"][0]) * np.sqrt(heard)
@@ -108,7 +103,7 @@ def _keep(weights: Weights, number: int, kept: Kept, *, of: int) -> None:
     """Leave out the other filters of a convolution, in all layers that know them."""
     for name in (f"convolution_{number}", f"normalisation_{number}"):
         weights[name] = [values[..., kept] for values in weights[name]]
-    for name, index in _hearers(number):
+    for name, index in _hearers(weights, number):
         kernel = weights[name][index]
         # The bands of the last pooling lie one after the other, each with all filters.
         parts = kernel.reshape(-1, of, kernel.shape[-1])[:, kept]

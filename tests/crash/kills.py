@@ -24,6 +24,7 @@ from tests.places import PROJECT
 
 LONGEST_RUN_S = 1200.0  # a guard against what hangs, not a measure
 LONGEST_END_S = 60.0  # likewise, of children whose parent was killed
+REFUSED = 2  # the status of a command that may not write where something is
 IN_A_ROW = 2  # kills of one result, before it is made to the end
 DATED = "metadata.json"  # the member of a checkpoint that holds when it was saved
 # What Python's tempfile writes into a folder to see whether it can, and deletes at once.
@@ -84,8 +85,8 @@ class Killer:
         return outcome
 
     def _is_done(self, name: str, place: Path, status: int) -> bool:
-        """Whether a run did its work, or found it done: it was killed behind its last step."""
-        return status == 0 or digests(place) == self._expected[name]
+        """Whether a run did its work, or refused as one killed behind its last step had done it."""
+        return status == 0 or (status == REFUSED and digests(place) == self._expected[name])
 
     def _undisturbed(self, name: str) -> int:
         """Run a command to its end, once; how many moments it has."""
@@ -165,8 +166,9 @@ def digests(folder: Path) -> dict[str, str]:
             content = os.fsencode(os.readlink(path))
         elif path.is_file():
             content = _READERS.get(path.suffix, Path.read_bytes)(path)
-        if path.parent.name == "tmp" and TRIAL_NAME.fullmatch(path.name) and content in TRIALS:
-            continue
+            is_trial = path.parent.name == "tmp" and TRIAL_NAME.fullmatch(path.name)
+            if is_trial and content in TRIALS:
+                continue
         found[str(name)] = hashlib.sha256(content).hexdigest()
     return found
 

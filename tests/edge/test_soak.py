@@ -57,3 +57,22 @@ def test_nothing_that_befalls_a_device_ends_it_for_good(tmp_path):
     assert figures["estimates"] > 0
     assert figures["gaps"] >= 2  # the microphone was lost and found
     assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_page_under_attack_loses_no_line(tmp_path):
+    for module in ("ai_edge_litert", "websockets"):
+        pytest.importorskip(module)
+    report = tmp_path / "attack.json"
+    program = [sys.executable, "-m", "benchmarks.hostile_page", "--seconds", "9"]
+    done = subprocess.run(
+        [*program, "--clients", "200", "--json", str(report)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(report.read_text())
+    assert figures["connections"] > 200
+    assert (figures["status"], figures["estimates"]) == (0, figures["expected"])

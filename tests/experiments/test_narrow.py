@@ -33,7 +33,7 @@ def test_filters_that_nothing_hears_are_left_out_and_no_answer_changes(tmp_path,
     wide = wide_network((4, 6, 5), matter)
     path, out = tmp_path / "wide.keras", tmp_path / "narrow.keras"
     wide.save(path)
-    main([str(path), "--filters", "2,3,2", "--out", str(out)])
+    main([str(path), "--filters", "2", "3", "2", "--out", str(out)])
     told = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()]
     assert told == ["1 2", "0 3 5", "1 4"]
     narrow = load_model(out)

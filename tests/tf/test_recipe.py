@@ -44,11 +44,11 @@ def run(out, *changes, **values):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: str(path.relative_to(CONFIGS))
+    "path",
+    [path for path in sorted(CONFIGS.rglob("*.toml")) if path.name != "search.toml"],
+    ids=lambda path: str(path.relative_to(CONFIGS)),
 )
 def test_the_recipes_of_the_project_can_be_read(path):
-    if path.name == "search.toml":
-        return  # variants of a recipe
     recipe = read_recipe(path)
     assert recipe.features.channels[-1] == "level"
     assert recipe.rooms.seed != recipe.valid_rooms.seed

@@ -13,7 +13,7 @@ from doa_core.errors import InputError, as_input_errors, say, visible
 from doa_core.files import say_written
 from doa_edge.options.command import Kind, Limited, add_options
 from doa_edge.options.input import add_input_arguments, direction_angles, source_settings
-from doa_edge.tflite.shipped import MODEL_HELP, model_path, shipped_model_path
+from doa_edge.tflite.shipped import MODEL_HELP, model_path
 
 if TYPE_CHECKING:
     from doa_core.angles import FloatArray
@@ -28,7 +28,6 @@ Angles = tuple[float, float]  # azimuth, elevation [degrees]
 
 USUAL_PLACES: tuple[Angles, ...] = ((0.0, 0.0), (90.0, 0.0), (0.0, 90.0))
 DEFAULT_SECONDS, DEFAULT_WAIT = 5.0, 5.0
-_WITNESS = "default"  # the model that tells whether several talk
 # Options of a configuration that are about the input; a recording and its mount are left out.
 _FROM_CONFIG = ("device", "stall", "profile", "format", "channels", "rate", "model")
 
@@ -205,8 +204,8 @@ def _hear(
     if options.mount is not None:
         say("doa_edge: the mount that is set is left out while measuring")
     with quiet_descriptor():
-        model = TfliteModel(options.model or default_model_path())
-        models = (model, TfliteModel(shipped_model_path(_WITNESS)))
+        witness = TfliteModel(default_model_path())
+        models = (TfliteModel(options.model) if options.model else witness, witness)
     if options.input is None:
         _hear_device(options, models, places, heard, contrary)
         return

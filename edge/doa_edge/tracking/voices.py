@@ -16,9 +16,9 @@ from doa_edge.tracking.tracker import Track, Tracker, TrackSettings
 from doa_edge.zones.zone import Zone, are_in, points_into
 
 DEFAULT_TALKERS = 3
+DEFAULT_MIN_SCORE = 0.2
 # Kept from the first network of several voices, which had its best F-score on meetings of our own
 # there. Of today's one 0.4 has a better one, with more answers to silence: docs/results/voices.md.
-DEFAULT_MIN_SCORE = 0.2
 DEFAULT_MIN_PROBABILITY = 0.5
 
 
