@@ -10,17 +10,18 @@ import sys
 import pytest
 
 from doa_edge.tflite.network import TfliteModel, default_model_path
+from doa_edge.tflite.shipped import shipped_checkpoint, shipped_model_path
 from tests.places import PROJECT
 
 
-@pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "int8")])
+@pytest.mark.parametrize(("name", "quantization"), [("default", "none"), ("lite", "dynamic")])
 def test_a_shipped_model_loads_and_says_where_it_comes_from(name, quantization):
-    path = default_model_path().with_name(f"{name}.tflite")
+    path = shipped_model_path(name)
     spec = TfliteModel(path).spec
     assert spec.features.channels[-1] == "level"
     assert (spec.quantization, spec.decode) == (quantization, "centroid")
     assert spec.calibration  # confidence is a probability
-    digest = hashlib.sha256(path.with_suffix(".keras").read_bytes()).hexdigest()
+    digest = hashlib.sha256(shipped_checkpoint(name).read_bytes()).hexdigest()
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert digest in card
     # Of the checkpoint before it said how it is decoded: the weights are the same.

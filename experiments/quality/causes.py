@@ -4,8 +4,9 @@
 
 The first table splits the scenes of each condition by the power of W below 20 Hz over all above: an
 offset, rumble. The second has the median of the answered elevation less the label's among answers
-that are not far off, and the median error without it. With --noise, the third has the confidence of
-windows in which nobody talks: white noise, and each recording from 64 directions at once.
+that are not far off, and the median error without it; the third the same by the label's elevation,
+with how many answers that is. With --noise, the last has the confidence of windows in which nobody
+talks: white noise, and each recording from 64 directions at once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ BANDS_DB = {"10 dB or more": (10, np.inf), "0 to 10 dB": (0, 10), "below 0 dB": 
 NOISE_S = 50.0  # seconds of each noise
 DIRECTIONS = 64
 THRESHOLDS = (0.3, 0.6)
+ELEVATIONS_DEG = {
+    "below -20°": (-np.inf, -20),
+    **{f"{low}° to {high}°": (low, high) for low, high in ((-20, -5), (-5, 5), (5, 20))},
+    "20° and more": (20, np.inf),
+}
 
 
 @one_thread
@@ -47,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         together = {label: pooled(folders) for label, folders in answers.items()}
         print(low_power_table(together))
         print(f"\n{bias_table(together)}")
+        print(f"\n{elevation_table(together)}")
     files = [model for model in args.models if model.endswith(".tflite")]
     if args.noise and files:
         print(f"\n{noise_table(files, args.noise)}")
@@ -91,12 +98,33 @@ def bias_table(results: dict[str, list[SceneResult]]) -> str:
         cells = []
         for some in results.values():
             near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
-            bias = np.median([own.elevation_deg - own.scene.elevation_deg for own in near])
+            bias = np.median([_too_high_deg(own) for own in near])
             before = np.median([own.error_deg for own in near])
             after = np.median([_error_deg(own, own.elevation_deg - bias) for own in near])
             cells.append(f"{bias:+.1f}°: {before:.1f}° to {after:.1f}°")
         rows.append([title, *cells])
     return markdown(["elevation too high by: error with and without", *map(shown, results)], rows)
+
+
+def elevation_table(results: dict[str, list[SceneResult]]) -> str:
+    """Markdown: median bias in elevation by the label's elevation, and of how many answers."""
+    first = next(iter(results.values()))
+    rows = []
+    for title, indices in grouped(titles(first)).items():
+        for name, some in results.items():
+            near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
+            cells = []
+            for low, high in ELEVATIONS_DEG.values():
+                within = [own for own in near if low <= own.scene.elevation_deg < high]
+                bias = np.median([_too_high_deg(own) for own in within]) if within else 0.0
+                cells.append(f"{bias:+.1f}° ({len(within)})" if within else "")
+            rows.append([title, shown(name), *cells])
+    head = [f"label {band}" for band in ELEVATIONS_DEG]
+    return markdown(["elevation too high by", "model", *head], rows)
+
+
+def _too_high_deg(result: SceneResult) -> float:
+    return result.elevation_deg - result.scene.elevation_deg
 
 
 def _error_deg(result: SceneResult, elevation_deg: float) -> float:

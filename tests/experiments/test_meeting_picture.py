@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from doa_core.errors import InputError
+from doa_core.spec import ModelSpec
+from doa_edge.tflite.file import embed_spec
 from doa_tf.scenes import Scene, SceneTalker, Stretch, write_scenes
 from tests.edge.sinks.messages import heard, talker
-from tests.places import DEMO, PROJECT
+from tests.places import DEMO
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("ai_edge_litert")
-
-MODEL = PROJECT / "edge" / "doa_edge" / "models" / "lite.tflite"
 
 
 def stretch(start_s, end_s, azimuth_deg):
@@ -50,11 +50,14 @@ def test_bars_stand_where_and_when_people_talk(tmp_path, monkeypatch):
 def test_a_recording_without_labels_and_a_model_of_one_voice_are_refused(tmp_path):
     from doa_edge.input.audio import read_recording
     from experiments.quality.meeting_picture import find_scene, hear
+    from tests.edge.tiny_network import intensity_network
 
+    model = tmp_path / "one.tflite"
+    model.write_bytes(embed_spec(intensity_network(), ModelSpec(head="cartesian")))
     sound = read_recording(DEMO / "recordings" / "office.wav", sample_rate=16_000)[:16_000]
     folder = tmp_path / "scenes"
     write_scenes(folder, [("a", sound, {"azimuth_deg": 0.0, "elevation_deg": 0.0})])
     with pytest.raises(InputError, match=r"must be a recording that labels\.csv names"):
         find_scene(folder / "b.wav")
     with pytest.raises(InputError, match="needs a model of several voices"):
-        hear(str(MODEL), find_scene(folder / "a.wav"))
+        hear(str(model), find_scene(folder / "a.wav"))

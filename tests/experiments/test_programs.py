@@ -11,14 +11,11 @@ QUALITY = (
     *("causes", "confidence", "listening", "model_card", "own_scenes", "pictures", "robustness"),
 )
 CHOICES = ("heading", "held_angle", "narrow", "offsets", "refinement", "search")
-BENCHMARKS = ("accelerator", "edge", "export", "hostile_page", "soak", "training")
+BENCHMARKS = ("accelerator", "edge", "export", "hostile_page", "recipes", "soak", "training")
 PROGRAMS = (
     *("experiments.reproduce", "experiments.scenes.array_sofa"),
     *(f"experiments.quality.{name}" for name in QUALITY),
-    *(
-        f"experiments.choices.{name}"
-        for name in ("heading", "held_angle", "narrow", "offsets", "search")
-    ),
+    *(f"experiments.choices.{name}" for name in CHOICES),
     *("benchmarks.rooms", "benchmarks.rooms.cluster"),
     *(f"benchmarks.{name}" for name in BENCHMARKS),
 )

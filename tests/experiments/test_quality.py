@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -129,7 +130,12 @@ def test_causes_of_errors_are_said_for_the_demo_and_noise_alone(run, tmp_path):
     command = ("causes", MODEL, "baseline:music", "--scenes", DEMO / "recordings")
     table = run(*command, "--noise", path)
     assert "below 20 Hz" in table
-    assert "elevation too high by" in table
+    assert "elevation too high by: error with and without" in table
+    lines = table.splitlines()
+    bands = next(line for line in lines if line.startswith("| elevation too high by | model |"))
+    rows = [line for line in lines if line.startswith(("| diffuse | def", "| interferer | def"))]
+    assert bands.count("label") == 5
+    assert sum(map(int, re.findall(r"\((\d+)\)", "".join(rows)))) == 3  # all within 30 degrees
     assert "| default | white noise |" in table
     assert "| default | hum |" in table
 

@@ -39,7 +39,7 @@ class RecipeFile:
     needs = ()
 
     def prepare(self, folder):
-        names = ("tiny", "default", "lite")
+        names = ("tiny", "default", "light")
         paths = [PROJECT / "configs" / f"{name}.toml" for name in names]
         self._texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
 

@@ -13,6 +13,7 @@ import doa_tf
 from doa_core.errors import InputError
 from doa_core.reading.toml import parse_toml
 from doa_edge.tflite.file import read_spec
+from doa_edge.tflite.shipped import shipped_checkpoint, shipped_model_path
 from doa_tf.cli.main import main
 from doa_tf.cli.progress import progress_bar
 from doa_tf.models import architecture_of, load_model
@@ -61,11 +62,9 @@ def test_the_recipes_of_the_project_can_be_read(path):
         assert len(recipe.mixing.talkers) == 1 + 3
 
 
-@pytest.mark.parametrize("name", ["default", "one-voice/lite"])
-def test_a_shipped_network_is_the_one_of_its_recipe(name):
-    recipe = read_recipe(CONFIGS / f"{name}.toml")
-    path = PROJECT / "edge" / "doa_edge" / "models" / f"{name.rpartition('/')[2]}.keras"
-    model = load_model(path)
+def test_the_shipped_network_is_the_one_of_its_recipe():
+    recipe = read_recipe(CONFIGS / "default.toml")
+    model = load_model(shipped_checkpoint())
     network, training = architecture_of(model), recipe.training
     assert network["features"] == recipe.features
     assert (network["head"], network["filters"]) == (training.head, training.filters)
@@ -76,8 +75,8 @@ def test_a_shipped_network_is_the_one_of_its_recipe(name):
 @pytest.mark.parametrize("name", ["default", "lite"])
 def test_a_shipped_checkpoint_says_what_the_shipped_file_says(name):
     """But for the integers: how it is decoded, above all."""
-    path = PROJECT / "edge" / "doa_edge" / "models" / f"{name}.keras"
-    spec, shipped = doa_tf.model_spec(load_model(path)), read_spec(path.with_suffix(".tflite"))
+    spec = doa_tf.model_spec(load_model(shipped_checkpoint(name)))
+    shipped = read_spec(shipped_model_path(name))
     assert spec.decode == "centroid"
     assert replace(spec, quantization=shipped.quantization).digest == shipped.digest
 

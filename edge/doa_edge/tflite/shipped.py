@@ -12,8 +12,8 @@ from doa_core.files import existing_path
 SHIPPED = ("default", "lite")
 BUILT_IN = "`default` or `lite`"  # for help
 MODEL_HELP = (
-    "a .tflite made by doa_export, or a built-in one: `default`, or `lite`, a light one of one "
-    "voice (default: `default`)"
+    "a .tflite made by doa_export, or a built-in one: `default`, or `lite`, the same with weights "
+    "of 8 bits (default: `default`)"
 )
 
 
@@ -33,8 +33,11 @@ def is_shipped(path: str | os.PathLike[str]) -> bool:
 
 
 def shipped_checkpoint(name: str = "default") -> Path:
-    """Path of the checkpoint that such a network was converted from; wheels are without it."""
-    return shipped_model_path(name).with_suffix(".keras")
+    """Path of the checkpoint that such a network was converted from, one for both names.
+
+    Wheels are without it.
+    """
+    return shipped_model_path(name).with_name("default.keras")
 
 
 def checkpoint_path(text: str) -> Path:
@@ -50,7 +53,7 @@ def checkpoint_path(text: str) -> Path:
     if not shipped.exists():
         raise argparse.ArgumentTypeError(
             f"the checkpoint of {text!r} is not installed: name the one in a clone of the "
-            f"repository, edge/doa_edge/models/{text}.keras"
+            f"repository, edge/doa_edge/models/{shipped.name}"
         )
     return shipped
 

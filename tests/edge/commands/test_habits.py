@@ -17,7 +17,13 @@ from doa_edge.commands.parser import parse_options
 from doa_edge.estimate import Estimate
 from doa_edge.input.format import InputFormat
 from doa_edge.options.command import frames_or_seconds, in_frames
-from doa_edge.tflite.shipped import checkpoint_path, judged_model, model_path, shipped_model_path
+from doa_edge.tflite.shipped import (
+    checkpoint_path,
+    judged_model,
+    model_path,
+    shipped_checkpoint,
+    shipped_model_path,
+)
 from tests.places import DEMO, PROJECT
 
 pytest.importorskip("soundfile")
@@ -173,7 +179,7 @@ def test_shipped_models_have_names(tmp_path, monkeypatch):
         file = shipped_model_path(name)
         assert model_path(name) == file
         assert judged_model(name) == str(file)
-        assert checkpoint_path(name) == file.with_suffix(".keras")
+        assert checkpoint_path(name) == file.with_name("default.keras")
         (tmp_path / name).touch()  # a file of that name comes first
         assert judged_model(name) == name
         assert str(model_path(name)) == str(checkpoint_path(name)) == name
@@ -185,20 +191,19 @@ def test_info_of_a_checkpoint(capsys):
     from doa_edge.tflite.file import read_spec
 
     for name in ("default", "lite"):
-        path = PROJECT / "edge" / "doa_edge" / "models" / f"{name}.keras"
-        assert main(["info", str(path)]) == 0
+        assert main(["info", str(shipped_checkpoint(name))]) == 0
         said = capsys.readouterr()
         facts, spec = json.loads(said.out), read_spec(shipped_model_path(name))
         assert facts["features"] == spec.features.to_dict()
         assert spec.head == "gibbs-weighted"  # what a file says of scores that turn, or do not
-        assert facts["head"] == {"default": "gibbs-harmonic", "lite": "gibbs-weighted"}[name]
+        assert facts["head"] == "gibbs-harmonic"
         assert facts["resolution_deg"] == spec.resolution_deg
         assert facts["calibration"] == [list(pair) for pair in spec.calibration]
         assert facts["highpass_hz"] == spec.highpass_hz
         assert facts["input_shape"] == [1, *spec.window_shape]
         assert facts["output_shape"] == [1, 25, spec.outputs]
         assert facts["window_s"] == 0.832
-        assert facts["file"]["bytes"] == path.stat().st_size
+        assert facts["file"]["bytes"] == shipped_checkpoint(name).stat().st_size
         assert said.err == (
             "doa_edge: a checkpoint; doa_export makes the .tflite that boards run\n"
         )
