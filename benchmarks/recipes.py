@@ -7,9 +7,9 @@ Each recipe has its own network, mixture and features, and `--rooms` of its room
 (the first run simulates them, into `--work`); batches are of `--batch-size` scenes for all, as a
 recipe for an accelerator has larger ones. The engine is Keras's. Fields and noises that all scenes
 share are made beforehand, as after the first minutes of a training. Every turn trains each recipe
-for `--steps` batches: once by the whole pipeline, scenes mixed live, and once on one batch in
-memory, which is the floor, what the network alone takes. Ratios are to the first recipe, turn by
-turn.
+for `--steps` batches: once by the whole pipeline from its start, scenes mixed live, and once on one
+batch in memory, which is the floor, what the network alone takes. Ratios are to the first recipe,
+turn by turn.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import os
+import platform
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.turns import median_and_range, rates_in_turns, ratios
+from doa_core.errors import InputError
+from doa_core.files import check_writable
+from doa_edge.options.command import Limited
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.program import program, run_program
 from doa_tf.cli.progress import progress_bar
@@ -35,15 +40,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = program("benchmarks.recipes", __doc__)
     parser.add_argument("recipes", nargs="+", type=Path, metavar="FILE.toml")
-    parser.add_argument("--speech", required=True, metavar="DIR")
-    parser.add_argument("--noise", metavar="DIR")
-    parser.add_argument("--work", type=Path, default=Path("work"), metavar="DIR")
-    parser.add_argument("--rooms", type=int, default=32, help="of each bank")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=8, help="of each measurement")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--speech", required=True, metavar="DIR", help="recordings of talkers")
+    parser.add_argument("--noise", metavar="DIR", help="recorded noise, beside the synthetic one")
+    work = "keeps the rooms, for the same --rooms"
+    parser.add_argument("--work", type=Path, default=Path("work"), metavar="DIR", help=work)
+    parser.add_argument("--rooms", type=Limited("rooms"), default=32, help="of each bank")
+    parser.add_argument("--batch-size", type=Limited("batch-size"), default=128, help="scenes")
+    parser.add_argument("--steps", type=Limited("epochs"), default=8, help="of each measurement")
+    parser.add_argument("--repeats", type=Limited("epochs"), default=5, help="of all of them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, too")
     args = parser.parse_args(argv)
+    if len(set(args.recipes)) < len(args.recipes):
+        raise InputError(
+            f"Each recipe must be named once. Received: {' '.join(map(str, args.recipes))}"
+        )
+    if args.json:
+        check_writable(args.json)
     import_quietly("keras", extra="train")
     tasks: dict[str, Callable[[], int]] = {}
     for path in args.recipes:
@@ -61,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
         )
     if args.json:
-        write_json(args.json, {"batch_size": args.batch_size, "steps": args.steps, "rows": rows})
+        asked = {name: getattr(args, name) for name in ("rooms", "batch_size", "steps", "repeats")}
+        asked["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+        write_json(args.json, {**asked, "rows": rows})
 
 
 def trainings(path: Path, args: argparse.Namespace) -> dict[str, Callable[[], int]]:

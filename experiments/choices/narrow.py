@@ -12,14 +12,16 @@ dense layer and outputs are those of the wide one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from doa_core.errors import InputError
+from doa_core.files import check_writable
 from doa_edge.options.command import Limited
-from doa_edge.tflite.shipped import checkpoint_path
+from doa_edge.tflite.shipped import SHIPPED, checkpoint_path, shipped_checkpoint
 from doa_tf.cli.program import program, run_program
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--filters", required=True, **sizes, help="that each convolution keeps")
     parser.add_argument("--out", required=True, metavar="NARROW.keras")
     args = parser.parse_args(argv)
+    out = Path(args.out).resolve()
+    if out.suffix != ".keras" or out in [shipped_checkpoint(name).resolve() for name in SHIPPED]:
+        raise InputError(f"--out must be a .keras file of your own. Received: {args.out}")
+    check_writable(args.out)
     from doa_tf.models import load_model
 
     narrow, kept = narrowed(load_model(args.wide), args.filters)

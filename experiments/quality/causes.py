@@ -5,8 +5,8 @@
 The first table splits the scenes of each condition by the power of W below 20 Hz over all above: an
 offset, rumble. The second has the median of the answered elevation less the label's among answers
 that are not far off, and the median error without it; the third the same by the label's elevation,
-with how many answers that is. With --noise, the last has the confidence of windows in which nobody
-talks: white noise, and each recording from 64 directions at once.
+and of how many of the answers that is. With --noise, the last has the confidence of windows in
+which nobody talks: white noise, and each recording from 64 directions at once.
 """
 
 from __future__ import annotations
@@ -107,17 +107,17 @@ def bias_table(results: dict[str, list[SceneResult]]) -> str:
 
 
 def elevation_table(results: dict[str, list[SceneResult]]) -> str:
-    """Markdown: median bias in elevation by the label's elevation, and of how many answers."""
+    """Markdown: median bias in elevation by the label's elevation, of how many of the answers."""
     first = next(iter(results.values()))
     rows = []
     for title, indices in grouped(titles(first)).items():
         for name, some in results.items():
-            near = [some[i] for i in indices if some[i].error_deg <= OUTLIER_DEG]
             cells = []
             for low, high in ELEVATIONS_DEG.values():
-                within = [own for own in near if low <= own.scene.elevation_deg < high]
-                bias = np.median([_too_high_deg(own) for own in within]) if within else 0.0
-                cells.append(f"{bias:+.1f}° ({len(within)})" if within else "")
+                within = [some[i] for i in indices if low <= some[i].scene.elevation_deg < high]
+                near = [_too_high_deg(own) for own in within if own.error_deg <= OUTLIER_DEG]
+                bias = f"{np.median(near):+.1f}° " if near else ""
+                cells.append(f"{bias}({len(near)} of {len(within)})" if within else "")
             rows.append([title, shown(name), *cells])
     head = [f"label {band}" for band in ELEVATIONS_DEG]
     return markdown(["elevation too high by", "model", *head], rows)

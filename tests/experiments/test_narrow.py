@@ -1,10 +1,13 @@
 """A narrower network begins with the filters of a wide one that matter."""
 
+import os
+
 import numpy as np
 import pytest
 
 from doa_core.errors import InputError
 from doa_core.spec import FeatureSpec
+from doa_edge.tflite.shipped import shipped_checkpoint
 from doa_tf import heads
 from doa_tf.models import build_crnn, load_model
 from experiments.choices.narrow import main, narrowed
@@ -46,3 +49,13 @@ def test_filters_that_nothing_hears_are_left_out_and_no_answer_changes(tmp_path,
 def test_what_cannot_be_kept_is_refused(filters):
     with pytest.raises(InputError, match=r"from 1 to those of the wide network, \(4, 6, 5\)"):
         narrowed(wide_network((4, 6, 5), [range(4), range(6), range(5)]), filters)
+
+
+def test_a_built_in_checkpoint_and_other_files_are_not_written(tmp_path):
+    before = shipped_checkpoint().read_bytes()
+    for out in (str(shipped_checkpoint()), os.path.relpath(shipped_checkpoint()), "x.txt"):
+        with pytest.raises(InputError, match=r"must be a \.keras file of your own"):
+            main(["default", "--filters", "8", "8", "8", "--out", out])
+    with pytest.raises(OSError, match="No such file or directory"):
+        main(["default", "--filters", "8", "8", "8", "--out", str(tmp_path / "no" / "x.keras")])
+    assert shipped_checkpoint().read_bytes() == before

@@ -135,7 +135,7 @@ def test_causes_of_errors_are_said_for_the_demo_and_noise_alone(run, tmp_path):
     bands = next(line for line in lines if line.startswith("| elevation too high by | model |"))
     rows = [line for line in lines if line.startswith(("| diffuse | def", "| interferer | def"))]
     assert bands.count("label") == 5
-    assert sum(map(int, re.findall(r"\((\d+)\)", "".join(rows)))) == 3  # all within 30 degrees
+    assert sum(map(int, re.findall(r"\((\d+) of 1\)", "".join(rows)))) == 3  # all within 30 degrees
     assert "| default | white noise |" in table
     assert "| default | hum |" in table
 
