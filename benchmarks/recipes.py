@@ -17,14 +17,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import os
-import platform
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.turns import median_and_range, rates_in_turns, ratios
+from benchmarks.turns import machine, median_and_range, rates_in_turns, ratios
 from doa_core.errors import InputError
 from doa_core.files import check_writable
 from doa_edge.options.command import Limited
@@ -74,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if args.json:
         asked = {name: getattr(args, name) for name in ("rooms", "batch_size", "steps", "repeats")}
-        asked["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
-        write_json(args.json, {**asked, "rows": rows})
+        write_json(args.json, {**asked, "machine": machine(), "rows": rows})
 
 
 def trainings(path: Path, args: argparse.Namespace) -> dict[str, Callable[[], int]]:

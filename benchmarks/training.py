@@ -11,8 +11,6 @@ is the share of `fit` that is the training step. Other work on the machine distu
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import doa_tf
-from benchmarks.turns import rates_in_turns, ratios
+from benchmarks.turns import machine, rates_in_turns, ratios
 from doa_tf.cli.imports import import_quietly
 from doa_tf.cli.program import program, run_program
 from doa_tf.data.cache import FeatureCache, cached_dataset
@@ -68,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "share": share,
             "batch_size": args.batch_size,
             "steps": args.steps,
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+            "machine": machine(),
             "tensorflow": tf.__version__,
             "date": time.strftime("%Y-%m-%d"),
         }

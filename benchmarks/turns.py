@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,11 @@ def rates_in_turns(tasks: Mapping[str, Callable[[], int]], turns: int) -> dict[s
 def ratios(some: Sequence[float], others: Sequence[float]) -> list[float]:
     """Of two tasks' rates, turn by turn."""
     return [one / other for one, other in zip(some, others, strict=True)]
+
+
+def machine() -> str:
+    """What is measured on, as JSON files say it."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
 
 
 def median_and_range(name: str, values: Sequence[float]) -> dict[str, float | list[float]]:
